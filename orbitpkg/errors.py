@@ -1,0 +1,266 @@
+"""Every error orbitpkg raises on purpose: one tree, a stable code each.
+
+An error says what happened, to what, and (as ``hint``) what to do next. The class says whose fault it is; the
+``code`` is what scripts and ``--json`` readers match on, and does not change between releases. Errors of other
+libraries are turned into these where they enter, and nowhere else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "AccessDenied",
+    "ArchiveError",
+    "BucketNotFound",
+    "CredentialsError",
+    "FileNotInPackage",
+    "IntegrityError",
+    "LockTimeout",
+    "ManifestError",
+    "NoSpace",
+    "NotInstalled",
+    "ObjectChanged",
+    "ObjectExists",
+    "ObjectNotFound",
+    "OfflineError",
+    "OrbitError",
+    "PackageNotFound",
+    "Problem",
+    "ReadOnlyRepository",
+    "ReadOnlyStore",
+    "ReleaseExists",
+    "RepositoryError",
+    "RepositoryNotFound",
+    "RepositoryUnreachable",
+    "ResolutionError",
+    "StorageError",
+    "TreeChanged",
+    "UnsafeRepository",
+    "UnsupportedByStore",
+    "UsageError",
+    "VersionNotFound",
+]
+
+
+class OrbitError(Exception):
+    """What orbitpkg raises; the root of the tree.
+
+    Attributes:
+        message: What happened, and to what. One or more full sentences without a trailing newline.
+        hint: What to do next, or None.
+        data: The facts of the failure by name, JSON-able; shown under ``--json``.
+        code: A stable identifier of the kind of failure.
+    """
+
+    code: ClassVar[str] = "error"
+
+    def __init__(self, message: str, *, hint: str | None = None, **data: object) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.data = data
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+
+class UsageError(OrbitError):
+    """A word given by the caller cannot be read: a name, a version, a range, a URL."""
+
+    code = "usage"
+
+
+class Problem(NamedTuple):
+    """One thing wrong with a document.
+
+    Attributes:
+        pointer: Where, as a JSON pointer (RFC 6901); "" is the whole document.
+        message: What is wrong there.
+        hint: How to mend it, or None.
+        line: The line of the file, counted from 1, or None when there is none.
+    """
+
+    pointer: str
+    message: str
+    hint: str | None = None
+    line: int | None = None
+
+    def __str__(self) -> str:
+        place = self.pointer or "/"
+        where = f"line {self.line}, {place}" if self.line is not None else place
+        return f"{where}: {self.message}" + (f" ({self.hint})" if self.hint else "")
+
+
+class ManifestError(OrbitError):
+    """A manifest is refused. ``problems`` holds everything that is wrong with it, in the order of the file."""
+
+    code = "manifest"
+
+    def __init__(self, where: str, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        lines = "".join(f"\n  {problem}" for problem in problems)
+        super().__init__(f"{where}: {count}{lines}", problems=[problem._asdict() for problem in problems])
+
+
+class TreeChanged(OrbitError):
+    """A file changed, grew, shrank or vanished while it was being read."""
+
+    code = "tree-changed"
+
+
+class RepositoryError(OrbitError):
+    """A repository, or the object store under it, did not do what was asked."""
+
+    code = "repository"
+
+
+class RepositoryNotFound(RepositoryError):
+    """There is no repository at this address."""
+
+    code = "repository-not-found"
+
+
+class BucketNotFound(RepositoryNotFound):
+    """The bucket does not exist."""
+
+    code = "bucket-not-found"
+
+
+class RepositoryUnreachable(RepositoryError):
+    """No answer, or no sensible one: name not resolved, connection refused, timed out, TLS or server failure."""
+
+    code = "unreachable"
+
+
+class CredentialsError(RepositoryError):
+    """The credentials are missing, wrong or expired."""
+
+    code = "credentials"
+
+
+class AccessDenied(RepositoryError):
+    """The store knows who asks, and says no."""
+
+    code = "access-denied"
+
+
+class ReadOnlyRepository(RepositoryError):
+    """This kind of repository can only be read."""
+
+    code = "read-only-repository"
+
+
+class UnsafeRepository(RepositoryError):
+    """The store ignores create-only writes, so that two publishers could overwrite one another."""
+
+    code = "unsafe-repository"
+
+
+class UnsupportedByStore(RepositoryError):
+    """The object store lacks an operation (ranged reads, part copies, listing, conditional writes)."""
+
+    code = "unsupported-by-store"
+
+
+class ObjectNotFound(RepositoryError):
+    """An object is absent, and the store said so for certain."""
+
+    code = "object-not-found"
+
+
+class ObjectExists(RepositoryError):
+    """A create-only write found an object there (perhaps one's own, when a reply was lost)."""
+
+    code = "object-exists"
+
+
+class ObjectChanged(RepositoryError):
+    """An object is not the one it was: its ETag differs from the one expected."""
+
+    code = "object-changed"
+
+
+class ReleaseExists(RepositoryError):
+    """This version is published already, with other content."""
+
+    code = "release-exists"
+
+
+class OfflineError(RepositoryError):
+    """The network is needed and offline mode forbids it."""
+
+    code = "offline"
+
+
+class StorageError(OrbitError):
+    """The local disk did not do what was asked."""
+
+    code = "storage"
+
+
+class NoSpace(StorageError):
+    """The disk, or a quota, is full."""
+
+    code = "no-space"
+
+
+class ReadOnlyStore(StorageError):
+    """The local store may not be written by this user."""
+
+    code = "read-only-store"
+
+
+class LockTimeout(StorageError):
+    """Another process held a lock for longer than the limit."""
+
+    code = "lock-timeout"
+
+
+class IntegrityError(OrbitError):
+    """Bytes are not the ones that were promised; they are not used."""
+
+    code = "integrity"
+
+
+class ArchiveError(IntegrityError):
+    """An archive, or its contents, is damaged, truncated, hostile or of an unknown format."""
+
+    code = "archive"
+
+
+class ResolutionError(OrbitError):
+    """No release fits what was asked for."""
+
+    code = "resolution"
+
+
+class PackageNotFound(ResolutionError):
+    """Nobody publishes a package of this name there."""
+
+    code = "package-not-found"
+
+
+class VersionNotFound(ResolutionError):
+    """The package is there; no version of it is in the range."""
+
+    code = "version-not-found"
+
+
+class NotInstalled(ResolutionError):
+    """Nothing installed fits the requirement."""
+
+    code = "not-installed"
+
+
+class FileNotInPackage(OrbitError, FileNotFoundError):
+    """The package holds no such file."""
+
+    code = "file-not-in-package"
+
+    def __str__(self) -> str:
+        return OrbitError.__str__(self)
