@@ -1,0 +1,79 @@
+"""Fixtures that are real servers: one of each kind for the whole run, started when a test first asks.
+
+Without a server's program the tests that need it are skipped, and say how to get it. With `CI=true` they fail
+instead, so that a green run means that everything was tried.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from tests.servers.processes import S3Server, ServerMissing
+from tests.servers.sharing import Run, obtain
+
+__all__ = ["moto", "rclone", "s3_server"]
+
+RUN = pytest.StashKey[Run]()
+FOLDER = pytest.StashKey[Path]()
+WORKER_INPUT = "orbitpkg_servers"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the run's folder, or take over the one that the controller made."""
+    worker_input: dict[str, str] | None = getattr(config, "workerinput", None)
+    if worker_input is None:
+        config.stash[RUN] = Run()
+        config.stash[FOLDER] = config.stash[RUN].folder
+    else:
+        config.stash[FOLDER] = Path(worker_input[WORKER_INPUT])
+
+
+class WorkerNode(Protocol):
+    """What this module uses of pytest-xdist's untyped `WorkerController`."""
+
+    config: pytest.Config
+    workerinput: dict[str, str]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: WorkerNode) -> None:
+    """Tell a worker of pytest-xdist where the run's folder is."""
+    node.workerinput[WORKER_INPUT] = str(node.config.stash[FOLDER])
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop all servers, when this process is the last of the run."""
+    if RUN in config.stash:
+        config.stash[RUN].end()
+
+
+def _fields(config: pytest.Config, server: str) -> dict[str, str]:
+    try:
+        return obtain(config.stash[FOLDER], server)
+    except ServerMissing as missing:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"CI runs everything, but {missing}")
+        pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="session")
+def moto(pytestconfig: pytest.Config) -> S3Server:
+    """AWS, as moto simulates it."""
+    return S3Server(**_fields(pytestconfig, "moto_server"))
+
+
+@pytest.fixture(scope="session")
+def rclone(pytestconfig: pytest.Config) -> S3Server:
+    """`rclone serve s3`: the store that breaks promises in silence."""
+    return S3Server(**_fields(pytestconfig, "rclone_server"))
+
+
+@pytest.fixture(params=["moto", "rclone"])
+def s3_server(request: pytest.FixtureRequest) -> S3Server:
+    """Each S3 server in turn."""
+    server: S3Server = request.getfixturevalue(request.param)
+    return server
