@@ -1,0 +1,73 @@
+"""Object stores behind one small protocol: a directory, a bucket, a web server, memory.
+
+Importing this loads no store: each is loaded when an address names it. Credentials and ``AWS_…`` variables are read
+in this room and nowhere else.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orbitpkg.errors import UsageError
+from orbitpkg.objects.addresses import parse_address
+from orbitpkg.objects.protocol import ObjectInfo, ObjectStore, PartLimits, Upload
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["ObjectInfo", "ObjectStore", "PartLimits", "Upload", "create_bucket", "open_store"]
+
+
+def open_store(url: str, *, env: Mapping[str, str] | None = None) -> ObjectStore:
+    """Open the store at ``url``: ``file:///dir``, ``s3://bucket[/prefix]``, ``https://…``, ``http://…``, ``memory://name``.
+
+    Nothing is asked over the network yet, except what the credentials of an ``s3://`` address may need (a role, SSO).
+
+    Args:
+        url: The address.
+        env: The environment to take settings from; the process's own when not given.
+
+    Raises:
+        UsageError: The address cannot be read.
+        CredentialsError: The environment names credentials that cannot be had.
+    """
+    env = os.environ if env is None else env
+    address = parse_address(url)
+    match address.scheme:
+        case "memory":
+            from orbitpkg.objects.memory import MemoryStore
+
+            return MemoryStore(address.place)
+        case "file":
+            from orbitpkg.objects.directory import DirectoryStore
+
+            return DirectoryStore(Path(address.place))
+        case "s3":
+            from orbitpkg.objects.s3 import S3Store
+
+            return S3Store(address.place, address.prefix, env=env)
+        case _:
+            from orbitpkg.objects.http import HttpStore
+
+            return HttpStore(address.place, user=address.user, env=env)
+
+
+def create_bucket(url: str, *, env: Mapping[str, str] | None = None) -> None:
+    """Make the bucket that ``url`` names, in the region of the settings; one's own that is there already is fine.
+
+    Args:
+        url: An ``s3://`` address.
+        env: The environment to take settings from; the process's own when not given.
+
+    Raises:
+        UsageError: ``url`` names no bucket.
+        AccessDenied: The credentials may not make buckets, or the name belongs to somebody else.
+    """
+    address = parse_address(url)
+    if address.scheme != "s3":
+        raise UsageError(f"Only s3:// addresses have buckets to make; this is {address.scheme}://.", url=url)
+    from orbitpkg.objects.s3 import create_bucket as create
+
+    create(address.place, env=os.environ if env is None else env)

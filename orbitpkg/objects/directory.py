@@ -1,0 +1,471 @@
+"""A directory as an object store: ``KEY`` is the file ``ROOT/KEY``.
+
+Promises: a write is visible whole or not at all, after a crash too (own temporary file, fsync, link or rename, fsync
+of the folder); a create-only write has one winner, on a network file system as well (``link`` is atomic there).
+Locks (flock) are taken only where "unchanged" must hold up to the rename; where they do not work, ``replace`` says so.
+
+Temporary files live in ``ROOT/.tmp``, which no listing shows. What a killed process leaves there is never read again.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+import threading
+import time
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from operator import itemgetter
+from pathlib import Path
+from secrets import token_hex
+from typing import TYPE_CHECKING, Final
+
+from orbitpkg.errors import (
+    AccessDenied,
+    IntegrityError,
+    NoSpace,
+    ObjectChanged,
+    ObjectExists,
+    ObjectNotFound,
+    RepositoryError,
+    StorageError,
+    UnsupportedByStore,
+)
+from orbitpkg.objects.protocol import ObjectInfo, PartLimits, check_key, check_prefix, is_valid_key, joined_length
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = ["TEMPORARY", "DirectoryStore"]
+
+TEMPORARY: Final = ".tmp"
+"""The folder, right under the root, of what is not finished yet."""
+
+_COPY_BYTES: Final = 8 << 20
+_ABSENT: Final = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
+_NO_LINKS: Final = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+_NO_KERNEL_COPY: Final = (errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EBADF, errno.EPERM)
+_NO_LOCKS: Final = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
+
+
+class DirectoryStore:
+    """An ``ObjectStore`` over a directory.
+
+    Args:
+        root: The directory. It is made on the first write; before that the store is empty.
+    """
+
+    part_limits: Final = PartLimits()
+
+    def __init__(self, root: Path) -> None:
+        self.root: Final = Path(os.path.abspath(root))  # noqa: PTH100 - resolve() would follow links
+        self.url: Final = self.root.as_uri()
+
+    def get(self, key: str, *, max_bytes: int | None = None) -> tuple[bytes, ObjectInfo]:
+        """Read a whole object; see ``ObjectStore.get``."""
+        path = self._path(key)
+        with _translated(path), _opened(path) as fd:
+            info = _info(key, os.fstat(fd))
+            if max_bytes is not None and info.size > max_bytes:
+                raise IntegrityError(f"{path} has {info.size} bytes; at most {max_bytes} expected.")
+            return _read(fd, path, 0, info.size), info
+
+    def get_range(self, key: str, start: int, length: int, *, etag: str | None = None) -> bytes | memoryview:
+        """Read a range; see ``ObjectStore.get_range``."""
+        if start < 0 or length < 0:
+            raise ValueError(f"no such range: {length} bytes from byte {start}")
+        path = self._path(key)
+        with _translated(path), _opened(path) as fd:
+            if etag is not None and _info(key, os.fstat(fd)).etag != etag:
+                raise ObjectChanged(f"{path} changed while it was being read.", key=key)
+            return _read(fd, path, start, length)
+
+    def head(self, key: str) -> ObjectInfo:
+        """Tell about an object; see ``ObjectStore.head``."""
+        path = self._path(key)
+        with _translated(path):
+            return _info(key, _regular(path, path.stat()))
+
+    def list_folders(self, prefix: str) -> list[str]:
+        """Name the folders right below a prefix; see ``ObjectStore.list_folders``."""
+        folder = check_prefix(prefix).rpartition("/")[0]
+        with _translated(self.root / folder):
+            names = [name for name, found in self._look(folder) if stat.S_ISDIR(found.st_mode)]
+        # A folder without files below it is none: an object store has no empty folders.
+        return sorted(name[:-1] for name in names if any(True for _ in self.list(f"{prefix}{name}")))
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Tell about all objects under a prefix; see ``ObjectStore.list``."""
+        folder = check_prefix(prefix).rpartition("/")[0]
+        with _translated(self.root / folder):
+            yield from self._walk(folder, prefix, frozenset())
+
+    def _walk(self, folder: str, prefix: str, above: frozenset[tuple[int, int]]) -> Iterator[ObjectInfo]:
+        """Tell about what is in ``folder`` (a key, or empty) and below, in the order of the whole keys."""
+        for name, found in self._look(folder):
+            key = f"{folder}/{name}" if folder else name
+            if stat.S_ISREG(found.st_mode):
+                if key.startswith(prefix) and is_valid_key(key):
+                    yield _info(key, found)
+            # `above` stops at a link that leads back up.
+            elif key.startswith(prefix) and (found.st_dev, found.st_ino) not in above:
+                yield from self._walk(key[:-1], prefix, above | {(found.st_dev, found.st_ino)})
+
+    def _look(self, folder: str) -> Iterable[tuple[str, os.stat_result]]:
+        """Tell the files and the folders in ``folder``, in the order of the keys that they make.
+
+        "a.b" comes before "a/b" among keys ('.' < '/'), so a folder is sorted, and named, with its slash.
+        """
+        if folder.partition("/")[0] == TEMPORARY:
+            return []
+        found = []
+        for entry, state in _entries(self.root / folder):
+            if stat.S_ISREG(state.st_mode):
+                found.append((entry, state))
+            elif stat.S_ISDIR(state.st_mode) and (folder or entry != TEMPORARY):
+                found.append((f"{entry}/", state))
+        return sorted(found, key=itemgetter(0))
+
+    def put(self, key: str, data: bytes | memoryview) -> ObjectInfo:
+        """Write an object; see ``ObjectStore.put``."""
+        path = self._path(key)
+        with _translated(path, needed=len(data)), self._written(data) as temporary, self._lock():
+            return self._rename(temporary, key)
+
+    def create(self, key: str, data: bytes | memoryview) -> ObjectInfo:
+        """Write an object only if it is absent; see ``ObjectStore.create``."""
+        path = self._path(key)
+        with _translated(path, needed=len(data)), self._written(data) as temporary:
+            _make_folder(path.parent)
+            try:
+                self._link(temporary, path)
+            except FileExistsError as error:
+                raise ObjectExists(f"{path} exists already.", key=key) from error
+            _sync_folder(path.parent)
+            return _info(key, temporary.stat())
+
+    def _link(self, temporary: Path, path: Path) -> None:
+        try:
+            path.hardlink_to(temporary)
+        except FileExistsError:
+            # NFS: the server linked, its reply was lost, and the kernel's second try found the link (open(2), O_EXCL).
+            if temporary.stat().st_nlink == 1:
+                raise
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            self._claim(temporary, path)
+
+    def _claim(self, temporary: Path, path: Path) -> None:
+        """Do as ``_link`` on a file system without hard links (FAT, some FUSE), by a lock."""
+        with self._lock() as locked:
+            if not locked:
+                raise UnsupportedByStore(
+                    f"{self.root} is on a file system with neither hard links nor locks: "
+                    "two writers could overwrite one another there."
+                )
+            if path.exists():
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+            temporary.rename(path)
+
+    def replace(self, key: str, data: bytes | memoryview, *, etag: str) -> ObjectInfo:
+        """Write over an unchanged object; see ``ObjectStore.replace``."""
+        path = self._path(key)
+        with _translated(path, needed=len(data)), self._written(data) as temporary, self._lock() as locked:
+            if not locked:
+                raise UnsupportedByStore(f"{self.root} is on a file system without locks: no conditional writes.")
+            try:
+                same = _info(key, path.stat()).etag == etag
+            except FileNotFoundError:
+                same = False
+            if not same:
+                raise ObjectChanged(f"{path} is not the file it was.", key=key)
+            return self._rename(temporary, key)
+
+    def delete(self, key: str) -> None:
+        """Remove an object; see ``ObjectStore.delete``."""
+        path = self._path(key)
+        with _translated(path):
+            if not path.is_file():
+                return
+            with self._lock(), suppress(FileNotFoundError):
+                path.unlink()
+                _sync_folder(path.parent)
+
+    def start_upload(self, key: str) -> _DirectoryUpload:
+        """Begin to write by parts; see ``ObjectStore.start_upload``."""
+        path = self._path(key)
+        with _translated(path):
+            return _DirectoryUpload(self, key, self._temporary())
+
+    def close(self) -> None:
+        """Do nothing: no file stays open between two calls."""
+
+    def _path(self, key: str) -> Path:
+        if check_key(key).partition("/")[0] == TEMPORARY:
+            raise RepositoryError(f"The object key {key!r} cannot be used: {TEMPORARY} holds temporary files.", key=key)
+        return self.root / key
+
+    def _temporary(self) -> Path:
+        folder = self.root / TEMPORARY
+        _make_folder(folder)
+        return folder / token_hex(16)
+
+    @contextmanager
+    def _written(self, data: bytes | memoryview) -> Iterator[Path]:
+        """Give a temporary file that holds ``data`` and is on the disk; remove it in the end."""
+        temporary = self._temporary()
+        try:
+            with _created(temporary) as fd:
+                _write(fd, 0, data)
+                _seal(fd)
+            yield temporary
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def _rename(self, temporary: Path, key: str) -> ObjectInfo:
+        path = self._path(key)
+        _make_folder(path.parent)
+        info = _info(key, temporary.stat())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+        return info
+
+    @contextmanager
+    def _lock(self) -> Iterator[bool]:
+        """Keep other writers of this directory from renaming; False where locks do not work."""
+        _make_folder(self.root / TEMPORARY)
+        fd = os.open(self.root / TEMPORARY / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX)
+            except OSError as error:
+                if error.errno not in _NO_LOCKS:
+                    raise
+                yield False
+            else:
+                yield True
+        finally:
+            os.close(fd)
+
+
+class _DirectoryUpload:
+    """An ``Upload`` into one temporary file, each part at its own place."""
+
+    def __init__(self, store: DirectoryStore, key: str, temporary: Path) -> None:
+        self._store = store
+        self._key = key
+        self._temporary = temporary
+        self._parts: dict[int, tuple[int, int]] = {}
+        self._lock = threading.Lock()
+        with _created(temporary):
+            pass
+
+    def put_part(self, number: int, offset: int, data: bytes | memoryview) -> None:
+        with self._writing(len(data)) as fd:
+            _write(fd, offset, data)
+            self._parts[number] = offset, len(data)
+
+    def copy_part(self, number: int, offset: int, source: str, start: int, length: int) -> None:
+        path = self._store._path(source)  # noqa: SLF001 - two halves of one store
+        with _translated(path), _opened(path) as source_fd, self._writing(length) as fd:
+            if os.fstat(source_fd).st_size < start + length:
+                raise IntegrityError(f"{path} ends before byte {start + length}.")
+            _copy(source_fd, start, fd, offset, length)
+            self._parts[number] = offset, length
+
+    @contextmanager
+    def _writing(self, length: int) -> Iterator[int]:
+        # Opened anew for each part (microseconds beside megabytes), so that a forgotten upload holds no descriptor.
+        with _translated(self._store.root / self._key, needed=length):
+            try:
+                fd = os.open(self._temporary, os.O_RDWR | os.O_CLOEXEC)
+            except FileNotFoundError as error:
+                raise RepositoryError(f"The upload of {self._store.root / self._key} is over.") from error
+            try:
+                yield fd
+            finally:
+                os.close(fd)
+
+    def complete(self) -> ObjectInfo:
+        with self._writing(0) as fd:
+            os.ftruncate(fd, joined_length(self._parts))
+            _seal(fd)
+            with self._store._lock():  # noqa: SLF001
+                return self._store._rename(self._temporary, self._key)  # noqa: SLF001
+
+    def abort(self) -> None:
+        with _translated(self._temporary):
+            self._temporary.unlink(missing_ok=True)
+
+
+def _entries(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                # It can have vanished since, or be a link that leads nowhere or in a circle.
+                with suppress(FileNotFoundError), _ignored(errno.ELOOP):
+                    yield entry.name, entry.stat()
+    except OSError as error:
+        if error.errno not in _ABSENT:
+            raise
+
+
+@contextmanager
+def _ignored(number: int) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno != number:
+            raise
+
+
+def _info(key: str, found: os.stat_result) -> ObjectInfo:
+    """Describe a file. Every write makes a new inode with its time to the nanosecond: the two tell states apart."""
+    etag = f'"{found.st_ino:x}-{found.st_size:x}-{found.st_mtime_ns:x}"'
+    modified = datetime.fromtimestamp(found.st_mtime, tz=UTC)
+    return ObjectInfo(key=key, size=found.st_size, etag=etag, modified=modified)
+
+
+def _regular(path: Path, found: os.stat_result) -> os.stat_result:
+    if stat.S_ISDIR(found.st_mode):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    if not stat.S_ISREG(found.st_mode):
+        raise RepositoryError(f"{path} is not a regular file.")
+    return found
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    # O_NONBLOCK: a FIFO in the place of an object must not hang the reader.
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        _regular(path, os.fstat(fd))
+        yield fd
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def _created(path: Path) -> Iterator[int]:
+    # Not tempfile's 0600: what a repository holds is for everyone whom the umask lets in.
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _seal(fd: int) -> None:
+    """Set the file's time to the nanosecond (the kernel's own is as coarse as 4 ms) and bring it to the disk."""
+    now = time.time_ns()
+    os.utime(fd, ns=(now, now))
+    os.fsync(fd)
+
+
+def _write(fd: int, offset: int, data: bytes | memoryview) -> None:
+    rest = memoryview(data).cast("B")
+    while rest:
+        written = os.pwrite(fd, rest, offset)
+        offset += written
+        rest = rest[written:]
+
+
+def _read(fd: int, path: Path, start: int, length: int) -> bytes:
+    pieces = []
+    missing = length
+    while missing:
+        piece = os.pread(fd, missing, start + length - missing)
+        if not piece:
+            raise IntegrityError(f"{path} ends before byte {start + length}.")
+        pieces.append(piece)
+        missing -= len(piece)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _copy(source: int, start: int, target: int, offset: int, length: int) -> None:
+    """Copy in the kernel, which on XFS, btrfs and NFS 4.2 moves no bytes; else through memory."""
+    done = 0
+    while done < length:
+        try:
+            count = os.copy_file_range(source, target, length - done, start + done, offset + done)
+        except OSError as error:
+            if error.errno not in _NO_KERNEL_COPY:
+                raise
+            count = 0
+        # 0 is what some file systems answer instead of an error (Linux 5.3 to 5.18 on procfs and some FUSE).
+        done += count or _copy_through_memory(source, start + done, target, offset + done, length - done)
+
+
+def _copy_through_memory(source: int, start: int, target: int, offset: int, length: int) -> int:
+    data = os.pread(source, min(length, _COPY_BYTES), start)
+    if not data:
+        raise IntegrityError("The file that was being copied became shorter.")
+    _write(target, offset, data)
+    return len(data)
+
+
+def _make_folder(folder: Path) -> None:
+    if folder.is_dir():
+        return
+    # The names of new folders have to reach the disk too, or a crash takes what was written in them.
+    for path in reversed([folder, *folder.parents]):
+        with suppress(FileExistsError):
+            path.mkdir()
+            _sync_folder(path.parent)
+    if not folder.is_dir():
+        raise StorageError(f"{folder} is not a folder: something else of that name is in the way.")
+
+
+def _sync_folder(folder: Path) -> None:
+    try:
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except PermissionError:
+        # One may be let through a folder, and write in it, without being let read it.
+        return
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        # Some network and FUSE file systems cannot sync a folder; they do not lose names either.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def _translated(path: Path, *, needed: int | None = None) -> Iterator[None]:
+    """Turn the operating system's errors about ``path`` into ours.
+
+    Args:
+        path: What it was about, for the message when the error names no path of its own.
+        needed: How many bytes were to be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise _error_of(error, path, needed) from error
+
+
+def _error_of(error: OSError, path: Path, needed: int | None) -> RepositoryError | StorageError:
+    place = error.filename if isinstance(error.filename, str) else str(path)
+    reason = error.strerror or str(error)
+    if error.errno in _ABSENT and needed is None:
+        return ObjectNotFound(f"{path} does not exist.", path=str(path))
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        what = f" for the {needed:,} bytes to be written" if needed else ""
+        return NoSpace(
+            f"No space left{what} in {path.parent} ({reason}).",
+            hint="Free some space or choose a repository on another disk.",
+            path=str(path),
+            needed=needed,
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return AccessDenied(
+            f"{place}: {reason}.",
+            hint="Check who owns the directory and whether its file system is mounted for writing.",
+            path=place,
+        )
+    return StorageError(f"{place}: {reason}.", path=place)

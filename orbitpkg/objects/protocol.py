@@ -1,0 +1,252 @@
+"""What every object store offers, whatever it is made of: one small protocol, and the rules for keys.
+
+Promises: whole values in, whole values out; a write is visible whole or not at all; only errors of
+``orbitpkg.errors`` come out; and ``ObjectNotFound`` means that the store said, for certain, that there is nothing.
+Refuses: streams (a large object is read by ranges and written by parts), renames, and keys that could be read in two
+ways.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from orbitpkg.errors import RepositoryError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
+
+__all__ = [
+    "MAX_KEY_BYTES",
+    "ObjectInfo",
+    "ObjectStore",
+    "PartLimits",
+    "Upload",
+    "check_key",
+    "check_prefix",
+    "is_valid_key",
+    "joined_length",
+]
+
+MAX_KEY_BYTES: Final = 1024
+"""The longest key S3 takes, in bytes of UTF-8 (Amazon S3 User Guide, "Creating object key names")."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectInfo:
+    """What a store says about one object.
+
+    Attributes:
+        key: The object's name in the store, ``/``-separated, without the store's own prefix.
+        size: Its length in bytes.
+        etag: The store's word for this content of the object, as the store spells it (quotes and all); None when the
+            store has no such thing. Two contents of one key never share it; one content may have several.
+        modified: When it was written, with a time zone; None when the store does not say.
+    """
+
+    key: str
+    size: int
+    etag: str | None
+    modified: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartLimits:
+    """How an upload may be cut.
+
+    Attributes:
+        min_bytes: The smallest length of every part but the last.
+        max_bytes: The largest length of a part; None when there is no bound.
+        max_parts: The highest part number; None when there is no bound.
+    """
+
+    min_bytes: int = 0
+    max_bytes: int | None = None
+    max_parts: int | None = None
+
+
+class Upload(Protocol):
+    """One large object on its way: parts from several threads, in any order, then all or nothing.
+
+    Parts are numbered from 1. Giving a number again replaces that part.
+    """
+
+    def put_part(self, number: int, offset: int, data: bytes | memoryview) -> None:
+        """Send part ``number``, whose first byte is byte ``offset`` of the object.
+
+        Raises:
+            RepositoryError: The store did not take it; the upload may go on with another try.
+        """
+
+    def copy_part(self, number: int, offset: int, source: str, start: int, length: int) -> None:
+        """Have the store copy ``length`` bytes of its object ``source``, from byte ``start`` on, as part ``number``.
+
+        Raises:
+            UnsupportedByStore: The store cannot copy parts: send the bytes instead.
+            ObjectNotFound: There is no object ``source``.
+            IntegrityError: ``source`` ends before ``start + length``.
+        """
+
+    def complete(self) -> ObjectInfo:
+        """Make the object visible, replacing one of the same key.
+
+        Raises:
+            ValueError: The parts leave a gap, overlap or are none.
+            RepositoryError: The store did not do it; nothing became visible that is not whole.
+        """
+
+    def abort(self) -> None:
+        """Forget the upload and what was sent. One that is gone already, or complete, is left as it is."""
+
+
+class ObjectStore(Protocol):
+    """A flat space of keys and bytes. Safe to use from several threads at once.
+
+    Every method raises ``RepositoryUnreachable``, ``CredentialsError``, ``AccessDenied`` or another
+    ``RepositoryError`` (``StorageError`` for a local disk) when the store cannot be asked or says no, and
+    ``RepositoryError`` for a key that ``check_key`` refuses.
+    """
+
+    @property
+    def url(self) -> str:
+        """Where this is, as ``open_store`` takes it; never with credentials."""
+
+    @property
+    def part_limits(self) -> PartLimits:
+        """How ``start_upload``'s parts may be cut."""
+
+    def get(self, key: str, *, max_bytes: int | None = None) -> tuple[bytes, ObjectInfo]:
+        """Read a whole object.
+
+        Raises:
+            ObjectNotFound: There is none.
+            IntegrityError: It is larger than ``max_bytes``; it has not been read whole.
+        """
+
+    def get_range(self, key: str, start: int, length: int, *, etag: str | None = None) -> bytes | memoryview:
+        """Read exactly ``length`` bytes from byte ``start`` on.
+
+        Raises:
+            ObjectNotFound: There is no such object.
+            ObjectChanged: ``etag`` is given and the object's is another.
+            IntegrityError: The object ends before ``start + length``.
+            UnsupportedByStore: The store answers with something else than the range: read the whole object.
+        """
+
+    def head(self, key: str) -> ObjectInfo:
+        """Tell about an object without reading it.
+
+        Raises:
+            ObjectNotFound: There is none.
+        """
+
+    def list_folders(self, prefix: str) -> list[str]:
+        """Name what stands between ``prefix`` (empty, or ending in ``/``) and the next ``/``, sorted.
+
+        Raises:
+            UnsupportedByStore: The store cannot list.
+        """
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Tell about all objects whose key begins with ``prefix`` (a plain string, not a folder), in key order.
+
+        Nothing there is an empty iterator, not an error. Keys that ``is_valid_key`` refuses are passed over: orbitpkg
+        wrote none of them.
+
+        Raises:
+            UnsupportedByStore: The store cannot list.
+        """
+
+    def put(self, key: str, data: bytes | memoryview) -> ObjectInfo:
+        """Write an object in one request, replacing one of the same key; for small objects."""
+
+    def create(self, key: str, data: bytes | memoryview) -> ObjectInfo:
+        """Write an object only if there is none of this key.
+
+        A reply can be lost after the store did the work; the try that follows then finds one's own object. So
+        ``ObjectExists`` means "there is one", not "somebody else's": read it back before judging.
+
+        Raises:
+            ObjectExists: There is one.
+        """
+
+    def replace(self, key: str, data: bytes | memoryview, *, etag: str) -> ObjectInfo:
+        """Write over an object only if it is still in the state that ``etag`` names.
+
+        As with ``create``, a lost reply can make one's own write look like somebody else's: read back.
+
+        Raises:
+            ObjectChanged: It is in another state, or gone.
+            UnsupportedByStore: The store has no dependable way to do this.
+        """
+
+    def delete(self, key: str) -> None:
+        """Remove an object; one that is not there is fine."""
+
+    def start_upload(self, key: str) -> Upload:
+        """Begin to write a large object by parts."""
+
+    def close(self) -> None:
+        """Let go of connections. Closing twice is fine."""
+
+
+def check_key(key: str) -> str:
+    """Give ``key`` back if every store can hold it under that very name.
+
+    Raises:
+        RepositoryError: It has an empty, ``.`` or ``..`` part, a backslash or a control character, cannot be written
+            in UTF-8, or is longer than ``MAX_KEY_BYTES``. It is an error of the tree, not a ``ValueError``, because
+            a key can come out of a document that somebody else wrote.
+    """
+    if fault := _fault_of(key):
+        raise RepositoryError(f"The object key {key[:200]!r} cannot be used: {fault}.", key=key[:MAX_KEY_BYTES])
+    return key
+
+
+def is_valid_key(key: str) -> bool:
+    """Tell whether ``check_key`` takes ``key``."""
+    return _fault_of(key) is None
+
+
+def check_prefix(prefix: str) -> str:
+    """Give ``prefix`` back if it begins some usable key.
+
+    Raises:
+        RepositoryError: No key that ``check_key`` takes begins so.
+    """
+    folder, _, name = prefix.rpartition("/")
+    if folder or prefix.startswith("/"):
+        check_key(folder)
+    # "." and ".." are no parts of keys, yet ".hidden" begins so.
+    if name.strip("."):
+        check_key(name)
+    return prefix
+
+
+def _fault_of(key: str) -> str | None:
+    if any(part in ("", ".", "..") for part in key.split("/")):
+        return "it has an empty part, a '.' or a '..'"
+    if not key.isprintable() or "\\" in key:
+        return "it has a backslash, a control character or one that cannot be seen"
+    # isprintable() has refused lone surrogates, so that this cannot fail.
+    if len(key.encode()) > MAX_KEY_BYTES:
+        return f"it is longer than {MAX_KEY_BYTES} bytes"
+    return None
+
+
+def joined_length(parts: Mapping[int, tuple[int, int]]) -> int:
+    """Give the length of the object that ``parts`` (number → offset, length) make when joined by number.
+
+    Raises:
+        ValueError: There are none, or the numbers or the offsets leave a gap or overlap.
+    """
+    if not parts:
+        raise ValueError("an upload needs at least one part")
+    end = 0
+    for expected, number in enumerate(sorted(parts), start=1):
+        offset, length = parts[number]
+        if number != expected or offset != end:
+            raise ValueError(f"part {number} begins at byte {offset}; expected part {expected} at byte {end}")
+        end += length
+    return end
