@@ -12,10 +12,10 @@ from typing import Protocol
 
 import pytest
 
-from tests.servers.processes import S3Server, ServerMissing
+from tests.servers.processes import S3Server, ServerMissing, StaticSite, has_program
 from tests.servers.sharing import Run, obtain
 
-__all__ = ["moto", "rclone", "s3_server"]
+__all__ = ["ceph", "moto", "nginx", "python_site", "rangeless_site", "rclone", "s3_server", "static_site"]
 
 RUN = pytest.StashKey[Run]()
 FOLDER = pytest.StashKey[Path]()
@@ -60,20 +60,60 @@ def _fields(config: pytest.Config, server: str) -> dict[str, str]:
         pytest.skip(str(missing))
 
 
+def _s3(config: pytest.Config, server: str) -> S3Server:
+    return S3Server(**_fields(config, server))
+
+
+def _site(config: pytest.Config, server: str) -> StaticSite:
+    fields = _fields(config, server)
+    return StaticSite(url=fields["url"], root=Path(fields["root"]))
+
+
 @pytest.fixture(scope="session")
 def moto(pytestconfig: pytest.Config) -> S3Server:
     """AWS, as moto simulates it."""
-    return S3Server(**_fields(pytestconfig, "moto_server"))
+    return _s3(pytestconfig, "processes.moto_server")
 
 
 @pytest.fixture(scope="session")
 def rclone(pytestconfig: pytest.Config) -> S3Server:
     """`rclone serve s3`: the store that breaks promises in silence."""
-    return S3Server(**_fields(pytestconfig, "rclone_server"))
+    return _s3(pytestconfig, "processes.rclone_server")
 
 
-@pytest.fixture(params=["moto", "rclone"])
+@pytest.fixture(scope="session")
+def ceph(pytestconfig: pytest.Config) -> S3Server:
+    """A production object store. Tests share 4 GiB, and what they delete is not given back."""
+    return _s3(pytestconfig, "ceph.ceph_server")
+
+
+@pytest.fixture(params=["moto", "rclone", "ceph"])
 def s3_server(request: pytest.FixtureRequest) -> S3Server:
     """Each S3 server in turn."""
     server: S3Server = request.getfixturevalue(request.param)
     return server
+
+
+@pytest.fixture(scope="session")
+def nginx(pytestconfig: pytest.Config) -> StaticSite:
+    """A plain web server."""
+    return _site(pytestconfig, "websites.nginx_site")
+
+
+@pytest.fixture(scope="session")
+def python_site(pytestconfig: pytest.Config) -> StaticSite:
+    """A plain web server that answers ranges, there on every machine."""
+    return _site(pytestconfig, "websites.python_site")
+
+
+@pytest.fixture(scope="session")
+def static_site(request: pytest.FixtureRequest) -> StaticSite:
+    """Nginx where it is installed, otherwise `python_site`."""
+    site: StaticSite = request.getfixturevalue("nginx" if has_program("nginx") else "python_site")
+    return site
+
+
+@pytest.fixture(scope="session")
+def rangeless_site(pytestconfig: pytest.Config) -> StaticSite:
+    """A web server that gives the whole file whatever range was asked for."""
+    return _site(pytestconfig, "websites.rangeless_site")

