@@ -1,0 +1,353 @@
+"""Requirements: a package's name and the range of versions that will do.
+
+A range is clauses joined by commas, all of which must hold. Versions in clauses may leave out their last numbers:
+
+=================  ==========================================  =====================================
+clause             allows                                      note
+=================  ==========================================  =====================================
+``==2.0.0``        that version and no other
+``==1.4``          ``>=1.4.0,<1.5.0``                          also written ``==1.4.*``
+``!=1.3.0``        all but that version and its pre-releases   ``!=1.3``: all but ``1.3.*``
+``>=1.2``          ``>=1.2.0``
+``>1.2``           ``>=1.3.0``                                 ``>1.2.0`` allows 1.2.1
+``<2``             ``<2.0.0``, and not ``2.0.0-rc.1``
+``<=1.4``          ``<1.5.0``                                  ``<=1.4.0`` allows no 1.4.1
+``~=1.4``          ``>=1.4.0,<2.0.0``                          ``~=1.4.2``: ``>=1.4.2,<1.5.0``
+``~1.4``           ``>=1.4.0,<1.5.0``                          ``~1``: ``>=1.0.0,<2.0.0``
+``^1.2``           ``>=1.2.0,<2.0.0``                          ``^0.2.1``: ``>=0.2.1,<0.3.0``
+=================  ==========================================  =====================================
+
+These are the meanings of ``semantic_version.SimpleSpec``, with two departures where it surprises: ``^0`` and ``^0.0``
+end at 1.0.0 and 0.1.0 (there: at 0.0.1), and ``^1.0.0-rc.1``, ``~1.0.0-rc.1`` and ``~=1.0.0-rc.1`` go on past the
+release of that pre-release (there: they allow nothing). Whether a pre-release is *offered* is :func:`best`'s matter.
+
+A bare name and ``==X.Y.Z`` need only the order of versions; ``semantic_version`` (33 ms) is imported by the first
+question to any other range.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+
+from orbitpkg.errors import UsageError
+from orbitpkg.model.names import NAME_CHARACTERS, canonical_name, is_valid_name
+from orbitpkg.model.versions import MAX_VERSION_LENGTH, Version, is_identifier, is_number, parse_version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["MAX_REQUIREMENT_LENGTH", "Requirement", "VersionRange", "best", "parse_range", "parse_requirement"]
+
+MAX_REQUIREMENT_LENGTH = 1000
+"""Characters; a range that needs more is a mistake, or an attack on whoever shows it."""
+
+_OPERATORS = ("==", "!=", ">=", "<=", "~=", ">", "<", "~", "^")
+_OPERATOR_CHARACTERS = frozenset("=!<>~^|≥≤≠&")
+_OPERATOR_SLIPS = {"=": "==", "===": "==", "=>": ">=", "=<": "<=", "<>": "!=", "!": "!=", "!==": "!=", "=~": "~=",
+                   "≥": ">=", "≤": "<=", "≠": "!=", "~>": "~=", "^=": "^"}  # fmt: skip
+_PARTS = 3
+
+
+class VersionRange:
+    """Which versions will do; immutable. Made by :func:`parse_range`.
+
+    Attributes:
+        text: The range without spaces, as it can be parsed again; ``""`` allows any version.
+        exact: The one version that is allowed when the range is a lone ``==X.Y.Z``, else None.
+        mentions_prerelease: Whether a clause names a pre-release as one to have (``!=`` names one to avoid).
+    """
+
+    __slots__ = ("_clauses", "_spec", "exact", "mentions_prerelease", "text")
+
+    _clauses: tuple[_Clause, ...]
+    _spec: Any
+    exact: Version | None
+    mentions_prerelease: bool
+    text: str
+
+    def __init__(self, clauses: tuple[_Clause, ...]) -> None:
+        put = object.__setattr__
+        put(self, "_clauses", clauses)
+        put(self, "_spec", None)
+        put(self, "text", ",".join(clause.operator + clause.operand for clause in clauses))
+        put(self, "mentions_prerelease", any("-" in c.operand and c.operator != "!=" for c in clauses))
+        put(self, "exact", _exact_version(clauses))
+
+    def allows(self, version: Version) -> bool:
+        """Whether ``version`` is in the range; a pre-release is judged by its place in the order alone."""
+        if self.exact is not None:
+            return version == self.exact
+        return not self._clauses or bool(self._simple_spec().match(_foreign(version)))
+
+    def _simple_spec(self) -> Any:
+        if self._spec is None:
+            from semantic_version import SimpleSpec
+
+            spec = SimpleSpec(",".join(_spelled_out(*clause) for clause in self._clauses))
+            object.__setattr__(self, "_spec", spec)
+        return self._spec
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"a VersionRange cannot be changed: {name}")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"a VersionRange cannot be changed: {name}")
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return parse_range, (self.text,)
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return f"VersionRange({self.text!r})"
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    def __eq__(self, other: object) -> bool:
+        return self.text == other.text if isinstance(other, VersionRange) else NotImplemented
+
+
+class Requirement(NamedTuple):
+    """A package and which of its versions will do.
+
+    Attributes:
+        name: The package's name as it was written.
+        key: The same in canonical form.
+        range: The versions that will do.
+    """
+
+    name: str
+    key: str
+    range: VersionRange
+
+    def __str__(self) -> str:
+        return self.name + self.range.text
+
+
+class _Clause(NamedTuple):
+    operator: str
+    operand: str
+
+
+def parse_requirement(text: str) -> Requirement:
+    """Read ``model``, ``model==2.0.0``, ``model >= 1.2, < 2``, ``model~=1.4``, ``model^1.2``, ``model!=1.3.0``.
+
+    Raises:
+        UsageError: It cannot be read; the message points at the character, the hint says what was probably meant.
+            ``data`` has ``reason`` and ``position`` (characters from 0).
+    """
+    _check_length(text)
+    start = _skip_spaces(text, 0)
+    end = start
+    while end < len(text) and text[end] in NAME_CHARACTERS:
+        end += 1
+    name = text[start:end]
+    after = _skip_spaces(text, end)
+    if not is_valid_name(name) or (after < len(text) and text[after] not in _OPERATOR_CHARACTERS):
+        raise _unreadable_name(text, start, end, after)
+    return Requirement(name, canonical_name(name), VersionRange(_read_clauses(text, after)))
+
+
+def parse_range(text: str) -> VersionRange:
+    """Read ``>=1.2,<2``, ``==2.0.0``, ``^1.2`` …; ``""`` and ``"*"`` are any version.
+
+    Raises:
+        UsageError: As :func:`parse_requirement`.
+    """
+    _check_length(text)
+    return VersionRange(() if text.strip() == "*" else _read_clauses(text, 0))
+
+
+def best(versions: Iterable[Version], range: VersionRange, *, prereleases: bool = False) -> Version | None:  # noqa: A002
+    """The newest of ``versions`` in ``range``, or None.
+
+    Pre-releases are considered when ``prereleases`` says so or the range names one; never merely because there is
+    nothing else.
+    """
+    wanted = prereleases or range.mentions_prerelease
+    return max((v for v in versions if (wanted or not v.prerelease) and range.allows(v)), default=None)
+
+
+def _exact_version(clauses: tuple[_Clause, ...]) -> Version | None:
+    if len(clauses) != 1 or clauses[0].operator != "==" or "*" in clauses[0].operand:
+        return None
+    operand = clauses[0].operand
+    return parse_version(operand) if operand.partition("-")[0].count(".") == _PARTS - 1 else None
+
+
+def _foreign(version: Version) -> Any:
+    import semantic_version
+
+    return semantic_version.Version(
+        major=version.major, minor=version.minor, patch=version.patch, prerelease=version.prerelease
+    )
+
+
+def _spelled_out(operator: str, operand: str) -> str:
+    """The clause in words that ``SimpleSpec`` takes as we mean them."""
+    if operator not in ("^", "~", "~="):
+        return operator + operand.removesuffix(".*").removesuffix(".*")
+    numbers = [int(number) for number in operand.partition("-")[0].split(".")]
+    return f">={operand},<{'.'.join(map(str, _ceiling(operator, numbers)))}"
+
+
+def _ceiling(operator: str, numbers: list[int]) -> list[int]:
+    """The first numbers that a ``^``, ``~`` or ``~=`` does not reach."""
+    if operator == "^":
+        # The leftmost number that is not zero stays; of zeros alone, the last one given.
+        kept = next((at for at, number in enumerate(numbers) if number), len(numbers) - 1)
+    elif operator == "~":
+        kept = min(len(numbers) - 1, 1)
+    else:
+        kept = 1 if len(numbers) == _PARTS else 0
+    return [*numbers[:kept], numbers[kept] + 1]
+
+
+def _skip_spaces(text: str, at: int) -> int:
+    while at < len(text) and text[at] in " \t":
+        at += 1
+    return at
+
+
+def _check_length(text: str) -> None:
+    if len(text) > MAX_REQUIREMENT_LENGTH:
+        reason = f"it has {len(text)} characters, and {MAX_REQUIREMENT_LENGTH} is the most"
+        raise UsageError(f"cannot read {text[:60]!r}…: {reason}", reason=reason, position=MAX_REQUIREMENT_LENGTH)
+
+
+def _read_clauses(text: str, at: int) -> tuple[_Clause, ...]:
+    clauses: list[_Clause] = []
+    at = _skip_spaces(text, at)
+    while at < len(text):
+        clause, at = _read_clause(text, at)
+        clauses.append(clause)
+        at = _skip_spaces(text, at)
+        if at < len(text):
+            at = _read_comma(text, at)
+    return tuple(clauses)
+
+
+def _read_comma(text: str, at: int) -> int:
+    if text[at] != ",":
+        mended = f"{text[:at].rstrip()},{text[at:]}" if text[at] in _OPERATOR_CHARACTERS - set("|&") else None
+        hint = f'did you mean "{mended}"?' if mended else "clauses are joined by commas, and all of them must hold"
+        raise _unreadable(text, at, "a comma is missing before this", hint)
+    after = _skip_spaces(text, at + 1)
+    if after == len(text):
+        raise _unreadable(text, at, "nothing follows the comma", f'did you mean "{text[:at].rstrip()}"?')
+    return after
+
+
+def _read_clause(text: str, at: int) -> tuple[_Clause, int]:
+    start = at
+    while at < len(text) and text[at] in _OPERATOR_CHARACTERS:
+        at += 1
+    operator = text[start:at]
+    if operator not in _OPERATORS:
+        raise _unreadable_operator(text, start, operator)
+    at = operand_start = _skip_spaces(text, at)
+    while at < len(text) and text[at] not in ", \t" and text[at] not in _OPERATOR_CHARACTERS:
+        at += 1
+    operand = text[operand_start:at]
+    if not _is_operand(operator, operand):
+        raise _unreadable_operand(text, operand_start, operator, operand)
+    return _Clause(operator, operand), at
+
+
+def _is_operand(operator: str, operand: str) -> bool:
+    core, dash, tail = operand.partition("-")
+    numbers = core.split(".")
+    if operator in ("==", "!="):
+        while len(numbers) > 1 and numbers[-1] == "*" and not dash:
+            numbers.pop()
+    return (
+        len(operand) <= MAX_VERSION_LENGTH
+        and core.count(".") < _PARTS
+        and all(map(is_number, numbers))
+        and (not dash or (len(numbers) == _PARTS and all(map(is_identifier, tail.split(".")))))
+    )
+
+
+def _unreadable(text: str, at: int, reason: str, hint: str | None) -> UsageError:
+    """An error whose message shows the text with a caret under the character at ``at``."""
+    # A window, because a caret under a wrapped line points nowhere; one column for whatever cannot be printed.
+    first = max(0, at - 50)
+    shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text[first : at + 30])
+    message = f"cannot read {text!r}: {reason}\n    {shown}\n    {' ' * (at - first)}^"
+    return UsageError(message, hint=hint, text=text, reason=reason, position=at)
+
+
+def _unreadable_name(text: str, start: int, end: int, after: int) -> UsageError:
+    name, rest = text[start:end], text[after:].strip()
+    if not text.strip():
+        return _unreadable(text, 0, "it is empty", 'write a name, as in "model" or "model==2.0.0"')
+    if rest[:1] in ("@", ":") and is_valid_name(name):
+        version = rest[1:].strip()
+        return _unreadable(text, after, f'"{rest[0]}" does not belong here; use ==', _meant(name, "==" + version))
+    if rest[:1] in ("(", "[", ";") and is_valid_name(name):
+        return _unreadable(text, after, f'"{rest[0]}" does not belong here', _meant(name, rest.strip("()[];")))
+    if after > end and rest[:1].isdigit() and is_valid_name(name):
+        return _unreadable(text, after, "an operator is missing before the version", _meant(name, "==" + rest))
+    if rest[:1] == "*" and is_valid_name(name):
+        return _unreadable(text, after, '"*" does not belong here', f'did you mean "{name}"? It allows any version')
+    return _refused_name(text, start, end, after)
+
+
+def _refused_name(text: str, start: int, end: int, after: int) -> UsageError:
+    """The error for a name that is wrong in itself, told by the room that knows names."""
+    stop = min((at for at in range(after, len(text)) if text[at] in _OPERATOR_CHARACTERS), default=len(text))
+    try:
+        canonical_name(text[start:stop].strip())
+    except UsageError as error:
+        hint = error.hint
+        if "/" in text or "\\" in text:
+            hint = "this looks like a path; a requirement is a name, as in model or model==2.0.0"
+        at = end if stop > end else start
+        return _unreadable(text, min(at, len(text) - 1), f"the name is not valid: {error.data['reason']}", hint)
+    raise AssertionError(text)
+
+
+def _meant(name: str, range_text: str) -> str:
+    """A hint with a requirement that can be read, or else one that shows the form."""
+    try:
+        return f'did you mean "{name}{parse_range(range_text)}"?'
+    except UsageError as error:
+        inner = error.hint or ""
+        return f"{inner}" if inner else f'write it as "{name}==2.0.0"'
+
+
+def _unreadable_operator(text: str, at: int, operator: str) -> UsageError:
+    known = ", ".join(_OPERATORS)
+    if not operator:
+        rest = text[at:].partition(",")[0].strip()
+        hint = f'did you mean "=={rest}"?' if _is_operand("==", rest) else f"a range begins with one of {known}"
+        return _unreadable(text, at, "an operator is missing before the version", hint)
+    if "|" in operator or "&" in operator:
+        hint = "there are no alternatives: clauses are joined by commas, and all of them must hold"
+        return _unreadable(text, at, f'"{operator}" is not an operator', hint)
+    slip = _OPERATOR_SLIPS.get(operator)
+    hint = f'did you mean "{slip}"?' if slip else f"the operators are {known}"
+    return _unreadable(text, at, f'"{operator}" is not an operator', hint)
+
+
+def _unreadable_operand(text: str, at: int, operator: str, operand: str) -> UsageError:
+    if not operand:
+        return _unreadable(text, min(at, len(text) - 1), f'a version is missing after "{operator}"', None)
+    if "*" in operand:
+        hint = f'did you mean "{_without_star(operator, operand)}"?'
+        return _unreadable(text, at, f'"*" may only end an "==" or "!=" version, not {operand!r}', hint)
+    try:
+        parse_version(operand)
+    except UsageError as error:
+        reason = f"{operand!r} is not a version: {error.data['reason']}"
+        if "-" in operand and len(operand.partition("-")[0].split(".")) < _PARTS:
+            reason = "a pre-release needs all three numbers before it"
+        return _unreadable(text, at, reason, error.hint)
+    raise AssertionError(operand)
+
+
+def _without_star(operator: str, operand: str) -> str:
+    kept = operand.partition("*")[0].rstrip(".-")
+    return operator + kept if kept else ">=0"
