@@ -1,0 +1,85 @@
+"""Learn the tokenizer's merges from ``corpus.txt``: byte-pair encoding, in plain Python, the same bytes each time.
+
+The text is split into words by a pattern, each word starts as its UTF-8 bytes, and the pair of tokens seen most often
+is made one token, again and again (R. Sennrich, B. Haddow, A. Birch: Neural Machine Translation of Rare Words with
+Subword Units, 2016). Tokens 0 to 255 are the bytes, so any text can be written.
+
+It learns in two stages: version 1.0.0's tokens exactly as that version did, so that they keep their numbers and what
+was encoded with 1.0.0 is still decoded, then as many again with words that hold no digits.
+
+    python train.py [FOLDER]
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+
+Pair = tuple[int, int]
+Word = tuple[int, ...]
+
+WITH_NUMBERS = r" ?\w+| ?[^\w\s]+|\s+"
+NUMBERS_APART = r" ?[^\W\d_]+|\d| ?(?:[^\w\s]|_)+|\s+"
+STAGES = ((WITH_NUMBERS, 512), (NUMBERS_APART, 1024))
+BYTES = 256
+
+
+def merged(word: Word, pair: Pair, token: int) -> Word:
+    """The word with each occurrence of the pair, from the left, replaced by the token."""
+    result: list[int] = []
+    for symbol in word:
+        result.append(symbol)
+        if tuple(result[-2:]) == pair:
+            result[-2:] = [token]
+    return tuple(result)
+
+
+def commonest(words: dict[Word, int]) -> Pair:
+    """The pair of neighbours seen most often; of several, the one with the smallest tokens."""
+    pairs: Counter[Pair] = Counter()
+    for word, count in words.items():
+        for pair in pairwise(word):
+            pairs[pair] += count
+    return min(pairs, key=lambda pair: (-pairs[pair], pair))
+
+
+def learn(text: str) -> list[Pair]:
+    """The merges of all stages, in order; the first makes token 256."""
+    merges: list[Pair] = []
+    for pattern, size in STAGES:
+        words: dict[Word, int] = Counter(tuple(word.encode()) for word in re.findall(pattern, text))
+        for token, pair in enumerate(merges, BYTES):
+            words = {merged(word, pair, token): count for word, count in words.items()}
+        for token in range(BYTES + len(merges), size):
+            pair = commonest(words)
+            words = {merged(word, pair, token): count for word, count in words.items()}
+            merges.append(pair)
+    return merges
+
+
+def vocabulary(merges: list[Pair]) -> list[bytes]:
+    """The bytes of every token, at the token's place."""
+    tokens = [bytes([value]) for value in range(BYTES)]
+    for left, right in merges:
+        tokens.append(tokens[left] + tokens[right])
+    return tokens
+
+
+def main(folder: Path) -> None:
+    """Write ``tokenizer.json``, which is all an app needs, and ``vocabulary.txt``, a token a line, to be read."""
+    text = Path(__file__).with_name("corpus.txt").read_text(encoding="utf-8")
+    merges = learn(text)
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = ",\n".join(f"    [{left}, {right}]" for left, right in merges)
+    document = f'{{\n  "pattern": {json.dumps(NUMBERS_APART)},\n  "merges": [\n{lines}\n  ]\n}}\n'
+    (folder / "tokenizer.json").write_bytes(document.encode("ascii"))
+    readable = (json.dumps(token.decode("utf-8", "backslashreplace")) for token in vocabulary(merges))
+    (folder / "vocabulary.txt").write_bytes(("\n".join(readable) + "\n").encode("ascii"))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent)
