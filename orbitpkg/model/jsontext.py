@@ -22,7 +22,15 @@ _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
 _INTEGER_CHARACTERS = 20  # as many as the lowest has; int() takes quadratic time on thousands of digits
 _NESTING = re.compile(r'\\.|["\[\]{}]', re.DOTALL)
 _WORDS = ("true", "false", "null")
-_OTHER_QUOTES = "'\u2018\u2019\u201c\u201d"
+_HINTS = {
+    **dict.fromkeys("'\u2018\u2019\u201c\u201d", 'put strings in straight double quotes: "…"'),
+    **dict.fromkeys("}]", "the brackets do not pair: one that was opened before is still open"),
+    "\\": r'write a backslash as \\, and the paths of files with "/"',
+    "=": 'put ":" between a key and its value',
+    ";": 'put "," between entries',
+    ".": "a number begins with a digit: 0.5",
+    "+": "a number has no plus sign",
+}
 _BLANK = re.compile(r"[ \t\n\r]*")
 _STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _LITERAL = re.compile(r"[^\s,\]}]+")
@@ -120,21 +128,21 @@ def syntax_hint(data: bytes, line: int, column: int) -> str | None:
     before, after = text[:at].rstrip(), text[at:].lstrip()
     if not text.strip():
         return "the file is empty"
-    return _hint_at(before, after) or _hint_around(before, after)
+    if "" < text[at : at + 1] < " ":
+        return r"a string ends on the line it began on: close it, or write \n for a new line and \t for a tab"
+    if not after:
+        return "the text ends too early: a closing } or ] is missing"
+    return _hint_at(before, after) or _hint_between(before, after)
 
 
 def _hint_at(before: str, after: str) -> str | None:
     """A hint from what stands at the place itself."""
-    if not after:
-        return "the text ends too early: a closing } or ] is missing"
     if _is_trailing_comma(before, after):
         return "remove the comma before the closing bracket"
     if after.startswith(("//", "/*", "#")):
         return "JSON has no comments: remove it"
-    if after[0] in _OTHER_QUOTES:
-        return 'put strings in straight double quotes: "…"'
     word = re.match(r"[A-Za-z_$][\w$]*", after)
-    return _hint_for_word(word.group()) if word else None
+    return _hint_for_word(word.group()) if word else _HINTS.get(after[0])
 
 
 def _is_trailing_comma(before: str, after: str) -> bool:
@@ -149,19 +157,15 @@ def _hint_for_word(word: str) -> str:
     return f'put it in double quotes: "{word[:40]}"'
 
 
-def _hint_around(before: str, after: str) -> str | None:
+def _hint_between(before: str, after: str) -> str | None:
     """A hint from what stands on both sides of the place."""
-    if after[0] == "\\":
-        return r'write a backslash as \\, and the paths of files with "/"'
-    if after[0] == '"' and re.search(r'["\]}\w]$', before):
+    if before.endswith(("}", "]")) and before.count("{") == before.count("}"):
+        return "something follows the closing bracket: remove it, or move the bracket to the end"
+    if after[0].isdigit() and before.endswith("0"):
+        return "a number does not begin with 0"
+    if re.match(r'["\[{\d-]', after) and re.search(r'["\]}\w]$', before):
         return "a comma is missing before this"
-    if after[0] == '"':
-        return "the string that begins here has no closing quote on its line"
-    if before.endswith('"') and after[0] not in ":,":
-        return "a comma or a colon is missing before this"
-    if before.endswith(("}", "]")):
-        return "remove what follows the last closing bracket, or put a comma before it"
-    return None
+    return "the string that begins here has no closing quote" if after[0] == '"' else None
 
 
 def _decode(data: bytes, what: str) -> str:

@@ -4,17 +4,17 @@ A name is ASCII letters, digits, ``.``, ``_`` and ``-``, starts and ends with a 
 100 characters (so that ``NAME-VERSION-DIGEST.tar.zst`` fits the 255 bytes of a file name). Names are compared, and
 keyed in a bucket, in the form of PEP 503: lower case, every run of ``.``, ``_`` and ``-`` one ``-``.
 
-No regular expressions: this module is on the path of an app that starts.
+This module is on the path of an app that starts: it imports nothing (``typing`` and ``re`` together are 6 ms, half of
+a bare interpreter), and the errors only to raise one.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from orbitpkg.errors import UsageError
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from orbitpkg.errors import UsageError
 
 __all__ = ["MAX_NAME_LENGTH", "NAME_CHARACTERS", "canonical_name", "is_valid_name", "nearest"]
 
@@ -62,6 +62,8 @@ def _fold(text: str) -> str:
 
 
 def _refusal(text: str) -> UsageError:
+    from orbitpkg.errors import UsageError
+
     reason = _reason(text)
     guess = _respelled(text)
     hint = f'did you mean "{guess}"?' if guess else "a name is letters and digits, with . _ - between them"

@@ -22,19 +22,24 @@ end at 1.0.0 and 0.1.0 (there: at 0.0.1), and ``^1.0.0-rc.1``, ``~1.0.0-rc.1`` a
 release of that pre-release (there: they allow nothing). Whether a pre-release is *offered* is :func:`best`'s matter.
 
 A bare name and ``==X.Y.Z`` need only the order of versions; ``semantic_version`` (33 ms) is imported by the first
-question to any other range.
+question to any other range. This module is on the path of an app that starts, so ``typing``, ``re`` and the errors
+are not imported before they are needed either.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
-
-from orbitpkg.errors import UsageError
 from orbitpkg.model.names import NAME_CHARACTERS, canonical_name, is_valid_name
-from orbitpkg.model.versions import MAX_VERSION_LENGTH, Version, is_identifier, is_number, parse_version
+from orbitpkg.model.versions import MAX_VERSION_LENGTH, Immutable, is_identifier, is_number, parse_version
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any, TypeAlias
+
+    from orbitpkg.errors import UsageError
+    from orbitpkg.model.versions import Version
+
+    _Clause: TypeAlias = tuple[str, str]  # an operator and its operand
 
 __all__ = ["MAX_REQUIREMENT_LENGTH", "Requirement", "VersionRange", "best", "parse_range", "parse_requirement"]
 
@@ -48,7 +53,7 @@ _OPERATOR_SLIPS = {"=": "==", "===": "==", "=>": ">=", "=<": "<=", "<>": "!=", "
 _PARTS = 3
 
 
-class VersionRange:
+class VersionRange(Immutable):
     """Which versions will do; immutable. Made by :func:`parse_range`.
 
     Attributes:
@@ -69,8 +74,8 @@ class VersionRange:
         put = object.__setattr__
         put(self, "_clauses", clauses)
         put(self, "_spec", None)
-        put(self, "text", ",".join(clause.operator + clause.operand for clause in clauses))
-        put(self, "mentions_prerelease", any("-" in c.operand and c.operator != "!=" for c in clauses))
+        put(self, "text", ",".join(operator + operand for operator, operand in clauses))
+        put(self, "mentions_prerelease", any("-" in operand and operator != "!=" for operator, operand in clauses))
         put(self, "exact", _exact_version(clauses))
 
     def allows(self, version: Version) -> bool:
@@ -86,12 +91,6 @@ class VersionRange:
             spec = SimpleSpec(",".join(_spelled_out(*clause) for clause in self._clauses))
             object.__setattr__(self, "_spec", spec)
         return self._spec
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"a VersionRange cannot be changed: {name}")
-
-    def __delattr__(self, name: str) -> NoReturn:
-        raise AttributeError(f"a VersionRange cannot be changed: {name}")
 
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return parse_range, (self.text,)
@@ -109,7 +108,7 @@ class VersionRange:
         return self.text == other.text if isinstance(other, VersionRange) else NotImplemented
 
 
-class Requirement(NamedTuple):
+class Requirement(Immutable):
     """A package and which of its versions will do.
 
     Attributes:
@@ -118,17 +117,32 @@ class Requirement(NamedTuple):
         range: The versions that will do.
     """
 
+    __slots__ = ("key", "name", "range")
+
     name: str
     key: str
     range: VersionRange
 
+    def __init__(self, name: str, range: VersionRange) -> None:  # noqa: A002
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "key", canonical_name(name))
+        object.__setattr__(self, "range", range)
+
+    def __reduce__(self) -> tuple[type[Requirement], tuple[str, VersionRange]]:
+        return Requirement, (self.name, self.range)
+
     def __str__(self) -> str:
         return self.name + self.range.text
 
+    def __repr__(self) -> str:
+        return f"Requirement({str(self)!r})"
 
-class _Clause(NamedTuple):
-    operator: str
-    operand: str
+    def __hash__(self) -> int:
+        return hash((self.key, self.range))
+
+    def __eq__(self, other: object) -> bool:
+        """Equal when they ask for the same, however the name is spelled."""
+        return (self.key, self.range) == (other.key, other.range) if isinstance(other, Requirement) else NotImplemented
 
 
 def parse_requirement(text: str) -> Requirement:
@@ -147,7 +161,7 @@ def parse_requirement(text: str) -> Requirement:
     after = _skip_spaces(text, end)
     if not is_valid_name(name) or (after < len(text) and text[after] not in _OPERATOR_CHARACTERS):
         raise _unreadable_name(text, start, end, after)
-    return Requirement(name, canonical_name(name), VersionRange(_read_clauses(text, after)))
+    return Requirement(name, VersionRange(_read_clauses(text, after)))
 
 
 def parse_range(text: str) -> VersionRange:
@@ -171,10 +185,11 @@ def best(versions: Iterable[Version], range: VersionRange, *, prereleases: bool 
 
 
 def _exact_version(clauses: tuple[_Clause, ...]) -> Version | None:
-    if len(clauses) != 1 or clauses[0].operator != "==" or "*" in clauses[0].operand:
+    if len(clauses) != 1:
         return None
-    operand = clauses[0].operand
-    return parse_version(operand) if operand.partition("-")[0].count(".") == _PARTS - 1 else None
+    operator, operand = clauses[0]
+    is_whole = "*" not in operand and operand.partition("-")[0].count(".") == _PARTS - 1
+    return parse_version(operand) if operator == "==" and is_whole else None
 
 
 def _foreign(version: Version) -> Any:
@@ -213,6 +228,8 @@ def _skip_spaces(text: str, at: int) -> int:
 
 def _check_length(text: str) -> None:
     if len(text) > MAX_REQUIREMENT_LENGTH:
+        from orbitpkg.errors import UsageError
+
         reason = f"it has {len(text)} characters, and {MAX_REQUIREMENT_LENGTH} is the most"
         raise UsageError(f"cannot read {text[:60]!r}…: {reason}", reason=reason, position=MAX_REQUIREMENT_LENGTH)
 
@@ -230,8 +247,10 @@ def _read_clauses(text: str, at: int) -> tuple[_Clause, ...]:
 
 
 def _read_comma(text: str, at: int) -> int:
+    if text[at] in "|&":
+        raise _unreadable_operator(text, at, text[at : at + 2].strip())
     if text[at] != ",":
-        mended = f"{text[:at].rstrip()},{text[at:]}" if text[at] in _OPERATOR_CHARACTERS - set("|&") else None
+        mended = f"{text[:at].rstrip()},{text[at:]}" if text[at] in _OPERATOR_CHARACTERS else None
         hint = f'did you mean "{mended}"?' if mended else "clauses are joined by commas, and all of them must hold"
         raise _unreadable(text, at, "a comma is missing before this", hint)
     after = _skip_spaces(text, at + 1)
@@ -253,7 +272,7 @@ def _read_clause(text: str, at: int) -> tuple[_Clause, int]:
     operand = text[operand_start:at]
     if not _is_operand(operator, operand):
         raise _unreadable_operand(text, operand_start, operator, operand)
-    return _Clause(operator, operand), at
+    return (operator, operand), at
 
 
 def _is_operand(operator: str, operand: str) -> bool:
@@ -272,6 +291,8 @@ def _is_operand(operator: str, operand: str) -> bool:
 
 def _unreadable(text: str, at: int, reason: str, hint: str | None) -> UsageError:
     """An error whose message shows the text with a caret under the character at ``at``."""
+    from orbitpkg.errors import UsageError
+
     # A window, because a caret under a wrapped line points nowhere; one column for whatever cannot be printed.
     first = max(0, at - 50)
     shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text[first : at + 30])
@@ -283,39 +304,45 @@ def _unreadable_name(text: str, start: int, end: int, after: int) -> UsageError:
     name, rest = text[start:end], text[after:].strip()
     if not text.strip():
         return _unreadable(text, 0, "it is empty", 'write a name, as in "model" or "model==2.0.0"')
-    if rest[:1] in ("@", ":") and is_valid_name(name):
-        version = rest[1:].strip()
-        return _unreadable(text, after, f'"{rest[0]}" does not belong here; use ==', _meant(name, "==" + version))
-    if rest[:1] in ("(", "[", ";") and is_valid_name(name):
-        return _unreadable(text, after, f'"{rest[0]}" does not belong here', _meant(name, rest.strip("()[];")))
-    if after > end and rest[:1].isdigit() and is_valid_name(name):
-        return _unreadable(text, after, "an operator is missing before the version", _meant(name, "==" + rest))
-    if rest[:1] == "*" and is_valid_name(name):
-        return _unreadable(text, after, '"*" does not belong here', f'did you mean "{name}"? It allows any version')
+    if "/" in text or "\\" in text:
+        hint = "a requirement is a name, as in model or model==2.0.0"
+        return _unreadable(text, max(text.find("/"), text.find("\\")), "this looks like a path or a URL", hint)
+    if not is_valid_name(name) or not rest:
+        return _refused_name(text, start, end, after)
+    if rest[0] in "@:([;,*" or (after > end and rest == "latest"):
+        stray = rest if rest == "latest" else rest[0]
+        hint = _meant(name, rest.strip("@:()[]{};, "))
+        return _unreadable(text, after, f'"{stray}" does not belong here' + "; use ==" * (stray in "@:"), hint)
+    if after > end and (rest[0].isdigit() or _is_operand("==", rest.lstrip("v"))):
+        return _unreadable(text, after, "an operator is missing before the version", _meant(name, rest))
     return _refused_name(text, start, end, after)
 
 
 def _refused_name(text: str, start: int, end: int, after: int) -> UsageError:
     """The error for a name that is wrong in itself, told by the room that knows names."""
+    from orbitpkg.errors import UsageError
+
     stop = min((at for at in range(after, len(text)) if text[at] in _OPERATOR_CHARACTERS), default=len(text))
     try:
         canonical_name(text[start:stop].strip())
     except UsageError as error:
         hint = error.hint
-        if "/" in text or "\\" in text:
-            hint = "this looks like a path; a requirement is a name, as in model or model==2.0.0"
         at = end if stop > end else start
         return _unreadable(text, min(at, len(text) - 1), f"the name is not valid: {error.data['reason']}", hint)
     raise AssertionError(text)
 
 
-def _meant(name: str, range_text: str) -> str:
-    """A hint with a requirement that can be read, or else one that shows the form."""
+def _meant(name: str, rest: str) -> str:
+    """A hint with the requirement that ``name`` and ``rest`` were probably to be, or else one that shows the form."""
+    from orbitpkg.errors import UsageError
+
+    if rest in ("*", "latest"):
+        return f'write "{name}" alone: it allows any version, and the newest is taken'
+    range_text = rest if rest[:1] in _OPERATOR_CHARACTERS else "==" + rest.lstrip("v")
     try:
         return f'did you mean "{name}{parse_range(range_text)}"?'
-    except UsageError as error:
-        inner = error.hint or ""
-        return f"{inner}" if inner else f'write it as "{name}==2.0.0"'
+    except UsageError:
+        return f'write "{name}" alone, or with a range as in "{name}==2.0.0" or "{name}>=1.2,<2"'
 
 
 def _unreadable_operator(text: str, at: int, operator: str) -> UsageError:
@@ -336,8 +363,11 @@ def _unreadable_operand(text: str, at: int, operator: str, operand: str) -> Usag
     if not operand:
         return _unreadable(text, min(at, len(text) - 1), f'a version is missing after "{operator}"', None)
     if "*" in operand:
-        hint = f'did you mean "{_without_star(operator, operand)}"?'
+        kept = operand.partition("*")[0].rstrip(".-")
+        hint = f'did you mean "{operator}{kept}"?' if kept else "leave this clause out: any version will do"
         return _unreadable(text, at, f'"*" may only end an "==" or "!=" version, not {operand!r}', hint)
+    from orbitpkg.errors import UsageError
+
     try:
         parse_version(operand)
     except UsageError as error:
@@ -346,8 +376,3 @@ def _unreadable_operand(text: str, at: int, operator: str, operand: str) -> Usag
             reason = "a pre-release needs all three numbers before it"
         return _unreadable(text, at, reason, error.hint)
     raise AssertionError(operand)
-
-
-def _without_star(operator: str, operand: str) -> str:
-    kept = operand.partition("*")[0].rstrip(".-")
-    return operator + kept if kept else ">=0"

@@ -3,19 +3,19 @@
 Build metadata (``+…``) is refused because it has no precedence: two releases that differ only there could not be
 ordered. The order is that of https://semver.org/spec/v2.0.0.html#spec-item-11, and is tested against the
 ``semantic_version`` library, which takes 33 ms to import and is therefore not used here: this module is on the path
-of an app that starts. For the same reason: no regular expressions, no dataclasses.
+of an app that starts. For the same reason: no ``re``, ``typing`` or ``dataclasses``, and the errors only to raise one.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
-
-from orbitpkg.errors import UsageError
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import NoReturn
 
-__all__ = ["MAX_VERSION_LENGTH", "Version", "is_identifier", "is_number", "next_free", "parse_version"]
+    from orbitpkg.errors import UsageError
+
+__all__ = ["MAX_VERSION_LENGTH", "Immutable", "Version", "is_identifier", "is_number", "next_free", "parse_version"]
 
 MAX_VERSION_LENGTH = 128
 """Characters; with the longest name and a digest this still fits the 255 bytes of a file name."""
@@ -24,7 +24,22 @@ _IDENTIFIER_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqr
 _PARTS = 3
 
 
-class Version:
+class Immutable:
+    """A value whose attributes are set once, by its constructor through ``object.__setattr__``.
+
+    Stands in for a frozen dataclass where importing ``dataclasses`` (10 ms) would be felt.
+    """
+
+    __slots__ = ()
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"a {type(self).__name__} cannot be changed: {name}")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"a {type(self).__name__} cannot be changed: {name}")
+
+
+class Version(Immutable):
     """A version, ordered by SemVer's precedence; immutable and hashable.
 
     Made from text by :func:`parse_version`; the constructor trusts what it is given.
@@ -56,12 +71,6 @@ class Version:
     def is_prerelease(self) -> bool:
         """Whether this comes before the release of the same three numbers."""
         return bool(self.prerelease)
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"a Version cannot be changed: {name}")
-
-    def __delattr__(self, name: str) -> NoReturn:
-        raise AttributeError(f"a Version cannot be changed: {name}")
 
     def __reduce__(self) -> tuple[type[Version], tuple[int, int, int, tuple[str, ...]]]:
         return Version, (self.major, self.minor, self.patch, self.prerelease)
@@ -157,6 +166,8 @@ def _read(text: str) -> Version | None:
 
 
 def _refusal(text: str) -> UsageError:
+    from orbitpkg.errors import UsageError
+
     reason = _reason(text)
     guess = _guess(text)
     hint = f'did you mean "{guess}"?' if guess else 'a version is three numbers, as in "1.0.0" or "1.0.0-rc.1"'
@@ -217,7 +228,8 @@ def _guess(text: str) -> Version | None:
 
 def _guessed_prerelease(tail: str) -> str:
     if tail[0] == "-":
-        return ".".join(part.lstrip("0") or "0" if part.isdigit() else part for part in tail[1:].split("."))
+        parts = tail[1:].replace("_", ".").split(".")
+        return ".".join(part.lstrip("0") or "0" if part.isdigit() else part for part in parts if part)
     # "rc10" sorts before "rc9"; "rc.10" does not.
-    word = tail.strip("._").rstrip("0123456789")
+    word = tail.strip("._").rstrip("0123456789").rstrip("._")
     return ".".join(part for part in (word, tail[len(tail.rstrip("0123456789")) :]) if part)
