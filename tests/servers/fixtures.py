@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 import pytest
 
@@ -51,13 +51,18 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         config.stash[RUN].end()
 
 
+def skip_or_fail(missing: ServerMissing) -> NoReturn:
+    """Skip the test that cannot run here, saying how to get what it needs; with `CI=true`, fail it."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"CI runs everything, but {missing}")
+    pytest.skip(str(missing))
+
+
 def _fields(config: pytest.Config, server: str) -> dict[str, str]:
     try:
         return obtain(config.stash[FOLDER], server)
     except ServerMissing as missing:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"CI runs everything, but {missing}")
-        pytest.skip(str(missing))
+        skip_or_fail(missing)
 
 
 def _s3(config: pytest.Config, server: str) -> S3Server:

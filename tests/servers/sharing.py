@@ -27,7 +27,7 @@ from tests.servers.processes import ServerFailed, ServerMissing
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Run", "obtain"]
+__all__ = ["TOP", "Run", "obtain", "wait_for_keepers"]
 
 TOP = Path(__file__).parents[2]
 ALIVE = "alive"
@@ -46,10 +46,15 @@ class Run:
     def end(self) -> None:
         """Let every keeper stop its server, wait until all have, and remove the folder."""
         os.close(self._alive)
-        for lock in sorted(self.folder.glob("*.keeper")):
-            with _locked(lock):  # Held by the keeper for as long as it runs.
-                pass
+        wait_for_keepers(self.folder)
         shutil.rmtree(self.folder)
+
+
+def wait_for_keepers(folder: Path) -> None:
+    """Return when all keepers of a run that has ended have ended, too."""
+    for lock in sorted(folder.glob("*.keeper")):
+        with _locked(lock):  # Held by the keeper for as long as it runs.
+            pass
 
 
 def obtain(folder: Path, server: str) -> dict[str, str]:
