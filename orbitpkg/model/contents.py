@@ -17,8 +17,9 @@ from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, NewType
 
-from orbitpkg.errors import ArchiveError
 from orbitpkg.model.jsontext import canonical_json, parse_json
+
+from orbitpkg.errors import ArchiveError
 from orbitpkg.model.paths import tree_problems
 
 if TYPE_CHECKING:
@@ -32,11 +33,16 @@ __all__ = [
     "Chunk",
     "Contents",
     "FileEntry",
+    "FileIdentity",
+    "identity_of",
     "parse_contents",
 ]
 
 Blake3 = NewType("Blake3", str)
 """A BLAKE3 digest: 64 lower-case hexadecimal digits."""
+
+FileIdentity = NewType("FileIdentity", tuple[str, int, bool, Blake3])
+"""A file's path, size, executable bit and digest."""
 
 MAX_FILES = 1_000_000
 MAX_CHUNK_BYTES = 4 * 1024 * 1024
@@ -94,10 +100,12 @@ class Contents:
     Attributes:
         files: In the order of the stream, which is that of their paths but for ``package.json``, the first.
         chunks: In the order of the stream.
+        encoder: What cut and compressed them; frames of one encoder can stand for one another.
     """
 
     files: tuple[FileEntry, ...]
     chunks: tuple[Chunk, ...]
+    encoder: str
 
     @property
     def stream_length(self) -> int:
@@ -133,7 +141,12 @@ class Contents:
 
     def same_files(self, other: Contents) -> bool:
         """Say whether both hold the same files: paths, modes and bytes, however they are compressed."""
-        return _identities(self) == _identities(other)
+        return self.identities == other.identities
+
+    @property
+    def identities(self) -> frozenset[FileIdentity]:
+        """What the files are, without where they lie."""
+        return frozenset(map(identity_of, self.files))
 
     def to_json(self) -> bytes:
         """Write the table; :func:`parse_contents` reads it back."""
@@ -141,6 +154,7 @@ class Contents:
         return canonical_json(
             {
                 "format": _FORMAT,
+                "encoder": self.encoder,
                 "files": {
                     "path": [file.path for file in self.files],
                     "size": [file.size for file in self.files],
@@ -157,8 +171,9 @@ class Contents:
         )
 
 
-def _identities(contents: Contents) -> list[tuple[str, int, bool, str]]:
-    return sorted((file.path, file.size, file.executable, file.blake3) for file in contents.files)
+def identity_of(file: FileEntry) -> FileIdentity:
+    """Give what a file is, without where it lies."""
+    return FileIdentity((file.path, file.size, file.executable, file.blake3))
 
 
 def parse_contents(data: bytes, *, what: str = "the contents") -> Contents:
@@ -176,10 +191,13 @@ def parse_contents(data: bytes, *, what: str = "the contents") -> Contents:
     if table.get("format") != _FORMAT:
         msg = f"{what} has format {table.get('format')!r}; this orbitpkg reads format {_FORMAT}."
         raise ArchiveError(msg, hint="A newer orbitpkg may read it: upgrade with pip install -U orbitpkg.")
-    _keys(table, {"format", "files", "chunks"}, what)
+    _keys(table, {"format", "encoder", "files", "chunks"}, what)
     chunks = _parse_chunks(_object(table["chunks"], f"{what}: chunks"), f"{what}: chunks")
     files = _parse_files(_object(table["files"], f"{what}: files"), f"{what}: files")
-    contents = Contents(files, chunks)
+    encoder = table["encoder"]
+    if not isinstance(encoder, str):
+        raise ArchiveError(f"{what}: encoder is not a string.")
+    contents = Contents(files, chunks, encoder)
     _check_extents(contents, what)
     for path, problem in tree_problems(file.path for file in files):
         raise ArchiveError(f"{what} lists a path that may not be: {path!r} {problem}.", path=path)

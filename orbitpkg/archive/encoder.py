@@ -1,0 +1,257 @@
+"""A directory tree -> the pieces of its archive, in one pass.
+
+The reading thread lays the files out as one stream, digests each, and cuts the stream by content (FastCDC); worker
+threads digest and compress the pieces; the caller takes them in order. Every step releases the interpreter's lock, so
+all cores work. What is in flight is bounded, and so is memory, whatever the tree's size.
+
+Source of the cut points: Xia et al., "The Design of Fast Content-Defined Chunking for Data Deduplication Based Storage
+Systems" (IEEE TPDS 2020), normalised chunking 1, the paper's own gear table.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyfastcdc
+from blake3 import blake3
+
+from orbitpkg.archive.frames import ENCODER, compress_chunk, contents_frame, digest_of
+from orbitpkg.archive.tarstream import END_OF_STREAM, member_header, padding_after
+from orbitpkg.errors import StorageError, TreeChanged
+from orbitpkg.model.contents import MAX_CHUNK_BYTES, Blake3, Chunk, Contents, FileEntry, FileIdentity, identity_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Mapping
+
+    from orbitpkg.archive.tree import SourceFile, SourceTree
+    from orbitpkg.model.release import ContentsPlace
+
+__all__ = ["EncodedChunk", "TreeEncoder", "hash_tree", "usable_cores"]
+
+_AVERAGE_BYTES = 1024 * 1024
+_MIN_BYTES = 256 * 1024
+# The stream is cut a segment at a time. Larger ones would save little copying and cost memory for each in flight.
+_SEGMENT_BYTES = 4 * MAX_CHUNK_BYTES
+_IN_FLIGHT_BYTES = 3 * _SEGMENT_BYTES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodedChunk:
+    """A chunk, ready to be stored.
+
+    Attributes:
+        chunk: Where it lies in the stream and in the archive.
+        frame: Its zstd frame; None when the caller knew the chunk and so has the frame elsewhere.
+    """
+
+    chunk: Chunk
+    frame: bytes | None
+
+
+class TreeEncoder:
+    """Encodes one tree, once.
+
+    Args:
+        tree: What to encode.
+        known: Chunks that need no compressing, by digest, with the lengths of their frames.
+        progress: Called in the reading thread with the number of bytes read since the last call.
+        threads: How many compress; the number of usable cores when None.
+    """
+
+    def __init__(
+        self,
+        tree: SourceTree,
+        *,
+        known: Mapping[Blake3, int] | None = None,
+        progress: Callable[[int], None] | None = None,
+        threads: int | None = None,
+    ) -> None:
+        self._tree = tree
+        self._known = known or {}
+        self._progress = progress
+        self._threads = threads or usable_cores()
+        self._files: list[FileEntry] = []
+        self._chunks: list[Chunk] = []
+
+    def chunks(self) -> Iterator[EncodedChunk]:
+        """Read the tree and yield its chunks in order.
+
+        Raises:
+            TreeChanged: The tree changed meanwhile; nothing of what was yielded may be used.
+            StorageError: A file cannot be read.
+        """
+        with (
+            ThreadPoolExecutor(self._threads, "orbitpkg-encode") as pool,
+            closing(_Cutter(self._tree, self._files, self._progress).pieces()) as pieces,
+        ):
+            pending: deque[tuple[Future[tuple[Blake3, bytes | None, int]], int]] = deque()
+            in_flight = 0
+            try:
+                for piece in pieces:
+                    pending.append((pool.submit(self._encode, piece), len(piece)))
+                    in_flight += len(piece)
+                    while in_flight > _IN_FLIGHT_BYTES or (pending and pending[0][0].done()):
+                        future, length = pending.popleft()
+                        in_flight -= length
+                        yield self._placed(future, length)
+                while pending:
+                    yield self._placed(*pending.popleft())
+            finally:
+                for future, _ in pending:
+                    future.cancel()
+        self._tree.check_unchanged()
+
+    def finish(self) -> tuple[Contents, bytes, ContentsPlace]:
+        """Give the contents, the archive's last frame, and where in the archive the contents lie.
+
+        To be called when :meth:`chunks` is exhausted.
+        """
+        contents = Contents(tuple(self._files), tuple(self._chunks), ENCODER)
+        return contents, *contents_frame(contents)
+
+    def _encode(self, piece: memoryview) -> tuple[Blake3, bytes | None, int]:
+        digest = digest_of(piece)
+        stored = self._known.get(digest)
+        if stored is not None:
+            return digest, None, stored
+        frame = compress_chunk(piece)
+        return digest, frame, len(frame)
+
+    def _placed(self, future: Future[tuple[Blake3, bytes | None, int]], length: int) -> EncodedChunk:
+        digest, frame, stored = future.result()
+        last = self._chunks[-1] if self._chunks else None
+        chunk = Chunk(
+            index=len(self._chunks),
+            offset=last.offset + last.length if last else 0,
+            length=length,
+            position=last.position + last.stored if last else 0,
+            stored=stored,
+            blake3=digest,
+        )
+        self._chunks.append(chunk)
+        return EncodedChunk(chunk=chunk, frame=frame)
+
+
+class _Cutter:
+    """Lays a tree out as a stream, in segments of memory, and cuts it into pieces."""
+
+    def __init__(self, tree: SourceTree, files: list[FileEntry], progress: Callable[[int], None] | None) -> None:
+        self._tree = tree
+        self._files = files
+        self._progress = progress
+        self._segment = memoryview(bytearray(_SEGMENT_BYTES))
+        self._filled = 0
+        self._offset = 0
+        self._cdc = pyfastcdc.FastCDC(_AVERAGE_BYTES, min_size=_MIN_BYTES, max_size=MAX_CHUNK_BYTES)
+
+    def pieces(self) -> Generator[memoryview, None, None]:
+        for source in self._tree.files:
+            yield from self._write(member_header(source.path, size=source.size, executable=source.executable))
+            yield from self._write_file(source)
+            yield from self._write(bytes(padding_after(source.size)))
+        yield from self._write(END_OF_STREAM)
+        yield from self._cut(final=True)
+
+    def _write(self, data: bytes) -> Iterator[memoryview]:
+        while data:
+            count = min(len(data), _SEGMENT_BYTES - self._filled)
+            self._segment[self._filled : self._filled + count] = data[:count]
+            data = data[count:]
+            yield from self._advance(count)
+
+    def _advance(self, count: int) -> Iterator[memoryview]:
+        self._filled += count
+        self._offset += count
+        if self._filled == _SEGMENT_BYTES:
+            yield from self._cut(final=False)
+
+    def _write_file(self, source: SourceFile) -> Iterator[memoryview]:
+        start = self._offset
+        digest = blake3()
+        descriptor = _open(source)
+        try:
+            while (left := start + source.size - self._offset) > 0:
+                room = self._segment[self._filled : min(_SEGMENT_BYTES, self._filled + left)]
+                count = _read(descriptor, room, source)
+                digest.update(room[:count])
+                if self._progress:
+                    self._progress(count)
+                yield from self._advance(count)
+            source.check_unchanged(os.fstat(descriptor))
+        finally:
+            os.close(descriptor)
+        self._files.append(
+            FileEntry(
+                path=source.path,
+                size=source.size,
+                offset=start,
+                executable=source.executable,
+                blake3=Blake3(digest.hexdigest()),
+            )
+        )
+
+    def _cut(self, *, final: bool) -> Iterator[memoryview]:
+        """Yield the pieces of the segment; what follows the last sure cut begins the next segment.
+
+        A cut depends on the bytes from the cut before it and on nothing else, so that a piece which ends before the
+        segment does would end there in the whole stream as well.
+        """
+        segment, filled = self._segment, self._filled
+        self._segment, self._filled = memoryview(bytearray(_SEGMENT_BYTES)), 0
+        for piece in self._cdc.cut_buf(segment[:filled]):
+            if piece.offset + piece.length < filled or final:
+                yield segment[piece.offset : piece.offset + piece.length]
+            else:
+                self._segment[: piece.length] = segment[piece.offset : filled]
+                self._filled = piece.length
+
+
+def hash_tree(tree: SourceTree, *, progress: Callable[[int], None] | None = None) -> frozenset[FileIdentity]:
+    """Give what a tree's files are, without encoding them: for comparing them with an archive's.
+
+    Raises:
+        TreeChanged: The tree changed meanwhile.
+        StorageError: A file cannot be read.
+    """
+    files: list[FileEntry] = []
+    for _ in _Cutter(tree, files, progress).pieces():
+        pass
+    tree.check_unchanged()
+    return frozenset(map(identity_of, files))
+
+
+def usable_cores() -> int:
+    """Count the cores this process may use, which in a container can be fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _open(source: SourceFile) -> int:
+    try:
+        descriptor = os.open(source.source, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
+    except FileNotFoundError as error:
+        raise TreeChanged(f"{source.source} is gone: it was there when the directory was listed.") from error
+    except OSError as error:
+        raise StorageError(f"{source.source} cannot be read: {error.strerror}.") from error
+    try:
+        source.check_unchanged(os.fstat(descriptor))
+    except TreeChanged:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _read(descriptor: int, room: memoryview, source: SourceFile) -> int:
+    try:
+        count = os.readv(descriptor, [room])
+    except OSError as error:
+        raise StorageError(f"{source.source} cannot be read: {error.strerror}.") from error
+    if not count:
+        raise TreeChanged(f"{source.source} became shorter while it was being read.", path=str(source.source))
+    return count

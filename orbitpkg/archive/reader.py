@@ -1,0 +1,177 @@
+"""Opening an archive that is a local file, and holding every byte of it against its contents."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Protocol
+
+from blake3 import blake3
+
+from orbitpkg.archive.frames import (
+    FOOTER_BYTES,
+    SKIPPABLE_HEADER_BYTES,
+    archive_size,
+    decompress_chunk,
+    parse_footer,
+    skippable_header,
+    unpack_contents,
+)
+from orbitpkg.archive.tarstream import END_OF_STREAM, member_header, padding_after
+from orbitpkg.errors import ArchiveError, StorageError
+from orbitpkg.model.contents import Chunk, Contents, FileEntry
+from orbitpkg.model.release import ContentsPlace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import Self
+
+__all__ = ["ArchiveFile", "LocalArchive", "verify_archive"]
+
+_BATCH = 16
+
+
+class ArchiveFile(Protocol):
+    """What can be read by position."""
+
+    def read(self, start: int, length: int) -> bytes:
+        """Give exactly ``length`` bytes from ``start``."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalArchive:
+    """An archive on the disk, open. A context manager; :meth:`read` may be called from several threads.
+
+    Attributes:
+        path: Where it is.
+        place: Where its contents lie.
+        contents: What it holds.
+    """
+
+    path: Path
+    place: ContentsPlace
+    contents: Contents
+    _descriptor: int
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open an archive and read its contents.
+
+        Raises:
+            StorageError: The file cannot be read.
+            ArchiveError: It is no archive, damaged or hostile. Only the contents are verified here; a chunk is when
+                it is decompressed.
+        """
+        try:
+            descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        except OSError as error:
+            raise StorageError(f"{path} cannot be read: {error.strerror}.") from error
+        try:
+            size = os.fstat(descriptor).st_size
+            footer = os.pread(descriptor, FOOTER_BYTES, max(0, size - FOOTER_BYTES))
+            place = parse_footer(footer, archive_size=size, where=str(path))
+            header = os.pread(descriptor, SKIPPABLE_HEADER_BYTES, place.offset - SKIPPABLE_HEADER_BYTES)
+            packed = os.pread(descriptor, place.length, place.offset)
+            contents = unpack_contents(packed, place, where=str(path))
+            if header != skippable_header(place):
+                raise ArchiveError(f"{path} is damaged: the header before its contents is altered.")
+        except OSError as error:
+            os.close(descriptor)
+            raise StorageError(f"{path} cannot be read: {error.strerror}.") from error
+        except ArchiveError:
+            os.close(descriptor)
+            raise
+        return cls(path, place, contents, descriptor)
+
+    @property
+    def size(self) -> int:
+        """The archive's size in bytes."""
+        return archive_size(self.place)
+
+    def read(self, start: int, length: int) -> bytes:
+        """Read bytes of the archive.
+
+        Raises:
+            ArchiveError: The file became shorter.
+            StorageError: It cannot be read.
+        """
+        try:
+            data = os.pread(self._descriptor, length, start)
+        except OSError as error:
+            raise StorageError(f"{self.path} cannot be read: {error.strerror}.") from error
+        if len(data) != length:
+            raise ArchiveError(f"{self.path} became shorter while it was being read.")
+        return data
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)
+
+
+def verify_archive(archive: LocalArchive) -> None:
+    """Hold every byte of an archive against its contents.
+
+    Besides each chunk's digest this checks that the stream is the very tar stream :mod:`orbitpkg.archive.tarstream`
+    lays out for these files, so that ``tar`` and an installer see the same tree, and each file's digest.
+
+    Raises:
+        ArchiveError: Something differs; the message names the first thing that does.
+    """
+    where = str(archive.path)
+
+    def load(chunk: Chunk) -> bytes:
+        return decompress_chunk(archive.read(chunk.position, chunk.stored), chunk, where=where)
+
+    with ThreadPoolExecutor(thread_name_prefix="orbitpkg-verify") as pool:
+        chunks = archive.contents.chunks
+        batches = (chunks[start : start + _BATCH] for start in range(0, len(chunks), _BATCH))
+        stream = _Stream(chain.from_iterable(pool.map(load, batch) for batch in batches))
+        for file in archive.contents.files:
+            _verify_member(stream, file, where)
+        stream.expect(END_OF_STREAM, f"the end of the tar stream in {where}")
+        if stream.offset != archive.contents.stream_length:
+            raise ArchiveError(f"{where} holds data after the end of its tar stream.")
+
+
+def _verify_member(stream: _Stream, file: FileEntry, where: str) -> None:
+    what = f"{file.path!r} in {where}"
+    stream.expect(member_header(file.path, size=file.size, executable=file.executable), f"the tar header of {what}")
+    if stream.offset != file.offset:
+        raise ArchiveError(f"The tar stream and the contents disagree about where {what} lies.")
+    digest = blake3()
+    for piece in stream.take(file.size, what):
+        digest.update(piece)
+    if digest.hexdigest() != file.blake3:
+        raise ArchiveError(f"{what} is altered: its BLAKE3 is not the one in the contents.", path=file.path)
+    stream.expect(bytes(padding_after(file.size)), f"the padding after {what}")
+
+
+class _Stream:
+    """The uncompressed stream, taken piece by piece."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._rest = memoryview(b"")
+        self.offset = 0
+
+    def take(self, length: int, what: str) -> Iterator[memoryview]:
+        while length:
+            if not self._rest:
+                piece = next(self._pieces, None)
+                if piece is None:
+                    raise ArchiveError(f"The tar stream ends before {what} does.")
+                self._rest = memoryview(piece)
+            taken = self._rest[:length]
+            self._rest = self._rest[len(taken) :]
+            self.offset += len(taken)
+            length -= len(taken)
+            yield taken
+
+    def expect(self, data: bytes, what: str) -> None:
+        if b"".join(self.take(len(data), what)) != data:
+            raise ArchiveError(f"{what[0].upper()}{what[1:]} is not what the contents say.")

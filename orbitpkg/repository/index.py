@@ -1,0 +1,155 @@
+"""A package's index: one small object that says of all its releases what choosing among them takes.
+
+It is derived from the records and may lag behind them; where it and a record differ, the record is right.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from orbitpkg.errors import IntegrityError, UsageError
+from orbitpkg.model.jsontext import canonical_json, parse_json
+from orbitpkg.model.versions import Version, parse_version
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from orbitpkg.model.release import Release
+
+__all__ = ["Index", "IndexEntry", "parse_index"]
+
+_FORMAT = 1
+_MAX_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexEntry:
+    """What an index says of one release.
+
+    Attributes:
+        digest: The release's digest.
+        size: Of its archive in bytes.
+        published: When it was, RFC 3339.
+        dependencies: Version ranges by package.
+        compatibility: PEP 440 specifiers by app.
+    """
+
+    digest: str
+    size: int
+    published: str
+    dependencies: Mapping[str, str] = field(default_factory=dict)
+    compatibility: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, release: Release) -> IndexEntry:
+        """Summarise a release."""
+        return cls(
+            digest=release.digest,
+            size=release.archive.size,
+            published=release.published,
+            dependencies=release.dependencies,
+            compatibility=release.compatibility,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Index:
+    """A package's index.
+
+    Attributes:
+        name: The package's name as the author of its newest release writes it.
+        description: That of its newest release.
+        keywords: Those of its newest release.
+        releases: What is known of each version.
+    """
+
+    name: str
+    description: str = ""
+    keywords: tuple[str, ...] = ()
+    releases: Mapping[Version, IndexEntry] = field(default_factory=dict)
+
+    @property
+    def newest(self) -> Version | None:
+        """The newest version that is no pre-release, or the newest of all when there are only such."""
+        return newest(self.releases)
+
+    def with_releases(self, releases: Mapping[Version, Release]) -> Index:
+        """Give this index with more releases in it."""
+        entries = {**self.releases, **{version: IndexEntry.of(release) for version, release in releases.items()}}
+        latest = newest(entries)
+        head = releases.get(latest) if latest else None
+        if head is None:
+            return Index(name=self.name, description=self.description, keywords=self.keywords, releases=entries)
+        return Index(name=head.name, description=head.description, keywords=head.keywords, releases=entries)
+
+    def to_json(self) -> bytes:
+        """Write the index; :func:`parse_index` reads it back."""
+        return canonical_json(
+            {
+                "format": _FORMAT,
+                "name": self.name,
+                "description": self.description,
+                "keywords": list(self.keywords),
+                "releases": {str(version): _row(self.releases[version]) for version in sorted(self.releases)},
+            }
+        )
+
+
+def newest(versions: Mapping[Version, object]) -> Version | None:
+    """Give the newest version that is no pre-release, or the newest of all when there are only such."""
+    return max(versions, key=lambda version: (not version.is_prerelease, version), default=None)
+
+
+def _row(entry: IndexEntry) -> dict[str, object]:
+    row: dict[str, object] = {"digest": entry.digest, "size": entry.size, "published": entry.published}
+    if entry.dependencies:
+        row["dependencies"] = dict(entry.dependencies)
+    if entry.compatibility:
+        row["compatibility"] = dict(entry.compatibility)
+    return row
+
+
+def parse_index(data: bytes, *, name: str) -> Index:
+    """Read an index.
+
+    Raises:
+        IntegrityError: It is none, or of a newer format. It can be made anew from the records.
+    """
+    what = f"the index of {name}"
+    table = parse_json(data, what=what, max_bytes=_MAX_BYTES)
+    try:
+        if not isinstance(table, dict) or table["format"] != _FORMAT:
+            raise IntegrityError(f"{what[0].upper()}{what[1:]} is not of a format this orbitpkg reads.")
+        return Index(
+            name=_text(table["name"]),
+            description=_text(table["description"]),
+            keywords=tuple(_text(word) for word in table["keywords"]),
+            releases={parse_version(version): _entry(row) for version, row in table["releases"].items()},
+        )
+    except (KeyError, TypeError, AttributeError, UsageError) as error:
+        raise IntegrityError(f"{what[0].upper()}{what[1:]} is damaged: {error}.") from error
+
+
+def _entry(row: Mapping[str, object]) -> IndexEntry:
+    if type(row["size"]) is not int:
+        raise TypeError("size is not a number")
+    return IndexEntry(
+        digest=_text(row["digest"]),
+        size=row["size"],
+        published=_text(row["published"]),
+        dependencies=_texts(row.get("dependencies", {})),
+        compatibility=_texts(row.get("compatibility", {})),
+    )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not a string")
+    return value
+
+
+def _texts(value: object) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise TypeError(f"{value!r} is not an object")
+    return {_text(key): _text(text) for key, text in value.items()}

@@ -1,0 +1,175 @@
+"""Finding out what an object store can do, by trying.
+
+What a store says it can do and what it does differ: some answer 200 to a create-only write and overwrite, some
+answer a range with the wrong status. Publishing rests on the first, fast installs on the second; so they are tried,
+on objects of the probe's own that it deletes again.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from orbitpkg.errors import (
+    AccessDenied,
+    IntegrityError,
+    ObjectExists,
+    ObjectNotFound,
+    OrbitError,
+    ReadOnlyRepository,
+    RepositoryError,
+    UnsupportedByStore,
+)
+from orbitpkg.repository.layout import CONFIG_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from orbitpkg.objects.protocol import ObjectStore
+
+__all__ = ["Answer", "Check", "ProbeReport", "probe"]
+
+_PROBES = "probes/"
+_PAYLOAD = bytes(range(256)) * 16
+
+
+class Check(StrEnum):
+    """What can be asked of a store."""
+
+    READABLE = "readable"
+    LISTING = "listing"
+    WRITABLE = "writable"
+    RANGES = "ranged reads"
+    CREATE_ONLY = "create-only writes"
+    PART_COPIES = "part copies"
+    DELETABLE = "deletable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What came of one check.
+
+    Attributes:
+        check: What was tried.
+        works: Whether it works; None when it could not be tried, because something before it failed.
+        detail: What that means for the user, or what was seen.
+    """
+
+    check: Check
+    works: bool | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeReport:
+    """All answers, in the order they were asked for."""
+
+    answers: tuple[Answer, ...]
+
+    def works(self, check: Check) -> bool | None:
+        """Whether something works; None when it could not be tried."""
+        return next((answer.works for answer in self.answers if answer.check is check), None)
+
+
+def probe(objects: ObjectStore) -> ProbeReport:
+    """Try what a store can do. What is written is deleted again.
+
+    Raises:
+        RepositoryError: The store cannot be reached or does not know who asks; nothing could be tried.
+    """
+    return ProbeReport(answers=tuple(_Probe(objects).run()))
+
+
+class _Probe:
+    def __init__(self, objects: ObjectStore) -> None:
+        self._objects = objects
+        self._folder = f"{_PROBES}{secrets.token_hex(8)}/"
+        self._key = f"{self._folder}object"
+        self._writable = False
+
+    def run(self) -> list[Answer]:
+        answers = [self._answer(Check.READABLE, self._readable), self._answer(Check.LISTING, self._listing)]
+        try:
+            answers.append(self._answer(Check.WRITABLE, self._write))
+            self._writable = bool(answers[-1].works)
+            answers.append(self._if_writable(Check.RANGES, self._ranges))
+            answers.append(self._if_writable(Check.CREATE_ONLY, self._create_only))
+            answers.append(self._if_writable(Check.PART_COPIES, self._part_copies))
+        finally:
+            if self._writable:
+                answers.append(self._answer(Check.DELETABLE, self._delete))
+        return answers
+
+    def _if_writable(self, check: Check, attempt: Callable[[], str]) -> Answer:
+        if not self._writable:
+            return Answer(check=check, works=None, detail="not tried: it takes writing")
+        return self._answer(check, attempt)
+
+    @staticmethod
+    def _answer(check: Check, attempt: Callable[[], str]) -> Answer:
+        try:
+            return Answer(check=check, works=True, detail=attempt())
+        except (UnsupportedByStore, AccessDenied, ReadOnlyRepository, IntegrityError, _Broken) as error:
+            return Answer(check=check, works=False, detail=error.message)
+
+    def _readable(self) -> str:
+        try:
+            self._objects.head(CONFIG_KEY)
+        except ObjectNotFound:
+            return "yes; there is no repository here yet"
+        return "yes; there is a repository here"
+
+    def _listing(self) -> str:
+        self._objects.list_folders("")
+        return "yes"
+
+    def _write(self) -> str:
+        self._objects.put(self._key, _PAYLOAD)
+        return "yes"
+
+    def _ranges(self) -> str:
+        if bytes(self._objects.get_range(self._key, 1000, 500)) != _PAYLOAD[1000:1500]:
+            raise _Broken("The store answered a ranged read with other bytes.")
+        return "yes"
+
+    def _create_only(self) -> str:
+        try:
+            self._objects.create(self._key, b"overwritten")
+        except ObjectExists:
+            data, _ = self._objects.get(self._key, max_bytes=len(_PAYLOAD))
+            if data != _PAYLOAD:
+                raise _Broken("The store refused a create-only write of an existing object, and did it all the same.") from None
+            return "yes"
+        raise _Broken(
+            "The store overwrote an object that was to be created only if absent: two publishers could overwrite "
+            "each other's release."
+        )
+
+    def _part_copies(self) -> str:
+        key = f"{self._folder}copy"
+        upload = self._objects.start_upload(key)
+        try:
+            upload.copy_part(1, 0, f"{self._folder}object", 0, 1000)
+            upload.complete()
+        except (OrbitError, ValueError):
+            upload.abort()
+            raise
+        data, _ = self._objects.get(key, max_bytes=len(_PAYLOAD))
+        if data != self._expected_copy():
+            raise _Broken("The store copied other bytes than it was asked for.")
+        return "yes"
+
+    def _expected_copy(self) -> bytes:
+        data, _ = self._objects.get(self._key, max_bytes=len(_PAYLOAD))
+        return data[:1000]
+
+    def _delete(self) -> str:
+        for name in ("copy", "object"):
+            self._objects.delete(f"{self._folder}{name}")
+        return "yes"
+
+
+class _Broken(RepositoryError):
+    """The store did something else than it was asked to."""

@@ -1,0 +1,175 @@
+"""How bytes get to the local disk and stay there.
+
+A file becomes visible by a rename, after its bytes were synced; the folder it appears in is synced after. Many files
+are synced by one call for their whole file system where there is one (Linux), since an fsync for each of 100,000 small
+files takes minutes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+from orbitpkg.errors import NoSpace, ReadOnlyStore, StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["clone_or_link", "storage_errors", "sync_files", "sync_folder", "write_file"]
+
+# Up to here one fsync each is cheaper than flushing whatever else waits for the same file system.
+_FEW_FILES = 32
+# linux/fs.h: _IOW(0x94, 9, int). Python has no name for it before 3.14's fcntl.
+_FICLONE = 0x40049409
+
+
+@contextlib.contextmanager
+def storage_errors(place: str) -> Iterator[None]:
+    """Turn the system's errors about local files into orbitpkg's.
+
+    Args:
+        place: What is being written or read, for the message.
+
+    Raises:
+        NoSpace: The disk or a quota is full.
+        ReadOnlyStore: This user may not write there.
+        StorageError: Anything else.
+    """
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or place
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise NoSpace(
+                f"There is no space left to write {where}.",
+                hint="Free some (orbitpkg remove, orbitpkg gc), or set ORBITPKG_HOME to a larger disk.",
+                path=str(where),
+            ) from error
+        if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+            raise ReadOnlyStore(
+                f"{where} may not be written: {error.strerror}.",
+                hint="Set ORBITPKG_HOME to a folder of your own, or ask the store's owner for write access.",
+                path=str(where),
+            ) from error
+        raise StorageError(f"{where}: {error.strerror or error}.", path=str(where)) from error
+
+
+def sync_files(paths: Sequence[str], *, folder: str) -> None:
+    """Have the bytes of files, and the names in the folders between them and ``folder``, on the disk on return."""
+    if len(paths) > _FEW_FILES and _sync_file_system(folder):
+        return
+    folders = {folder}
+    for path in paths:
+        _sync(path)
+        parent = os.path.dirname(path)  # noqa: PTH120
+        while len(parent) > len(folder) and parent not in folders:
+            folders.add(parent)
+            parent = os.path.dirname(parent)  # noqa: PTH120
+    for parent in sorted(folders, reverse=True):
+        sync_folder(parent)
+
+
+def _sync_file_system(folder: str) -> bool:
+    if not sys.platform.startswith("linux"):
+        return False
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        if libc.syncfs(descriptor):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), folder)
+    except AttributeError:  # a C library without it
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _sync(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_folder(path: str) -> None:
+    """Have the names in a folder on the disk on return, where the system lets folders be synced."""
+    if os.name == "nt":
+        return
+    try:
+        _sync(path)
+    except OSError as error:
+        # Some network file systems refuse to sync a folder; their renames are durable by themselves.
+        if error.errno not in {errno.EINVAL, errno.EBADF, errno.ENOTSUP}:
+            raise
+
+
+def write_file(path: str, data: bytes) -> None:
+    """Write a small file whole, on the disk on return. Not atomic: for files in folders nobody sees yet."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor
+        file.write(data)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def clone_or_link(source: str, target: str) -> None:
+    """Make ``target`` a file with the bytes of ``source``: a reflink where that works, else a hard link, else a copy.
+
+    Raises:
+        FileExistsError: There is a ``target``.
+        FileNotFoundError: There is no ``source``.
+        OSError: It could not be done in any way.
+    """
+    if _clone(source, target):
+        return
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        # EMLINK: too many links to one file; the others: a file system, or a rule of the kernel's, without links.
+        if error.errno not in {errno.EMLINK, errno.EPERM, errno.ENOTSUP, errno.EXDEV, errno.ENOSYS, errno.EACCES}:
+            raise
+        _copy(source, target)
+
+
+_cannot_clone: set[int] = set()
+
+
+def _clone(source: str, target: str) -> bool:
+    if not sys.platform.startswith("linux"):
+        return False
+    import fcntl
+
+    origin = os.open(source, os.O_RDONLY)
+    try:
+        status = os.fstat(origin)
+        if status.st_dev in _cannot_clone:
+            return False
+        copy = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, status.st_mode & 0o777)
+        try:
+            fcntl.ioctl(copy, _FICLONE, origin)
+        except OSError:
+            os.unlink(target)  # noqa: PTH108
+            _cannot_clone.add(status.st_dev)
+            return False
+        finally:
+            os.close(copy)
+        return True
+    finally:
+        os.close(origin)
+
+
+def _copy(source: str, target: str) -> None:
+    part = f"{target}.part"
+    shutil.copyfile(source, part)
+    shutil.copymode(source, part)
+    os.rename(part, target)  # noqa: PTH104

@@ -1,0 +1,279 @@
+"""An installed package, as an app sees it.
+
+Everything here works offline, writes nothing, locks nothing and hashes nothing: what is visible in a store was
+verified before it became visible. Apps import this module on their way up, so it imports only what it cannot do
+without.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from orbitpkg.errors import FileNotInPackage, NotInstalled, StorageError
+from orbitpkg.model.requirements import Requirement, best
+from orbitpkg.model.versions import Version, parse_version
+from orbitpkg.store.layout import FILES_NAME, ORIGIN_NAME, RECORD_NAME, STATE_NAME, Layout
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import IO, Any
+
+    from orbitpkg.model.contents import Contents
+
+__all__ = ["Package", "find_package", "installed_names", "installed_versions", "open_package"]
+
+
+class Package:
+    """A release that is installed.
+
+    Attributes:
+        name: As its author writes it.
+        version: Its version, SemVer 2.
+        description: What its author says of it; "" when nothing.
+        license: Its licence, or None.
+        compatibility: PEP 440 specifiers by app.
+        dependencies: Version ranges by package.
+        metadata: Whatever facts the author gives.
+        digest: The SHA-256 of its record, which commits to every byte of it.
+        path: The folder its files are in.
+    """
+
+    __slots__ = (
+        "_contents",
+        "_files",
+        "_home",
+        "compatibility",
+        "dependencies",
+        "description",
+        "digest",
+        "license",
+        "metadata",
+        "name",
+        "version",
+    )
+
+    def __init__(self, home: str, record: Mapping[str, Any], digest: str) -> None:
+        self._home = home
+        self._files = f"{home}/{FILES_NAME}"
+        self._contents: Contents | None = None
+        self.name: str = record["name"]
+        self.version: str = record["version"]
+        self.description: str = record.get("description", "")
+        self.license: str | None = record.get("license")
+        self.compatibility: Mapping[str, str] = record.get("compatibility", {})
+        self.dependencies: Mapping[str, str] = record.get("dependencies", {})
+        self.metadata: Mapping[str, Any] = record.get("metadata", {})
+        self.digest = digest
+
+    def __repr__(self) -> str:
+        return f"<orbitpkg.Package {self.name}=={self.version}>"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Package):
+            return NotImplemented
+        return (self._home, self.digest) == (other._home, other.digest)
+
+    def __hash__(self) -> int:
+        return hash((self._home, self.digest))
+
+    @property
+    def path(self) -> Path:
+        """The folder its files are in."""
+        return Path(self._files)
+
+    @property
+    def origin(self) -> str:
+        """The address of the repository or archive it was installed from."""
+        return Path(self._home, ORIGIN_NAME).read_text(encoding="utf-8")
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all of its files are installed, not just some (``install --only``)."""
+        return not os.path.exists(f"{self._home}/{STATE_NAME}")  # noqa: PTH110
+
+    def file_path(self, *parts: str) -> Path:
+        """Give the path of a file of the package.
+
+        Args:
+            parts: The file's path in the package, as parts (``"data", "model.pkl"``) or as one with slashes.
+
+        Raises:
+            FileNotInPackage: The package holds no such file, or it was left out when the package was installed.
+        """
+        path = self._join(parts)
+        try:
+            mode = os.stat(path).st_mode  # noqa: PTH116
+        except OSError as error:
+            raise self._missing(parts) from error
+        if mode & 0o170000 != 0o100000:
+            raise self._missing(parts)
+        return Path(path)
+
+    def dir_path(self, *parts: str) -> Path:
+        """Give the path of a directory of the package; without parts, that of all its files.
+
+        Raises:
+            FileNotInPackage: The package holds no such directory.
+        """
+        path = self._join(parts) if parts else self._files
+        if not os.path.isdir(path):  # noqa: PTH112
+            raise self._missing(parts)
+        return Path(path)
+
+    def has_file(self, *parts: str) -> bool:
+        """Say whether the package holds this file, and it is installed."""
+        try:
+            self.file_path(*parts)
+        except FileNotInPackage:
+            return False
+        return True
+
+    def open(self, *parts: str, mode: str = "r", encoding: str | None = None) -> IO[Any]:
+        """Open a file of the package for reading.
+
+        Args:
+            parts: As for :meth:`file_path`.
+            mode: ``"r"``, ``"rt"`` or ``"rb"``.
+            encoding: Of a text; UTF-8 when None.
+
+        Raises:
+            FileNotInPackage: The package holds no such file.
+            ValueError: The mode would write.
+        """
+        if mode not in {"r", "rt", "rb"}:
+            msg = f"mode {mode!r}: files of a package can only be read ('r', 'rt', 'rb')"
+            raise ValueError(msg)
+        text = "b" not in mode
+        return self.file_path(*parts).open(mode, encoding=(encoding or "utf-8") if text else None)
+
+    def read_bytes(self, *parts: str) -> bytes:
+        """Read a file of the package whole. Raises as :meth:`file_path` does."""
+        return self.file_path(*parts).read_bytes()
+
+    def read_text(self, *parts: str, encoding: str = "utf-8") -> str:
+        """Read a text file of the package whole. Raises as :meth:`file_path` does."""
+        return self.file_path(*parts).read_text(encoding=encoding)
+
+    def load_json(self, *parts: str) -> Any:
+        """Read a JSON file of the package. Raises as :meth:`file_path` does, and ``ValueError`` if it is no JSON."""
+        return json.loads(self.read_bytes(*parts))
+
+    def files(self) -> tuple[str, ...]:
+        """List the paths of the files that are installed, sorted, relative to :attr:`path`."""
+        paths = sorted(file.path for file in self.contents.files)
+        if not self.is_complete:
+            paths = [path for path in paths if os.path.isfile(f"{self._files}/{path}")]  # noqa: PTH113
+        return tuple(paths)
+
+    @property
+    def contents(self) -> Contents:
+        """The table of all files of the release, installed or not."""
+        if self._contents is None:
+            from orbitpkg.store.records import load_contents
+
+            self._contents = load_contents(self._home)
+        return self._contents
+
+    def _join(self, parts: tuple[str, ...]) -> str:
+        path = "/".join(parts)
+        # What os.stat would resolve must not leave the package, nor name one file in two ways.
+        if not path or "\\" in path or "\0" in path or not {"", ".", ".."}.isdisjoint(path.split("/")):
+            raise FileNotInPackage(
+                f"{path!r} cannot be the path of a file in a package.",
+                hint="Give it relative to the package, like file_path('data', 'model.pkl').",
+            )
+        return f"{self._files}/{path}"
+
+    def _missing(self, parts: tuple[str, ...]) -> FileNotInPackage:
+        from orbitpkg.model.names import nearest
+
+        path = "/".join(parts)
+        known = [file.path for file in self.contents.files]
+        if any(file.startswith(f"{path}/") for file in known):
+            hint = f"It is a directory: use dir_path({path!r})."
+        elif path in known:
+            what = "verify --repair" if self.is_complete else "install"
+            hint = f"It is part of the release but not installed: orbitpkg {what} {self.name}=={self.version}"
+        else:
+            close = nearest(path, known)
+            hint = f"Did you mean {' or '.join(map(repr, close))}?" if close else f"See: orbitpkg files {self.name}"
+        return FileNotInPackage(f"{self.name} {self.version} has no file {path!r}.", hint=hint, path=path)
+
+
+def installed_names(layout: Layout) -> list[str]:
+    """List the canonical names of installed packages, sorted."""
+    return [name for name in _folders(layout.packages) if _folders(layout.package(name))]
+
+
+def installed_versions(layout: Layout, key: str) -> list[Version]:
+    """List the installed versions of a package, oldest first."""
+    return sorted(parse_version(folder) for folder in _folders(layout.package(key)))
+
+
+def _folders(path: str) -> list[str]:
+    try:
+        return sorted(name for name in os.listdir(path) if not name.startswith("."))  # noqa: PTH208
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read: {error.strerror}.", hint="Check the folder's owner and mode.") from error
+
+
+def find_package(layout: Layout, requirement: Requirement, *, prereleases: bool = False) -> Package:
+    """Give the best installed version that a requirement allows.
+
+    Raises:
+        NotInstalled: There is none; the message says what is there instead.
+    """
+    versions = installed_versions(layout, requirement.key)
+    version = best(versions, requirement.range, prereleases=prereleases)
+    if version is None:
+        raise _not_installed(layout, requirement, versions)
+    package = open_package(layout, requirement.key, version)
+    if package is None:
+        raise _not_installed(layout, requirement, [])
+    return package
+
+
+def open_package(layout: Layout, key: str, version: Version) -> Package | None:
+    """Give an installed release, or None when it is not (or no longer) there."""
+    home = layout.release(key, version)
+    try:
+        with open(f"{home}/{RECORD_NAME}", "rb") as file:  # noqa: PTH123
+            raw = file.read()
+        record = json.loads(raw)
+        if not isinstance(record, dict) or record["version"] != str(version):
+            raise ValueError  # noqa: TRY301
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StorageError(f"{home} cannot be read: {error.strerror}.") from error
+    except (ValueError, KeyError) as error:
+        raise StorageError(
+            f"{home} is damaged: its record is not the one of {key} {version}.",
+            hint=f"Install it anew: orbitpkg remove {key}=={version}, then orbitpkg install {key}=={version}",
+        ) from error
+    import hashlib
+
+    return Package(home, record, hashlib.sha256(raw).hexdigest())
+
+
+def _not_installed(layout: Layout, requirement: Requirement, versions: list[Version]) -> NotInstalled:
+    from orbitpkg.model.names import nearest
+
+    if versions:
+        there = ", ".join(map(str, versions))
+        message = f"No installed version of {requirement.name} fits {requirement}; installed: {there}."
+    else:
+        message = f"{requirement.name} is not installed in {layout.home}."
+    close = nearest(requirement.key, installed_names(layout)) if not versions else []
+    hint = f"Did you mean {' or '.join(close)}? If not: " if close else ""
+    return NotInstalled(
+        message,
+        hint=f"{hint}orbitpkg install {str(requirement)!r}" if " " in str(requirement) or "<" in str(requirement) or ">" in str(requirement) else f"{hint}orbitpkg install {requirement}",
+        name=requirement.name,
+        installed=[str(version) for version in versions],
+    )

@@ -1,0 +1,51 @@
+"""What the store keeps beside a release's files: its record and its contents, as they came from the repository."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from orbitpkg.archive.frames import unpack_contents
+from orbitpkg.errors import StorageError
+from orbitpkg.model.release import Release, parse_release
+from orbitpkg.model.versions import parse_version
+from orbitpkg.store.layout import CONTENTS_NAME, RECORD_NAME
+
+if __debug__:
+    pass
+
+__all__ = ["load_contents", "load_release"]
+
+
+def load_release(home: str) -> Release:
+    """Read the record of an installed release.
+
+    Raises:
+        StorageError: It cannot be read.
+        IntegrityError: It is altered.
+    """
+    folder = Path(home)
+    raw = _read(folder / RECORD_NAME)
+    # It passed the schema before it was written here.
+    return parse_release(raw, name=folder.parent.name, version=parse_version(folder.name), check_schema=False)
+
+
+def load_contents(home: str) -> Contents:
+    """Read the contents of an installed release, held against its record.
+
+    Raises:
+        StorageError: They cannot be read.
+        IntegrityError: They are altered.
+    """
+    release = load_release(home)
+    packed = _read(Path(home) / CONTENTS_NAME)
+    return unpack_contents(packed, release.contents, where=f"{release.name} {release.version} in the store")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise StorageError(
+            f"{path} cannot be read: {error.strerror}.",
+            hint=f"Install it anew: orbitpkg remove {path.parent.parent.name}=={path.parent.name}, then orbitpkg install.",
+        ) from error
