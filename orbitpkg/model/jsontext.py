@@ -65,7 +65,7 @@ def parse_json(data: bytes, *, what: str, max_bytes: int, max_depth: int = 64) -
     """
     if len(data) > max_bytes:
         reason = f"shorter than {max_bytes:,} bytes, the most that is read: it has {len(data):,}"
-        raise IntegrityError(f"{what} is not {reason}", what=what, reason=f"not {reason}")
+        raise IntegrityError(f"{_subject(what)} is not {reason}.", what=what, reason=f"not {reason}")
     text = _decode(data, what)
     _check_depth(text, what, max_depth)
     try:
@@ -122,7 +122,7 @@ def lines_of(data: bytes) -> dict[str, int]:
 
 
 def syntax_hint(data: bytes, line: int, column: int) -> str | None:
-    """What a person who wrote the text by hand probably did, given the place where :func:`parse_json` stopped."""
+    """Guess what a person who wrote the text by hand probably did, given the place where :func:`parse_json` stopped."""
     text = data.decode(errors="replace")
     at = sum(map(len, text.split("\n")[: line - 1])) + line - 1 + column - 1
     before, after = text[:at].rstrip(), text[at:].lstrip()
@@ -171,10 +171,10 @@ def _hint_between(before: str, after: str) -> str | None:
 def _decode(data: bytes, what: str) -> str:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         reason = "not UTF-8: it looks like UTF-16; save it as UTF-8"
-        raise IntegrityError(f"{what} is {reason}", what=what, reason=reason, line=1, column=1)
+        raise IntegrityError(f"{_subject(what)} is {reason}.", what=what, reason=reason, line=1, column=1)
     if data.startswith(b"\xef\xbb\xbf"):
         reason = "not plain UTF-8: it begins with a byte order mark; save it without one"
-        raise IntegrityError(f"{what} is {reason}", what=what, reason=reason, line=1, column=1)
+        raise IntegrityError(f"{_subject(what)} is {reason}.", what=what, reason=reason, line=1, column=1)
     try:
         return data.decode()
     except UnicodeDecodeError as error:
@@ -201,12 +201,17 @@ def _check_depth(text: str, what: str, max_depth: int) -> None:
             depth -= 1
 
 
+def _subject(what: str) -> str:
+    """The beginning of a sentence; the name of a file stays as it is spelled."""
+    return f"T{what[1:]}" if what.startswith("the ") else what
+
+
 def _refusal(text: str, offset: int, what: str, reason: str, *, kind: str = "valid JSON") -> IntegrityError:
     line = text.count("\n", 0, offset) + 1
     column = offset - (text.rfind("\n", 0, offset) + 1) + 1
     full = f"not {kind}: {reason}"
     return IntegrityError(
-        f"{what} is {full} (line {line}, column {column})", what=what, reason=full, line=line, column=column
+        f"{_subject(what)} is {full} (line {line}, column {column}).", what=what, reason=full, line=line, column=column
     )
 
 

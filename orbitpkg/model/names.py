@@ -45,7 +45,7 @@ def canonical_name(text: str) -> str:
 
 
 def nearest(word: str, choices: Iterable[str], n: int = 3) -> list[str]:
-    """The at most ``n`` choices most like ``word``, best first; for a "did you mean"."""
+    """The at most ``n`` choices most like ``word``, best first; for a "Did you mean"."""
     # On the path of an error only, so difflib costs a good start nothing.
     import difflib
 
@@ -66,9 +66,9 @@ def _refusal(text: str) -> UsageError:
 
     reason = _reason(text)
     guess = _respelled(text)
-    hint = f'did you mean "{guess}"?' if guess else "a name is letters and digits, with . _ - between them"
+    hint = f'Did you mean "{guess}"?' if guess else "A name is letters and digits, with . _ - between them."
     shown = text if len(text) <= MAX_NAME_LENGTH else text[: MAX_NAME_LENGTH - 1] + "…"
-    return UsageError(f"{shown!r} is not a package name: {reason}", hint=hint, name=text, reason=reason)
+    return UsageError(f"{shown!r} is not a package name: {reason}.", hint=hint, name=text, reason=reason)
 
 
 def _reason(text: str) -> str:

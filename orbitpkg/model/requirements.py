@@ -231,7 +231,7 @@ def _check_length(text: str) -> None:
         from orbitpkg.errors import UsageError
 
         reason = f"it has {len(text)} characters, and {MAX_REQUIREMENT_LENGTH} is the most"
-        raise UsageError(f"cannot read {text[:60]!r}…: {reason}", reason=reason, position=MAX_REQUIREMENT_LENGTH)
+        raise UsageError(f"Cannot read {text[:60]!r}…: {reason}.", reason=reason, position=MAX_REQUIREMENT_LENGTH)
 
 
 def _read_clauses(text: str, at: int) -> tuple[_Clause, ...]:
@@ -251,11 +251,11 @@ def _read_comma(text: str, at: int) -> int:
         raise _unreadable_operator(text, at, text[at : at + 2].strip())
     if text[at] != ",":
         mended = f"{text[:at].rstrip()},{text[at:]}" if text[at] in _OPERATOR_CHARACTERS else None
-        hint = f'did you mean "{mended}"?' if mended else "clauses are joined by commas, and all of them must hold"
+        hint = f'Did you mean "{mended}"?' if mended else "Clauses are joined by commas, and all of them must hold."
         raise _unreadable(text, at, "a comma is missing before this", hint)
     after = _skip_spaces(text, at + 1)
     if after == len(text):
-        raise _unreadable(text, at, "nothing follows the comma", f'did you mean "{text[:at].rstrip()}"?')
+        raise _unreadable(text, at, "nothing follows the comma", f'Did you mean "{text[:at].rstrip()}"?')
     return after
 
 
@@ -296,16 +296,16 @@ def _unreadable(text: str, at: int, reason: str, hint: str | None) -> UsageError
     # A window, because a caret under a wrapped line points nowhere; one column for whatever cannot be printed.
     first = max(0, at - 50)
     shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text[first : at + 30])
-    message = f"cannot read {text!r}: {reason}\n    {shown}\n    {' ' * (at - first)}^"
+    message = f"Cannot read {text!r}: {reason}.\n    {shown}\n    {' ' * (at - first)}^"
     return UsageError(message, hint=hint, text=text, reason=reason, position=at)
 
 
 def _unreadable_name(text: str, start: int, end: int, after: int) -> UsageError:
     name, rest = text[start:end], text[after:].strip()
     if not text.strip():
-        return _unreadable(text, 0, "it is empty", 'write a name, as in "model" or "model==2.0.0"')
+        return _unreadable(text, 0, "it is empty", 'Write a name, as in "model" or "model==2.0.0".')
     if "/" in text or "\\" in text:
-        hint = "a requirement is a name, as in model or model==2.0.0"
+        hint = "A requirement is a name, as in model or model==2.0.0."
         return _unreadable(text, max(text.find("/"), text.find("\\")), "this looks like a path or a URL", hint)
     if not is_valid_name(name) or not rest:
         return _refused_name(text, start, end, after)
@@ -337,25 +337,25 @@ def _meant(name: str, rest: str) -> str:
     from orbitpkg.errors import UsageError
 
     if rest in ("*", "latest"):
-        return f'write "{name}" alone: it allows any version, and the newest is taken'
+        return f'Write "{name}" alone: it allows any version, and the newest is taken.'
     range_text = rest if rest[:1] in _OPERATOR_CHARACTERS else "==" + rest.lstrip("v")
     try:
-        return f'did you mean "{name}{parse_range(range_text)}"?'
+        return f'Did you mean "{name}{parse_range(range_text)}"?'
     except UsageError:
-        return f'write "{name}" alone, or with a range as in "{name}==2.0.0" or "{name}>=1.2,<2"'
+        return f'Write "{name}" alone, or with a range as in "{name}==2.0.0" or "{name}>=1.2,<2".'
 
 
 def _unreadable_operator(text: str, at: int, operator: str) -> UsageError:
     known = ", ".join(_OPERATORS)
     if not operator:
         rest = text[at:].partition(",")[0].strip()
-        hint = f'did you mean "=={rest}"?' if _is_operand("==", rest) else f"a range begins with one of {known}"
+        hint = f'Did you mean "=={rest}"?' if _is_operand("==", rest) else f"A range begins with one of {known}."
         return _unreadable(text, at, "an operator is missing before the version", hint)
     if "|" in operator or "&" in operator:
-        hint = "there are no alternatives: clauses are joined by commas, and all of them must hold"
+        hint = "There are no alternatives: clauses are joined by commas, and all of them must hold."
         return _unreadable(text, at, f'"{operator}" is not an operator', hint)
     slip = _OPERATOR_SLIPS.get(operator)
-    hint = f'did you mean "{slip}"?' if slip else f"the operators are {known}"
+    hint = f'Did you mean "{slip}"?' if slip else f"The operators are {known}."
     return _unreadable(text, at, f'"{operator}" is not an operator', hint)
 
 
@@ -364,7 +364,7 @@ def _unreadable_operand(text: str, at: int, operator: str, operand: str) -> Usag
         return _unreadable(text, min(at, len(text) - 1), f'a version is missing after "{operator}"', None)
     if "*" in operand:
         kept = operand.partition("*")[0].rstrip(".-")
-        hint = f'did you mean "{operator}{kept}"?' if kept else "leave this clause out: any version will do"
+        hint = f'Did you mean "{operator}{kept}"?' if kept else "Leave this clause out: any version will do."
         return _unreadable(text, at, f'"*" may only end an "==" or "!=" version, not {operand!r}', hint)
     from orbitpkg.errors import UsageError
 

@@ -31,5 +31,7 @@ def load_schema(name: SchemaName) -> dict[str, Any]:
             schema: dict[str, Any] = json.loads(path.read_bytes())
             return schema
     raise IntegrityError(
-        f"orbitpkg's own file {name}.schema.json is missing", hint="reinstall orbitpkg", looked_in=list(map(str, _FOLDERS))
+        f"orbitpkg's own file {name}.schema.json is missing",
+        hint="reinstall orbitpkg",
+        looked_in=list(map(str, _FOLDERS)),
     )

@@ -170,9 +170,9 @@ def _refusal(text: str) -> UsageError:
 
     reason = _reason(text)
     guess = _guess(text)
-    hint = f'did you mean "{guess}"?' if guess else 'a version is three numbers, as in "1.0.0" or "1.0.0-rc.1"'
+    hint = f'Did you mean "{guess}"?' if guess else 'A version is three numbers, as in "1.0.0" or "1.0.0-rc.1".'
     shown = text if len(text) <= MAX_VERSION_LENGTH else text[: MAX_VERSION_LENGTH - 1] + "…"
-    return UsageError(f"{shown!r} is not a version: {reason}", hint=hint, version=text, reason=reason)
+    return UsageError(f"{shown!r} is not a version: {reason}.", hint=hint, version=text, reason=reason)
 
 
 def _reason(text: str) -> str:

@@ -1,0 +1,366 @@
+"""Everything that can be wrong with a manifest, told so that a tired person can mend it.
+
+The schema says which values have which shape; its errors are translated here, since "'1.0' does not match '^(0|…'"
+helps nobody. What a schema cannot say is checked here alone: versions, ranges, PEP 440 specifiers, names that are the
+same name, patterns that leave the directory, and whether it all fits a release record. Where both find fault with one
+place, the words of this module are kept.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from orbitpkg.errors import Problem, UsageError
+from orbitpkg.model.jsontext import canonical_json, escape_pointer
+from orbitpkg.model.names import canonical_name, is_valid_name, nearest
+from orbitpkg.model.paths import path_problem
+from orbitpkg.model.patterns import glob_problem
+from orbitpkg.model.requirements import parse_range
+from orbitpkg.model.schemas import load_schema
+from orbitpkg.model.versions import parse_version
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from jsonschema.exceptions import ValidationError
+
+__all__ = ["manifest_problems"]
+
+_SAID_BYTES = 60 * 1024
+"""What a manifest may say in a release record, which has 64 KiB; the rest of the record takes under 4 KiB."""
+_SAID_KEYS = ("name", "version", "description", "license", "compatibility", "dependencies", "keywords", "metadata")
+
+_MISTAKEN_KEYS = {
+    "files": "include", "data": "include", "package_data": "include", "ignore": "exclude", "requires": "dependencies",
+    "requirements": "dependencies", "depends": "dependencies", "install_requires": "dependencies",
+    "tags": "keywords", "url": "homepage", "repository": "homepage", "summary": "description", "meta": "metadata",
+    "id": "name", "maintainers": "authors", "engines": "compatibility", "requires_python": "compatibility",
+}  # fmt: skip
+_MISSING_HINTS = {
+    "name": 'add "name": "my-model"',
+    "version": 'add "version": "1.0.0"',
+    "include": 'add "include": ["**"] for every file of the directory, or name them',
+}
+_KINDS = {"string": "a string", "array": "a list", "object": "an object"}
+_NAME_AND_REST = re.compile(r"\s*([A-Za-z0-9._-]*)\s*(.*)", re.DOTALL)
+
+
+def manifest_problems(document: object) -> Iterator[Problem]:
+    """Yield all problems of a manifest, without lines and in no particular order; none when it is good.
+
+    Args:
+        document: What the JSON text holds, of whatever type.
+    """
+    if not isinstance(document, dict):
+        hint = 'begin with { and end with }: {"name": …, "version": …, "include": […]}'
+        yield Problem("", f"must be an object, not {_kind(document)}", hint)
+        return
+    told: set[str] = set()
+    for problem in _semantic_problems(document):
+        told.add(problem.pointer)
+        yield problem
+    for problem in _schema_problems(document):
+        # The first error about a place, or about what holds it, says enough; the root collects what is missing.
+        if not problem.pointer or told.isdisjoint((problem.pointer, problem.pointer.rpartition("/")[0])):
+            yield problem
+        told.add(problem.pointer)
+
+
+# What a schema cannot say.
+
+
+def _semantic_problems(document: dict[str, Any]) -> Iterator[Problem]:
+    yield from _refused("/name", document.get("name"), canonical_name, "is not a package name")
+    yield from _refused("/version", document.get("version"), parse_version, "is not a version")
+    yield from _pattern_problems(document, "include")
+    yield from _pattern_problems(document, "exclude")
+    yield from _readme_problems(document.get("readme"))
+    yield from _name_problems(document, "compatibility", "app")
+    yield from _name_problems(document, "dependencies", "package")
+    for name, text in _strings(document, "compatibility"):
+        yield from _specifier_problems(f"/compatibility/{escape_pointer(name)}", text)
+    for name, text in _strings(document, "dependencies"):
+        yield from _refused(f"/dependencies/{escape_pointer(name)}", text, parse_range, "is not a range of versions")
+    yield from _self_dependencies(document)
+    yield from _size_problems(document)
+
+
+def _refused(pointer: str, value: object, parse: Callable[[str], object], verdict: str) -> Iterator[Problem]:
+    """The problem that a parser of strings has with a value; what is no string is the schema's matter."""
+    if not isinstance(value, str):
+        return
+    try:
+        parse(value)
+    except UsageError as error:
+        yield Problem(pointer, f"{_quoted(value)} {verdict}: {error.data['reason']}", _fragment(error.hint))
+
+
+def _fragment(hint: str | None) -> str | None:
+    """A hint as it stands in brackets after a problem."""
+    return hint[0].lower() + hint[1:].removesuffix(".") if hint else None
+
+
+def _quoted(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 80 else f"{text[:78]}…"  # noqa: PLR2004
+
+
+def _strings(document: Mapping[str, object], key: str) -> Iterator[tuple[str, str]]:
+    value = document.get(key)
+    if isinstance(value, dict):
+        yield from ((name, text) for name, text in value.items() if isinstance(text, str))
+
+
+def _pattern_problems(document: Mapping[str, object], key: str) -> Iterator[Problem]:
+    entries = document.get(key)
+    for index, entry in enumerate(entries if isinstance(entries, list) else ()):
+        pointer = f"/{key}/{index}"
+        if isinstance(entry, str):
+            yield from _glob_problems(pointer, entry, entry)
+        elif isinstance(entry, list) and entry and all(isinstance(part, str) for part in entry):
+            yield from _parts_problems(pointer, entry)
+
+
+def _parts_problems(pointer: str, parts: list[str]) -> Iterator[Problem]:
+    if any("/" in part for part in parts):
+        split = [piece for part in parts for piece in part.split("/") if piece]
+        hint = f"write {_quoted(split)}, or as one string" if split else None
+        yield Problem(pointer, f'{_quoted(parts)} has a "/" within a part', hint)
+    else:
+        yield from _glob_problems(pointer, parts, "/".join(parts))
+
+
+def _glob_problems(pointer: str, written: object, glob: str) -> Iterator[Problem]:
+    problem = glob_problem(glob)
+    if problem:
+        yield Problem(pointer, f"the pattern {_quoted(written)} {problem[0]}", problem[1])
+
+
+def _readme_problems(readme: object) -> Iterator[Problem]:
+    problem = path_problem(readme) if isinstance(readme, str) else None
+    if problem:
+        yield Problem(
+            "/readme", f"the path {_quoted(readme)} {problem}", "write it relative to package.json: README.md"
+        )
+
+
+def _name_problems(document: Mapping[str, object], key: str, thing: str) -> Iterator[Problem]:
+    value = document.get(key)
+    seen: dict[str, str] = {}
+    for name in value if isinstance(value, dict) else ():
+        pointer = f"/{key}/{escape_pointer(name)}"
+        if not is_valid_name(name):
+            yield from _refused(pointer, name, canonical_name, f"is not the name of a{'n' * (thing == 'app')} {thing}")
+            continue
+        twin = seen.setdefault(canonical_name(name), name)
+        if twin != name:
+            yield Problem(pointer, f'is the same {thing} as "{twin}" above', "keep one of them")
+
+
+def _self_dependencies(document: Mapping[str, object]) -> Iterator[Problem]:
+    own = document.get("name")
+    if not isinstance(own, str) or not is_valid_name(own):
+        return
+    for name, _ in _strings(document, "dependencies"):
+        if is_valid_name(name) and canonical_name(name) == canonical_name(own):
+            yield Problem(f"/dependencies/{name}", "a package cannot depend on itself", "remove it")
+
+
+def _specifier_problems(pointer: str, text: str) -> Iterator[Problem]:
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    try:
+        SpecifierSet(text)
+    except InvalidSpecifier:
+        yield Problem(pointer, f"{_quoted(text)} is not a PEP 440 specifier", _specifier_hint(text))
+
+
+def _specifier_hint(text: str) -> str:
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    bare = text.strip().lstrip("vV")
+    if bare in ("*", "any", "latest"):
+        return 'write ">=0" for any version'
+    for guess in _specifier_guesses(bare):
+        try:
+            SpecifierSet(guess[0])
+        except InvalidSpecifier:
+            continue
+        return f"did you mean {' or '.join(json.dumps(word) for word in guess)}?"
+    return 'write it as in ">=1.0,<2" or "==1.4.*"'
+
+
+def _specifier_guesses(bare: str) -> Iterator[list[str]]:
+    """What was perhaps meant, best first; each is one or two equally likely spellings."""
+    if re.fullmatch(r"\d+(\.\d+)*(\.[x*])", bare):
+        yield [f"=={bare[:-1]}*"]
+    if bare[:1].isdigit():
+        yield [f"=={bare}", f">={bare}"]
+    caret = re.fullmatch(r"\^\s*v?(\d+)((?:\.\d+)*)", bare)
+    if caret:
+        yield [f">={caret[1]}{caret[2]},<{int(caret[1][:18]) + 1}"]
+    yield [re.sub(r"(?<![=<>~!])=(?!=)", "==", bare.replace("=>", ">=").replace("=<", "<="))]
+    yield [re.sub(r"(?<=[\w*])\s+(?=[=<>~!])", ",", bare)]
+    yield [re.sub(r"^~>?(?!=)", "~=", bare)]
+
+
+def _size_problems(document: Mapping[str, object]) -> Iterator[Problem]:
+    sizes = {key: len(canonical_json(document[key])) for key in _SAID_KEYS if key in document}
+    total = sum(sizes.values())
+    if total > _SAID_BYTES:
+        largest = max(sizes, key=sizes.__getitem__)
+        message = (
+            f"the release record has place for {_SAID_BYTES:,} bytes of what a manifest says, and this says {total:,}"
+        )
+        yield Problem(f"/{largest}", message, "put large facts into a file of the package")
+
+
+# What the schema says, in other words.
+
+
+def _schema_problems(document: dict[str, Any]) -> Iterator[Problem]:
+    # 50 ms to import: only where a manifest is checked.
+    from jsonschema import Draft202012Validator
+
+    schema = load_schema("package")
+    unknown = [key for key in document if key not in schema["properties"]]
+    meant = {key: _meant_key(key, set(schema["properties"]) - set(document)) for key in unknown}
+    for error in Draft202012Validator(schema).iter_errors(document):
+        if error.validator == "required":
+            continue
+        if error.validator == "additionalProperties":
+            yield from (_unknown_key(key, meant[key]) for key in unknown)
+        else:
+            yield _translated(error)
+    for key in schema["required"]:
+        # A misspelled key is one mistake, and was told as one.
+        if key not in document and key not in meant.values():
+            yield Problem("", f'"{key}" is missing', _MISSING_HINTS[key])
+
+
+def _meant_key(key: str, free: set[str]) -> str | None:
+    """The key, of those not taken, that an unknown one probably stands for."""
+    folded = key.lower().replace("-", "_")
+    mistaken = _MISTAKEN_KEYS.get(folded)
+    if mistaken in free:
+        return mistaken
+    return next(iter(nearest(folded, sorted(free - {"$schema"}), 1)), None)
+
+
+def _unknown_key(key: str, meant: str | None) -> Problem:
+    hint = f'did you mean "{meant}"?' if meant else 'facts of your own go into "metadata"'
+    return Problem(f"/{escape_pointer(key)}", f"unknown key {_quoted(key)}", hint)
+
+
+def _translated(error: ValidationError) -> Problem:
+    path = list(error.absolute_path)
+    pointer = "".join(f"/{escape_pointer(str(step))}" for step in path)
+    value: Any = error.instance
+    match error.validator:
+        case "type":
+            return Problem(pointer, _type_message(error), _type_hint(path, value, error.validator_value))
+        case "minItems" | "minLength":
+            return Problem(pointer, "is empty", _empty_hint(path))
+        case "maxLength":
+            return Problem(pointer, f"has {len(value):,} characters, and {error.validator_value:,} is the most")
+        case "uniqueItems":
+            twice = next(item for index, item in enumerate(value) if item in value[:index])
+            return Problem(pointer, f"lists {_quoted(twice)} twice", "remove one of them")
+        case "pattern" if pointer == "/homepage":
+            hint = f'did you mean "https://{value}"?' if re.match(r"[\w-]+(\.[\w-]+)+(/|$)", value) else None
+            return Problem(pointer, f"{_quoted(value)} does not begin with https:// or http://", hint)
+        case _:
+            return Problem(pointer, error.message)
+
+
+def _kind(value: object) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case int() | float():
+            return f"the number {value}"
+        case str():
+            return "a string"
+        case list():
+            return "a list"
+        case _:
+            return "an object"
+
+
+def _type_message(error: ValidationError) -> str:
+    wanted: Any = error.validator_value
+    kinds = [_KINDS[name] for name in ([wanted] if isinstance(wanted, str) else wanted)]
+    return f"must be {' or '.join(kinds)}, not {_kind(error.instance)}"
+
+
+def _empty_hint(path: list[str | int]) -> str | None:
+    if path == ["include"]:
+        return 'write ["**"] for every file of the directory, ["package.json"] for none but that'
+    return "remove it" if len(path) > 1 or path[0] != "name" else None
+
+
+def _type_hint(path: list[str | int], value: Any, wanted: object) -> str | None:
+    key = path[0]
+    if value is None:
+        return _null_hint(path)
+    if key == "version":
+        return _version_hint(value)
+    if wanted == "string" and isinstance(value, (bool, int, float)):
+        return f"put it in quotes: {json.dumps(json.dumps(value))}"
+    if wanted == "array" and isinstance(value, str):
+        return f"put it in a list: {_quoted(_as_list(key, value))}"
+    if wanted == "object" and key in ("compatibility", "dependencies"):
+        return f"write {_quoted(_as_object(key, value))}"
+    return _shape_hint(path, value)
+
+
+def _null_hint(path: list[str | int]) -> str:
+    if path in (["name"], ["version"], ["include"]):
+        return _MISSING_HINTS[str(path[0])].replace("add ", "write ")
+    if path[0] == "dependencies" and len(path) > 1:
+        return 'write "*" for any version'
+    return "leave it out when there is nothing to say"
+
+
+def _version_hint(value: object) -> str:
+    try:
+        parse_version(str(value))
+    except UsageError as error:
+        return str(_fragment(error.hint))
+    return 'write it as a string: "1.0.0"'
+
+
+def _as_list(key: str | int, value: str) -> list[str]:
+    if key == "keywords":
+        return [word for word in re.split(r"[,;\s]+", value) if word]
+    return [value]
+
+
+def _as_object(key: str | int, value: object) -> dict[str, str]:
+    """The object form of ``["tokenizer>=1.2", "other"]``."""
+    anything = "*" if key == "dependencies" else ">=0"
+    written = {}
+    for item in value if isinstance(value, list) else [value]:
+        match = _NAME_AND_REST.fullmatch(item) if isinstance(item, str) else None
+        if match and is_valid_name(match[1]):
+            written[match[1]] = match[2].strip() or anything
+    return written or ({"tokenizer": ">=1.2,<2"} if key == "dependencies" else {"my_library": ">=1.0,<2"})
+
+
+def _shape_hint(path: list[str | int], value: Any) -> str | None:
+    match path, value:
+        case ["license", *_], {"type": str(name)}:
+            return f"write {_quoted(name)}"
+        case ["authors", *_], {"name": str(name), **more}:
+            address = more.get("email")
+            return f"write {_quoted(f'{name} <{address}>' if isinstance(address, str) else name)}"
+        case ["compatibility" | "dependencies", _], [*clauses] if all(isinstance(clause, str) for clause in clauses):
+            return f"write {_quoted(','.join(clauses))}"
+        case ["metadata"], _:
+            return 'write an object such as {"framework": "scikit-learn", "accuracy": 0.97}'
+        case _:
+            return None
