@@ -1,0 +1,214 @@
+"""The house keeps its shape: which way imports run, what may be used where, what no room does."""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+TOP = Path(__file__).parents[2]
+PACKAGE = TOP / "orbitpkg"
+
+# From the ground up: a room may import itself, its floor (as long as no circle arises) and the floors below it.
+FLOORS = (
+    {"errors", "_version", "reporting"},
+    {"model"},
+    {"archive", "objects"},
+    {"repository", "resolver", "store", "transfer"},
+    {"api"},
+    {"cli"},
+)
+FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor}
+# The front door and `python -m orbitpkg`: they may open any room, and no room looks back at them.
+DOORS = {"__init__", "__main__"}
+
+# What is slow to import, or belongs to one trade, has one home.
+HOMES = {
+    "boto3": {"objects"},
+    "botocore": {"objects"},
+    "click": {"cli"},
+    "jsonschema": {"model"},
+    "obstore": {"objects"},
+    "pyfastcdc": {"archive"},
+    "resolvelib": {"resolver"},
+    "tqdm": {"cli"},
+}
+# What an app runs on its way to an installed file, and what it must not wait for there.
+APP_PATH = {"__init__", "_version", "api", "errors", "model", "store"}
+SLOW = {*HOMES, "packaging", "semantic_version", "tomlkit"}
+# The model knows no disk, network, clock or environment.
+IMPURE = {"glob", "http", "os", "random", "shutil", "socket", "subprocess", "tempfile", "threading", "time", "urllib"}
+VAGUE = {"base", "common", "helper", "helpers", "manager", "misc", "util", "utils"}
+
+
+@dataclass(frozen=True)
+class Module:
+    """A source file of orbitpkg or of its tests."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return str(self.path.relative_to(TOP))
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        """Its syntax."""
+        return ast.parse(self.path.read_bytes(), filename=str(self.path))
+
+    @property
+    def room(self) -> str:
+        """The folder or the file right below the package."""
+        return self.path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+    @cached_property
+    def imports(self) -> set[str]:
+        """What it imports anywhere, within functions and for type checking too, as dotted names."""
+        return {name for node in ast.walk(self.tree) for name in self._imported_by(node)}
+
+    @cached_property
+    def imports_at_start(self) -> set[str]:
+        """What is imported as soon as the module is."""
+        return {name for node in _run_at_start(self.tree) for name in self._imported_by(node)}
+
+    @property
+    def public_definitions(self) -> set[str]:
+        """Functions and classes whose name makes no promise of being private."""
+        kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+        return {node.name for node in self.tree.body if isinstance(node, kinds) and not node.name.startswith("_")}
+
+    @property
+    def declared_public(self) -> set[str] | None:
+        """What `__all__` holds, or None without one."""
+        for node in self.tree.body:
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+                return set(ast.literal_eval(node.value))
+        return None
+
+    def calls(self, *names: str) -> list[int]:
+        """Return the lines where a function of one of these names is called."""
+        calls = (node for node in ast.walk(self.tree) if isinstance(node, ast.Call))
+        return [call.lineno for call in calls if ast.unparse(call.func) in names]
+
+    def uses(self, *names: str) -> list[int]:
+        """Return the lines where one of these dotted names is read."""
+        attributes = (node for node in ast.walk(self.tree) if isinstance(node, ast.Attribute))
+        return [attribute.lineno for attribute in attributes if ast.unparse(attribute) in names]
+
+    def _imported_by(self, node: ast.AST) -> list[str]:
+        if isinstance(node, ast.Import):
+            return [alias.name for alias in node.names]
+        if not isinstance(node, ast.ImportFrom):
+            return []
+        assert node.level == 0, f"{self}:{node.lineno}: imports are absolute here"
+        # `from orbitpkg import errors` is about orbitpkg.errors.
+        if node.module == "orbitpkg":
+            return [f"orbitpkg.{alias.name}" for alias in node.names]
+        assert node.module is not None
+        return [node.module]
+
+
+def _run_at_start(node: ast.AST) -> Iterator[ast.AST]:
+    yield node
+    if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+        children: Iterable[ast.AST] = node.orelse
+    else:
+        children = ast.iter_child_nodes(node)
+    for child in children:
+        if not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield from _run_at_start(child)
+
+
+def rooms_imported(module: Module) -> set[str]:
+    """Return the rooms that a module imports, but for its own. The package itself goes by the name of its file."""
+    ours = (name.split(".") for name in module.imports if name.split(".")[0] == "orbitpkg")
+    rooms = {parts[1] if len(parts) > 1 else "__init__" for parts in ours}
+    return rooms - {module.room}
+
+
+def libraries(imports: set[str]) -> set[str]:
+    """Return the top-level packages of what is imported."""
+    return {name.split(".")[0] for name in imports}
+
+
+def under(folder: Path) -> list[Module]:
+    """Return the modules below a folder."""
+    return [Module(path) for path in sorted(folder.rglob("*.py"))]
+
+
+SOURCE = under(PACKAGE)
+TESTS = under(TOP / "tests")
+ROOMS = [module for module in SOURCE if module.room not in DOORS]
+every_module = pytest.mark.parametrize("module", SOURCE, ids=str)
+every_room = pytest.mark.parametrize("module", ROOMS, ids=str)
+every_test = pytest.mark.parametrize("module", TESTS, ids=str)
+
+
+@every_room
+def test_imports_run_downwards(module: Module) -> None:
+    assert module.room in FLOOR_OF, f"say in FLOORS on which floor the room {module.room} is"
+    # What is on no floor is the front door, or what it offers: no room goes out and comes in again.
+    upwards = {room for room in rooms_imported(module) if FLOOR_OF.get(room, len(FLOORS)) > FLOOR_OF[module.room]}
+    assert upwards == set()
+
+
+def test_rooms_of_one_floor_import_one_another_in_no_circle() -> None:
+    graph: dict[str, set[str]] = {}
+    for module in ROOMS:
+        graph.setdefault(module.room, set()).update(rooms_imported(module))
+    assert set(graphlib.TopologicalSorter(graph).static_order()) <= set(FLOOR_OF)
+
+
+@every_module
+def test_libraries_of_one_trade_have_one_home(module: Module) -> None:
+    strangers = {name for name in libraries(module.imports) & set(HOMES) if module.room not in HOMES[name]}
+    assert strangers == set()
+
+
+@pytest.mark.parametrize("module", [module for module in SOURCE if module.room in APP_PATH], ids=str)
+def test_slow_libraries_are_off_the_path_of_an_app(module: Module) -> None:
+    assert libraries(module.imports_at_start) & SLOW == set()
+
+
+def test_importing_orbitpkg_loads_no_slow_library() -> None:
+    program = "import sys, orbitpkg; sys.stdout.write(' '.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], cwd=TOP, check=True, capture_output=True, text=True)
+    assert libraries(set(done.stdout.split())) & SLOW == set()
+
+
+@pytest.mark.parametrize("module", [module for module in SOURCE if module.room == "model"], ids=str)
+def test_the_model_knows_no_disk_network_clock_or_environment(module: Module) -> None:
+    assert libraries(module.imports) & IMPURE == set()
+
+
+@every_module
+def test_what_is_public_is_declared(module: Module) -> None:
+    assert module.public_definitions <= (module.declared_public or set())
+
+
+@every_module
+def test_library_code_prints_nothing(module: Module) -> None:
+    if module.room in {"cli", "__main__"}:
+        return
+    assert module.calls("print") + module.uses("sys.stdout", "sys.stderr") == []
+
+
+@every_module
+def test_a_module_is_a_noun_that_says_what_it_holds(module: Module) -> None:
+    assert module.path.stem not in VAGUE
+    assert ast.get_docstring(module.tree) or module.path.stat().st_size == 0
+
+
+@every_test
+def test_tests_neither_sleep_nor_mock(module: Module) -> None:
+    assert module.calls("time.sleep", "sleep") == []
+    assert not {name for name in module.imports if name.startswith(("unittest", "mock"))}
