@@ -1,4 +1,4 @@
-"""How long work tells its caller how far it is. Library code prints nothing; whoever wants to show it gives a reporter."""
+"""How work tells its caller how far it is. Library code prints nothing; whoever wants to show it gives a reporter."""
 
 from __future__ import annotations
 

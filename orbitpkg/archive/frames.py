@@ -65,7 +65,10 @@ SKIPPABLE_HEADER_BYTES = 8
 ENCODER = f"zstd {zstd.zstd_version} level {_LEVEL}; fastcdc 256 KiB/1 MiB/4 MiB"
 """What the bytes of an archive depend on besides its files. Frames of one encoder can stand for one another."""
 
-_OPTIONS = {zstd.CompressionParameter.compression_level: _LEVEL, zstd.CompressionParameter.checksum_flag: 1}
+_OPTIONS: dict[int, int] = {
+    zstd.CompressionParameter.compression_level: _LEVEL,
+    zstd.CompressionParameter.checksum_flag: 1,
+}
 
 
 def digest_of(data: Buffer) -> Blake3:
@@ -84,7 +87,7 @@ def skippable_header(place: ContentsPlace) -> bytes:
 
 
 def compress_chunk(data: Buffer) -> bytes:
-    """Compress one chunk into one frame that carries its length and a checksum. The same bytes for the same input."""
+    """Compress one chunk into one frame that carries its length and a checksum; the same input gives the same frame."""
     return zstd.compress(data, options=_OPTIONS)
 
 
@@ -156,7 +159,7 @@ def unpack_contents(packed: Buffer, place: ContentsPlace, *, where: str) -> Cont
     """Verify, decompress and read compressed contents.
 
     Raises:
-        ArchiveError: They are not the promised bytes, or break a rule of :func:`~orbitpkg.model.contents.parse_contents`.
+        ArchiveError: They are not the promised bytes, or break a rule of :func:`.parse_contents`.
     """
     if len(packed) != place.length or digest_of(packed) != place.blake3:
         raise ArchiveError(f"The contents of {where} are altered: their BLAKE3 is not the one promised.")

@@ -6,7 +6,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
@@ -21,24 +21,18 @@ from orbitpkg.archive.frames import (
 )
 from orbitpkg.archive.tarstream import END_OF_STREAM, member_header, padding_after
 from orbitpkg.errors import ArchiveError, StorageError
-from orbitpkg.model.contents import Chunk, Contents, FileEntry
-from orbitpkg.model.release import ContentsPlace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
     from typing import Self
 
-__all__ = ["ArchiveFile", "LocalArchive", "verify_archive"]
+    from orbitpkg.model.contents import Chunk, Contents, FileEntry
+    from orbitpkg.model.release import ContentsPlace
+
+__all__ = ["LocalArchive", "verify_archive"]
 
 _BATCH = 16
-
-
-class ArchiveFile(Protocol):
-    """What can be read by position."""
-
-    def read(self, start: int, length: int) -> bytes:
-        """Give exactly ``length`` bytes from ``start``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +64,7 @@ class LocalArchive:
         except OSError as error:
             raise StorageError(f"{path} cannot be read: {error.strerror}.") from error
         try:
-            size = os.fstat(descriptor).st_size
-            footer = os.pread(descriptor, FOOTER_BYTES, max(0, size - FOOTER_BYTES))
-            place = parse_footer(footer, archive_size=size, where=str(path))
-            header = os.pread(descriptor, SKIPPABLE_HEADER_BYTES, place.offset - SKIPPABLE_HEADER_BYTES)
-            packed = os.pread(descriptor, place.length, place.offset)
-            contents = unpack_contents(packed, place, where=str(path))
-            if header != skippable_header(place):
-                raise ArchiveError(f"{path} is damaged: the header before its contents is altered.")
+            place, contents = _read_contents(descriptor, str(path))
         except OSError as error:
             os.close(descriptor)
             raise StorageError(f"{path} cannot be read: {error.strerror}.") from error
@@ -106,11 +93,38 @@ class LocalArchive:
             raise ArchiveError(f"{self.path} became shorter while it was being read.")
         return data
 
+    def read_file(self, file: FileEntry) -> bytes:
+        """Decompress one file, which should be a small one.
+
+        Raises:
+            ArchiveError: It is damaged.
+            StorageError: The archive cannot be read.
+        """
+        data = b"".join(
+            decompress_chunk(self.read(chunk.position, chunk.stored), chunk, where=str(self.path))
+            for chunk in self.contents.chunks_of(file)
+        )
+        if not data:
+            return data
+        start = file.offset - self.contents.chunks_of(file)[0].offset
+        return data[start : start + file.size]
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         os.close(self._descriptor)
+
+
+def _read_contents(descriptor: int, where: str) -> tuple[ContentsPlace, Contents]:
+    size = os.fstat(descriptor).st_size
+    footer = os.pread(descriptor, FOOTER_BYTES, max(0, size - FOOTER_BYTES))
+    place = parse_footer(footer, archive_size=size, where=where)
+    header = os.pread(descriptor, SKIPPABLE_HEADER_BYTES, place.offset - SKIPPABLE_HEADER_BYTES)
+    contents = unpack_contents(os.pread(descriptor, place.length, place.offset), place, where=where)
+    if header != skippable_header(place):
+        raise ArchiveError(f"{where} is damaged: the header before its contents is altered.")
+    return place, contents
 
 
 def verify_archive(archive: LocalArchive) -> None:

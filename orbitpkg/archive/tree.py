@@ -9,22 +9,18 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
-
-from orbitpkg.model.manifest import Manifest, parse_manifest
 
 from orbitpkg.errors import ManifestError, Problem, StorageError, TreeChanged
 from orbitpkg.model.contents import MAX_FILES
+from orbitpkg.model.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest, parse_manifest
 from orbitpkg.model.paths import tree_problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
-__all__ = ["MANIFEST_NAME", "SourceFile", "SourceTree", "read_tree"]
-
-MANIFEST_NAME = "package.json"
-_MAX_MANIFEST_BYTES = 1024 * 1024
+__all__ = ["SourceFile", "SourceTree", "read_tree"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +108,7 @@ def read_tree(root: Path) -> SourceTree:
     except OSError as error:
         raise StorageError(f"{error.filename or root} cannot be read: {error.strerror}.") from error
     selection = manifest.select(found)
-    problems = [_nothing_matches(entry) for entry in selection.unmatched]
+    problems = list(selection.problems)
     picked = [MANIFEST_NAME, *(path for path in selection.files if path != MANIFEST_NAME)]
     problems += [Problem("/include", f"picks {path!r}, which {what}") for path, what in tree_problems(picked)]
     problems += [Problem("/include", f"picks {path!r}, which {what}") for path, what in _link_problems(root, picked)]
@@ -127,7 +123,7 @@ def _read_manifest(root: Path) -> Manifest:
     path = root / MANIFEST_NAME
     try:
         with path.open("rb") as file:
-            data = file.read(_MAX_MANIFEST_BYTES + 1)
+            data = file.read(MAX_MANIFEST_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError) as error:
         if not root.is_dir():
             raise StorageError(
@@ -138,13 +134,9 @@ def _read_manifest(root: Path) -> Manifest:
         ) from error
     except OSError as error:
         raise StorageError(f"{path} cannot be read: {error.strerror}.") from error
-    if len(data) > _MAX_MANIFEST_BYTES:
-        raise ManifestError(str(path), [Problem("", f"is larger than {_MAX_MANIFEST_BYTES:,} bytes")])
+    if len(data) > MAX_MANIFEST_BYTES:
+        raise ManifestError(str(path), [Problem("", f"is larger than {MAX_MANIFEST_BYTES:,} bytes")])
     return parse_manifest(data, where=str(path))
-
-
-def _nothing_matches(entry: object) -> Problem:
-    return Problem("/include", f"{entry} matches no file", "check the spelling, or that the file is there")
 
 
 def _walk(root: Path, *, own_archives: str) -> list[str]:

@@ -17,9 +17,8 @@ from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, NewType
 
-from orbitpkg.model.jsontext import canonical_json, parse_json
-
 from orbitpkg.errors import ArchiveError
+from orbitpkg.model.jsontext import canonical_json, parse_json
 from orbitpkg.model.paths import tree_problems
 
 if TYPE_CHECKING:

@@ -35,13 +35,9 @@ def path_problem(path: str) -> str | None:
     """
     if not path:
         return "is empty"
-    # Nearly every path is plain ASCII without surprises: a million of them must not cost a million normalisations.
-    if not path.isascii():
-        problem = _unicode_problem(path)
-        if problem:
-            return problem
-    elif not path.isprintable():
-        return "holds a control character"
+    problem = _character_problem(path)
+    if problem:
+        return problem
     if path[0] == "/":
         return "is absolute"
     if len(path.encode()) > MAX_PATH_BYTES:
@@ -52,7 +48,10 @@ def path_problem(path: str) -> str | None:
     return next(filter(None, map(_part_problem, path.split("/"))), None)
 
 
-def _unicode_problem(path: str) -> str | None:
+def _character_problem(path: str) -> str | None:
+    # Nearly every path is plain ASCII without surprises: a million of them must not cost a million normalisations.
+    if path.isascii():
+        return None if path.isprintable() else "holds a control character"
     try:
         path.encode()
     except UnicodeEncodeError:

@@ -12,11 +12,10 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NewType
 
+from orbitpkg.errors import IntegrityError, ManifestError, Problem
 from orbitpkg.model.jsontext import canonical_json, parse_json
 from orbitpkg.model.names import canonical_name
 from orbitpkg.model.versions import Version, parse_version
-
-from orbitpkg.errors import IntegrityError, ManifestError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -219,6 +218,7 @@ def parse_release(raw: bytes, *, name: str, version: Version, check_schema: bool
 def _check_schema(record: object, what: str) -> None:
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
+
     from orbitpkg.model.schemas import load_schema
 
     error = best_match(Draft202012Validator(load_schema("release")).iter_errors(record))

@@ -13,11 +13,11 @@ from orbitpkg.model.jsontext import canonical_json, parse_json
 from orbitpkg.model.versions import Version, parse_version
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from orbitpkg.model.release import Release
 
-__all__ = ["Index", "IndexEntry", "parse_index"]
+__all__ = ["Index", "IndexEntry", "newest", "parse_index"]
 
 _FORMAT = 1
 _MAX_BYTES = 64 * 1024 * 1024
@@ -96,7 +96,7 @@ class Index:
         )
 
 
-def newest(versions: Mapping[Version, object]) -> Version | None:
+def newest(versions: Iterable[Version]) -> Version | None:
     """Give the newest version that is no pre-release, or the newest of all when there are only such."""
     return max(versions, key=lambda version: (not version.is_prerelease, version), default=None)
 

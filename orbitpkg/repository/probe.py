@@ -111,7 +111,7 @@ class _Probe:
     def _answer(check: Check, attempt: Callable[[], str]) -> Answer:
         try:
             return Answer(check=check, works=True, detail=attempt())
-        except (UnsupportedByStore, AccessDenied, ReadOnlyRepository, IntegrityError, _Broken) as error:
+        except (UnsupportedByStore, AccessDenied, ReadOnlyRepository, IntegrityError, _BrokenError) as error:
             return Answer(check=check, works=False, detail=error.message)
 
     def _readable(self) -> str:
@@ -131,7 +131,7 @@ class _Probe:
 
     def _ranges(self) -> str:
         if bytes(self._objects.get_range(self._key, 1000, 500)) != _PAYLOAD[1000:1500]:
-            raise _Broken("The store answered a ranged read with other bytes.")
+            raise _BrokenError("The store answered a ranged read with other bytes.")
         return "yes"
 
     def _create_only(self) -> str:
@@ -140,9 +140,11 @@ class _Probe:
         except ObjectExists:
             data, _ = self._objects.get(self._key, max_bytes=len(_PAYLOAD))
             if data != _PAYLOAD:
-                raise _Broken("The store refused a create-only write of an existing object, and did it all the same.") from None
+                raise _BrokenError(
+                    "The store refused a create-only write of an existing object, and did it all the same."
+                ) from None
             return "yes"
-        raise _Broken(
+        raise _BrokenError(
             "The store overwrote an object that was to be created only if absent: two publishers could overwrite "
             "each other's release."
         )
@@ -158,7 +160,7 @@ class _Probe:
             raise
         data, _ = self._objects.get(key, max_bytes=len(_PAYLOAD))
         if data != self._expected_copy():
-            raise _Broken("The store copied other bytes than it was asked for.")
+            raise _BrokenError("The store copied other bytes than it was asked for.")
         return "yes"
 
     def _expected_copy(self) -> bytes:
@@ -171,5 +173,5 @@ class _Probe:
         return "yes"
 
 
-class _Broken(RepositoryError):
+class _BrokenError(RepositoryError):
     """The store did something else than it was asked to."""

@@ -11,6 +11,7 @@ The rules:
 
 from __future__ import annotations
 
+import contextlib
 import re
 import uuid
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ from orbitpkg.model.jsontext import canonical_json, parse_json
 from orbitpkg.model.names import is_valid_name, nearest
 from orbitpkg.model.release import MAX_RECORD_BYTES, Release, parse_release
 from orbitpkg.model.versions import Version, next_free, parse_version
-from orbitpkg.repository.index import Index, parse_index
+from orbitpkg.repository.index import Index, newest, parse_index
 from orbitpkg.repository.layout import (
     ARCHIVES,
     CONFIG_KEY,
@@ -47,6 +48,8 @@ from orbitpkg.repository.layout import (
 from orbitpkg.repository.probe import Check, ProbeReport, probe
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from orbitpkg.model.contents import Contents
     from orbitpkg.objects.protocol import ObjectStore
 
@@ -186,6 +189,15 @@ class Repository:
             return None
         return parse_index(data, name=name)
 
+    def summary(self, name: str) -> Index:
+        """Give a package's index; where there is none, or a damaged one, one with its newest release only."""
+        index = self._index_or_new(name)
+        if index.releases:
+            return index
+        version = newest(self.versions(name))
+        release = self.find_release(name, version) if version else None
+        return index.with_releases({release.version: release}) if release else index
+
     def release(self, name: str, version: Version) -> Release:
         """Read the record of a release.
 
@@ -243,25 +255,42 @@ class Repository:
             nearest=close,
         )
 
-    def contents(self, release: Release) -> tuple[bytes, Contents]:
+    def contents(self, release: Release, *, archive: bytes | None = None) -> tuple[bytes, Contents]:
         """Read the contents of a release: as they are stored, and understood.
+
+        Args:
+            release: Which one.
+            archive: Its whole archive, if that was read before.
 
         Raises:
             IntegrityError: They are not those the record commits to, or the archive is gone.
         """
         place = release.contents
-        try:
-            packed = bytes(self.objects.get_range(release.archive.key, place.offset, place.length))
-        except ObjectNotFound as error:
-            raise IntegrityError(
-                f"The archive of {release} is gone from {self.url}: {release.archive.key}.",
-                hint="Ask the repository's owner to restore it, or install another version.",
-            ) from error
+        if archive is None:
+            with _archive_there(release, self.url):
+                packed = bytes(self.objects.get_range(release.archive.key, place.offset, place.length))
+        else:
+            packed = archive[place.offset : place.offset + place.length]
         contents = unpack_contents(packed, place, where=f"{release} in {self.url}")
         totals = release.archive
         if (totals.files, totals.bytes) != (len(contents.files), contents.total_size):
             raise ArchiveError(f"The record of {release} counts other files than its archive holds.")
         return packed, contents
+
+    def whole_archive(self, release: Release) -> bytes:
+        """Read the archive of a release at once: for small ones.
+
+        Raises:
+            IntegrityError: It is gone, or of another size than its record says.
+        """
+        size = release.archive.size
+        with _archive_there(release, self.url):
+            data, _ = self.objects.get(release.archive.key, max_bytes=size)
+        if len(data) != size:
+            raise IntegrityError(
+                f"The archive of {release} in {self.url} has {len(data):,} bytes; its record says {size:,}."
+            )
+        return data
 
     def archive(self, release: Release) -> RemoteArchive:
         """Give the archive of a release as a source of bytes."""
@@ -332,9 +361,7 @@ class Repository:
                 break
             gone = [version for version in index.releases if version not in versions]
             entries = {version: entry for version, entry in index.releases.items() if version not in gone}
-            index = Index(
-                name=index.name, description=index.description, keywords=index.keywords, releases=entries
-            )
+            index = Index(name=index.name, description=index.description, keywords=index.keywords, releases=entries)
             for version in versions - entries.keys() - known.keys():
                 release = self.find_release(name, version)
                 if release is not None:
@@ -348,6 +375,17 @@ class Repository:
             return self.index(name) or Index(name=name)
         except IntegrityError:
             return Index(name=name)
+
+
+@contextlib.contextmanager
+def _archive_there(release: Release, url: str) -> Iterator[None]:
+    try:
+        yield
+    except ObjectNotFound as error:
+        raise IntegrityError(
+            f"The archive of {release} is gone from {url}: {release.archive.key}.",
+            hint="Ask the repository's owner to restore it, or install another version.",
+        ) from error
 
 
 def _only_pre(versions: list[Version]) -> bool:

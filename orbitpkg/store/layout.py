@@ -43,7 +43,7 @@ class Layout:
         self.root = f"{self.home}/store/v1"
         self.packages = f"{self.root}/packages"
         self.blobs = f"{self.root}/blobs"
-        self.tmp = f"{self.root}/tmp"
+        self.tmp = f"{self.root}/tmp"  # noqa: S108 - the store's own
         self.locks = f"{self.root}/locks"
         self.roots = f"{self.root}/roots"
 

@@ -23,7 +23,20 @@ if TYPE_CHECKING:
 
     from orbitpkg.model.contents import Contents
 
-__all__ = ["Package", "find_package", "installed_names", "installed_versions", "open_package"]
+__all__ = [
+    "Package",
+    "find_package",
+    "installed_names",
+    "installed_packages",
+    "installed_versions",
+    "not_installed",
+    "open_package",
+]
+
+
+# S_IFMT and S_IFREG; importing ``stat`` for two constants of every Unix and Windows costs more than the call.
+_FILE_TYPE = 0o170000
+_REGULAR = 0o100000
 
 
 class Package:
@@ -108,7 +121,7 @@ class Package:
             mode = os.stat(path).st_mode  # noqa: PTH116
         except OSError as error:
             raise self._missing(parts) from error
-        if mode & 0o170000 != 0o100000:
+        if mode & _FILE_TYPE != _REGULAR:
             raise self._missing(parts)
         return Path(path)
 
@@ -219,7 +232,8 @@ def _folders(path: str) -> list[str]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        raise StorageError(f"{path} cannot be read: {error.strerror}.", hint="Check the folder's owner and mode.") from error
+        hint = "Check the folder's owner and mode."
+        raise StorageError(f"{path} cannot be read: {error.strerror}.", hint=hint) from error
 
 
 def find_package(layout: Layout, requirement: Requirement, *, prereleases: bool = False) -> Package:
@@ -231,10 +245,10 @@ def find_package(layout: Layout, requirement: Requirement, *, prereleases: bool 
     versions = installed_versions(layout, requirement.key)
     version = best(versions, requirement.range, prereleases=prereleases)
     if version is None:
-        raise _not_installed(layout, requirement, versions)
+        raise not_installed(layout, requirement, versions)
     package = open_package(layout, requirement.key, version)
     if package is None:
-        raise _not_installed(layout, requirement, [])
+        raise not_installed(layout, requirement, [])
     return package
 
 
@@ -261,19 +275,36 @@ def open_package(layout: Layout, key: str, version: Version) -> Package | None:
     return Package(home, record, hashlib.sha256(raw).hexdigest())
 
 
-def _not_installed(layout: Layout, requirement: Requirement, versions: list[Version]) -> NotInstalled:
+def not_installed(layout: Layout, requirement: Requirement, versions: list[Version]) -> NotInstalled:
+    """Say that nothing installed fits a requirement, and what is there instead.
+
+    Args:
+        layout: Of the store.
+        requirement: What was asked for.
+        versions: The installed versions of that package.
+    """
     from orbitpkg.model.names import nearest
 
+    command = f"orbitpkg install {_quoted(str(requirement))}"
     if versions:
         there = ", ".join(map(str, versions))
         message = f"No installed version of {requirement.name} fits {requirement}; installed: {there}."
     else:
         message = f"{requirement.name} is not installed in {layout.home}."
-    close = nearest(requirement.key, installed_names(layout)) if not versions else []
-    hint = f"Did you mean {' or '.join(close)}? If not: " if close else ""
-    return NotInstalled(
-        message,
-        hint=f"{hint}orbitpkg install {str(requirement)!r}" if " " in str(requirement) or "<" in str(requirement) or ">" in str(requirement) else f"{hint}orbitpkg install {requirement}",
-        name=requirement.name,
-        installed=[str(version) for version in versions],
+        close = nearest(requirement.key, installed_names(layout))
+        command = f"Did you mean {' or '.join(close)}? If not: {command}" if close else command
+    return NotInstalled(message, hint=command, name=requirement.name, installed=[str(version) for version in versions])
+
+
+def _quoted(word: str) -> str:
+    return f"'{word}'" if set(word) & set("<>!*~^ ") else word
+
+
+def installed_packages(layout: Layout) -> list[Package]:
+    """List what is installed, by name, oldest version first."""
+    found = (
+        open_package(layout, name, version)
+        for name in installed_names(layout)
+        for version in installed_versions(layout, name)
     )
+    return [package for package in found if package is not None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orbitpkg.archive.frames import unpack_contents
 from orbitpkg.errors import StorageError
@@ -10,8 +11,8 @@ from orbitpkg.model.release import Release, parse_release
 from orbitpkg.model.versions import parse_version
 from orbitpkg.store.layout import CONTENTS_NAME, RECORD_NAME
 
-if __debug__:
-    pass
+if TYPE_CHECKING:
+    from orbitpkg.model.contents import Contents
 
 __all__ = ["load_contents", "load_release"]
 
@@ -45,7 +46,6 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise StorageError(
-            f"{path} cannot be read: {error.strerror}.",
-            hint=f"Install it anew: orbitpkg remove {path.parent.parent.name}=={path.parent.name}, then orbitpkg install.",
-        ) from error
+        release = f"{path.parent.parent.name}=={path.parent.name}"
+        hint = f"Install it anew: orbitpkg remove {release}, then orbitpkg install {release}"
+        raise StorageError(f"{path} cannot be read: {error.strerror}.", hint=hint) from error

@@ -22,10 +22,12 @@ from blake3 import blake3
 from orbitpkg.errors import LockTimeout, StorageError
 from orbitpkg.store.durable import clone_or_link, storage_errors, sync_files, sync_folder, write_file
 from orbitpkg.store.layout import CONTENTS_NAME, FILES_NAME, ORIGIN_NAME, RECORD_NAME, STATE_NAME, Layout
-from orbitpkg.store.package import Package, installed_names, installed_versions, open_package
+from orbitpkg.store.package import Package, installed_packages, open_package
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from filelock import BaseFileLock
 
     from orbitpkg.model.contents import Contents, FileEntry
     from orbitpkg.model.release import Release
@@ -100,12 +102,7 @@ class Store:
 
     def packages(self) -> list[Package]:
         """List what is installed, by name, oldest version first."""
-        found = (
-            open_package(self.layout, name, version)
-            for name in installed_names(self.layout)
-            for version in installed_versions(self.layout, name)
-        )
-        return [package for package in found if package is not None]
+        return installed_packages(self.layout)
 
     @contextlib.contextmanager
     def lock(self, release: Release, *, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
@@ -121,16 +118,11 @@ class Store:
         """
         from filelock import FileLock, Timeout
 
+        lock = FileLock(f"{self.layout.locks}/{release.key}-{release.version}.lock")
         with storage_errors(self.layout.locks):
             self._make_folder(self.layout.locks)
-            lock = FileLock(f"{self.layout.locks}/{release.key}-{release.version}.lock")
             try:
-                try:
-                    lock.acquire(timeout=0)
-                except Timeout:
-                    if on_wait:
-                        on_wait()
-                    lock.acquire(timeout=_LOCK_SECONDS)
+                _acquire(lock, on_wait)
             except Timeout as error:
                 raise LockTimeout(
                     f"Another process has been installing {release} for {_LOCK_SECONDS:.0f} s.",
@@ -138,12 +130,11 @@ class Store:
                 ) from error
             except NotImplementedError:
                 # No locks on this file system: two installs of one release do the work twice, and that is all.
-                lock = None
+                pass
         try:
             yield
         finally:
-            if lock is not None:
-                lock.release()
+            lock.release()
 
     def stage(self, release: Release, *, origin: str) -> Staging:
         """Give the folder in which a release is made whole; what an earlier attempt left is still in it.
@@ -171,13 +162,17 @@ class Store:
 
         A blob that was altered is deleted. Returns whether ``target`` is there now.
         """
+        if file.size < MIN_BLOB_BYTES:
+            return False
         blob = self.layout.blob(file.blake3, executable=file.executable)
         try:
             if os.stat(blob).st_size != file.size or file_digest(blob) != file.blake3:  # noqa: PTH116
                 os.unlink(blob)  # noqa: PTH108
                 return False
-            with contextlib.suppress(FileExistsError):
-                clone_or_link(blob, target)
+            os.makedirs(os.path.dirname(target), exist_ok=True)  # noqa: PTH103, PTH120
+            with contextlib.suppress(FileNotFoundError):  # what an earlier attempt left
+                os.unlink(target)  # noqa: PTH108
+            clone_or_link(blob, target)
         except FileNotFoundError:
             return False
         return True
@@ -192,7 +187,9 @@ class Store:
             with contextlib.suppress(FileExistsError):
                 clone_or_link(path, blob)
 
-    def commit(self, staging: Staging, packed_contents: bytes, files: Sequence[FileEntry], *, complete: bool) -> Package:
+    def commit(
+        self, staging: Staging, packed_contents: bytes, files: Sequence[FileEntry], *, complete: bool
+    ) -> Package:
         """Make a staged release visible.
 
         Args:
@@ -299,7 +296,9 @@ class Store:
         """
         root = package.dir_path()
         expected = package.contents.by_path
-        found = {path.relative_to(root).as_posix() for path in root.rglob("*") if not path.is_dir() or path.is_symlink()}
+        found = {
+            path.relative_to(root).as_posix() for path in root.rglob("*") if not path.is_dir() or path.is_symlink()
+        }
         findings = [Finding(path=path, flaw=Flaw.EXTRA) for path in found - expected.keys()]
         if package.is_complete:
             findings += [Finding(path=path, flaw=Flaw.MISSING) for path in expected.keys() - found]
@@ -317,6 +316,17 @@ class Store:
         if not os.path.isdir(self.layout.home):  # noqa: PTH112
             os.makedirs(self.layout.home, mode=0o700, exist_ok=True)  # noqa: PTH103
         os.makedirs(path, exist_ok=True)  # noqa: PTH103
+
+
+def _acquire(lock: BaseFileLock, on_wait: Callable[[], None] | None) -> None:
+    from filelock import Timeout
+
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        if on_wait:
+            on_wait()
+        lock.acquire(timeout=_LOCK_SECONDS)
 
 
 def file_digest(path: str) -> str:

@@ -63,7 +63,7 @@ def fetch(
         RepositoryError: The archive cannot be read.
         StorageError: The disk did not take the files.
     """
-    _Fetch(plan, source, staging, where, finished, progress).run()
+    _Fetch(plan, source, staging, where=where, finished=finished, progress=progress).run()
 
 
 class _Fetch:
@@ -72,6 +72,7 @@ class _Fetch:
         plan: InstallPlan,
         source: ByteSource,
         staging: Staging,
+        *,
         where: str,
         finished: Callable[[FileEntry, str], None],
         progress: Callable[[int], None] | None,

@@ -124,9 +124,7 @@ def plan_install(contents: Contents, files: Iterable[FileEntry], *, local: Colle
 def _target(file: FileEntry, chunk: Chunk) -> Target:
     start = max(file.offset, chunk.offset)
     end = min(file.offset + file.size, chunk.offset + chunk.length)
-    return Target(
-        file=file, file_offset=start - file.offset, chunk_offset=start - chunk.offset, length=end - start
-    )
+    return Target(file=file, file_offset=start - file.offset, chunk_offset=start - chunk.offset, length=end - start)
 
 
 def _requests(work: Sequence[ChunkWork]) -> Iterable[RangeRequest]:

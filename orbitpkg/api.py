@@ -1,0 +1,725 @@
+"""What orbitpkg does, as functions: the command line and ``import orbitpkg`` both offer these.
+
+The environment is read here and nowhere below, except for the credentials of object stores: ``ORBITPKG_HOME`` (the
+home folder), ``ORBITPKG_REPOSITORY`` (the repository when none is given), ``ORBITPKG_OFFLINE``. It is read at each
+call; nothing is remembered between calls.
+
+An app's start goes through :func:`package`, so this module imports nothing that that does not need.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from orbitpkg.model.requirements import Requirement, parse_requirement
+from orbitpkg.store.layout import Layout
+from orbitpkg.store.package import Package, find_package
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import TypeAlias
+
+    from orbitpkg.archive.reader import LocalArchive
+    from orbitpkg.model.manifest import Manifest
+    from orbitpkg.model.release import Release
+    from orbitpkg.reporting import Reporter
+    from orbitpkg.repository.probe import ProbeReport
+    from orbitpkg.repository.repository import Repository
+    from orbitpkg.resolver.resolver import Resolution
+    from orbitpkg.store.store import Finding
+    from orbitpkg.transfer.install import Available
+    from orbitpkg.transfer.plan import InstallPlan
+    from orbitpkg.transfer.publish import Published
+    from orbitpkg.transfer.sources import RepositorySource
+
+    PathLike: TypeAlias = str | os.PathLike[str]
+
+__all__ = [
+    "Found",
+    "Installed",
+    "Removed",
+    "build",
+    "check_manifest",
+    "default_repository",
+    "doctor",
+    "home",
+    "init",
+    "init_repository",
+    "install",
+    "install_all",
+    "is_archive",
+    "is_offline",
+    "open_repository",
+    "package",
+    "packages",
+    "plan_all",
+    "publish",
+    "released",
+    "remove",
+    "repository_url",
+    "search",
+    "verify",
+    "versions",
+]
+
+_ARCHIVE_SUFFIX = ".tar.zst"
+
+
+class Found:
+    """A package that a search found.
+
+    Attributes:
+        name: As its author writes it.
+        newest: Its newest version.
+        description: What its author says of it.
+    """
+
+    __slots__ = ("description", "name", "newest")
+
+    def __init__(self, name: str, newest: str, description: str) -> None:
+        self.name = name
+        self.newest = newest
+        self.description = description
+
+
+class Installed:
+    """What installing came to.
+
+    Attributes:
+        packages: Those that were asked for, in that order.
+        dependencies: Those that these need.
+        new: Those of both that were not installed before.
+        unchecked: Apps of unknown version that a release names in its compatibility, by package.
+    """
+
+    __slots__ = ("dependencies", "new", "packages", "unchecked")
+
+    def __init__(self) -> None:
+        self.packages: list[Package] = []
+        self.dependencies: list[Package] = []
+        self.new: list[Package] = []
+        self.unchecked: dict[str, tuple[str, ...]] = {}
+
+
+class Removed:
+    """An installed release that was removed.
+
+    Attributes:
+        name: Of the package.
+        version: Of the release.
+        freed: How many bytes it and nothing else held.
+    """
+
+    __slots__ = ("freed", "name", "version")
+
+    def __init__(self, name: str, version: str, freed: int) -> None:
+        self.name = name
+        self.version = version
+        self.freed = freed
+
+
+# Where things are.
+
+
+def home() -> Path:
+    """Give the home folder: ``ORBITPKG_HOME``, or else the platform's folder for a user's data."""
+    return Path(_home())
+
+
+def _home() -> str:
+    said = os.environ.get("ORBITPKG_HOME")
+    if said:
+        return os.path.abspath(os.path.expanduser(said))  # noqa: PTH100, PTH111 - an app's start counts microseconds
+    from platformdirs import user_data_dir
+
+    return user_data_dir("orbitpkg", appauthor=False)
+
+
+def default_repository() -> str:
+    """Give the address of the repository that is used when none is named: a directory in the home folder."""
+    return Path(_home(), "repository").as_uri()
+
+
+def repository_url(said: PathLike | None) -> str:
+    """Give the address of a repository: what is said, else ``ORBITPKG_REPOSITORY``, else the default one.
+
+    Args:
+        said: An address, or the path of a directory: a ``Path``, or a text that begins with ``.``, ``/`` or ``~``.
+    """
+    text = said or os.environ.get("ORBITPKG_REPOSITORY") or default_repository()
+    if isinstance(text, str) and not text.startswith((".", "/", "~")):
+        return text
+    return Path(text).expanduser().absolute().as_uri()
+
+
+def is_offline(*, said: bool = False) -> bool:
+    """Say whether the network may not be used: because the caller says so, or ``ORBITPKG_OFFLINE`` does."""
+    return said or os.environ.get("ORBITPKG_OFFLINE", "").lower() not in {"", "0", "false", "no"}
+
+
+def open_repository(repository: PathLike | None = None, *, offline: bool = False) -> Repository:
+    """Open a repository; nothing is asked of it yet.
+
+    Args:
+        repository: As for :func:`repository_url`.
+        offline: Refuse one that takes a network.
+
+    Raises:
+        UsageError: The address cannot be read.
+        OfflineError: It takes a network.
+    """
+    from orbitpkg.errors import OfflineError
+    from orbitpkg.objects import open_store
+    from orbitpkg.repository.repository import Repository
+
+    url = repository_url(repository)
+    if is_offline(said=offline) and not url.startswith(("file:", "memory:")):
+        raise OfflineError(
+            f"{url} cannot be reached: offline mode is on.",
+            hint="Leave out --offline, or unset ORBITPKG_OFFLINE.",
+            url=url,
+        )
+    return Repository(open_store(url))
+
+
+# Making packages.
+
+
+def init(path: PathLike, *, name: str | None = None, version: str = "1.0.0") -> Path:
+    """Write a ``package.json`` to begin with into a directory; the directory is made if need be.
+
+    Args:
+        path: The directory.
+        name: The package's name; the directory's when None.
+        version: The first version.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        UsageError: There is a ``package.json`` already, or the name is not valid.
+        StorageError: It cannot be written.
+    """
+    from orbitpkg.errors import UsageError
+    from orbitpkg.model.manifest import MANIFEST_NAME, new_manifest
+    from orbitpkg.store.durable import storage_errors
+
+    folder = Path(path)
+    target = folder / MANIFEST_NAME
+    data = new_manifest(name or folder.resolve().name, version)
+    with storage_errors(str(target)):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with target.open("xb") as file:
+                file.write(data)
+        except FileExistsError:
+            raise UsageError(f"{target} is there already.", hint=f"Check it: orbitpkg validate {folder}") from None
+    return target
+
+
+def check_manifest(path: PathLike) -> tuple[Manifest, int, int]:
+    """Check a package's directory without building it.
+
+    Returns:
+        Its manifest, the number of files it picks, and the sum of their sizes in bytes.
+
+    Raises:
+        ManifestError: With everything that is wrong.
+        StorageError: The directory cannot be read.
+    """
+    from orbitpkg.archive.tree import read_tree
+
+    tree = read_tree(Path(path))
+    return tree.manifest, len(tree.files), tree.total_size
+
+
+def build(path: PathLike = ".", output: PathLike | None = None, *, reporter: Reporter | None = None) -> Path:
+    """Build the archive of a package.
+
+    The same files give the same bytes, whatever the machine.
+
+    Args:
+        path: The package's directory.
+        output: The folder the archive is put into; the working directory when None.
+        reporter: Told how far it is.
+
+    Returns:
+        The archive's path, ``NAME-VERSION.tar.zst`` in ``output``.
+
+    Raises:
+        ManifestError: The package is not valid.
+        TreeChanged: The directory changed meanwhile.
+        StorageError: Something cannot be read or written.
+    """
+    from orbitpkg.archive.tree import read_tree
+    from orbitpkg.archive.writer import write_archive
+    from orbitpkg.reporting import SILENT
+
+    tree = read_tree(Path(path))
+    folder = Path(output) if output is not None else Path()
+    target = folder / f"{tree.manifest.key}-{tree.manifest.version}{_ARCHIVE_SUFFIX}"
+    with (reporter or SILENT).task(f"Building {tree.manifest.name} {tree.manifest.version}", tree.total_size) as task:
+        write_archive(tree, target, progress=task.advance)
+    return target
+
+
+def is_archive(text: PathLike) -> bool:
+    """Say whether a word names an archive rather than a requirement: it ends like one, or is a path to a file."""
+    word = os.fspath(text)
+    return word.endswith(_ARCHIVE_SUFFIX) or ((os.sep in word or "/" in word) and Path(word).is_file())
+
+
+# Publishing.
+
+
+def publish(
+    path: PathLike,
+    repository: PathLike | None = None,
+    *,
+    unsafe_single_writer: bool = False,
+    dry_run: bool = False,
+    offline: bool = False,
+    reporter: Reporter | None = None,
+) -> Published:
+    """Publish a package's directory, or an archive of it.
+
+    Publishing the same content again succeeds; a version that is published never changes.
+
+    Args:
+        path: The directory, or the archive.
+        repository: Where to, as for :func:`repository_url`.
+        unsafe_single_writer: Publish even to a store that ignores create-only writes; the caller vouches that nobody
+            else publishes there.
+        dry_run: Do all but change the repository.
+        offline: Refuse a repository that takes a network.
+        reporter: Told how far it is.
+
+    Raises:
+        ManifestError: The package is not valid.
+        ReleaseExists: The version is published with other content.
+        UnsafeRepository: The store ignores create-only writes.
+        RepositoryError: The repository did not take it.
+        ArchiveError: The archive is damaged.
+    """
+    from orbitpkg.archive.tree import read_tree
+    from orbitpkg.reporting import SILENT
+    from orbitpkg.transfer.install import archive_manifest
+    from orbitpkg.transfer.publish import publish_archive, publish_tree
+
+    place, report = Path(path), reporter or SILENT
+    if not place.is_dir() and is_archive(path):
+        with _opened(place) as archive:
+            return publish_archive(
+                open_repository(repository, offline=offline),
+                archive,
+                archive_manifest(archive),
+                published=_now(),
+                unsafe_single_writer=unsafe_single_writer,
+                dry_run=dry_run,
+                reporter=report,
+            )
+    tree = read_tree(place)
+    return publish_tree(
+        open_repository(repository, offline=offline),
+        tree,
+        published=_now(),
+        unsafe_single_writer=unsafe_single_writer,
+        dry_run=dry_run,
+        reporter=report,
+    )
+
+
+def _opened(path: Path) -> LocalArchive:
+    from orbitpkg.archive.reader import LocalArchive
+
+    return LocalArchive.open(path)
+
+
+def _now() -> str:
+    from datetime import UTC, datetime
+
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+# Installing.
+
+
+def install(
+    requirement: PathLike,
+    *,
+    repository: PathLike | None = None,
+    app: str | Iterable[str] | None = None,
+    only: str | Iterable[str] | None = None,
+    offline: bool = False,
+    prereleases: bool = False,
+    reporter: Reporter | None = None,
+) -> Package:
+    """Install the best release that fits a requirement, with its dependencies.
+
+    Args:
+        requirement: ``model``, ``model==2.0.0``, ``model>=1.2,<2`` …, or the path of an archive.
+        repository: Where from, as for :func:`repository_url`.
+        app: ``NAME==VERSION`` of the app, or apps, that will use it, besides those installed beside the interpreter.
+        only: A glob, or globs, of the files wanted; a later install without it completes the package.
+        offline: Use no network: what is installed must do.
+        prereleases: Whether pre-releases are candidates.
+        reporter: Told how far it is.
+
+    Raises:
+        UsageError: The requirement cannot be read.
+        ResolutionError: Nothing fits.
+        RepositoryError: The repository cannot be read.
+        IntegrityError: Bytes are not those promised; nothing was installed.
+        StorageError: The store cannot be written, or has no space.
+    """
+    result = install_all(
+        [requirement],
+        repository=repository,
+        apps=_listed(app),
+        only=_listed(only),
+        offline=offline,
+        prereleases=prereleases,
+        reporter=reporter,
+    )
+    return result.packages[0]
+
+
+def _listed(words: str | Iterable[str] | None) -> tuple[str, ...]:
+    if words is None:
+        return ()
+    return (words,) if isinstance(words, str) else tuple(words)
+
+
+def install_all(
+    requirements: Sequence[PathLike],
+    *,
+    repository: PathLike | None = None,
+    apps: Sequence[str] = (),
+    only: Sequence[str] = (),
+    offline: bool = False,
+    prereleases: bool = False,
+    reporter: Reporter | None = None,
+) -> Installed:
+    """Install several packages that fit together; arguments and errors are those of :func:`install`.
+
+    ``only`` is about the packages asked for; their dependencies are installed whole.
+    """
+    from contextlib import ExitStack
+
+    from orbitpkg.reporting import SILENT
+    from orbitpkg.store.store import Store
+    from orbitpkg.transfer.install import available_archive
+    from orbitpkg.transfer.install import install as install_available
+
+    store, report = Store(_home()), reporter or SILENT
+    before = {package.digest for package in store.packages()}
+    with ExitStack() as stack:
+        archives: dict[str, Available] = {}
+        wanted: list[Requirement] = []
+        for word in requirements:
+            if is_archive(word):
+                available = available_archive(stack.enter_context(_opened(Path(word))))
+                archives[available.release.key] = available
+                wanted.append(parse_requirement(str(available.release)))
+            else:
+                wanted.append(parse_requirement(os.fspath(word)))
+        resolution, source = _resolve(
+            store.layout,
+            wanted,
+            archives=archives,
+            repository=repository,
+            apps=apps,
+            only=only,
+            offline=offline,
+            prereleases=prereleases,
+        )
+        asked = dict.fromkeys(requirement.key for requirement in wanted)
+        if source is not None:
+            for key, release in resolution.releases.items():
+                globs = only if key in asked else ()
+                install_available(store, source.available(release), only=globs, reporter=report)
+    return _installed(store.layout, resolution, list(asked), before)
+
+
+def _resolve(
+    layout: Layout,
+    wanted: Sequence[Requirement],
+    *,
+    archives: Mapping[str, Available],
+    repository: PathLike | None,
+    apps: Sequence[str],
+    only: Sequence[str],
+    offline: bool,
+    prereleases: bool,
+) -> tuple[Resolution, RepositorySource | None]:
+    """Choose releases; without a source when all of them are installed and nobody needs to be asked."""
+    from orbitpkg.errors import OrbitError, ResolutionError
+    from orbitpkg.resolver.apps import parse_apps
+    from orbitpkg.resolver.resolver import resolve
+    from orbitpkg.transfer.sources import InstalledSource, RepositorySource
+
+    versions = parse_apps(apps)
+    url = repository_url(repository)
+    local_only = is_offline(said=offline) and not url.startswith(("file:", "memory:"))
+    exact = not archives and all(requirement.range.exact for requirement in wanted)
+    if exact or (local_only and not archives):
+        # What somebody names a repository for must come from it; what nobody does, from anywhere.
+        said = repository is not None or "ORBITPKG_REPOSITORY" in os.environ
+        installed = InstalledSource(layout, origin=url if said and not local_only else None, only=only)
+        try:
+            return resolve(wanted, installed, apps=versions, prereleases=prereleases), None
+        except (ResolutionError, OrbitError) as error:
+            if local_only:
+                error.hint = f"Offline mode is on, so only what is installed can be had. {error.hint or ''}".rstrip()
+                raise
+    source = RepositorySource(open_repository(repository, offline=offline), archives)
+    return resolve(wanted, source, apps=versions, prereleases=prereleases), source
+
+
+def _installed(layout: Layout, resolution: Resolution, asked: Sequence[str], before: set[str]) -> Installed:
+    from orbitpkg.errors import StorageError
+    from orbitpkg.store.package import open_package
+
+    result = Installed()
+    result.unchecked = dict(resolution.unchecked)
+    for key in [*asked, *(key for key in resolution.releases if key not in asked)]:
+        release = resolution.releases[key]
+        package = open_package(layout, key, release.version)
+        if package is None:
+            raise StorageError(f"{release} was removed while it was being installed.", hint="Install it again.")
+        (result.packages if key in asked else result.dependencies).append(package)
+        if package.digest not in before:
+            result.new.append(package)
+    return result
+
+
+def plan_all(
+    requirements: Sequence[PathLike],
+    *,
+    repository: PathLike | None = None,
+    apps: Sequence[str] = (),
+    only: Sequence[str] = (),
+    offline: bool = False,
+    prereleases: bool = False,
+) -> list[tuple[Release, InstallPlan]]:
+    """Plan what :func:`install_all` would do, without changing anything.
+
+    Returns:
+        The releases that would be installed or completed, each with its plan.
+    """
+    from orbitpkg.store.store import Store
+    from orbitpkg.transfer.install import plan
+
+    store = Store(_home())
+    wanted = [parse_requirement(os.fspath(word)) for word in requirements]
+    resolution, source = _resolve(
+        store.layout,
+        wanted,
+        archives={},
+        repository=repository,
+        apps=apps,
+        only=only,
+        offline=offline,
+        prereleases=prereleases,
+    )
+    if source is None:
+        return []
+    asked = {requirement.key for requirement in wanted}
+    plans = [
+        (release, plan(store, source.available(release), only=only if key in asked else ()))
+        for key, release in resolution.releases.items()
+    ]
+    return [(release, steps) for release, steps in plans if steps.files]
+
+
+# Using what is installed.
+
+
+def package(requirement: str, *, prereleases: bool = False) -> Package:
+    """Give the best installed version of a package. Works offline, and in a store that may only be read.
+
+    Args:
+        requirement: ``model``, ``model==2.0.0``, ``model>=1.2,<2`` …
+        prereleases: Whether pre-releases are candidates; one that the requirement names is in any case.
+
+    Raises:
+        UsageError: The requirement cannot be read.
+        NotInstalled: Nothing installed fits.
+    """
+    return find_package(Layout(_home()), parse_requirement(requirement), prereleases=prereleases)
+
+
+def packages() -> list[Package]:
+    """List what is installed, by name, oldest version first."""
+    from orbitpkg.store.package import installed_packages
+
+    return installed_packages(Layout(_home()))
+
+
+def remove(requirement: str, *, dry_run: bool = False) -> list[Removed]:
+    """Remove every installed version that a requirement allows.
+
+    Args:
+        requirement: ``model==2.0.0``; a bare name is all versions of that package.
+        dry_run: Change nothing.
+
+    Raises:
+        UsageError: The requirement cannot be read.
+        NotInstalled: Nothing installed fits.
+        StorageError: The store cannot be written.
+    """
+    from orbitpkg.model.versions import parse_version
+    from orbitpkg.store.package import installed_versions, not_installed
+    from orbitpkg.store.store import Store
+
+    wanted, store = parse_requirement(requirement), Store(_home())
+    there = installed_versions(store.layout, wanted.key)
+    chosen = [version for version in there if wanted.range.allows(version)]
+    if not chosen:
+        raise not_installed(store.layout, wanted, there)
+    removed = []
+    for version in chosen:
+        found = find_package(store.layout, parse_requirement(f"{wanted.key}=={version}"), prereleases=True)
+        freed = found.contents.total_size if dry_run else store.remove(wanted.key, parse_version(str(version)))
+        removed.append(Removed(found.name, found.version, freed))
+    return removed
+
+
+def verify(
+    requirements: Sequence[str] = (), *, reporter: Reporter | None = None
+) -> list[tuple[Package, list[Finding]]]:
+    """Hash what is installed and say what is not as it was published.
+
+    Args:
+        requirements: What to look at: every installed version that one of them allows; everything without any.
+        reporter: Told how far it is.
+
+    Returns:
+        Each release looked at, with what is wrong with it.
+
+    Raises:
+        NotInstalled: A requirement fits nothing.
+        IntegrityError: The record or the contents of a release are altered themselves.
+    """
+    from orbitpkg.reporting import SILENT
+    from orbitpkg.store.package import not_installed
+    from orbitpkg.store.store import Store
+
+    store = Store(_home())
+    chosen = store.packages()
+    if requirements:
+        wanted = [parse_requirement(word) for word in requirements]
+        for requirement in wanted:
+            if not any(_fits(requirement, package) for package in chosen):
+                raise not_installed(store.layout, requirement, [])
+        chosen = [package for package in chosen if any(_fits(requirement, package) for requirement in wanted)]
+    total = sum(package.contents.total_size for package in chosen)
+    with (reporter or SILENT).task("Verifying", total) as task:
+        return [(package, store.verify(package, progress=task.advance)) for package in chosen]
+
+
+def _fits(requirement: Requirement, package: Package) -> bool:
+    from orbitpkg.model.names import canonical_name
+    from orbitpkg.model.versions import parse_version
+
+    return requirement.key == canonical_name(package.name) and requirement.range.allows(parse_version(package.version))
+
+
+# Looking into repositories.
+
+
+def versions(name: str, *, repository: PathLike | None = None, offline: bool = False) -> list[str]:
+    """List the published versions of a package, oldest first.
+
+    Raises:
+        PackageNotFound: Nobody published a package of this name there.
+        RepositoryError: The repository cannot be read.
+    """
+    source, key = open_repository(repository, offline=offline), parse_requirement(name).key
+    found = source.versions(key)
+    if not found:
+        raise source.nothing_found(key, key, [])
+    return [str(version) for version in found]
+
+
+def released(
+    requirement: str, *, repository: PathLike | None = None, offline: bool = False, prereleases: bool = False
+) -> Release:
+    """Read the record of the best published release that a requirement allows.
+
+    Raises:
+        PackageNotFound, VersionNotFound: There is none.
+        RepositoryError: The repository cannot be read.
+    """
+    from orbitpkg.model.requirements import best
+
+    wanted, source = parse_requirement(requirement), open_repository(repository, offline=offline)
+    if wanted.range.exact:
+        return source.release(wanted.key, wanted.range.exact)
+    there = source.versions(wanted.key)
+    version = best(there, wanted.range, prereleases=prereleases)
+    if version is None:
+        raise source.nothing_found(wanted.key, str(wanted), there)
+    return source.release(wanted.key, version)
+
+
+def search(text: str = "", *, repository: PathLike | None = None, offline: bool = False) -> list[Found]:
+    """List the packages of a repository whose name, description or keywords hold a text; all of them for "".
+
+    Raises:
+        UnsupportedByStore: The repository cannot be listed (a static web server).
+        RepositoryError: It cannot be read.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    source = open_repository(repository, offline=offline)
+    names = source.names()
+    if not names:
+        source.config()
+    with ThreadPoolExecutor(16, "orbitpkg-search") as pool:
+        summaries = [index for index in pool.map(source.summary, names) if index.releases]
+    word = text.casefold()
+    return [
+        Found(index.name, str(index.newest), index.description)
+        for index in summaries
+        if word in " ".join([index.name, index.description, *index.keywords]).casefold()
+    ]
+
+
+def init_repository(
+    repository: PathLike | None = None, *, create_bucket: bool = False, offline: bool = False
+) -> tuple[Repository, ProbeReport | None]:
+    """Make a repository at an address, unless there is one.
+
+    Args:
+        repository: The address, as for :func:`repository_url`.
+        create_bucket: Make the bucket, too, if it does not exist.
+        offline: Refuse one that takes a network.
+
+    Returns:
+        The repository, and what its store can do; None instead of that when it was a repository already.
+
+    Raises:
+        BucketNotFound: The bucket does not exist.
+        RepositoryError: The store cannot be reached or written.
+    """
+    from orbitpkg.objects import create_bucket as make_bucket
+
+    source = open_repository(repository, offline=offline)
+    if create_bucket:
+        make_bucket(repository_url(repository))
+    _, report = source.init()
+    return source, report
+
+
+def doctor(repository: PathLike | None = None, *, offline: bool = False) -> ProbeReport:
+    """Try what the store of a repository can do.
+
+    Raises:
+        RepositoryError: It cannot be reached, or does not know who asks.
+    """
+    from orbitpkg.repository.probe import probe
+
+    return probe(open_repository(repository, offline=offline).objects)

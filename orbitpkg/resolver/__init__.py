@@ -1,0 +1,3 @@
+"""Requirements -> releases, and why not."""
+
+__all__: list[str] = []

@@ -1,0 +1,241 @@
+"""From a release in a repository, or an archive, to an installed package."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from orbitpkg.archive.reader import verify_archive
+from orbitpkg.errors import ArchiveError, IntegrityError, NoSpace, UsageError
+from orbitpkg.model.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, parse_manifest
+from orbitpkg.model.names import nearest
+from orbitpkg.model.patterns import compile_glob
+from orbitpkg.model.release import ArchiveTotals, new_release
+from orbitpkg.reporting import SILENT
+from orbitpkg.store.durable import storage_errors
+from orbitpkg.store.package import open_package
+from orbitpkg.transfer.fetch import ByteSource, fetch
+from orbitpkg.transfer.plan import InstallPlan, plan_install
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from orbitpkg.archive.reader import LocalArchive
+    from orbitpkg.model.contents import Contents, FileEntry
+    from orbitpkg.model.manifest import Manifest
+    from orbitpkg.model.release import Release
+    from orbitpkg.reporting import Reporter
+    from orbitpkg.repository.repository import Repository
+    from orbitpkg.store.package import Package
+    from orbitpkg.store.store import Staging, Store
+
+__all__ = ["Available", "archive_manifest", "available_archive", "available_release", "choose_files", "install", "plan"]
+
+# Up to here an archive is had whole with one request, instead of its contents first and then its chunks.
+_WHOLE_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Available:
+    """A release that can be installed: its contents are read and verified, its bytes can be had.
+
+    Attributes:
+        release: Which one.
+        packed: Its compressed contents.
+        contents: The same, understood.
+        source: Where its archive's bytes come from.
+        origin: The address of the repository, or of the archive.
+    """
+
+    release: Release
+    packed: bytes
+    contents: Contents
+    source: ByteSource
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """An archive in memory."""
+
+    data: bytes
+
+    def read(self, start: int, length: int) -> memoryview:
+        return memoryview(self.data)[start : start + length]
+
+
+def available_release(repository: Repository, release: Release) -> Available:
+    """Read what installing a published release takes; one request.
+
+    Raises:
+        IntegrityError: The archive is gone, or is not the one that the record commits to.
+        RepositoryError: It cannot be read.
+    """
+    if release.archive.size > _WHOLE_BYTES:
+        packed, contents = repository.contents(release)
+        source: ByteSource = repository.archive(release)
+    else:
+        data = repository.whole_archive(release)
+        packed, contents = repository.contents(release, archive=data)
+        source = _Whole(data)
+    return Available(release=release, packed=packed, contents=contents, source=source, origin=repository.url)
+
+
+def archive_manifest(archive: LocalArchive) -> Manifest:
+    """Read the manifest in an archive.
+
+    Raises:
+        ManifestError: It is not valid.
+        ArchiveError: There is none.
+    """
+    first = archive.contents.files[0]
+    if first.path != MANIFEST_NAME:
+        raise ArchiveError(f"{archive.path} does not begin with {MANIFEST_NAME}.")
+    if first.size > MAX_MANIFEST_BYTES:
+        raise ArchiveError(f"{MANIFEST_NAME} in {archive.path} is larger than {MAX_MANIFEST_BYTES:,} bytes.")
+    return parse_manifest(archive.read_file(first), where=f"{MANIFEST_NAME} in {archive.path}")
+
+
+def available_archive(archive: LocalArchive) -> Available:
+    """Verify every byte of a local archive and take it for a release.
+
+    Raises:
+        ManifestError: Its manifest is not valid.
+        ArchiveError: It is damaged, or has no manifest.
+    """
+    verify_archive(archive)
+    manifest = archive_manifest(archive)
+    totals = ArchiveTotals(
+        key=f"archives/{archive.path.name}",
+        size=archive.size,
+        files=len(archive.contents.files),
+        bytes=archive.contents.total_size,
+        encoder=archive.contents.encoder,
+    )
+    # Its time of publication is unknown; a constant keeps one archive one release.
+    release = new_release(manifest, archive=totals, contents=archive.place, published="1970-01-01T00:00:00Z")
+    packed = archive.read(archive.place.offset, archive.place.length)
+    origin = archive.path.resolve().as_uri()
+    return Available(release=release, packed=packed, contents=archive.contents, source=archive, origin=origin)
+
+
+def choose_files(contents: Contents, only: Sequence[str]) -> tuple[FileEntry, ...]:
+    """Give the files that globs pick, and ``package.json``; all files without globs.
+
+    Raises:
+        UsageError: A glob picks nothing.
+    """
+    if not only:
+        return contents.files
+    chosen = {MANIFEST_NAME}
+    for glob in only:
+        matches = list(filter(compile_glob(glob).fullmatch, contents.by_path))
+        if not matches:
+            close = nearest(glob, list(contents.by_path))
+            hint = f"Did you mean {' or '.join(close)}?" if close else "It is a glob over paths, like 'data/**'."
+            raise UsageError(f"--only {glob!r} matches no file of the package.", hint=hint)
+        chosen.update(matches)
+    return tuple(file for file in contents.files if file.path in chosen)
+
+
+def plan(store: Store, available: Available, *, only: Sequence[str] = ()) -> InstallPlan:
+    """Plan an install without changing anything.
+
+    Raises:
+        UsageError: A glob of ``only`` picks nothing.
+        IntegrityError: Other content is installed under this version.
+    """
+    return plan_install(available.contents, _missing(store, available, choose_files(available.contents, only)))
+
+
+def install(store: Store, available: Available, *, only: Sequence[str] = (), reporter: Reporter = SILENT) -> Package:
+    """Install a release, or what is missing of it.
+
+    Args:
+        store: Where to.
+        available: What.
+        only: Globs of the files wanted; all when there are none.
+        reporter: Told how far it is.
+
+    Raises:
+        UsageError: A glob of ``only`` picks nothing.
+        IntegrityError: Bytes are not those promised, or other content is installed under this version.
+        RepositoryError: The archive cannot be read.
+        StorageError: The store cannot be written, or has no space.
+    """
+    release = available.release
+    chosen = choose_files(available.contents, only)
+
+    def waiting() -> None:
+        reporter.note(f"Waiting for another process that is installing {release}")
+
+    with store.lock(release, on_wait=waiting):
+        missing = _missing(store, available, chosen)
+        installed = open_package(store.layout, release.key, release.version)
+        if installed is not None and not missing:
+            return installed
+        staging = store.stage(release, origin=available.origin)
+        try:
+            _fill(store, staging, available, missing, reporter)
+            complete = not _missing(store, available, available.contents.files, besides=missing)
+            return store.commit(staging, available.packed, missing, complete=complete)
+        except BaseException:
+            store.discard(staging)
+            raise
+
+
+def _missing(
+    store: Store, available: Available, files: Sequence[FileEntry], *, besides: Sequence[FileEntry] = ()
+) -> tuple[FileEntry, ...]:
+    """Give those of some files that are not installed."""
+    release = available.release
+    installed = open_package(store.layout, release.key, release.version)
+    if installed is not None and installed.digest != release.digest:
+        _check_same(installed, available)
+    coming = {file.path for file in besides}
+    left = [file for file in files if file.path not in coming]
+    if installed is None or not left:
+        return tuple(left)
+    if installed.is_complete:
+        return ()
+    folder = installed.path
+    return tuple(file for file in left if not os.path.exists(f"{folder}/{file.path}"))  # noqa: PTH110
+
+
+def _check_same(installed: Package, available: Available) -> None:
+    if installed.contents.same_files(available.contents):
+        return
+    release = available.release
+    raise IntegrityError(
+        f"{release} of {available.origin} is not the {release} that is installed, which came from {installed.origin}.",
+        hint=f"To have this one instead: orbitpkg remove {release}, then install it again.",
+    )
+
+
+def _fill(store: Store, staging: Staging, available: Available, files: Sequence[FileEntry], reporter: Reporter) -> None:
+    with storage_errors(staging.folder):
+        left = [file for file in files if not store.adopt_blob(file, staging.path(file))]
+    steps = plan_install(available.contents, left)
+    _check_space(staging, steps)
+    with reporter.task(f"Installing {available.release}", steps.bytes_to_fetch) as task:
+        fetch(
+            steps,
+            available.source,
+            staging,
+            where=f"{available.release} in {available.origin}",
+            finished=store.keep_blob,
+            progress=task.advance,
+        )
+
+
+def _check_space(staging: Staging, steps: InstallPlan) -> None:
+    free = shutil.disk_usage(staging.folder).free
+    if steps.bytes_to_write > free:
+        raise NoSpace(
+            f"{staging.release} takes {steps.bytes_to_write:,} bytes; {staging.folder} has {free:,} left.",
+            hint="Free some (orbitpkg remove), or set ORBITPKG_HOME to a larger disk.",
+            needed=steps.bytes_to_write,
+            free=free,
+        )
