@@ -137,8 +137,9 @@ def _keep(folder: Path, server: str) -> None:
             _tell(missing={"message": str(missing)})
         except ServerFailed as failed:
             _tell(failed={"message": str(failed)})
-        # The run may have been killed, and with it the one who would remove its folder.
-        shutil.rmtree(own_folder)
+        finally:
+            # The run may have been killed, and with it the one who would remove its folder.
+            shutil.rmtree(own_folder)
 
 
 def _tell(**what: dict[str, str]) -> None:
