@@ -33,7 +33,15 @@ from orbitpkg.errors import (
     StorageError,
     UnsupportedByStore,
 )
-from orbitpkg.objects.protocol import ObjectInfo, PartLimits, check_key, check_prefix, is_valid_key, joined_length
+from orbitpkg.objects.protocol import (
+    ObjectInfo,
+    PartLimits,
+    check_key,
+    check_prefix,
+    check_range,
+    is_valid_key,
+    joined_length,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -74,8 +82,7 @@ class DirectoryStore:
 
     def get_range(self, key: str, start: int, length: int, *, etag: str | None = None) -> bytes | memoryview:
         """Read a range; see ``ObjectStore.get_range``."""
-        if start < 0 or length < 0:
-            raise ValueError(f"no such range: {length} bytes from byte {start}")
+        check_range(start, length)
         path = self._path(key)
         with _translated(path), _opened(path) as fd:
             if etag is not None and _info(key, os.fstat(fd)).etag != etag:
@@ -271,6 +278,7 @@ class _DirectoryUpload:
     def copy_part(self, number: int, offset: int, source: str, start: int, length: int) -> None:
         path = self._store._path(source)  # noqa: SLF001 - two halves of one store
         with _translated(path), _opened(path) as source_fd, self._writing(length) as fd:
+            check_range(start, length)
             if os.fstat(source_fd).st_size < start + length:
                 raise IntegrityError(f"{path} ends before byte {start + length}.")
             _copy(source_fd, start, fd, offset, length)

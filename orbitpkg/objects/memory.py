@@ -22,7 +22,15 @@ from orbitpkg.errors import (
     RepositoryUnreachable,
     UnsupportedByStore,
 )
-from orbitpkg.objects.protocol import ObjectInfo, PartLimits, check_key, check_prefix, is_valid_key, joined_length
+from orbitpkg.objects.protocol import (
+    ObjectInfo,
+    PartLimits,
+    check_key,
+    check_prefix,
+    check_range,
+    is_valid_key,
+    joined_length,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -298,8 +306,7 @@ class _Serving:
 
 
 def _slice(name: str, data: bytes, start: int, length: int) -> memoryview:
-    if start < 0 or length < 0:
-        raise ValueError(f"no such range: {length} bytes from byte {start}")
+    check_range(start, length)
     if start + length > len(data):
         raise IntegrityError(f"{name} ends at byte {len(data)}; bytes {start} to {start + length} were asked for.")
     return memoryview(data)[start : start + length]

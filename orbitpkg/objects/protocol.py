@@ -25,6 +25,7 @@ __all__ = [
     "Upload",
     "check_key",
     "check_prefix",
+    "check_range",
     "is_valid_key",
     "joined_length",
 ]
@@ -125,9 +126,10 @@ class ObjectStore(Protocol):
         """
 
     def get_range(self, key: str, start: int, length: int, *, etag: str | None = None) -> bytes | memoryview:
-        """Read exactly ``length`` bytes from byte ``start`` on.
+        """Read exactly ``length`` bytes, at least one, from byte ``start`` on.
 
         Raises:
+            ValueError: ``start`` is negative or ``length`` is not positive.
             ObjectNotFound: There is no such object.
             ObjectChanged: ``etag`` is given and the object's is another.
             IntegrityError: The object ends before ``start + length``.
@@ -233,6 +235,16 @@ def _fault_of(key: str) -> str | None:
     if len(key.encode()) > MAX_KEY_BYTES:
         return f"it is longer than {MAX_KEY_BYTES} bytes"
     return None
+
+
+def check_range(start: int, length: int) -> None:
+    """Refuse what is no range of bytes.
+
+    Raises:
+        ValueError: ``start`` is negative or ``length`` is not positive.
+    """
+    if start < 0 or length <= 0:
+        raise ValueError(f"{length} bytes from byte {start} is no range")
 
 
 def joined_length(parts: Mapping[int, tuple[int, int]]) -> int:

@@ -1,0 +1,153 @@
+"""A static web server as an object store that can only be read.
+
+It has no listing, no conditional writes, no writes at all; some have no ranged reads either (Python's ``http.server``),
+and then say 200 where 206 was due.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
+from urllib.parse import urlsplit
+
+from orbitpkg.errors import IntegrityError, ObjectChanged, ReadOnlyRepository, UnsupportedByStore
+from orbitpkg.objects.failures import Asked, failure_of, told
+from orbitpkg.objects.patience import DEFAULT_PATIENCE, Patience, client_options, retry_config
+from orbitpkg.objects.protocol import ObjectInfo, PartLimits, check_key, check_prefix, check_range
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    import obstore
+
+    from orbitpkg.objects.protocol import Upload
+
+__all__ = ["HttpStore"]
+
+T = TypeVar("T")
+
+
+class HttpStore:
+    """An ``ObjectStore`` over what a web server shows below a URL.
+
+    Args:
+        url: The URL, without a user part, a query or a slash at its end.
+        user: ``name:password`` for servers that ask for them (RFC 7617).
+        env: Where ``AWS_CA_BUNDLE`` is looked up; nowhere when not given.
+        patience: How long to wait.
+    """
+
+    part_limits: Final = PartLimits()
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        user: str | None = None,
+        env: Mapping[str, str] | None = None,
+        patience: Patience = DEFAULT_PATIENCE,
+    ) -> None:
+        from obstore.store import HTTPStore as ObstoreHttp
+
+        self.url: Final = url
+        parts = urlsplit(url)
+        self._host = f"{parts.scheme}://{parts.netloc}"
+        options = client_options(patience, ca_bundle=(env or {}).get("AWS_CA_BUNDLE"))
+        if user is not None:
+            options["default_headers"] = {"authorization": f"Basic {b64encode(user.encode()).decode()}"}
+        self._client = ObstoreHttp(url, client_options=options, retry_config=retry_config(patience))
+
+    def get(self, key: str, *, max_bytes: int | None = None) -> tuple[bytes, ObjectInfo]:
+        """Read a whole object; see ``ObjectStore.get``."""
+        import obstore
+
+        def work() -> tuple[bytes, ObjectInfo]:
+            result = obstore.get(self._client, check_key(key))
+            info = _info(key, result.meta)
+            if max_bytes is not None and info.size > max_bytes:
+                raise IntegrityError(f"{self.url}/{key} has {info.size} bytes; at most {max_bytes} expected.")
+            return bytes(result.bytes()), info
+
+        return self._ask(key, work)
+
+    def get_range(self, key: str, start: int, length: int, *, etag: str | None = None) -> bytes | memoryview:
+        """Read a range; see ``ObjectStore.get_range``."""
+        import obstore
+
+        check_range(start, length)
+
+        def work() -> memoryview:
+            # No If-Match: the answer names its ETag before its body comes, and a weak one would never match
+            # (RFC 9110, section 13.1.1).
+            result = obstore.get(self._client, check_key(key), options={"range": (start, start + length)})
+            found = result.meta["e_tag"]
+            if etag is not None and found is not None and found != etag:
+                raise ObjectChanged(f"{self.url}/{key} changed while it was being read.", key=key)
+            return memoryview(result.bytes())
+
+        data = self._ask(key, work)
+        if len(data) != length:
+            raise IntegrityError(f"{self.url}/{key} ends before byte {start + length}.", key=key)
+        return data
+
+    def head(self, key: str) -> ObjectInfo:
+        """Tell about an object; see ``ObjectStore.head``."""
+        import obstore
+
+        return self._ask(key, lambda: _info(key, obstore.head(self._client, check_key(key))))
+
+    def list_folders(self, prefix: str) -> list[str]:
+        """Refuse: a web server does not list; see ``ObjectStore.list_folders``."""
+        self._no_listing(prefix)
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Refuse: a web server does not list; see ``ObjectStore.list``."""
+        self._no_listing(prefix)
+
+    def put(self, key: str, data: bytes | memoryview) -> ObjectInfo:  # noqa: ARG002
+        """Refuse; see ``ObjectStore.put``."""
+        self._read_only(key)
+
+    def create(self, key: str, data: bytes | memoryview) -> ObjectInfo:  # noqa: ARG002
+        """Refuse; see ``ObjectStore.create``."""
+        self._read_only(key)
+
+    def replace(self, key: str, data: bytes | memoryview, *, etag: str) -> ObjectInfo:  # noqa: ARG002
+        """Refuse; see ``ObjectStore.replace``."""
+        self._read_only(key)
+
+    def delete(self, key: str) -> None:
+        """Refuse; see ``ObjectStore.delete``."""
+        self._read_only(key)
+
+    def start_upload(self, key: str) -> Upload:
+        """Refuse; see ``ObjectStore.start_upload``."""
+        self._read_only(key)
+
+    def close(self) -> None:
+        """Do nothing: idle connections go with the store."""
+
+    def _read_only(self, key: str) -> NoReturn:
+        raise ReadOnlyRepository(
+            f"{self.url}/{check_key(key)} cannot be written: a web server only serves what is there.",
+            hint="Publish to the bucket or the directory that it serves.",
+        )
+
+    def _no_listing(self, prefix: str) -> NoReturn:
+        raise UnsupportedByStore(f"{self.url}/{check_prefix(prefix)} cannot be listed: a web server has no listing.")
+
+    def _ask(self, key: str, work: Callable[[], T]) -> T:
+        from obstore.exceptions import BaseError
+
+        try:
+            return work()
+        except (BaseError, OSError) as error:
+            asked = Asked(operation="read", name=f"{self.url}/{key}", key=key, host=self._host, url=self.url)
+            raise told(failure_of(error), asked) from error
+
+
+def _info(key: str, meta: obstore.ObjectMeta) -> ObjectInfo:
+    modified = meta["last_modified"]
+    # obstore gives the epoch for an answer without Last-Modified.
+    known = modified.timestamp() > 0
+    return ObjectInfo(key=key, size=meta["size"], etag=meta["e_tag"], modified=modified if known else None)

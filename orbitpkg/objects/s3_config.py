@@ -1,0 +1,343 @@
+"""Which endpoint, region and credentials a bucket is asked with: as AWS's own tools decide it.
+
+The order: the environment's keys, then a profile of the shared config and credentials files (static keys, SSO, a role
+to assume, a process), web identity, the container's role, the instance's role; with none of these, requests are not
+signed, which is how public buckets are read. botocore does all but the first, and is imported only when that is not
+enough: it costs more time than a small install.
+
+Sources: AWS SDKs and Tools Reference Guide ("Shared config and credentials files", "Service-specific endpoints").
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from orbitpkg.errors import CredentialsError, OrbitError, RepositoryUnreachable, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from botocore.session import Session
+
+__all__ = ["DEFAULT_REGION", "Keys", "S3Settings", "resolve_s3"]
+
+DEFAULT_REGION: Final = "us-east-1"
+"""The region asked first when nobody names one; S3 there knows where every bucket is."""
+
+_FROM_ENVIRONMENT: Final = "the environment (AWS_ACCESS_KEY_ID)"
+_SOURCES: Final = {
+    "assume-role": "an assumed role",
+    "assume-role-with-web-identity": "a web identity token",
+    "sso": "SSO",
+    "shared-credentials-file": "the shared credentials file",
+    "config-file": "the shared config file",
+    "custom-process": "a credential process",
+    "login": "aws login",
+    "container-role": "the container's role",
+    "iam-role": "the instance's role",
+}
+_FROM_NO_PROFILE: Final = ("container-role", "iam-role")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keys:
+    """What requests are signed with.
+
+    Attributes:
+        access_key: The key's id.
+        secret_key: Its secret; not in the repr.
+        token: The session's token, for keys that expire; not in the repr.
+        expires_at: Until when these may be used without asking again; None for good.
+    """
+
+    access_key: str = field(repr=False)
+    secret_key: str = field(repr=False)
+    token: str | None = field(default=None, repr=False)
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class S3Settings:
+    """How to talk to a bucket.
+
+    Attributes:
+        bucket: Its name.
+        endpoint: The endpoint that was named, as a URL; None for AWS.
+        region: The region that was named; None when none was.
+        virtual_host: Whether the bucket is a part of the host's name rather than of the path.
+        source: Where the credentials come from, for messages; None when there are none.
+        profile: The profile in use; None when none was named.
+        keys: Gives keys that are valid now; None when requests are not to be signed.
+        ca_bundle: A PEM file of certificates to trust besides the system's.
+    """
+
+    bucket: str
+    endpoint: str | None = None
+    region: str | None = None
+    virtual_host: bool = False
+    source: str | None = None
+    profile: str | None = None
+    keys: Callable[[], Keys] | None = field(default=None, repr=False)
+    ca_bundle: str | None = None
+
+    def address(self) -> str:
+        """Give the URL at which the bucket is asked, without the bucket where it is a part of the path."""
+        region = self.region or DEFAULT_REGION
+        # China's regions are under a domain of their own (AWS General Reference, "Amazon S3 endpoints").
+        suffix = ".cn" if region.startswith("cn-") else ""
+        endpoint = self.endpoint or f"https://s3.{region}.amazonaws.com{suffix}"
+        if not self.virtual_host:
+            return endpoint
+        scheme, _, host = endpoint.partition("://")
+        return f"{scheme}://{self.bucket}.{host}"
+
+
+def resolve_s3(bucket: str, *, env: Mapping[str, str] | None = None) -> S3Settings:
+    """Find out how to talk to a bucket.
+
+    Args:
+        bucket: Its name.
+        env: The environment; the process's own when not given. What botocore alone knows about, web identity, it
+            takes from the process's environment in any case.
+
+    Raises:
+        CredentialsError: Credentials are named and cannot be had: half a pair of keys, an unknown profile, an expired
+            login, a file that cannot be read.
+        RepositoryUnreachable: The service that would give credentials does not answer.
+        UsageError: An endpoint is not a URL.
+    """
+    env = os.environ if env is None else env
+    keys = _environment_keys(env)
+    region = env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or None
+    endpoint = _environment_endpoint(env)
+    if keys is not None and (endpoint or (region and not _config_matters(env))):
+        return _settings(bucket, env, endpoint=endpoint, region=region, keys=lambda: keys, source=_FROM_ENVIRONMENT)
+    try:
+        return _from_files(bucket, env, keys)
+    except OrbitError:
+        raise
+    except Exception as error:
+        if (translated := _translated(error, env)) is None:
+            raise
+        raise translated from error
+
+
+def _settings(
+    bucket: str,
+    env: Mapping[str, str],
+    *,
+    endpoint: str | None,
+    region: str | None,
+    keys: Callable[[], Keys] | None,
+    source: str | None,
+    profile: str | None = None,
+    addressing: str | None = None,
+    ca_bundle: str | None = None,
+) -> S3Settings:
+    if endpoint is not None:
+        endpoint = _checked_endpoint(endpoint)
+    # Other stores rarely have a DNS name per bucket; a bucket with dots has no certificate for such a name on AWS.
+    virtual_host = addressing == "virtual" or (endpoint is None and addressing != "path" and "." not in bucket)
+    return S3Settings(
+        bucket=bucket,
+        endpoint=endpoint,
+        region=region,
+        virtual_host=virtual_host,
+        source=source,
+        profile=profile,
+        keys=keys,
+        ca_bundle=env.get("AWS_CA_BUNDLE") or ca_bundle,
+    )
+
+
+def _checked_endpoint(endpoint: str) -> str:
+    try:
+        parts = urlsplit(endpoint)
+        named = bool(parts.hostname) and parts.scheme in ("http", "https") and (parts.port or 1) > 0
+    except ValueError:
+        named = False
+    if not named or "@" in parts.netloc or parts.query:
+        shown = endpoint.rpartition("@")[2]
+        raise UsageError(
+            f"The S3 endpoint {shown!r} is not a URL of a host.",
+            hint="Write it like https://s3.example.org or http://127.0.0.1:9000 (AWS_ENDPOINT_URL_S3, endpoint_url).",
+        )
+    return endpoint.rstrip("/")
+
+
+def _environment_keys(env: Mapping[str, str]) -> Keys | None:
+    access_key, secret_key = env.get("AWS_ACCESS_KEY_ID"), env.get("AWS_SECRET_ACCESS_KEY")
+    if not access_key and not secret_key:
+        return None
+    if not access_key or not secret_key:
+        there, missing = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
+        if secret_key:
+            there, missing = missing, there
+        raise CredentialsError(
+            f"{there} is set and {missing} is not.", hint="Set both, or neither to use a profile.", source="environment"
+        )
+    token = env.get("AWS_SESSION_TOKEN") or env.get("AWS_SECURITY_TOKEN") or None
+    return Keys(access_key=access_key, secret_key=secret_key, token=token)
+
+
+def _environment_endpoint(env: Mapping[str, str]) -> str | None:
+    if env.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true":
+        return None
+    return env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL") or None
+
+
+def _config_file(env: Mapping[str, str]) -> Path:
+    return Path(env.get("AWS_CONFIG_FILE") or "~/.aws/config").expanduser()
+
+
+def _credentials_file(env: Mapping[str, str]) -> Path:
+    return Path(env.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials").expanduser()
+
+
+def _profile(env: Mapping[str, str]) -> str | None:
+    return env.get("AWS_DEFAULT_PROFILE") or env.get("AWS_PROFILE") or None
+
+
+def _config_matters(env: Mapping[str, str]) -> bool:
+    """Tell whether the shared config file may say where S3 is or how to address it."""
+    try:
+        text = _config_file(env).read_bytes()
+    except OSError:
+        return False
+    return any(word in text for word in (b"endpoint_url", b"addressing_style", b"ca_bundle"))
+
+
+def _from_files(bucket: str, env: Mapping[str, str], keys: Keys | None) -> S3Settings:
+    session = _session(env)
+    config: Mapping[str, Any] = session.get_scoped_config()
+    source, give = (_FROM_ENVIRONMENT, lambda: keys) if keys is not None else _find_keys(session, env)
+    s3 = config.get("s3")
+    return _settings(
+        bucket,
+        env,
+        endpoint=_endpoint(session, config, env),
+        region=env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or config.get("region"),
+        keys=give,
+        source=source,
+        profile=_profile(env),
+        addressing=s3.get("addressing_style") if isinstance(s3, dict) else None,
+        ca_bundle=config.get("ca_bundle"),
+    )
+
+
+def _session(env: Mapping[str, str]) -> Session:
+    """Open a botocore session that reads the files ``env`` names."""
+    from botocore.session import Session
+
+    session = Session()
+    session.set_config_variable("config_file", str(_config_file(env)))
+    session.set_config_variable("credentials_file", str(_credentials_file(env)))
+    # Only when one is named: botocore takes a profile set so as more than AWS_PROFILE, and then disregards the
+    # environment's web identity.
+    if (profile := _profile(env)) is not None:
+        session.set_config_variable("profile", profile)
+    return session
+
+
+def _endpoint(session: Session, config: Mapping[str, Any], env: Mapping[str, str]) -> str | None:
+    ignored = env.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") or config.get("ignore_configured_endpoint_urls") or ""
+    if str(ignored).lower() == "true":
+        return None
+    if named := _environment_endpoint(env):
+        return named
+    services = session.full_config.get("services", {}).get(config.get("services"), {})
+    s3 = services.get("s3") if isinstance(services, dict) else None
+    endpoint = s3.get("endpoint_url") if isinstance(s3, dict) else None
+    return endpoint or config.get("endpoint_url") or None
+
+
+def _find_keys(session: Session, env: Mapping[str, str]) -> tuple[str | None, Callable[[], Keys] | None]:
+    from botocore.credentials import ContainerProvider
+
+    resolver = session.get_component("credential_provider")
+    # The environment's keys have been looked at already, and container roles are to be seen in `env`.
+    resolver.remove("env")
+    resolver.insert_after("container-role", ContainerProvider(environ=dict(env)))
+    resolver.remove("container-role")
+    if env.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
+        resolver.remove("iam-role")
+    credentials = session.get_credentials()
+    if credentials is None:
+        return None, None
+    profile = _profile(env)
+
+    def give() -> Keys:
+        try:
+            return _frozen(credentials)
+        except Exception as error:
+            if (translated := _translated(error, env)) is None:
+                raise
+            raise translated from error
+
+    source = _SOURCES.get(credentials.method, credentials.method)
+    named = profile is not None and credentials.method not in _FROM_NO_PROFILE
+    return f"profile {profile} ({source})" if named else source, give
+
+
+def _frozen(credentials: Any) -> Keys:
+    from datetime import UTC, datetime, timedelta
+
+    frozen = credentials.get_frozen_credentials()
+    # botocore renews keys that have less than 10 to 15 minutes left; so what it gives is good for five.
+    renewed = hasattr(credentials, "refresh_needed")
+    return Keys(
+        access_key=frozen.access_key,
+        secret_key=frozen.secret_key,
+        token=frozen.token,
+        expires_at=datetime.now(UTC) + timedelta(minutes=5) if renewed else None,
+    )
+
+
+def _translated(error: Exception, env: Mapping[str, str]) -> OrbitError | None:
+    """Tell an error of botocore's about credentials as one of ours; None for what is no error of botocore's.
+
+    The messages are botocore's where they name a file or a setting; they never hold a key's value.
+    """
+    from botocore import exceptions as botocore
+
+    profile = _profile(env) or "default"
+    login = f"aws sso login --profile {profile}"
+    expired = (
+        botocore.UnauthorizedSSOTokenError,
+        botocore.SSOTokenLoadError,
+        botocore.TokenRetrievalError,
+    )
+    if isinstance(error, botocore.ProfileNotFound):
+        return CredentialsError(
+            f"There is no profile {profile!r} in {_config_file(env)} or {_credentials_file(env)}.",
+            hint=f"Check AWS_PROFILE, or make the profile: aws configure --profile {profile}",
+            profile=profile,
+        )
+    if isinstance(error, expired):
+        return CredentialsError(
+            f"The login of profile {profile} has expired, or never was.", hint=f"Log in again: {login}", profile=profile
+        )
+    if isinstance(error, botocore.HTTPClientError):
+        return RepositoryUnreachable(
+            f"The service that gives the credentials of profile {profile} does not answer.",
+            hint="Check the network and the proxy settings (HTTPS_PROXY, NO_PROXY).",
+        )
+    if isinstance(error, botocore.ClientError):
+        code = error.response.get("Error", {}).get("Code", "no reason given")
+        return CredentialsError(f"The credentials of profile {profile} were refused: {code}.", profile=profile)
+    if isinstance(error, botocore.BotoCoreError):
+        return CredentialsError(
+            f"The credentials of profile {profile} cannot be had: {_one_line(error)}.",
+            hint="aws configure list --profile NAME shows what is set and where.",
+            profile=profile,
+        )
+    return None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300].rstrip(".")

@@ -1,0 +1,261 @@
+"""A bucket's clients, made when they are first needed, and the one way to ask them something.
+
+obstore moves objects; botocore does what obstore lacks (multipart uploads by part, part copies, odd ranges, buckets,
+regions) and is imported only then. Both sign with the same keys, and both follow a bucket into its region.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from orbitpkg.errors import CredentialsError, OrbitError
+from orbitpkg.objects.failures import Asked, Failure, failure_of, told
+from orbitpkg.objects.patience import client_options, retry_config
+from orbitpkg.objects.s3_config import DEFAULT_REGION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from obstore.store import S3Credential
+    from obstore.store import S3Store as Client
+    from types_boto3_s3 import S3Client
+
+    from orbitpkg.objects.failures import Operation
+    from orbitpkg.objects.patience import Patience
+    from orbitpkg.objects.s3_config import Keys, S3Settings
+
+__all__ = ["S3Connection", "foreign_errors"]
+
+T = TypeVar("T")
+
+_POOL: Final = 32
+"""Connections kept by a botocore client: above the 16 threads that upload or read at once."""
+
+_CONFLICTS: Final = 4
+"""How often a write that met another of the same key is tried anew (AWS answers 409 and asks for that)."""
+
+
+class S3Connection:
+    """How one bucket is asked. Safe to use from several threads.
+
+    Args:
+        settings: What ``resolve_s3`` found.
+        url: The repository's address, for messages.
+        patience: How long to wait.
+    """
+
+    def __init__(self, settings: S3Settings, *, url: str, patience: Patience) -> None:
+        self.bucket: Final = settings.bucket
+        self._settings = settings
+        self._url = url
+        self._patience = patience
+        self._lender = _Lender(settings.keys) if settings.keys is not None else None
+        self._lock = threading.RLock()
+        self._clients: dict[bool, Client] = {}
+        self._botocore: dict[bool, S3Client] = {}
+
+    def client(self, *, patient: bool = False) -> Client:
+        """Give obstore's client; the patient one for what takes long to send."""
+        with self._lock:
+            if patient not in self._clients:
+                self._clients[patient] = self._new_client(patient=patient)
+            return self._clients[patient]
+
+    def botocore(self, *, patient: bool = False) -> S3Client:
+        """Give botocore's client; the patient one for what takes long to send or to be done."""
+        with self._lock:
+            if patient not in self._botocore:
+                self._botocore[patient] = self._new_botocore(patient=patient)
+            return self._botocore[patient]
+
+    def ask(self, operation: Operation, key: str | None, work: Callable[[], T]) -> T:
+        """Do ``work``, which fetches its client anew each time it is called, and translate what it raises.
+
+        A bucket that turns out to be in another region is followed there, and a write that met another one of the
+        same key is tried again.
+        """
+        for left in reversed(range(_CONFLICTS)):
+            settings = self._settings
+            try:
+                return work()
+            except foreign_errors() as error:
+                failure = failure_of(error)
+                if left and (failure.conflict or (failure.other_region and self._follow(settings, failure.region))):
+                    continue
+                raise self._error(error, failure, operation, key) from error
+        raise AssertionError("the last try either returns or raises")
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        with self._lock:
+            self._clients.clear()
+            for client in self._botocore.values():
+                client.close()
+            self._botocore.clear()
+
+    def _error(self, error: Exception, failure: Failure, operation: Operation, key: str | None) -> OrbitError:
+        if type(error).__name__ == "UnauthenticatedError" and failure.status is None:
+            # obstore could not get keys from the lender, and tells only the text of what the lender raised.
+            cause = self._lender.error if self._lender is not None else None
+            return cause or CredentialsError(f"The credentials from {self._settings.source} cannot be had.")
+        return told(failure, self._asked(operation, key))
+
+    def _asked(self, operation: Operation, key: str | None) -> Asked:
+        settings = self._settings
+        return Asked(
+            operation=operation,
+            name=f"s3://{self.bucket}/{key}" if key is not None else f"s3://{self.bucket}",
+            key=key,
+            host=settings.address(),
+            url=self._url,
+            bucket=self.bucket,
+            credentials=settings.source,
+            profile=settings.profile,
+        )
+
+    def _follow(self, asked: S3Settings, region: str | None) -> bool:
+        """Go to the bucket's region; False when it is not known or is the one that was asked."""
+        with self._lock:
+            if self._settings is not asked:
+                # Another thread has gone there already.
+                return True
+            region = region or self._find_region()
+            if region is None or region == (asked.region or DEFAULT_REGION):
+                return False
+            self.close()
+            self._settings = replace(asked, region=region)
+            return True
+
+    def _find_region(self) -> str | None:
+        # Whatever the answer (200, 301, 400, 403), AWS names the region in a header of it (API Reference, HeadBucket).
+        answer: Any = {}
+        try:
+            answer = self.botocore().head_bucket(Bucket=self.bucket)
+        except foreign_errors() as error:
+            answer = getattr(error, "response", {})
+        headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+        region: str | None = headers.get("x-amz-bucket-region")
+        return region
+
+    def _new_client(self, *, patient: bool) -> Client:
+        from obstore.store import S3Store as ObstoreS3
+
+        settings = self._settings
+        address = settings.address()
+        silence = self._patience.upload if patient else None
+        # Everything is said, since obstore itself takes what is not from AWS_… variables of the process: a stale
+        # AWS_SESSION_TOKEN, an endpoint that is to be ignored.
+        return ObstoreS3(
+            self.bucket,
+            endpoint=address,
+            aws_endpoint_url_s3=address,
+            region=settings.region or DEFAULT_REGION,
+            virtual_hosted_style_request=settings.virtual_host,
+            skip_signature=self._lender is None,
+            # Not every store has the bulk one, and one object at a time is all that is asked for here.
+            disable_bulk_delete=True,
+            credential_provider=self._lender,
+            client_options=client_options(self._patience, silence=silence, ca_bundle=settings.ca_bundle),
+            retry_config=retry_config(self._patience),
+        )
+
+    def _new_botocore(self, *, patient: bool) -> S3Client:
+        from botocore.config import Config
+        from botocore.session import Session
+
+        settings = self._settings
+        session = Session()
+        session.register_component("credential_provider", _resolver(self._lender))
+        silence = self._patience.upload if patient else self._patience.silence
+        # botocore would look for an endpoint in the process's environment once more; its stubs lack the word for "no".
+        decided: Any = {"ignore_configured_endpoint_urls": True}
+        config = Config(
+            **decided,
+            region_name=settings.region or DEFAULT_REGION,
+            signature_version="s3v4" if self._lender is not None else _unsigned(),
+            connect_timeout=self._patience.connect,
+            read_timeout=silence,
+            retries={"mode": "standard", "total_max_attempts": 4 if patient else 2},
+            max_pool_connections=_POOL,
+            # Where it is not required, a checksum trailer is what other stores than AWS stumble over.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            s3={
+                "addressing_style": "virtual" if settings.virtual_host else "path",
+                # Over TLS, hashing every part once more on this side costs as much as sending it. Over plain HTTP
+                # botocore hashes all the same.
+                "payload_signing_enabled": False,
+            },
+        )
+        return session.create_client(  # type: ignore[return-value, unused-ignore]
+            "s3",
+            endpoint_url=settings.endpoint,
+            verify=settings.ca_bundle,
+            config=config,
+        )
+
+
+class _Lender:
+    """Gives keys to obstore and botocore, and remembers why it could not.
+
+    It knows nothing of the connection: obstore's clients hold it from Rust, where Python's garbage collector cannot
+    see a circle.
+    """
+
+    def __init__(self, keys: Callable[[], Keys]) -> None:
+        self.keys = keys
+        self.error: OrbitError | None = None
+
+    def __call__(self) -> S3Credential:
+        try:
+            keys = self.keys()
+        except OrbitError as error:
+            self.error = error
+            raise
+        return {
+            "access_key_id": keys.access_key,
+            "secret_access_key": keys.secret_key,
+            "token": keys.token,
+            "expires_at": keys.expires_at,
+        }
+
+
+def _resolver(lender: _Lender | None) -> Any:
+    """Make botocore ask ``lender`` for keys whenever it signs."""
+    from botocore.credentials import CredentialProvider, CredentialResolver, Credentials, ReadOnlyCredentials
+
+    class Lent(Credentials):
+        def get_frozen_credentials(self) -> ReadOnlyCredentials:
+            assert lender is not None
+            keys = lender.keys()
+            return ReadOnlyCredentials(keys.access_key, keys.secret_key, keys.token)
+
+    class Provider(CredentialProvider):
+        METHOD = "orbitpkg"
+
+        def load(self) -> Credentials:
+            return Lent("", "")
+
+    return CredentialResolver([] if lender is None else [Provider()])
+
+
+def _unsigned() -> Any:
+    from botocore import UNSIGNED
+
+    return UNSIGNED
+
+
+def foreign_errors() -> tuple[type[Exception], ...]:
+    """Give the exceptions of the libraries that have been imported so far."""
+    from obstore.exceptions import BaseError
+
+    # obstore raises a plain FileNotFoundError for what is not found.
+    errors: list[type[Exception]] = [BaseError, OSError]
+    with suppress(KeyError):
+        botocore = sys.modules["botocore.exceptions"]
+        errors += [botocore.BotoCoreError, botocore.ClientError]
+    return tuple(errors)

@@ -1,0 +1,157 @@
+"""A multipart upload to S3: parts from several threads, copies inside the store, all or nothing.
+
+Source: Amazon S3 User Guide, "Uploading and copying objects using multipart upload".
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from orbitpkg.errors import UnsupportedByStore
+from orbitpkg.objects.failures import failure_of
+from orbitpkg.objects.protocol import ObjectInfo, check_key, check_range, joined_length
+from orbitpkg.objects.s3_connection import foreign_errors
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+    from orbitpkg.objects.s3_connection import S3Connection
+
+__all__ = ["S3Upload", "quoted"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    offset: int
+    length: int
+    etag: str
+
+
+class S3Upload:
+    """An ``Upload`` to a bucket.
+
+    Args:
+        connection: How the bucket is asked.
+        key: The object's key, without the store's prefix.
+        prefix: The store's prefix, with the slash at its end, or empty.
+    """
+
+    def __init__(self, connection: S3Connection, key: str, prefix: str) -> None:
+        self._connection = connection
+        self._bucket = connection.bucket
+        self._key = key
+        self._prefix = prefix
+        self._path = check_key(prefix + check_key(key))
+        self._parts: dict[int, _Part] = {}
+        self._id = connection.ask("upload", self._path, self._start)
+
+    def put_part(self, number: int, offset: int, data: bytes | memoryview) -> None:
+        """Send a part; see ``Upload.put_part``."""
+        body = _as_bytes(data)
+
+        def work() -> str:
+            answer = self._client().upload_part(
+                Bucket=self._bucket, Key=self._path, UploadId=self._id, PartNumber=number, Body=body
+            )
+            return answer["ETag"]
+
+        etag = self._connection.ask("upload", self._path, work)
+        self._parts[number] = _Part(offset=offset, length=len(data), etag=etag)
+
+    def copy_part(self, number: int, offset: int, source: str, start: int, length: int) -> None:
+        """Have the store copy a part; see ``Upload.copy_part``."""
+        check_range(start, length)
+        source_path = check_key(self._prefix + check_key(source))
+
+        def work() -> str | None:
+            answer = self._client().upload_part_copy(
+                Bucket=self._bucket,
+                Key=self._path,
+                UploadId=self._id,
+                PartNumber=number,
+                CopySource={"Bucket": self._bucket, "Key": source_path},
+                CopySourceRange=f"bytes={start}-{start + length - 1}",
+            )
+            return answer.get("CopyPartResult", {}).get("ETag")
+
+        etag = self._connection.ask("copy a part to", source_path, work)
+        if not etag:
+            # rclone's server takes the request for the upload of an empty part.
+            raise UnsupportedByStore(f"s3://{self._bucket} cannot copy parts of objects.")
+        self._parts[number] = _Part(offset=offset, length=length, etag=etag)
+
+    def complete(self) -> ObjectInfo:
+        """Make the object visible; see ``Upload.complete``."""
+        size = joined_length({number: (part.offset, part.length) for number, part in self._parts.items()})
+        etag = self._connection.ask("upload", self._path, self._complete)
+        return ObjectInfo(key=self._key, size=size, etag=quoted(etag), modified=None)
+
+    def abort(self) -> None:
+        """Forget what was sent; see ``Upload.abort``."""
+        self._connection.ask("upload", self._path, self._abort)
+
+    def _client(self) -> S3Client:
+        return self._connection.botocore(patient=True)
+
+    def _start(self) -> str:
+        client = self._connection.botocore()
+        return client.create_multipart_upload(Bucket=self._bucket, Key=self._path)["UploadId"]
+
+    def _complete(self) -> str:
+        client = self._client()
+        try:
+            answer = client.complete_multipart_upload(
+                Bucket=self._bucket,
+                Key=self._path,
+                UploadId=self._id,
+                MultipartUpload={
+                    "Parts": [{"PartNumber": number, "ETag": part.etag} for number, part in sorted(self._parts.items())]
+                },
+            )
+        except foreign_errors() as error:
+            if failure_of(error).code == "NoSuchUpload" and (etag := self._etag_if_complete(client)):
+                return etag
+            raise
+        return answer["ETag"]
+
+    def _etag_if_complete(self, client: S3Client) -> str | None:
+        """Give the object's ETag if it is made of these very parts: a completion whose reply was lost has worked.
+
+        The ETag of a multipart object is the MD5 of its parts' MD5s and their count, everywhere but under encryption
+        with KMS, where nothing can be told.
+        """
+        try:
+            digests = [bytes.fromhex(self._parts[number].etag.strip('"')) for number in sorted(self._parts)]
+        except ValueError:
+            return None
+        digest = hashlib.md5(b"".join(digests), usedforsecurity=False).hexdigest()
+        try:
+            etag = client.head_object(Bucket=self._bucket, Key=self._path)["ETag"]
+        except foreign_errors():
+            # What went wrong first is what is told.
+            return None
+        return etag if etag.strip('"') == f"{digest}-{len(digests)}" else None
+
+    def _abort(self) -> None:
+        try:
+            self._connection.botocore().abort_multipart_upload(Bucket=self._bucket, Key=self._path, UploadId=self._id)
+        except foreign_errors() as error:
+            if failure_of(error).code != "NoSuchUpload":
+                raise
+
+
+def quoted(etag: str | None) -> str | None:
+    """Give an ETag as HTTP spells it. rclone's listings leave the quotes out, and its other answers do not."""
+    if not etag or etag.endswith('"'):
+        return etag or None
+    return f'"{etag}"'
+
+
+def _as_bytes(data: bytes | memoryview) -> bytes:
+    """Give ``data`` as what botocore sends in one piece, copying only if it is a part of something larger."""
+    if isinstance(data, bytes):
+        return data
+    whole = data.obj
+    return whole if isinstance(whole, bytes) and len(whole) == data.nbytes else bytes(data)
