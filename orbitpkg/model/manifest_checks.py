@@ -326,12 +326,9 @@ def _null_hint(path: list[str | int]) -> str:
     return "leave it out when there is nothing to say"
 
 
-def _version_hint(value: object) -> str:
-    try:
-        parse_version(str(value))
-    except UsageError as error:
-        return str(_fragment(error.hint))
-    return 'write it as a string: "1.0.0"'
+def _version_hint(value: object) -> str | None:
+    problem = next(_refused("/version", str(value), parse_version, "is not a version"), None)
+    return problem.hint if problem else None
 
 
 def _as_list(key: str | int, value: str) -> list[str]:
