@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Asked", "Failure", "Operation", "failure_of", "told"]
 
-Operation = Literal["read", "list", "write", "create", "replace", "delete", "copy a part to", "upload", "make"]
+Operation = Literal["read", "list", "write", "create", "replace", "delete", "copy", "upload", "make"]
 
 _MESSAGE_CHARACTERS: Final = 300
 
@@ -190,7 +190,7 @@ def _kind(error: Exception, text: str) -> str | None:
         return "precondition"
     if name == "AlreadyExistsError":
         return "exists"
-    if "Received non-partial response" in text:
+    if "Received non-partial response" in text or "Range request not supported" in text:
         return "not-partial"
     return "wrong-region" if "Received redirect without LOCATION" in text else None
 
@@ -244,8 +244,11 @@ def _no_key(_: Failure, asked: Asked) -> OrbitError:
 
 
 def _no_page(failure: Failure, asked: Asked) -> OrbitError:
-    """Tell a 404 without S3's words for it: certain from a web server, and from S3 a sign that it is none."""
-    if asked.bucket is None:
+    """Tell a 404 without S3's words for it: certain from a web server, and from S3 a sign that it is none.
+
+    moto leaves the words out where the source of a copy is missing; what else could be has been found by then.
+    """
+    if asked.bucket is None or asked.operation == "copy":
         return _no_key(failure, asked)
     return RepositoryUnreachable(
         f"{asked.host} answered 404 to {asked.name}, but not in the way of an S3 server.",
@@ -270,6 +273,13 @@ def _changed(failure: Failure, asked: Asked) -> OrbitError:
 
 def _short(_: Failure, asked: Asked) -> OrbitError:
     return IntegrityError(f"{asked.name} is shorter than it should be.", key=asked.key)
+
+
+def _bad_argument(failure: Failure, asked: Asked) -> OrbitError:
+    # AWS's word for a copy's range that leaves its source; of copies nothing else is asked that could be wrong.
+    if asked.operation == "copy":
+        return _short(failure, asked)
+    return RepositoryError(f"Could not {asked.operation} {asked.name}: {failure.brief}.", key=asked.key)
 
 
 def _no_ranges(_: Failure, asked: Asked) -> OrbitError:
@@ -386,6 +396,7 @@ _RULES: Final = (
     _Rule(_exists, frozenset(), kinds=frozenset({"exists"})),
     _Rule(_changed, frozenset({"PreconditionFailed"}), frozenset({412}), frozenset({"precondition"})),
     _Rule(_short, frozenset({"InvalidRange"}), frozenset({416})),
+    _Rule(_bad_argument, frozenset({"InvalidArgument"})),
     _Rule(_no_ranges, frozenset(), kinds=frozenset({"not-partial"})),
     _Rule(_denied, frozenset({"AccessDenied", "AllAccessDisabled", "Forbidden"}), frozenset({401, 403})),
     _Rule(_no_page, frozenset(), frozenset({404})),

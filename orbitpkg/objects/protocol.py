@@ -70,7 +70,8 @@ class PartLimits:
 class Upload(Protocol):
     """One large object on its way: parts from several threads, in any order, then all or nothing.
 
-    Parts are numbered from 1. Giving a number again replaces that part.
+    Parts are numbered from 1. A part whose reply was lost may be given again with the same bytes (and with others, to
+    all stores but rclone's).
     """
 
     def put_part(self, number: int, offset: int, data: bytes | memoryview) -> None:
@@ -84,7 +85,8 @@ class Upload(Protocol):
         """Have the store copy ``length`` bytes of its object ``source``, from byte ``start`` on, as part ``number``.
 
         Raises:
-            UnsupportedByStore: The store cannot copy parts: send the bytes instead.
+            UnsupportedByStore: The store cannot copy parts. Abort this upload, begin another and send the bytes:
+                some stores have taken the request for a part of no bytes.
             ObjectNotFound: There is no object ``source``.
             IntegrityError: ``source`` ends before ``start + length``.
         """

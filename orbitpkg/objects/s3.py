@@ -86,7 +86,7 @@ class S3Store:
                 raise IntegrityError(f"{self.url}/{key} has {info.size} bytes; at most {max_bytes} expected.")
             return bytes(result.bytes()), info
 
-        return self._connection.ask("read", path, work)
+        return self._connection.ask("read", key, work)
 
     def get_range(self, key: str, start: int, length: int, *, etag: str | None = None) -> bytes | memoryview:
         """Read a range; see ``ObjectStore.get_range``."""
@@ -110,7 +110,7 @@ class S3Store:
             self._check_etag(key, result.meta["e_tag"], etag)
             return memoryview(result.bytes())
 
-        return _whole(self._connection.ask("read", path, work), f"{self.url}/{key}", start, length)
+        return _whole(self._connection.ask("read", key, work), f"{self.url}/{key}", start, length)
 
     def _get_odd_range(self, key: str, start: int, length: int, etag: str | None) -> bytes:
         path = self._path(key)
@@ -126,7 +126,7 @@ class S3Store:
                 data: bytes = body.read()
                 return data
 
-        return _whole(self._connection.ask("read", path, work), f"{self.url}/{key}", start, length)
+        return _whole(self._connection.ask("read", key, work), f"{self.url}/{key}", start, length)
 
     def _check_etag(self, key: str, found: str | None, expected: str | None) -> None:
         if expected is not None and found is not None and quoted(found) != expected:
@@ -149,7 +149,7 @@ class S3Store:
             # The answer to a HEAD has no body to say what is missing, the key or the bucket, or what is wrong.
             return _info(key, obstore.get(client, path).meta)
 
-        return self._connection.ask("read", path, work)
+        return self._connection.ask("read", key, work)
 
     def list_folders(self, prefix: str) -> list[str]:
         """Name the folders right below a prefix; see ``ObjectStore.list_folders``."""
@@ -160,7 +160,7 @@ class S3Store:
         def work() -> list[str]:
             return list(obstore.list_with_delimiter(self._connection.client(), path)["common_prefixes"])
 
-        return sorted(folder.rpartition("/")[2] for folder in self._connection.ask("list", path, work))
+        return sorted(folder.rpartition("/")[2] for folder in self._connection.ask("list", prefix, work))
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Tell about all objects under a prefix; see ``ObjectStore.list``."""
@@ -175,7 +175,7 @@ class S3Store:
             # Not every store lists in the order of the keys.
             return iter(sorted(infos, key=lambda info: info.key))
 
-        found = self._connection.ask("list", path, work)
+        found = self._connection.ask("list", prefix, work)
         return (info for info in found if info.key.startswith(prefix) and is_valid_key(info.key))
 
     def put(self, key: str, data: bytes | memoryview) -> ObjectInfo:
@@ -218,7 +218,7 @@ class S3Store:
             result = obstore.put(client, path, data, mode=mode, use_multipart=False)
             return ObjectInfo(key=key, size=len(data), etag=quoted(result["e_tag"]), modified=None)
 
-        return self._connection.ask(operation, path, work)
+        return self._connection.ask(operation, key, work)
 
     def delete(self, key: str) -> None:
         """Remove an object; see ``ObjectStore.delete``."""
@@ -226,7 +226,7 @@ class S3Store:
 
         path = self._path(key)
         try:
-            self._connection.ask("delete", path, lambda: obstore.delete(self._connection.client(), path))
+            self._connection.ask("delete", key, lambda: obstore.delete(self._connection.client(), path))
         except ObjectNotFound:
             return
 

@@ -108,7 +108,7 @@ class S3Connection:
         settings = self._settings
         return Asked(
             operation=operation,
-            name=f"s3://{self.bucket}/{key}" if key is not None else f"s3://{self.bucket}",
+            name=f"{self._url}/{key}" if key is not None else self._url,
             key=key,
             host=settings.address(),
             url=self._url,

@@ -9,7 +9,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from orbitpkg.errors import UnsupportedByStore
+from orbitpkg.errors import AccessDenied, IntegrityError, UnsupportedByStore
 from orbitpkg.objects.failures import failure_of
 from orbitpkg.objects.protocol import ObjectInfo, check_key, check_range, joined_length
 from orbitpkg.objects.s3_connection import foreign_errors
@@ -45,7 +45,7 @@ class S3Upload:
         self._prefix = prefix
         self._path = check_key(prefix + check_key(key))
         self._parts: dict[int, _Part] = {}
-        self._id = connection.ask("upload", self._path, self._start)
+        self._id = connection.ask("upload", key, self._start)
 
     def put_part(self, number: int, offset: int, data: bytes | memoryview) -> None:
         """Send a part; see ``Upload.put_part``."""
@@ -57,7 +57,7 @@ class S3Upload:
             )
             return answer["ETag"]
 
-        etag = self._connection.ask("upload", self._path, work)
+        etag = self._connection.ask("upload", self._key, work)
         self._parts[number] = _Part(offset=offset, length=len(data), etag=etag)
 
     def copy_part(self, number: int, offset: int, source: str, start: int, length: int) -> None:
@@ -76,7 +76,7 @@ class S3Upload:
             )
             return answer.get("CopyPartResult", {}).get("ETag")
 
-        etag = self._connection.ask("copy a part to", source_path, work)
+        etag = self._connection.ask("copy", source, work)
         if not etag:
             # rclone's server takes the request for the upload of an empty part.
             raise UnsupportedByStore(f"s3://{self._bucket} cannot copy parts of objects.")
@@ -85,12 +85,23 @@ class S3Upload:
     def complete(self) -> ObjectInfo:
         """Make the object visible; see ``Upload.complete``."""
         size = joined_length({number: (part.offset, part.length) for number, part in self._parts.items()})
-        etag = self._connection.ask("upload", self._path, self._complete)
-        return ObjectInfo(key=self._key, size=size, etag=quoted(etag), modified=None)
+        etag = self._connection.ask("upload", self._key, self._complete)
+        try:
+            return self._connection.ask("read", self._key, lambda: self._seen(size))
+        except AccessDenied:
+            # One may be let write and not read.
+            return ObjectInfo(key=self._key, size=size, etag=quoted(etag), modified=None)
+
+    def _seen(self, size: int) -> ObjectInfo:
+        """Tell what became visible: rclone's server completes an upload under one ETag and shows it under another."""
+        answer = self._connection.botocore().head_object(Bucket=self._bucket, Key=self._path)
+        if answer["ContentLength"] != size:
+            raise IntegrityError(f"s3://{self._bucket}/{self._path} has {answer['ContentLength']} bytes, not {size}.")
+        return ObjectInfo(key=self._key, size=size, etag=quoted(answer["ETag"]), modified=answer["LastModified"])
 
     def abort(self) -> None:
         """Forget what was sent; see ``Upload.abort``."""
-        self._connection.ask("upload", self._path, self._abort)
+        self._connection.ask("upload", self._key, self._abort)
 
     def _client(self) -> S3Client:
         return self._connection.botocore(patient=True)
