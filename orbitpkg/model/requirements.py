@@ -51,6 +51,7 @@ _OPERATOR_CHARACTERS = frozenset("=!<>~^|≥≤≠&")
 _OPERATOR_SLIPS = {"=": "==", "===": "==", "=>": ">=", "=<": "<=", "<>": "!=", "!": "!=", "!==": "!=", "=~": "~=",
                    "≥": ">=", "≤": "<=", "≠": "!=", "~>": "~=", "^=": "^"}  # fmt: skip
 _PARTS = 3
+_SPACES = " \t\r\n"
 
 
 class VersionRange(Immutable):
@@ -171,7 +172,7 @@ def parse_range(text: str) -> VersionRange:
         UsageError: As :func:`parse_requirement`.
     """
     _check_length(text)
-    return VersionRange(() if text.strip() == "*" else _read_clauses(text, 0))
+    return VersionRange(() if text.strip(_SPACES) == "*" else _read_clauses(text, 0))
 
 
 def best(versions: Iterable[Version], range: VersionRange, *, prereleases: bool = False) -> Version | None:  # noqa: A002
@@ -221,7 +222,7 @@ def _ceiling(operator: str, numbers: list[int]) -> list[int]:
 
 
 def _skip_spaces(text: str, at: int) -> int:
-    while at < len(text) and text[at] in " \t":
+    while at < len(text) and text[at] in _SPACES:
         at += 1
     return at
 
@@ -248,14 +249,14 @@ def _read_clauses(text: str, at: int) -> tuple[_Clause, ...]:
 
 def _read_comma(text: str, at: int) -> int:
     if text[at] in "|&":
-        raise _unreadable_operator(text, at, text[at : at + 2].strip())
+        raise _unreadable_operator(text, at, text[at : at + 2].strip(_SPACES))
     if text[at] != ",":
-        mended = f"{text[:at].rstrip()},{text[at:]}" if text[at] in _OPERATOR_CHARACTERS else None
+        mended = f"{text[:at].rstrip(_SPACES)},{text[at:]}" if text[at] in _OPERATOR_CHARACTERS else None
         hint = f'Did you mean "{mended}"?' if mended else "Clauses are joined by commas, and all of them must hold."
         raise _unreadable(text, at, "a comma is missing before this", hint)
     after = _skip_spaces(text, at + 1)
     if after == len(text):
-        raise _unreadable(text, at, "nothing follows the comma", f'Did you mean "{text[:at].rstrip()}"?')
+        raise _unreadable(text, at, "nothing follows the comma", f'Did you mean "{text[:at].rstrip(_SPACES)}"?')
     return after
 
 
@@ -267,7 +268,7 @@ def _read_clause(text: str, at: int) -> tuple[_Clause, int]:
     if operator not in _OPERATORS:
         raise _unreadable_operator(text, start, operator)
     at = operand_start = _skip_spaces(text, at)
-    while at < len(text) and text[at] not in ", \t" and text[at] not in _OPERATOR_CHARACTERS:
+    while at < len(text) and text[at] not in _SPACES and text[at] != "," and text[at] not in _OPERATOR_CHARACTERS:
         at += 1
     operand = text[operand_start:at]
     if not _is_operand(operator, operand):
@@ -301,8 +302,8 @@ def _unreadable(text: str, at: int, reason: str, hint: str | None) -> UsageError
 
 
 def _unreadable_name(text: str, start: int, end: int, after: int) -> UsageError:
-    name, rest = text[start:end], text[after:].strip()
-    if not text.strip():
+    name, rest = text[start:end], text[after:].strip(_SPACES)
+    if not text.strip(_SPACES):
         return _unreadable(text, 0, "it is empty", 'Write a name, as in "model" or "model==2.0.0".')
     if "/" in text or "\\" in text:
         hint = "A requirement is a name, as in model or model==2.0.0."
@@ -324,7 +325,7 @@ def _refused_name(text: str, start: int, end: int, after: int) -> UsageError:
 
     stop = min((at for at in range(after, len(text)) if text[at] in _OPERATOR_CHARACTERS), default=len(text))
     try:
-        canonical_name(text[start:stop].strip())
+        canonical_name(text[start:stop].strip(_SPACES))
     except UsageError as error:
         hint = error.hint
         at = end if stop > end else start
@@ -348,7 +349,7 @@ def _meant(name: str, rest: str) -> str:
 def _unreadable_operator(text: str, at: int, operator: str) -> UsageError:
     known = ", ".join(_OPERATORS)
     if not operator:
-        rest = text[at:].partition(",")[0].strip()
+        rest = text[at:].partition(",")[0].strip(_SPACES)
         hint = f'Did you mean "=={rest}"?' if _is_operand("==", rest) else f"A range begins with one of {known}."
         return _unreadable(text, at, "an operator is missing before the version", hint)
     if "|" in operator or "&" in operator:
