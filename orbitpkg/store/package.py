@@ -228,7 +228,7 @@ def installed_versions(layout: Layout, key: str) -> list[Version]:
 
 def _folders(path: str) -> list[str]:
     try:
-        return sorted(name for name in os.listdir(path) if not name.startswith("."))  # noqa: PTH208
+        return sorted(name for name in os.listdir(path) if not name.startswith("."))
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:

@@ -108,13 +108,13 @@ def available_archive(archive: LocalArchive) -> Available:
     verify_archive(archive)
     manifest = archive_manifest(archive)
     totals = ArchiveTotals(
-        key=f"archives/{archive.path.name}",
+        key=f"archives/{manifest.key}/{manifest.key}-{manifest.version}.tar.zst",
         size=archive.size,
         files=len(archive.contents.files),
         bytes=archive.contents.total_size,
         encoder=archive.contents.encoder,
     )
-    # Its time of publication is unknown; a constant keeps one archive one release.
+    # Nothing of this depends on the file's name or the time, so that one archive is one release.
     release = new_release(manifest, archive=totals, contents=archive.place, published="1970-01-01T00:00:00Z")
     packed = archive.read(archive.place.offset, archive.place.length)
     origin = archive.path.resolve().as_uri()
