@@ -67,8 +67,8 @@ def read_images(package: orbitpkg.Package) -> tuple[NDArray[np.float64], NDArray
 def predict(weights: dict[str, NDArray[Any]], images: NDArray[np.float64]) -> NDArray[np.int64]:
     """The most likely digit for each image."""
     hidden = np.tanh(images.reshape(len(images), -1) @ weights["hidden.weight"] + weights["hidden.bias"])
-    scores: NDArray[np.float64] = hidden @ weights["output.weight"] + weights["output.bias"]
-    return scores.argmax(axis=1)
+    digits: NDArray[np.int64] = np.argmax(hidden @ weights["output.weight"] + weights["output.bias"], axis=1)
+    return digits
 
 
 def drawn(images: NDArray[np.float64]) -> str:

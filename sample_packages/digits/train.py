@@ -73,8 +73,8 @@ def rounded(values: NDArray[np.float64]) -> NDArray[np.float32]:
 def predict(weights: dict[str, NDArray[np.float32]], pixels: NDArray[np.float64]) -> NDArray[np.int64]:
     """The most likely digit for each image (n, 8, 8)."""
     hidden = np.tanh(pixels.reshape(len(pixels), -1) @ weights["hidden.weight"] + weights["hidden.bias"])
-    scores: NDArray[np.float64] = hidden @ weights["output.weight"] + weights["output.bias"]
-    return scores.argmax(axis=1)
+    digits: NDArray[np.int64] = np.argmax(hidden @ weights["output.weight"] + weights["output.bias"], axis=1)
+    return digits
 
 
 def metrics(predicted: NDArray[np.int64], labels: NDArray[np.int64]) -> dict[str, object]:
