@@ -1,0 +1,172 @@
+"""What a command says, and where: data to stdout, everything else to stderr, or all of it as one JSON envelope.
+
+A reader who goes away (``orbitpkg list | head -1``) is no failure: the rest is not written. A full disk behind stdout
+is one. What goes wrong with stderr is nobody's business.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import sys
+
+from orbitpkg.cli import layout
+from orbitpkg.errors import OrbitError, StorageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import TextIO
+
+    from orbitpkg.reporting import Reporter
+
+__all__ = ["ENVELOPE_VERSION", "Console"]
+
+ENVELOPE_VERSION = 1
+"""The version of the envelope; it grows when something in it changes its meaning or goes away."""
+
+_BOLD, _RED, _CYAN, _PLAIN = "\x1b[1m", "\x1b[1;31m", "\x1b[36m", "\x1b[0m"
+
+
+class Console:
+    """Where one command writes.
+
+    Attributes:
+        as_json: Whether stdout carries one envelope instead of text.
+        quiet: Whether to leave out everything but data and errors.
+        command: The command that runs, as in the envelope; None before one is known.
+    """
+
+    def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
+        self.as_json = as_json
+        self.quiet = quiet
+        self.command: str | None = None
+
+    # Data.
+
+    def data(self, lines: Iterable[str]) -> None:
+        """Write what the command was asked for, as it is."""
+        if not self.as_json:
+            _write_out("".join(f"{line}\n" for line in lines))
+
+    def rows(self, rows: Iterable[Sequence[str]]) -> None:
+        """Write data as columns, the last of which is a text."""
+        cleaned = [[layout.printable(cell) for cell in row] for row in rows]
+        self.data(layout.columns(cleaned, _width(sys.stdout)))
+
+    def pairs(self, facts: Iterable[tuple[str, str]]) -> None:
+        """Write data as labels and what they are about."""
+        self.data(layout.pairs([(label, layout.printable(value)) for label, value in facts], _width(sys.stdout)))
+
+    def sentence(self, text: str) -> None:
+        """Write data that is a sentence."""
+        self.data([layout.wrap(layout.printable(text), _width(sys.stdout))])
+
+    def finish(self, data: Mapping[str, object]) -> None:
+        """Say that the command did what it was asked for; ``data`` is what the envelope holds."""
+        if self.as_json:
+            self._envelope({"ok": True, "data": data})
+
+    # What is said beside them.
+
+    def account(self, text: str, *details: str) -> None:
+        """Tell what was done: a sentence, then lines that are kept whole, for they hold paths and commands."""
+        if not self.quiet:
+            self.sentence(text)
+            self.data(f"  {layout.printable(detail)}" for detail in details)
+
+    def note(self, message: str) -> None:
+        """Say something the user should know."""
+        if not self.quiet:
+            self._say("note", _BOLD, message)
+
+    def hint(self, message: str) -> None:
+        """Say what could be done next."""
+        if not self.quiet:
+            self._say("hint", _CYAN, message)
+
+    def fail(self, error: OrbitError, *, code: str | None = None) -> None:
+        """Say what went wrong.
+
+        Args:
+            error: What.
+            code: Of the failure, where it is not the error's own.
+        """
+        if self.as_json:
+            facts = {"code": code or error.code, "message": error.message, "hint": error.hint, "data": error.data}
+            self._envelope({"ok": False, "error": facts})
+            return
+        self._say("error", _RED, error.message)
+        if error.hint:
+            self._say("hint", _CYAN, error.hint)
+
+    def remark(self, text: str) -> None:
+        """Write a text to stderr as it is, whatever the settings."""
+        _write_err(f"{text}\n")
+
+    def reporter(self) -> Reporter:
+        """Give what shows how far the work is: bars on a terminal, else a line now and then, nothing when quiet."""
+        from orbitpkg.cli.progress import BarReporter, LineReporter
+        from orbitpkg.reporting import SILENT
+
+        if self.quiet:
+            return SILENT
+        if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+            return BarReporter(sys.stderr, note=self.note)
+        return LineReporter(self.remark, note=self.note)
+
+    def _say(self, label: str, colour: str, message: str) -> None:
+        text = layout.wrap(layout.printable(message), _width(sys.stderr), first=f"{label}: ", rest="  ")
+        if _is_coloured(sys.stderr):
+            text = f"{colour}{label}:{_PLAIN}{text[len(label) + 1 :]}"
+        _write_err(f"{text}\n")
+
+    def _envelope(self, result: Mapping[str, object]) -> None:
+        whole = {"orbitpkg": ENVELOPE_VERSION, "command": self.command, **result}
+        _write_out(json.dumps(whole, default=str) + "\n")
+
+
+def _width(stream: TextIO) -> int | None:
+    """Give the columns of a terminal; None for anything else, unless ``COLUMNS`` says a number."""
+    said = os.environ.get("COLUMNS", "")
+    if said.isdecimal() and int(said):
+        return int(said)
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or None
+    except (OSError, ValueError):
+        return None
+
+
+def _is_coloured(stream: TextIO) -> bool:
+    """Say whether a stream is a terminal that may be coloured (https://no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _write_out(text: str) -> None:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        _discard(sys.stdout)
+        if error.errno != errno.EPIPE:
+            raise StorageError(
+                f"The output could not be written: {error.strerror}.", hint="What was to be done is done."
+            ) from error
+
+
+def _write_err(text: str) -> None:
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except OSError:
+        _discard(sys.stderr)
+
+
+def _discard(stream: TextIO) -> None:
+    """Let what a stream still holds, and what is to come, go nowhere; Python writes it out at its exit."""
+    with contextlib.suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)

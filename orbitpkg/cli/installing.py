@@ -1,0 +1,126 @@
+"""The command ``install``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from orbitpkg.cli.facts import Totals, package_facts, totals
+from orbitpkg.cli.layout import count, size
+from orbitpkg.cli.options import command, repository_options
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from orbitpkg.cli.console import Console
+    from orbitpkg.model.release import Release
+    from orbitpkg.store.package import Package
+    from orbitpkg.transfer.plan import InstallPlan
+
+__all__ = ["EXPORTS", "install"]
+
+
+@command(
+    "install",
+    "orbitpkg install digits",
+    "orbitpkg install 'digits>=1.2,<2' --repository s3://my-bucket/models",
+    "orbitpkg install digits==1.0.0 --only 'model/*.safetensors' --app my_library==2.1.0",
+)
+@click.argument("requirements", metavar="REQ|ARCHIVE...", nargs=-1, required=True)
+@repository_options(verb="install from")
+@click.option(
+    "--only", metavar="GLOB", multiple=True, help="Only files that match, like 'data/**'. May be given again."
+)
+@click.option(
+    "--app", "apps", metavar="NAME==VERSION", multiple=True, help="An app that will use them. May be given again."
+)
+@click.option("--pre", is_flag=True, help="Let pre-releases be chosen.")
+@click.option("--dry-run", is_flag=True, help="Say what would be installed, and change nothing.")
+def install(
+    console: Console,
+    requirements: tuple[str, ...],
+    repository: str | None,
+    *,
+    offline: bool,
+    only: tuple[str, ...],
+    apps: tuple[str, ...],
+    pre: bool,
+    dry_run: bool,
+) -> Mapping[str, object]:
+    """Install the best release that fits each REQ, with what it depends on, or an ARCHIVE.
+
+    A REQ is a name with an optional range of versions: digits, digits==1.0.0, 'digits>=1.2,<2', digits~=1.4.
+    """
+    from orbitpkg import api
+
+    if dry_run:
+        plans = api.plan_all(
+            requirements,
+            repository=repository,
+            apps=apps,
+            only=only,
+            offline=offline,
+            prereleases=pre,
+        )
+        return _tell_plans(console, plans)
+    result = api.install_all(
+        requirements,
+        repository=repository,
+        apps=apps,
+        only=only,
+        offline=offline,
+        prereleases=pre,
+        reporter=console.reporter(),
+    )
+    new = {package.digest for package in result.new}
+    for package in [*result.dependencies, *result.packages]:
+        _tell_package(console, package, new=package.digest in new)
+    for name, unchecked in result.unchecked.items():
+        console.note(_unchecked(name, unchecked))
+    return {
+        "packages": [package_facts(package) for package in result.packages],
+        "dependencies": [package_facts(package) for package in result.dependencies],
+        "new": [f"{package.name}=={package.version}" for package in result.new],
+        "unchecked": {name: list(unchecked) for name, unchecked in result.unchecked.items()},
+    }
+
+
+def _tell_package(console: Console, package: Package, *, new: bool) -> None:
+    said = f"{package.name} {package.version}"
+    part = "" if package.is_complete else f" of {count(len(package.contents.files), 'file')}"
+    console.account(
+        f"Installed {said}" if new else f"{said} is installed",
+        f"{totals(package)}{part and f' ({part.strip()})'}",
+        f"orbitpkg path {package.name}=={package.version}",
+    )
+
+
+def _unchecked(name: str, apps: Sequence[str]) -> str:
+    example = " ".join(f"--app {app}==VERSION" for app in apps)
+    return f"Whether {name} works with {', '.join(apps)} was not checked: no version of it is known here ({example})."
+
+
+def _tell_plans(console: Console, plans: Sequence[tuple[Release, InstallPlan]]) -> Mapping[str, object]:
+    for release, plan in plans:
+        amount = Totals(len(plan.files), plan.bytes_to_write)
+        console.account(
+            f"Would install {release.name} {release.version}", f"{amount}; {size(plan.bytes_to_fetch)} to fetch"
+        )
+    if not plans:
+        console.account("Everything is installed already.")
+    return {"plan": [_plan_facts(release, plan) for release, plan in plans]}
+
+
+def _plan_facts(release: Release, plan: InstallPlan) -> dict[str, object]:
+    return {
+        "name": release.name,
+        "version": str(release.version),
+        "files": [file.path for file in plan.files],
+        "bytes": plan.bytes_to_write,
+        "bytes_to_fetch": plan.bytes_to_fetch,
+        "bytes_reused": plan.bytes_reused,
+    }
+
+
+EXPORTS = {"install": install}

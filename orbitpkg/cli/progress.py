@@ -1,0 +1,159 @@
+"""How far the work is: bars for a terminal, a plain line now and then for a log."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from orbitpkg.cli.layout import printable, size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Any, Self, TextIO
+
+    from orbitpkg.reporting import Task
+
+__all__ = ["BarReporter", "LineReporter"]
+
+_LINE_SECONDS = 10.0
+_BAR_DELAY = 0.2
+_NARROW = 70
+_BAR = "{desc} {percentage:3.0f}% |{bar}| {n_fmt}B of {total_fmt}B, {rate_fmt}, {remaining} left"
+_NARROW_BAR = "{percentage:3.0f}% {n_fmt}B of {total_fmt}B {remaining} left"
+_UNKNOWN_BAR = "{desc} {n_fmt}B, {rate_fmt}"
+
+
+class BarReporter:
+    """Shows a bar for each task, and takes it away at the task's end.
+
+    Args:
+        stream: The terminal.
+        note: Writes a note.
+        delay: How many seconds a task lasts before it has a bar.
+    """
+
+    def __init__(self, stream: TextIO, *, note: Callable[[str], None], delay: float = _BAR_DELAY) -> None:
+        self._stream = stream
+        self._note = note
+        self._delay = delay
+        self._bar: _Bar | None = None
+
+    def task(self, title: str, total: int | None) -> Task:
+        """Begin a bar."""
+        self._bar = _Bar(self._stream, printable(title), total, self._delay)
+        return self._bar
+
+    def note(self, message: str) -> None:
+        """Write a note above the bar."""
+        if self._bar is None:
+            self._note(message)
+            return
+        self._bar.above(lambda: self._note(message))
+
+
+class _Bar:
+    def __init__(self, stream: TextIO, title: str, total: int | None, delay: float) -> None:
+        import shutil
+
+        from tqdm import tqdm
+
+        # tqdm's own lock takes multiprocessing, 20 ms, and its monitor a thread; neither does anything here.
+        tqdm.set_lock(threading.RLock())
+        tqdm.monitor_interval = 0
+        wide = shutil.get_terminal_size().columns >= _NARROW
+        self._lock = threading.Lock()
+        self._tqdm: tqdm[Any] = tqdm(
+            desc=title,
+            total=total,
+            file=stream,
+            unit="B",
+            unit_scale=True,
+            leave=False,
+            dynamic_ncols=True,
+            delay=delay,
+            bar_format=(_BAR if wide else _NARROW_BAR) if total else _UNKNOWN_BAR,
+        )
+
+    def advance(self, count: int) -> None:
+        with self._lock:
+            self._tqdm.update(count)
+
+    def above(self, write: Callable[[], None]) -> None:
+        with self._lock:
+            self._tqdm.clear()
+            write()
+            self._tqdm.refresh()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._lock:
+            self._tqdm.close()
+
+
+class LineReporter:
+    """Writes a line every ten seconds of a task, so that a log shows that something happens; none for fast work.
+
+    Args:
+        write: Writes a line.
+        note: Writes a note.
+        clock: Gives the time in seconds.
+    """
+
+    def __init__(
+        self, write: Callable[[str], None], *, note: Callable[[str], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._write = write
+        self._clock = clock
+        self._note = note
+
+    def task(self, title: str, total: int | None) -> Task:
+        """Begin a task."""
+        return _Lines(printable(title), total, self._write, self._clock)
+
+    def note(self, message: str) -> None:
+        """Write a note."""
+        self._note(message)
+
+
+class _Lines:
+    def __init__(self, title: str, total: int | None, write: Callable[[str], None], clock: Callable[[], float]) -> None:
+        self._title = title
+        self._total = total
+        self._write = write
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._done = 0
+        self._began = self._last = clock()
+
+    def advance(self, count: int) -> None:
+        with self._lock:
+            self._done += count
+            now = self._clock()
+            if now - self._last >= _LINE_SECONDS:
+                self._last = now
+                self._write(self._line(now - self._began))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._last > self._began and error is None:
+            seconds = self._clock() - self._began
+            self._write(f"{self._title}: {size(self._done)} in {seconds:.0f} s")
+
+    def _line(self, seconds: float) -> str:
+        rate = self._done / seconds
+        if not self._total or not self._done:
+            return f"{self._title}: {size(self._done)}, {size(round(rate))}/s"
+        share = min(100, 100 * self._done // self._total)
+        left = max(0, self._total - self._done) / rate
+        amount = f"{size(self._done)} of {size(self._total)}"
+        return f"{self._title}: {share} %, {amount}, {size(round(rate))}/s, {left:.0f} s left"

@@ -1,0 +1,89 @@
+"""The command ``publish``."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+import click
+
+from orbitpkg.cli.facts import Totals, release_facts
+from orbitpkg.cli.layout import size
+from orbitpkg.cli.options import command, repository_options
+
+if TYPE_CHECKING:
+    from orbitpkg.cli.console import Console
+    from orbitpkg.transfer.publish import Published
+
+__all__ = ["EXPORTS", "publish"]
+
+
+@command(
+    "publish",
+    "orbitpkg publish my-model",
+    "orbitpkg publish my-model --repository s3://my-bucket/models",
+    "orbitpkg publish digits-1.0.0.tar.zst --dry-run",
+)
+@click.argument("source", metavar="[DIR|ARCHIVE]", default=".", type=click.Path())
+@repository_options(verb="publish to")
+@click.option("--dry-run", is_flag=True, help="Do everything but change the repository.")
+@click.option(
+    "--unsafe-single-writer",
+    is_flag=True,
+    help="Publish even to a store that ignores create-only writes. You vouch that nobody else publishes there.",
+)
+def publish(
+    console: Console,
+    source: str,
+    repository: str | None,
+    *,
+    offline: bool,
+    dry_run: bool,
+    unsafe_single_writer: bool,
+) -> dict[str, object]:
+    """Publish the package in DIR (default: the working directory), or an ARCHIVE of it.
+
+    A version that is published never changes. Publishing the same content again succeeds and says so.
+    """
+    from orbitpkg import api
+
+    result = api.publish(
+        source,
+        repository,
+        unsafe_single_writer=unsafe_single_writer,
+        dry_run=dry_run,
+        offline=offline,
+        reporter=console.reporter(),
+    )
+    url = api.repository_url(repository)
+    install = f"orbitpkg install {result.release} --repository {shlex.quote(url)}"
+    _tell(console, result, url, install)
+    if url == api.default_repository():
+        console.hint(
+            "This is the default repository, a directory of this machine. "
+            "To publish to a bucket: --repository s3://BUCKET/PREFIX, or set ORBITPKG_REPOSITORY."
+        )
+    return {
+        **release_facts(result.release),
+        "outcome": result.outcome.name.lower(),
+        "uploaded_bytes": result.uploaded,
+        "repository": url,
+        "install": install,
+    }
+
+
+def _tell(console: Console, result: Published, url: str, install: str) -> None:
+    from orbitpkg.transfer.publish import Outcome
+
+    release = result.release
+    said = f"{release.name} {release.version}"
+    amount = f"{Totals(release.archive.files, release.archive.bytes)}; {size(result.uploaded)}"
+    if result.outcome is Outcome.WOULD:
+        console.account(f"Would publish {said}", f"to {url}", f"{amount} to upload")
+    elif result.outcome is Outcome.ALREADY:
+        console.account(f"{said} is published already, with the same content", f"in {url}", install)
+    else:
+        console.account(f"Published {said}", f"to {url}", f"{amount} uploaded", install)
+
+
+EXPORTS = {"publish": publish}

@@ -1,0 +1,100 @@
+"""Commands about repositories themselves: ``doctor``, ``repo init``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from orbitpkg.cli.options import command, global_options, repository_options
+from orbitpkg.errors import RepositoryError
+
+if TYPE_CHECKING:
+    from orbitpkg.cli.console import Console
+    from orbitpkg.repository.probe import Answer, ProbeReport
+
+__all__ = ["EXPORTS", "doctor", "repo", "repo_init"]
+
+
+@command("doctor", "orbitpkg doctor", "orbitpkg doctor s3://my-bucket/models")
+@click.argument("url", metavar="[URL]", required=False)
+@repository_options(verb="try, if no URL is given")
+def doctor(console: Console, url: str | None, repository: str | None, *, offline: bool) -> dict[str, object]:
+    """Find out, by trying, what the store behind a repository can do: read, list, write, and what publishing rests on.
+
+    What is written is deleted again. Exits 1 if nothing can be read there.
+    """
+    from orbitpkg import api
+
+    place = api.repository_url(url or repository)
+    report = api.doctor(place, offline=offline)
+    console.sentence(place)
+    console.rows((str(answer.check), _verdict(answer), _detail(answer)) for answer in report.answers)
+    verdict, readable = _judge(report)
+    data: dict[str, object] = {
+        "repository": place,
+        "readable": readable,
+        "publishable": verdict == _GOOD,
+        "checks": [
+            {"check": str(answer.check), "works": answer.works, "detail": answer.detail} for answer in report.answers
+        ],
+    }
+    if not readable:
+        raise RepositoryError(f"{place} cannot be read.", hint="Check the address and the credentials.", **data)
+    console.sentence(verdict)
+    return data
+
+
+_GOOD = "Good for publishing and for installing."
+
+
+def _verdict(answer: Answer) -> str:
+    return {True: "yes", False: "no", None: "-"}[answer.works]
+
+
+def _detail(answer: Answer) -> str:
+    return answer.detail.removeprefix("yes").lstrip("; ")
+
+
+def _judge(report: ProbeReport) -> tuple[str, bool]:
+    from orbitpkg.repository.probe import Check
+
+    readable = bool(report.works(Check.READABLE))
+    if report.works(Check.WRITABLE) and report.works(Check.CREATE_ONLY):
+        return _GOOD, readable
+    if report.works(Check.WRITABLE):
+        return "Good for installing; for publishing only by one writer at a time (--unsafe-single-writer).", readable
+    return "Good for installing; not for publishing, for it cannot be written.", readable
+
+
+@click.group("repo", context_settings={"help_option_names": ["-h", "--help"]})
+@global_options
+def repo() -> None:
+    """Make a repository."""
+
+
+@command(
+    "init",
+    "orbitpkg repo init s3://my-bucket/models",
+    "orbitpkg repo init s3://new-bucket --create-bucket",
+    "orbitpkg repo init ./models",
+    group=repo,
+)
+@click.argument("url")
+@click.option("--create-bucket", is_flag=True, help="Make the bucket, too, if it does not exist.")
+def repo_init(console: Console, url: str, *, create_bucket: bool) -> dict[str, object]:
+    """Make a repository at URL, unless there is one. Publishing does it by itself where the bucket exists."""
+    from orbitpkg import api
+
+    repository, report = api.init_repository(url, create_bucket=create_bucket)
+    config = repository.config()
+    made = report is not None
+    console.account(f"Made a repository at {repository.url}" if made else f"There is a repository at {repository.url}")
+    if not config.create_only:
+        console.note(
+            "Its store ignores create-only writes: publishing there takes --unsafe-single-writer, and one writer only."
+        )
+    return {"repository": repository.url, "made": made, "create_only": config.create_only}
+
+
+EXPORTS = {"doctor": doctor, "repo": repo}

@@ -1,0 +1,174 @@
+"""Commands about what is installed: ``list``, ``path``, ``files``, ``show``. An app's start may wait for ``path``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from orbitpkg.cli.options import command, installed_names, repository_options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+    from typing import Any
+
+    from orbitpkg.cli.console import Console
+    from orbitpkg.model.release import Release
+    from orbitpkg.store.package import Package
+
+__all__ = ["EXPORTS", "files", "list_installed", "path", "show"]
+
+
+def _requirement(function: Callable[..., Any]) -> Callable[..., Any]:
+    pre = click.option("--pre", is_flag=True, help="Let pre-releases be chosen.")
+    return click.argument("requirement", metavar="REQ", shell_complete=installed_names)(pre(function))
+
+
+@command("list", "orbitpkg list", "orbitpkg list --json")
+def list_installed(console: Console) -> dict[str, object]:
+    """List what is installed: name, version, files, size, description."""
+    from orbitpkg import api
+    from orbitpkg.cli.facts import package_facts, totals
+    from orbitpkg.cli.layout import count, size
+
+    packages = api.packages()
+    amounts = [totals(package) for package in packages]
+    console.rows(
+        (
+            package.name,
+            package.version,
+            count(amount.files, "file"),
+            size(amount.bytes),
+            package.description if package.is_complete else f"(in part) {package.description}",
+        )
+        for package, amount in zip(packages, amounts, strict=True)
+    )
+    if not packages:
+        console.note(f"Nothing is installed in {api.home()}")
+    return {"home": str(api.home()), "packages": [package_facts(package) for package in packages]}
+
+
+@command("path", "orbitpkg path digits", "weights=$(orbitpkg path digits==1.0.0 model weights.safetensors)")
+@_requirement
+@click.argument("parts", metavar="[PART]...", nargs=-1)
+def path(console: Console, requirement: str, parts: tuple[str, ...], *, pre: bool) -> dict[str, object]:
+    """Print the path of an installed package, or of a file or directory in it.
+
+    Nothing is read but the folder of the store: it works offline, and the newest installed version that fits is taken.
+    """
+    from orbitpkg import api
+
+    package = api.package(requirement, prereleases=pre)
+    found = _path_in(package, parts)
+    console.data([str(found)])
+    return {"name": package.name, "version": package.version, "path": str(found)}
+
+
+def _path_in(package: Package, parts: tuple[str, ...]) -> Path:
+    from orbitpkg.errors import FileNotInPackage
+
+    if not parts:
+        return package.dir_path()
+    try:
+        return package.file_path(*parts)
+    except FileNotInPackage as error:
+        try:
+            return package.dir_path(*parts)
+        except FileNotInPackage:
+            raise error from None
+
+
+@command("files", "orbitpkg files digits", "orbitpkg files digits==1.0.0 --json")
+@_requirement
+def files(console: Console, requirement: str, *, pre: bool) -> dict[str, object]:
+    """List the files of an installed package, one path a line, relative to it."""
+    from orbitpkg import api
+
+    package = api.package(requirement, prereleases=pre)
+    paths = package.files()
+    console.data(paths)
+    table = package.contents.by_path
+    return {
+        "name": package.name,
+        "version": package.version,
+        "path": str(package.path),
+        "complete": package.is_complete,
+        "files": [
+            {
+                "path": path,
+                "bytes": table[path].size,
+                "executable": table[path].executable,
+                "blake3": table[path].blake3,
+            }
+            for path in paths
+        ],
+    }
+
+
+@command("show", "orbitpkg show digits", "orbitpkg show digits==1.0.0 --repository s3://my-bucket/models")
+@_requirement
+@repository_options(verb="look in, even if the package is installed")
+def show(
+    console: Console, requirement: str, repository: str | None, *, offline: bool, pre: bool
+) -> Mapping[str, object]:
+    """Show what is known of a release: of the installed one, or else of the one in the repository."""
+    from orbitpkg import api
+    from orbitpkg.cli.facts import installed_release, package_facts, release_facts
+    from orbitpkg.errors import NotInstalled, OfflineError, RepositoryNotFound
+
+    package: Package | None = None
+    if repository is None:
+        try:
+            package = api.package(requirement, prereleases=pre)
+        except NotInstalled as missing:
+            try:
+                release = api.released(requirement, offline=offline, prereleases=pre)
+            except (OfflineError, RepositoryNotFound):
+                raise missing from None
+        else:
+            release = installed_release(package)
+    else:
+        release = api.released(requirement, repository=repository, offline=offline, prereleases=pre)
+    place = (
+        {"path": str(package.path), "origin": package.origin}
+        if package is not None
+        else {"path": None, "origin": api.repository_url(repository)}
+    )
+    console.sentence(f"{release.name} {release.version}")
+    if release.description:
+        console.sentence(release.description)
+    console.pairs(_facts(release, place))
+    complete = package is not None and bool(package_facts(package)["complete"])
+    return {**release_facts(release), "installed": package is not None, "complete": complete, **place}
+
+
+def _facts(release: Release, place: Mapping[str, str | None]) -> list[tuple[str, str]]:
+    from orbitpkg.cli.facts import Totals, release_facts
+
+    facts = release_facts(release)
+    return [
+        ("license", release.license or ""),
+        ("size", str(Totals(release.archive.files, release.archive.bytes))),
+        ("published", str(facts["published"] or "")),
+        ("works with", _lines(f"{app} {text}" for app, text in release.compatibility.items())),
+        ("needs", _lines(f"{name} {text}".rstrip() for name, text in release.dependencies.items())),
+        ("keywords", ", ".join(release.keywords)),
+        ("metadata", _lines(f"{key}: {_json(value)}" for key, value in release.metadata.items())),
+        ("digest", f"sha256:{release.digest}"),
+        ("from", place["origin"] or ""),
+        ("path", place["path"] or ""),
+    ]
+
+
+def _lines(lines: Iterable[str]) -> str:
+    return "\n".join(lines)
+
+
+def _json(value: object) -> str:
+    import json
+
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+EXPORTS = {"list": list_installed, "path": path, "files": files, "show": show}
