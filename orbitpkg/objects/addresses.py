@@ -120,6 +120,9 @@ def _memory(url: str, rest: str) -> Address:
 
 
 def _advice(url: str) -> str:
+    scheme, slashes, rest = url.partition("//")
+    if slashes and scheme.lower() in _SCHEMES:
+        return f"Did you mean {scheme.lower()}://{_shown(rest)}?"
     scheme, colon, rest = url.partition(":")
     if not colon or "/" in scheme or scheme.startswith((".", "~")):
         return f"For a directory write {Path(url).expanduser().absolute().as_uri()}"

@@ -146,12 +146,13 @@ class DirectoryStore:
         path = self._path(key)
         with _translated(path, needed=len(data)), self._written(data) as temporary:
             _make_folder(path.parent)
+            info = _info(key, temporary.stat())
             try:
                 self._link(temporary, path)
             except FileExistsError as error:
                 raise ObjectExists(f"{path} exists already.", key=key) from error
             _sync_folder(path.parent)
-            return _info(key, temporary.stat())
+            return info
 
     def _link(self, temporary: Path, path: Path) -> None:
         try:

@@ -6,6 +6,7 @@ regions) and is imported only then. Both sign with the same keys, and both follo
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from contextlib import suppress
@@ -168,7 +169,9 @@ class S3Connection:
         from botocore.session import Session
 
         settings = self._settings
-        session = Session()
+        # Everything has been decided: neither a profile nor the shared files are to be looked at once more.
+        session = Session(session_vars={"profile": (None, None, None, None)})
+        session.set_config_variable("config_file", os.devnull)
         session.register_component("credential_provider", _resolver(self._lender))
         silence = self._patience.upload if patient else self._patience.silence
         # botocore would look for an endpoint in the process's environment once more; its stubs lack the word for "no".
