@@ -70,7 +70,7 @@ def parse_json(data: bytes, *, what: str, max_bytes: int, max_depth: int = 64) -
     _check_depth(text, what, max_depth)
     try:
         value: object = json.loads(
-            text, object_pairs_hook=_object, parse_constant=_number, parse_int=_number, parse_float=_number
+            text, object_pairs_hook=_object, parse_constant=_number, parse_int=_integer, parse_float=_number
         )
     except json.JSONDecodeError as error:
         message = error.msg[0].lower() + error.msg[1:]
@@ -220,6 +220,11 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(value) != len(pairs):
         raise _RefusedError
     return value
+
+
+def _integer(literal: str) -> int | float:
+    # The contents of an archive hold millions; so few characters always fit.
+    return int(literal) if len(literal) < _INTEGER_CHARACTERS - 1 else _number(literal)
 
 
 def _number(literal: str) -> int | float:
