@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NewType
+from typing import TYPE_CHECKING, Any, NewType, cast
 
-from orbitpkg.errors import IntegrityError, ManifestError, Problem
+from orbitpkg.errors import IntegrityError, ManifestError, Problem, UsageError
 from orbitpkg.model.jsontext import canonical_json, parse_json
 from orbitpkg.model.names import canonical_name
 from orbitpkg.model.versions import Version, parse_version
@@ -194,9 +194,19 @@ def parse_release(raw: bytes, *, name: str, version: Version, check_schema: bool
         )
     if check_schema:
         _check_schema(record, what)
-    assert isinstance(record, dict)
-    if canonical_name(record["name"]) != name or record["version"] != str(version):
-        raise IntegrityError(f"{what[0].upper()}{what[1:]} is about {record['name']} {record['version']}.")
+    try:
+        release = _release(cast("dict[str, Any]", record), raw)
+        key = release.key
+    except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
+        # Only a record that was altered after it was checked gets here.
+        _check_schema(record, what)
+        raise IntegrityError(f"{what[0].upper()}{what[1:]} is not valid: {error}.") from error
+    if (key, release.version) != (name, version):
+        raise IntegrityError(f"{what[0].upper()}{what[1:]} is about {release.name} {release.version}.")
+    return release
+
+
+def _release(record: dict[str, Any], raw: bytes) -> Release:
     return Release(
         name=record["name"],
         version=parse_version(record["version"]),
@@ -218,10 +228,14 @@ def parse_release(raw: bytes, *, name: str, version: Version, check_schema: bool
 def _check_schema(record: object, what: str) -> None:
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
+    from jsonschema.validators import extend
 
     from orbitpkg.model.schemas import load_schema
 
-    error = best_match(Draft202012Validator(load_schema("release")).iter_errors(record))
+    # 1.0 is an integer to JSON Schema; nothing that counts bytes takes it for one.
+    types = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
+    validator = extend(Draft202012Validator, type_checker=types)  # type: ignore[no-untyped-call]
+    error = best_match(validator(load_schema("release")).iter_errors(record))
     if error is not None:
         place = "/".join(map(str, error.absolute_path))
         raise IntegrityError(f"{what[0].upper()}{what[1:]} is not valid: /{place}: {error.message}.")
