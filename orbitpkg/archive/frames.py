@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING
 from blake3 import blake3
 
 from orbitpkg.errors import ArchiveError
-from orbitpkg.model.contents import MAX_CONTENTS_BYTES, Blake3, Chunk, Contents, parse_contents
+from orbitpkg.model.contents import MAX_CONTENTS_BYTES, MAX_FILES, Blake3, Chunk, Contents, parse_contents
+from orbitpkg.model.paths import MAX_PATH_BYTES
 from orbitpkg.model.release import ContentsPlace
 
 if sys.version_info >= (3, 14):
@@ -33,6 +34,7 @@ else:
     from backports import zstd
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import TypeAlias
 
     Buffer: TypeAlias = bytes | bytearray | memoryview
@@ -56,8 +58,17 @@ _SKIPPABLE_MAGIC = 0x184D2A5F
 _FOOTER = struct.Struct("<8sIIQQ32s")
 _MAGIC = b"orbitpkg"
 _FORMAT = 1
-# Larger windows (up to 2 GiB by the RFC) would let a few bytes claim all memory.
-_WINDOW_LOG_MAX = 27
+# What zstd's levels up to 19 use. Larger ones (up to 2 GiB by the RFC) would let a few bytes claim all memory.
+_WINDOW_LOG_MAX = 23
+# Two digests of 32 bytes that do not compress, and as much for the rest, for each of a million files.
+_MAX_PACKED_BYTES = 128 * 1024 * 1024
+_SCAN_BYTES = 1024 * 1024
+# The strings in a table besides paths: 12 keys, the encoder, two columns of digests.
+_OTHER_STRINGS = 15
+# What a row takes at most besides its path: digest, three numbers, punctuation.
+_ROW_BYTES = 160
+# A zstd frame: magic, two bytes of header, block header, a byte of content (RFC 8878, section 3.1.1).
+_MIN_FRAME_BYTES = 10
 
 FOOTER_BYTES = _FOOTER.size
 SKIPPABLE_HEADER_BYTES = 8
@@ -104,7 +115,7 @@ def decompress_chunk(frame: Buffer, chunk: Chunk, *, where: str) -> bytes:
 
 
 def _decompress(frame: Buffer, length: int, *, what: str) -> bytes:
-    decompressor = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _WINDOW_LOG_MAX})
+    decompressor = _decompressor()
     try:
         # One byte more than may come shows a frame that holds too much without ever decompressing the rest.
         data = decompressor.decompress(frame, max_length=length + 1)
@@ -150,9 +161,11 @@ def parse_footer(footer: bytes, *, archive_size: int, where: str) -> ContentsPla
             hint="A newer orbitpkg may read it: upgrade with pip install -U orbitpkg.",
         )
     offset = archive_size - FOOTER_BYTES - length
-    if zero or not length or offset < SKIPPABLE_HEADER_BYTES or raw_length > MAX_CONTENTS_BYTES:
+    if zero or not length or offset < SKIPPABLE_HEADER_BYTES:
         raise ArchiveError(f"{where} is damaged: its footer points outside it.")
-    return ContentsPlace(offset=offset, length=length, raw_length=raw_length, blake3=Blake3(digest.hex()))
+    place = ContentsPlace(offset=offset, length=length, raw_length=raw_length, blake3=Blake3(digest.hex()))
+    _check_bounds(place, where)
+    return place
 
 
 def unpack_contents(packed: Buffer, place: ContentsPlace, *, where: str) -> Contents:
@@ -163,12 +176,48 @@ def unpack_contents(packed: Buffer, place: ContentsPlace, *, where: str) -> Cont
     """
     if len(packed) != place.length or digest_of(packed) != place.blake3:
         raise ArchiveError(f"The contents of {where} are altered: their BLAKE3 is not the one promised.")
-    if place.raw_length > MAX_CONTENTS_BYTES:
-        raise ArchiveError(
-            f"The contents of {where} claim {place.raw_length:,} bytes; {MAX_CONTENTS_BYTES:,} is the limit."
-        )
-    raw = _decompress(packed, place.raw_length, what=f"The contents of {where}")
-    contents = parse_contents(raw, what=f"the contents of {where}")
+    _check_bounds(place, where)
+    _check_plausible(packed, place, where)
+    contents = parse_contents(
+        _decompress(packed, place.raw_length, what=f"The contents of {where}"), what=f"the contents of {where}"
+    )
     if contents.stored_length + SKIPPABLE_HEADER_BYTES != place.offset:
         raise ArchiveError(f"The contents of {where} do not end where its chunks do.")
     return contents
+
+
+def _check_bounds(place: ContentsPlace, where: str) -> None:
+    if place.length > _MAX_PACKED_BYTES or place.raw_length > MAX_CONTENTS_BYTES:
+        raise ArchiveError(
+            f"The contents of {where} claim {place.length:,} bytes, {place.raw_length:,} uncompressed; "
+            f"{_MAX_PACKED_BYTES:,} and {MAX_CONTENTS_BYTES:,} are the limits."
+        )
+
+
+def _check_plausible(packed: Buffer, place: ContentsPlace, where: str) -> None:
+    """Refuse contents that are larger than what they list, or list too many files, without ever holding them whole.
+
+    No path and no other string of the table holds a quotation mark, so that counting them counts the files.
+    """
+    what = f"The table of contents of {where}"
+    quotes = sum(piece.count(b'"') for piece in _decompressed(packed, what))
+    files = max(0, quotes // 2 - _OTHER_STRINGS)
+    if files > MAX_FILES:
+        raise ArchiveError(f"{what} lists more than {MAX_FILES:,} files.")
+    rows = files + place.offset // _MIN_FRAME_BYTES
+    if place.raw_length > _SCAN_BYTES + files * MAX_PATH_BYTES + rows * _ROW_BYTES:
+        raise ArchiveError(f"{what} claims {place.raw_length:,} bytes for a table of {files:,} files.")
+
+
+def _decompressed(packed: Buffer, what: str) -> Iterator[bytes]:
+    decompressor = _decompressor()
+    try:
+        yield decompressor.decompress(packed, max_length=_SCAN_BYTES)
+        while not decompressor.eof and not decompressor.needs_input:
+            yield decompressor.decompress(b"", max_length=_SCAN_BYTES)
+    except zstd.ZstdError as error:
+        raise ArchiveError(f"{what} is damaged: {error}.") from error
+
+
+def _decompressor() -> zstd.ZstdDecompressor:
+    return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _WINDOW_LOG_MAX})

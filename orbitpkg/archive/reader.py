@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["LocalArchive", "verify_archive"]
 
 _BATCH = 16
+_STREAM_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +61,13 @@ class LocalArchive:
                 it is decompressed.
         """
         try:
-            descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+            # Opening a FIFO would wait for somebody to write to it.
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         except OSError as error:
             raise StorageError(f"{path} cannot be read: {error.strerror}.") from error
         try:
-            place, contents = _read_contents(descriptor, str(path))
-        except OSError as error:
-            os.close(descriptor)
-            raise StorageError(f"{path} cannot be read: {error.strerror}.") from error
-        except ArchiveError:
+            place, contents = _read_contents(descriptor, path)
+        except BaseException:
             os.close(descriptor)
             raise
         return cls(path, place, contents, descriptor)
@@ -85,13 +84,15 @@ class LocalArchive:
             ArchiveError: The file became shorter.
             StorageError: It cannot be read.
         """
-        try:
-            data = os.pread(self._descriptor, length, start)
-        except OSError as error:
-            raise StorageError(f"{self.path} cannot be read: {error.strerror}.") from error
+        data = _read(self._descriptor, start, length, self.path)
         if len(data) != length:
             raise ArchiveError(f"{self.path} became shorter while it was being read.")
         return data
+
+    def stream(self, start: int, length: int) -> Iterator[memoryview]:
+        """Read bytes of the archive in pieces; errors are those of :meth:`read`."""
+        for position in range(start, start + length, _STREAM_BYTES):
+            yield memoryview(self.read(position, min(_STREAM_BYTES, start + length - position)))
 
     def read_file(self, file: FileEntry) -> bytes:
         """Decompress one file, which should be a small one.
@@ -113,15 +114,26 @@ class LocalArchive:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
         os.close(self._descriptor)
 
 
-def _read_contents(descriptor: int, where: str) -> tuple[ContentsPlace, Contents]:
-    size = os.fstat(descriptor).st_size
-    footer = os.pread(descriptor, FOOTER_BYTES, max(0, size - FOOTER_BYTES))
+def _read(descriptor: int, start: int, length: int, path: Path) -> bytes:
+    try:
+        return os.pread(descriptor, length, start)
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _read_contents(descriptor: int, path: Path) -> tuple[ContentsPlace, Contents]:
+    size, where = os.fstat(descriptor).st_size, str(path)
+    footer = _read(descriptor, max(0, size - FOOTER_BYTES), FOOTER_BYTES, path)
     place = parse_footer(footer, archive_size=size, where=where)
-    header = os.pread(descriptor, SKIPPABLE_HEADER_BYTES, place.offset - SKIPPABLE_HEADER_BYTES)
-    contents = unpack_contents(os.pread(descriptor, place.length, place.offset), place, where=where)
+    header = _read(descriptor, place.offset - SKIPPABLE_HEADER_BYTES, SKIPPABLE_HEADER_BYTES, path)
+    contents = unpack_contents(_read(descriptor, place.offset, place.length, path), place, where=where)
     if header != skippable_header(place):
         raise ArchiveError(f"{where} is damaged: the header before its contents is altered.")
     return place, contents
