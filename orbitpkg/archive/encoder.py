@@ -234,9 +234,12 @@ def usable_cores() -> int:
 
 def _open(source: SourceFile) -> int:
     try:
-        descriptor = os.open(source.source, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
+        # If a FIFO stands there by now, opening it would wait for somebody to write to it.
+        descriptor = os.open(source.source, os.O_RDONLY | os.O_NONBLOCK)
     except FileNotFoundError as error:
-        raise TreeChanged(f"{source.source} is gone: it was there when the directory was listed.") from error
+        raise TreeChanged(
+            f"{source.source} is gone: it was there when the directory was listed.", path=source.source
+        ) from error
     except OSError as error:
         raise StorageError(f"{source.source} cannot be read: {error.strerror}.") from error
     try:
@@ -253,5 +256,5 @@ def _read(descriptor: int, room: memoryview, source: SourceFile) -> int:
     except OSError as error:
         raise StorageError(f"{source.source} cannot be read: {error.strerror}.") from error
     if not count:
-        raise TreeChanged(f"{source.source} became shorter while it was being read.", path=str(source.source))
+        raise TreeChanged(f"{source.source} became shorter while it was being read.", path=source.source)
     return count

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orbitpkg.errors import ManifestError, Problem, StorageError, TreeChanged
@@ -17,10 +18,11 @@ from orbitpkg.model.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest,
 from orbitpkg.model.paths import tree_problems
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
+    from collections.abc import Iterable
 
 __all__ = ["SourceFile", "SourceTree", "read_tree"]
+
+_HINT = "Wait until whatever writes there has finished, then run the command again."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,18 +30,23 @@ class SourceFile:
     """A file that goes into an archive, as it was when the directory was read.
 
     Attributes:
+        root: The package's directory, as a prefix of paths.
         path: Its path in the package.
-        source: Where it is.
         size: In bytes.
         executable: Whether its owner may execute it.
         identity: (device, inode, size, modification time in ns, mode) of what is read.
     """
 
+    root: str
     path: str
-    source: Path
     size: int
     executable: bool
     identity: tuple[int, int, int, int, int]
+
+    @property
+    def source(self) -> str:
+        """Where it is."""
+        return self.root + self.path
 
     def check_unchanged(self, now: os.stat_result) -> None:
         """Hold the file against what it was.
@@ -76,23 +83,21 @@ class SourceTree:
         Raises:
             TreeChanged: A picked file is new, gone or altered.
         """
-        now = {file.path: file for file in read_tree(self.root).files}
-        before = {file.path: file for file in self.files}
-        for path in sorted(before.keys() | now.keys()):
-            if path not in now or path not in before or before[path].identity != now[path].identity:
-                raise _changed(self.root / path)
+        try:
+            now = read_tree(self.root).files
+        except (ManifestError, StorageError) as error:
+            raise TreeChanged(f"{self.root} changed while it was being read: {error.message}", hint=_HINT) from error
+        # Without sets of a million files when, as nearly always, nothing changed.
+        if now != self.files:
+            raise _changed(min(set(now) ^ set(self.files), key=lambda file: file.path).source)
 
 
 def _identity(status: os.stat_result) -> tuple[int, int, int, int, int]:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_mode
 
 
-def _changed(path: Path) -> TreeChanged:
-    return TreeChanged(
-        f"{path} changed while it was being read.",
-        hint="Wait until whatever writes there has finished, then run the command again.",
-        path=str(path),
-    )
+def _changed(source: str) -> TreeChanged:
+    return TreeChanged(f"{source} changed while it was being read.", hint=_HINT, path=source)
 
 
 def read_tree(root: Path) -> SourceTree:
@@ -101,6 +106,7 @@ def read_tree(root: Path) -> SourceTree:
     Raises:
         ManifestError: There is no manifest, it is wrong, or it picks files that cannot be in a package.
         StorageError: The directory cannot be read.
+        TreeChanged: A file was there and is gone.
     """
     manifest = _read_manifest(root)
     try:
@@ -110,33 +116,43 @@ def read_tree(root: Path) -> SourceTree:
     selection = manifest.select(found)
     problems = list(selection.problems)
     picked = [MANIFEST_NAME, *(path for path in selection.files if path != MANIFEST_NAME)]
-    problems += [Problem("/include", f"picks {path!r}, which {what}") for path, what in tree_problems(picked)]
-    problems += [Problem("/include", f"picks {path!r}, which {what}") for path, what in _link_problems(root, picked)]
     if len(picked) > MAX_FILES:
         problems.append(Problem("/include", f"picks {len(picked):,} files; {MAX_FILES:,} is the limit"))
+        raise ManifestError(str(root / MANIFEST_NAME), problems)
+    problems += [_picks(path, what) for path, what in tree_problems(picked)]
+    files, unfit = _source_files(root, picked)
+    problems += unfit
     if problems:
         raise ManifestError(str(root / MANIFEST_NAME), problems)
-    return SourceTree(root=root, manifest=manifest, files=tuple(_source_file(root, path) for path in picked))
+    return SourceTree(root=root, manifest=manifest, files=tuple(files))
+
+
+def _picks(path: str, what: str) -> Problem:
+    return Problem("/include", f"picks {path!r}, which {what}")
 
 
 def _read_manifest(root: Path) -> Manifest:
     path = root / MANIFEST_NAME
     try:
+        # Asked before it is opened: opening a FIFO would wait for somebody to write to it.
+        if not path.is_file():
+            raise _no_manifest(root)
         with path.open("rb") as file:
             data = file.read(MAX_MANIFEST_BYTES + 1)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        if not root.is_dir():
-            raise StorageError(
-                f"{root} is not a directory.", hint="Name the folder that holds package.json."
-            ) from error
-        raise ManifestError(
-            str(path), [Problem("", "there is no such file", f"write one with: orbitpkg init {root}")]
-        ) from error
     except OSError as error:
         raise StorageError(f"{path} cannot be read: {error.strerror}.") from error
     if len(data) > MAX_MANIFEST_BYTES:
         raise ManifestError(str(path), [Problem("", f"is larger than {MAX_MANIFEST_BYTES:,} bytes")])
     return parse_manifest(data, where=str(path))
+
+
+def _no_manifest(root: Path) -> ManifestError | StorageError:
+    if not root.is_dir():
+        return StorageError(f"{root} is not a directory.", hint="Name the folder that holds package.json.")
+    path = root / MANIFEST_NAME
+    if path.exists():
+        return ManifestError(str(path), [Problem("", "is not a regular file")])
+    return ManifestError(str(path), [Problem("", "there is no such file", f"write one with: orbitpkg init {root}")])
 
 
 def _walk(root: Path, *, own_archives: str) -> list[str]:
@@ -155,40 +171,43 @@ def _walk(root: Path, *, own_archives: str) -> list[str]:
 
 
 def _is_own_archive(name: str, prefix: str) -> bool:
-    return name.startswith(prefix) and name.endswith((".tar.zst", ".tar.zst.part"))
+    return name.startswith(prefix) and (name.endswith(".tar.zst") or (".tar.zst." in name and name.endswith(".part")))
 
 
-def _link_problems(root: Path, paths: Iterable[str]) -> Iterator[tuple[str, str]]:
-    inside = root.resolve()
+def _source_files(root: Path, paths: Iterable[str]) -> tuple[list[SourceFile], list[Problem]]:
+    """Give the files, and what is wrong with those that cannot be in a package."""
+    files, problems = [], []
+    prefix, inside = str(root / "x")[:-1], root.resolve()
     for path in paths:
-        source = root / path
-        mode = os.lstat(source).st_mode
-        if stat.S_ISREG(mode):
+        status = _status(prefix + path, inside)
+        if isinstance(status, str):
+            problems.append(_picks(path, status))
             continue
-        if not stat.S_ISLNK(mode):
-            yield path, "is not a regular file"
-            continue
-        try:
-            target = source.resolve(strict=True)
-        except (OSError, RuntimeError):
-            yield path, "is a link to nothing"
-            continue
-        if not target.is_relative_to(inside):
-            yield path, "is a link out of the directory"
-        elif not target.is_file():
-            yield path, "is a link to something other than a regular file"
+        executable = bool(status.st_mode & stat.S_IXUSR)
+        files.append(
+            SourceFile(root=prefix, path=path, size=status.st_size, executable=executable, identity=_identity(status))
+        )
+    return files, problems
 
 
-def _source_file(root: Path, path: str) -> SourceFile:
-    source = root / path
+def _status(source: str, inside: Path) -> os.stat_result | str:
+    """Look at a file, or say why it cannot be in a package."""
     try:
-        status = source.stat()
-    except OSError as error:
+        status = os.lstat(source)
+        if stat.S_ISLNK(status.st_mode):
+            return _link_problem(Path(source), inside) or os.stat(source)  # noqa: PTH116 - of a str, not a Path
+    except FileNotFoundError as error:
         raise _changed(source) from error
-    return SourceFile(
-        path=path,
-        source=source,
-        size=status.st_size,
-        executable=bool(status.st_mode & stat.S_IXUSR),
-        identity=_identity(status),
-    )
+    except OSError as error:
+        raise StorageError(f"{source} cannot be read: {error.strerror}.") from error
+    return status if stat.S_ISREG(status.st_mode) else "is not a regular file"
+
+
+def _link_problem(source: Path, inside: Path) -> str | None:
+    try:
+        target = source.resolve(strict=True)
+    except (OSError, RuntimeError):
+        return "is a link to nothing"
+    if not target.is_relative_to(inside):
+        return "is a link out of the directory"
+    return None if target.is_file() else "is a link to something other than a regular file"

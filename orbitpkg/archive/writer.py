@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import secrets
 from typing import TYPE_CHECKING
 
 from orbitpkg.archive.encoder import TreeEncoder
@@ -35,7 +36,8 @@ def write_archive(tree: SourceTree, target: Path, *, progress: Callable[[int], N
         StorageError: Something cannot be read or written.
     """
     encoder = TreeEncoder(tree, progress=progress)
-    part = target.with_name(f"{target.name}.part")
+    # A name of its own: two builds of one package at once must not write into one file.
+    part = target.with_name(f"{target.name}.{secrets.token_hex(4)}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as file:
@@ -47,12 +49,11 @@ def write_archive(tree: SourceTree, target: Path, *, progress: Callable[[int], N
             file.flush()
             os.fsync(file.fileno())
         part.replace(target)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        kind = NoSpace if error.errno in _FULL else StorageError
-        raise kind(f"{target} cannot be written: {error.strerror}.", hint="Name another folder: -o DIR") from error
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
-        raise
+        if not isinstance(error, OSError):
+            raise
+        kind = NoSpace if error.errno in _FULL else StorageError
+        raise kind(f"{target} cannot be written: {error.strerror}.", hint="Name another folder: -o DIR") from error
     return contents
