@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from orbitpkg.repository.probe import ProbeReport
     from orbitpkg.repository.repository import Repository
     from orbitpkg.resolver.resolver import Resolution
-    from orbitpkg.store.store import Finding
+    from orbitpkg.store.store import Finding, Store
     from orbitpkg.transfer.install import Available
     from orbitpkg.transfer.plan import InstallPlan
     from orbitpkg.transfer.publish import Published
@@ -65,6 +65,8 @@ __all__ = [
 ]
 
 _ARCHIVE_SUFFIX = ".tar.zst"
+# How many packages are installed at the same time; each waits for round trips of its own.
+_AT_ONCE = 4
 
 
 class Found:
@@ -411,7 +413,6 @@ def install_all(
     from orbitpkg.reporting import SILENT
     from orbitpkg.store.store import Store
     from orbitpkg.transfer.install import available_archive
-    from orbitpkg.transfer.install import install as install_available
 
     store, report = Store(_home()), reporter or SILENT
     before = {package.digest for package in store.packages()}
@@ -437,10 +438,42 @@ def install_all(
         )
         asked = dict.fromkeys(requirement.key for requirement in wanted)
         if source is not None:
-            for key, release in resolution.releases.items():
-                globs = only if key in asked else ()
-                install_available(store, source.available(release), only=globs, reporter=report)
+            _install_releases(store, source, resolution, only=dict.fromkeys(asked, only), reporter=report)
     return _installed(store.layout, resolution, list(asked), before)
+
+
+def _install_releases(
+    store: Store,
+    source: RepositorySource,
+    resolution: Resolution,
+    *,
+    only: Mapping[str, Sequence[str]],
+    reporter: Reporter,
+) -> None:
+    """Install releases, several at once over one pool of workers."""
+    from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+
+    from orbitpkg.transfer.install import install as install_available
+    from orbitpkg.transfer.pool import Pool, StoppedError
+
+    def install_one(key: str) -> None:
+        with source.opened(resolution.releases[key]) as available:
+            install_available(store, available, pool=pool, only=only.get(key, ()), reporter=reporter)
+
+    with Pool() as pool, ThreadPoolExecutor(_AT_ONCE, "orbitpkg-install") as packages:
+        futures = [packages.submit(install_one, key) for key in resolution.releases]
+        try:
+            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+        except BaseException:
+            pool.stopping.set()
+            raise
+        finally:
+            packages.shutdown(wait=True, cancel_futures=True)
+    # The first failure stops the others, which then fail for no reason of their own.
+    failures = [error for future in done if (error := future.exception()) is not None]
+    failures.sort(key=lambda error: isinstance(error, StoppedError))
+    if failures:
+        raise failures[0]
 
 
 def _resolve(
@@ -458,6 +491,7 @@ def _resolve(
     from orbitpkg.errors import OrbitError, ResolutionError
     from orbitpkg.resolver.apps import parse_apps
     from orbitpkg.resolver.resolver import resolve
+    from orbitpkg.store.store import Store
     from orbitpkg.transfer.sources import InstalledSource, RepositorySource
 
     versions = parse_apps(apps)
@@ -474,7 +508,7 @@ def _resolve(
             if local_only:
                 error.hint = f"Offline mode is on, so only what is installed can be had. {error.hint or ''}".rstrip()
                 raise
-    source = RepositorySource(open_repository(repository, offline=offline), archives)
+    source = RepositorySource(open_repository(repository, offline=offline), Store(layout.home), archives)
     return resolve(wanted, source, apps=versions, prereleases=prereleases), source
 
 
@@ -527,11 +561,13 @@ def plan_all(
     if source is None:
         return []
     asked = {requirement.key for requirement in wanted}
-    plans = [
-        (release, plan(store, source.available(release), only=only if key in asked else ()))
-        for key, release in resolution.releases.items()
-    ]
-    return [(release, steps) for release, steps in plans if steps.files]
+    plans = []
+    for key, release in resolution.releases.items():
+        with source.opened(release) as available:
+            steps = plan(store, available, only=only if key in asked else ())
+        if steps.files:
+            plans.append((release, steps))
+    return plans
 
 
 # Using what is installed.

@@ -34,6 +34,7 @@ from orbitpkg.errors import (
     UnsupportedByStore,
 )
 from orbitpkg.objects.protocol import (
+    STREAM_BYTES,
     ObjectInfo,
     PartLimits,
     check_key,
@@ -88,6 +89,14 @@ class DirectoryStore:
             if etag is not None and _info(key, os.fstat(fd)).etag != etag:
                 raise ObjectChanged(f"{path} changed while it was being read.", key=key)
             return _read(fd, path, start, length)
+
+    def stream(self, key: str, start: int = 0, length: int | None = None) -> Iterator[memoryview]:
+        """Read in pieces; see ``ObjectStore.stream``."""
+        path = self._path(key)
+        with _translated(path), _opened(path) as fd:
+            end = os.fstat(fd).st_size if length is None else start + length
+            for position in range(start, end, STREAM_BYTES):
+                yield memoryview(_read(fd, path, position, min(STREAM_BYTES, end - position)))
 
     def head(self, key: str) -> ObjectInfo:
         """Tell about an object; see ``ObjectStore.head``."""

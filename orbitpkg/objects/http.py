@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 from orbitpkg.errors import IntegrityError, ObjectChanged, ReadOnlyRepository, UnsupportedByStore
 from orbitpkg.objects.failures import Asked, failure_of, told
-from orbitpkg.objects.patience import DEFAULT_PATIENCE, Patience, client_options, retry_config
+from orbitpkg.objects.obstore_streams import opened_stream
+from orbitpkg.objects.patience import DEFAULT_PATIENCE, NO_RETRIES, Patience, client_options, retry_config
 from orbitpkg.objects.protocol import ObjectInfo, PartLimits, check_key, check_prefix, check_range
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class HttpStore:
         if user is not None:
             options["default_headers"] = {"authorization": f"Basic {b64encode(user.encode()).decode()}"}
         self._client = ObstoreHttp(url, client_options=options, retry_config=retry_config(patience))
+        self._eager = ObstoreHttp(url, client_options=options, retry_config=NO_RETRIES)
 
     def get(self, key: str, *, max_bytes: int | None = None) -> tuple[bytes, ObjectInfo]:
         """Read a whole object; see ``ObjectStore.get``."""
@@ -89,6 +91,12 @@ class HttpStore:
         if len(data) != length:
             raise IntegrityError(f"{self.url}/{key} ends before byte {start + length}.", key=key)
         return data
+
+    def stream(self, key: str, start: int = 0, length: int | None = None) -> Iterator[memoryview]:
+        """Read in pieces; see ``ObjectStore.stream``."""
+        pieces = self._ask(key, lambda: opened_stream(self._eager, check_key(key), start, length))
+        while (piece := self._ask(key, lambda: next(pieces, None))) is not None:
+            yield piece
 
     def head(self, key: str) -> ObjectInfo:
         """Tell about an object; see ``ObjectStore.head``."""

@@ -23,6 +23,7 @@ from orbitpkg.errors import (
     UnsupportedByStore,
 )
 from orbitpkg.objects.protocol import (
+    STREAM_BYTES,
     ObjectInfo,
     PartLimits,
     check_key,
@@ -193,6 +194,12 @@ class MemoryStore:
             if etag is not None and stored.info.etag != etag:
                 raise ObjectChanged(f"{self._name(key)} changed while it was being read.")
             return request.spoil(_slice(self._name(key), stored.data, start, length))
+
+    def stream(self, key: str, start: int = 0, length: int | None = None) -> Iterator[memoryview]:
+        """Read in pieces; see ``ObjectStore.stream``."""
+        data = self.get(key)[0] if length is None else self.get_range(key, start, length)
+        for position in range(0, len(data), STREAM_BYTES):
+            yield memoryview(data)[position : position + STREAM_BYTES]
 
     def head(self, key: str) -> ObjectInfo:
         """Tell about an object; see ``ObjectStore.head``."""

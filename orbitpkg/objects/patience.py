@@ -18,7 +18,7 @@ from orbitpkg.errors import RepositoryError
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig
 
-__all__ = ["DEFAULT_PATIENCE", "Patience", "client_options", "retry_config"]
+__all__ = ["DEFAULT_PATIENCE", "NO_RETRIES", "Patience", "client_options", "retry_config"]
 
 _BODY_SECONDS: Final = 3600.0
 """The longest a body may flow. obstore has no "never"; this bounds a server that sends a byte now and then."""
@@ -51,6 +51,14 @@ class Patience:
 
 
 DEFAULT_PATIENCE: Final = Patience()
+
+
+NO_RETRIES: Final[RetryConfig] = {
+    "max_retries": 0,
+    "retry_timeout": timedelta(seconds=1),
+    "backoff": {"init_backoff": timedelta(seconds=1), "max_backoff": timedelta(seconds=1), "base": 2},
+}
+"""obstore's settings for what is tried again by whoever asks."""
 
 
 def client_options(patience: Patience, *, silence: float | None = None, ca_bundle: str | None = None) -> ClientConfig:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAX_KEY_BYTES",
+    "STREAM_BYTES",
     "ObjectInfo",
     "ObjectStore",
     "PartLimits",
@@ -29,6 +30,9 @@ __all__ = [
     "is_valid_key",
     "joined_length",
 ]
+
+STREAM_BYTES: Final = 1024 * 1024
+"""About how large the pieces of a stream are: large enough that a piece costs nothing, small beside a chunk."""
 
 MAX_KEY_BYTES: Final = 1024
 """The longest key S3 takes, in bytes of UTF-8 (Amazon S3 User Guide, "Creating object key names")."""
@@ -136,6 +140,18 @@ class ObjectStore(Protocol):
             ObjectChanged: ``etag`` is given and the object's is another.
             IntegrityError: The object ends before ``start + length``.
             UnsupportedByStore: The store answers with something else than the range: read the whole object.
+        """
+
+    def stream(self, key: str, start: int = 0, length: int | None = None) -> Iterator[memoryview]:
+        """Read ``length`` bytes from byte ``start`` on, in pieces, as they come; without a length the whole object.
+
+        Nothing is tried again here: who reads knows what it has, and asks for the rest.
+
+        Raises:
+            ObjectNotFound: There is no such object.
+            IntegrityError: The object ends before ``start + length``.
+            UnsupportedByStore: The store answers with something else than the range: read the whole object.
+            RepositoryUnreachable: The answer was cut short; what came before is right.
         """
 
     def head(self, key: str) -> ObjectInfo:

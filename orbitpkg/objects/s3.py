@@ -18,6 +18,7 @@ from orbitpkg.errors import (
     UnsupportedByStore,
 )
 from orbitpkg.objects.failures import failure_of
+from orbitpkg.objects.obstore_streams import opened_stream
 from orbitpkg.objects.patience import DEFAULT_PATIENCE, Patience
 from orbitpkg.objects.protocol import ObjectInfo, PartLimits, check_key, check_prefix, check_range, is_valid_key
 from orbitpkg.objects.s3_config import DEFAULT_REGION, resolve_s3
@@ -128,6 +129,25 @@ class S3Store:
 
         return _whole(self._connection.ask("read", key, work), f"{self.url}/{key}", start, length)
 
+    def stream(self, key: str, start: int = 0, length: int | None = None) -> Iterator[memoryview]:
+        """Read in pieces; see ``ObjectStore.stream``."""
+        if length is not None and self._odd_ranges.is_set():
+            yield memoryview(self._get_odd_range(key, start, length, None))
+            return
+        path, connection = self._path(key), self._connection
+        try:
+            pieces = connection.ask(
+                "read", path, lambda: opened_stream(connection.client("eager"), path, start, length)
+            )
+        except UnsupportedByStore:
+            if length is None:
+                raise
+            self._odd_ranges.set()
+            yield memoryview(self._get_odd_range(key, start, length, None))
+            return
+        while (piece := connection.ask("read", path, lambda: next(pieces, None))) is not None:
+            yield piece
+
     def _check_etag(self, key: str, found: str | None, expected: str | None) -> None:
         if expected is not None and found is not None and quoted(found) != expected:
             raise ObjectChanged(f"{self.url}/{key} changed while it was being read.", key=key)
@@ -214,7 +234,7 @@ class S3Store:
         patient = len(data) >= _PATIENT_BYTES
 
         def work() -> ObjectInfo:
-            client: Client = self._connection.client(patient=patient)
+            client: Client = self._connection.client("patient" if patient else "plain")
             result = obstore.put(client, path, data, mode=mode, use_multipart=False)
             return ObjectInfo(key=key, size=len(data), etag=quoted(result["e_tag"]), modified=None)
 

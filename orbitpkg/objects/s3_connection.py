@@ -11,11 +11,11 @@ import sys
 import threading
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from orbitpkg.errors import CredentialsError, OrbitError
 from orbitpkg.objects.failures import Asked, Failure, failure_of, told
-from orbitpkg.objects.patience import client_options, retry_config
+from orbitpkg.objects.patience import NO_RETRIES, client_options, retry_config
 from orbitpkg.objects.s3_config import DEFAULT_REGION
 
 if TYPE_CHECKING:
@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     from orbitpkg.objects.patience import Patience
     from orbitpkg.objects.s3_config import Keys, S3Settings
 
-__all__ = ["S3Connection", "foreign_errors"]
+__all__ = ["ClientKind", "S3Connection", "foreign_errors"]
 
 T = TypeVar("T")
+ClientKind = Literal["plain", "patient", "eager"]
 
 _POOL: Final = 32
 """Connections kept by a botocore client: above the 16 threads that upload or read at once."""
@@ -56,15 +57,15 @@ class S3Connection:
         self._patience = patience
         self._lender = _Lender(settings.keys) if settings.keys is not None else None
         self._lock = threading.RLock()
-        self._clients: dict[bool, Client] = {}
+        self._clients: dict[str, Client] = {}
         self._botocore: dict[bool, S3Client] = {}
 
-    def client(self, *, patient: bool = False) -> Client:
-        """Give obstore's client; the patient one for what takes long to send."""
+    def client(self, kind: ClientKind = "plain") -> Client:
+        """Give obstore's client: a patient one for what takes long to send, an eager one that tries nothing again."""
         with self._lock:
-            if patient not in self._clients:
-                self._clients[patient] = self._new_client(patient=patient)
-            return self._clients[patient]
+            if kind not in self._clients:
+                self._clients[kind] = self._new_client(kind)
+            return self._clients[kind]
 
     def botocore(self, *, patient: bool = False) -> S3Client:
         """Give botocore's client; the patient one for what takes long to send or to be done."""
@@ -142,12 +143,12 @@ class S3Connection:
         region: str | None = headers.get("x-amz-bucket-region")
         return region
 
-    def _new_client(self, *, patient: bool) -> Client:
+    def _new_client(self, kind: ClientKind) -> Client:
         from obstore.store import S3Store as ObstoreS3
 
         settings = self._settings
         address = settings.address()
-        silence = self._patience.upload if patient else None
+        silence = self._patience.upload if kind == "patient" else None
         # Everything is said, since obstore itself takes what is not from AWS_… variables of the process: a stale
         # AWS_SESSION_TOKEN, an endpoint that is to be ignored.
         return ObstoreS3(
@@ -161,7 +162,7 @@ class S3Connection:
             disable_bulk_delete=True,
             credential_provider=self._lender,
             client_options=client_options(self._patience, silence=silence, ca_bundle=settings.ca_bundle),
-            retry_config=retry_config(self._patience),
+            retry_config=NO_RETRIES if kind == "eager" else retry_config(self._patience),
         )
 
     def _new_botocore(self, *, patient: bool) -> S3Client:

@@ -89,13 +89,13 @@ class RemoteArchive:
     objects: ObjectStore
     key: str
 
-    def read(self, start: int, length: int) -> bytes | memoryview:
-        """Read exactly ``length`` bytes from ``start``.
+    def stream(self, start: int, length: int) -> Iterator[memoryview]:
+        """Read exactly ``length`` bytes from ``start``, in pieces, as they come.
 
         Raises:
             RepositoryError: They cannot be read.
         """
-        return self.objects.get_range(self.key, start, length)
+        return self.objects.stream(self.key, start, length)
 
 
 class Repository:

@@ -15,7 +15,8 @@ import secrets
 import shutil
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 from blake3 import blake3
 
@@ -153,17 +154,37 @@ class Store:
             os.makedirs(staging.files, exist_ok=True)  # noqa: PTH103
         return staging
 
+    @contextlib.contextmanager
+    def scratch_file(self) -> Iterator[tuple[Path, IO[bytes]]]:
+        """Give a new file to write to, which has no name any more when this is left; who opened it keeps it.
+
+        Raises:
+            StorageError: It cannot be made or written.
+        """
+        with storage_errors(self.layout.tmp):
+            self._make_folder(self.layout.tmp)
+            path = Path(self.layout.tmp, f"scratch-{secrets.token_hex(8)}")
+            try:
+                with path.open("xb") as file:
+                    yield path, file
+            finally:
+                path.unlink(missing_ok=True)
+
     def discard(self, staging: Staging) -> None:
         """Delete a staging folder and all that is in it."""
         shutil.rmtree(staging.folder, ignore_errors=True)
+
+    def has_blob(self, file: FileEntry) -> bool:
+        """Say whether there seems to be a blob of a file's content; its bytes are not looked at."""
+        if file.size < MIN_BLOB_BYTES:
+            return False
+        return os.path.exists(self.layout.blob(file.blake3, executable=file.executable))  # noqa: PTH110
 
     def adopt_blob(self, file: FileEntry, target: str) -> bool:
         """Make ``target`` from the blob of a file's content, if there is one and it still is that content.
 
         A blob that was altered is deleted. Returns whether ``target`` is there now.
         """
-        if file.size < MIN_BLOB_BYTES:
-            return False
         blob = self.layout.blob(file.blake3, executable=file.executable)
         try:
             if os.stat(blob).st_size != file.size or file_digest(blob) != file.blake3:  # noqa: PTH116

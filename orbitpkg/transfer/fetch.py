@@ -1,42 +1,63 @@
 """Doing what a plan says: ranges read in parallel, verified, decompressed, written where they belong.
 
-Each worker takes one request through all steps, so that no step of one waits for a step of another, and what is in
-memory is a request for each worker. A file is done when all of its slices are there *and* they hash to its digest:
-the digest is the name under which other releases will reuse the file, so a lie about it must not get through.
+Each worker takes one request through all steps, chunk by chunk as its bytes arrive, so that no step of one waits for a
+step of another, memory holds about a chunk for each worker, and a process that is killed has written nearly all that
+it received. A file is done when all of its slices are there *and* they hash to its digest: the digest is the name
+under which other releases will reuse the file, so a lie about it must not get through.
+
+A request whose connection fails is asked again from the first chunk that is still missing, after a pause that grows
+and varies; one that made progress starts counting anew. A store that says it is overloaded is asked by fewer workers
+at once.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import random
 import threading
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+import time
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from blake3 import blake3
 
 from orbitpkg.archive.frames import decompress_chunk
-from orbitpkg.errors import ArchiveError, IntegrityError
+from orbitpkg.errors import ArchiveError, IntegrityError, RepositoryUnreachable
 from orbitpkg.store.durable import storage_errors
+from orbitpkg.transfer.plan import plan_requests
+from orbitpkg.transfer.pool import StoppedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
-    from orbitpkg.model.contents import FileEntry
+    from orbitpkg.model.contents import Chunk, FileEntry
     from orbitpkg.store.store import Staging
     from orbitpkg.transfer.plan import ChunkWork, InstallPlan, RangeRequest, Target
+    from orbitpkg.transfer.pool import Pool
 
-__all__ = ["ByteSource", "fetch"]
+__all__ = ["ByteSource", "ChunkSource", "fetch"]
 
-_WORKERS = 8
 _READ_BYTES = 1024 * 1024
+_TRIES = 6
+_FIRST_PAUSE = 0.25
+_LONGEST_PAUSE = 8.0
+# A request is about 8 MiB: whoever takes longer for it is given up and asked again where it stopped.
+_REQUEST_SECONDS = 600.0
 
 
 class ByteSource(Protocol):
     """Where an archive's bytes come from; called from several threads at once."""
 
-    def read(self, start: int, length: int) -> bytes | memoryview:
-        """Give exactly ``length`` bytes from ``start``."""
+    def stream(self, start: int, length: int) -> Iterator[memoryview]:
+        """Give exactly ``length`` bytes from ``start``, in pieces of any size, as they come."""
+
+
+class ChunkSource(Protocol):
+    """Where chunks may be had without the archive; called from several threads at once."""
+
+    def read(self, chunk: Chunk) -> bytes | None:
+        """Give a chunk's bytes, verified; None when they are not there."""
 
 
 def fetch(
@@ -44,6 +65,8 @@ def fetch(
     source: ByteSource,
     staging: Staging,
     *,
+    pool: Pool,
+    local: ChunkSource,
     where: str,
     finished: Callable[[FileEntry, str], None],
     progress: Callable[[int], None] | None = None,
@@ -54,6 +77,8 @@ def fetch(
         plan: What to do.
         source: The archive.
         staging: Where the files go.
+        pool: Whose workers do it.
+        local: Where the chunks that the plan reuses come from; one that is not there after all is fetched.
         where: How to call the archive in an error.
         finished: Called with each file that is whole, verified and read-only, and its path.
         progress: Called with the number of bytes read from the archive since the last call.
@@ -63,7 +88,7 @@ def fetch(
         RepositoryError: The archive cannot be read.
         StorageError: The disk did not take the files.
     """
-    _Fetch(plan, source, staging, where=where, finished=finished, progress=progress).run()
+    _Fetch(plan, source, staging, pool=pool, local=local, where=where, finished=finished, progress=progress).run()
 
 
 class _Fetch:
@@ -73,6 +98,8 @@ class _Fetch:
         source: ByteSource,
         staging: Staging,
         *,
+        pool: Pool,
+        local: ChunkSource,
         where: str,
         finished: Callable[[FileEntry, str], None],
         progress: Callable[[int], None] | None,
@@ -80,65 +107,98 @@ class _Fetch:
         self._plan = plan
         self._source = source
         self._staging = staging
+        self._local = local
         self._where = where
         self._finished = finished
         self._progress = progress
-        self._stop = threading.Event()
+        self._pool = pool
         self._growing: dict[str, _GrowingFile] = {}
+        self._gone: list[ChunkWork] = []
 
     def run(self) -> None:
         with storage_errors(self._staging.files):
             self._make_folders()
             for file in self._plan.empty:
                 self._write_whole(file, b"")
-        self._growing = {file.path: _GrowingFile(file, self._staging.path(file)) for file in self._shared_files()}
-        with ThreadPoolExecutor(_WORKERS, "orbitpkg-fetch") as pool:
-            futures = [pool.submit(self._request, request) for request in self._plan.requests]
-            try:
-                done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-                for future in done:
-                    future.result()
-            except BaseException:
-                # Ctrl-C as well: what is not begun is dropped, what is begun ends at its next chunk.
-                self._stop.set()
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+            self._growing = {growing.file.path: growing for growing in self._growing_files()}
+        # Requests first: the network is asked while the disk is read.
+        works = [partial(self._request, request) for request in self._plan.requests]
+        self._pool.run([*works, *(partial(self._reuse, work) for work in self._plan.reuse)])
+        self._pool.run(partial(self._request, request) for request in plan_requests(self._gone))
 
     def _make_folders(self) -> None:
         for folder in sorted({os.path.dirname(self._staging.path(file)) for file in self._plan.files}):  # noqa: PTH120
             os.makedirs(folder, exist_ok=True)  # noqa: PTH103
 
-    def _shared_files(self) -> list[FileEntry]:
-        """The files that come in more than one slice."""
+    def _growing_files(self) -> Iterator[_GrowingFile]:
+        """The files that come in more than one slice, or of which a slice is there."""
         slices: dict[str, int] = {}
-        for request in self._plan.requests:
-            for work in request.work:
-                for target in work.targets:
-                    slices[target.file.path] = slices.get(target.file.path, 0) + 1
-        return [file for file in self._plan.files if slices.get(file.path, 0) > 1]
+        for work in (*self._plan.reuse, *(work for request in self._plan.requests for work in request.work)):
+            for target in work.targets:
+                slices[target.file.path] = slices.get(target.file.path, 0) + 1
+        present: dict[str, list[Target]] = {}
+        for work in self._plan.present:
+            for target in work.targets:
+                present.setdefault(target.file.path, []).append(target)
+        for file in self._plan.files:
+            there = present.get(file.path, [])
+            if there or slices.get(file.path, 0) > 1:
+                growing = _GrowingFile(file, self._staging.path(file), there)
+                if growing.is_whole:
+                    self._finished(file, growing.path)
+                yield growing
+
+    def _reuse(self, work: ChunkWork) -> None:
+        data = self._local.read(work.chunk)
+        if data is None:
+            self._gone.append(work)
+        else:
+            self._write(work, memoryview(data))
 
     def _request(self, request: RangeRequest) -> None:
-        try:
-            pending = list(request.work)
-            self._take(request, pending)
-        except ArchiveError:
-            # The wire, or a cache on the way, may have done it: once more, for the chunks that are still missing.
-            self._take(request, pending)
+        pending = list(request.work)
+        tries = 0
+        while pending and not self._pool.stopping.is_set():
+            before = len(pending)
+            try:
+                with self._pool.gate:
+                    self._take(request, pending)
+            except (ArchiveError, RepositoryUnreachable) as error:
+                # Wrong bytes once may be the wire's, or those of a cache on the way.
+                tries = tries + 1 if len(pending) == before else 1
+                if tries >= (2 if isinstance(error, ArchiveError) else _TRIES):
+                    raise
+                if isinstance(error, RepositoryUnreachable):
+                    self._pool.gate.pause(error)
+                    self._pool.stopping.wait(_pause(tries))
+        if pending:
+            raise StoppedError
 
     def _take(self, request: RangeRequest, pending: list[ChunkWork]) -> None:
+        """Read what is missing of a request and write each chunk as soon as it is there."""
         start = pending[0].chunk.position
-        length = request.start + request.length - start
-        data = memoryview(self._source.read(start, length))
-        if len(data) != length:
-            raise IntegrityError(f"{self._where} gave {len(data):,} bytes where {length:,} were asked for.")
-        while pending and not self._stop.is_set():
-            chunk = pending[0].chunk
-            begin = chunk.position - start
-            plain = decompress_chunk(data[begin : begin + chunk.stored], chunk, where=self._where)
-            self._write(pending[0], memoryview(plain))
-            pending.pop(0)
-            if self._progress:
-                self._progress(chunk.stored)
+        end = request.start + request.length
+        deadline = time.monotonic() + _REQUEST_SECONDS
+        buffer = bytearray()
+        for piece in self._source.stream(start, end - start):
+            buffer += piece
+            while pending and len(buffer) >= pending[0].chunk.position + pending[0].chunk.stored - start:
+                chunk = pending[0].chunk
+                end_of_chunk = chunk.position + chunk.stored - start
+                with memoryview(buffer) as view, view[chunk.position - start : end_of_chunk] as frame:
+                    plain = decompress_chunk(frame, chunk, where=self._where)
+                self._write(pending[0], memoryview(plain))
+                pending.pop(0)
+                del buffer[:end_of_chunk]
+                start += end_of_chunk
+                if self._progress:
+                    self._progress(chunk.stored)
+            if self._pool.stopping.is_set():
+                return
+            if time.monotonic() > deadline:
+                raise RepositoryUnreachable(f"{self._where} is too slow: 8 MiB took over {_REQUEST_SECONDS:.0f} s.")
+        if pending:
+            raise RepositoryUnreachable(f"{self._where}: the answer was cut short.")
 
     def _write(self, work: ChunkWork, plain: memoryview) -> None:
         with storage_errors(self._staging.files):
@@ -153,14 +213,21 @@ class _Fetch:
     def _write_whole(self, file: FileEntry, data: bytes | memoryview) -> None:
         _check(file, blake3(data).hexdigest(), self._where)
         path = self._staging.path(file)
-        with contextlib.suppress(FileNotFoundError):  # what an earlier attempt left
+        mode = 0o555 if file.executable else 0o444
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        except FileExistsError:  # what an earlier attempt left
             os.unlink(path)  # noqa: PTH108
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o555 if file.executable else 0o444)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         try:
             _write_all(descriptor, data, 0)
         finally:
             os.close(descriptor)
         self._finished(file, path)
+
+
+def _pause(tries: int) -> float:
+    return random.uniform(0.5, 1.0) * min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**tries)  # noqa: S311 - jitter
 
 
 def _check(file: FileEntry, digest: str, where: str) -> None:
@@ -185,34 +252,54 @@ class _GrowingFile:
 
     It is hashed as it grows: a slice that continues what is hashed is hashed from memory, one that came early is read
     back when its turn comes, while it is still in the system's cache.
+
+    Args:
+        file: Which file.
+        path: Where it is.
+        present: The slices that are there already.
     """
 
-    def __init__(self, file: FileEntry, path: str) -> None:
+    def __init__(self, file: FileEntry, path: str, present: Sequence[Target]) -> None:
+        self.file = file
         self.path = path
-        self._file = file
         self._lock = threading.Lock()
         self._hasher = blake3()
         self._hashed = 0
-        self._early: dict[int, int] = {}
-        with contextlib.suppress(FileNotFoundError):
-            # What an earlier attempt left may be a read-only file, or a link to a blob: neither may be written to.
-            os.unlink(path)  # noqa: PTH108
+        self._early = {target.file_offset: target.length for target in present}
+        if not present:
+            with contextlib.suppress(FileNotFoundError):  # what an earlier attempt left
+                os.unlink(path)  # noqa: PTH108
+        elif 0 in self._early:
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                self._catch_up(descriptor)
+                if self.is_whole:
+                    self._finish(descriptor)
+            finally:
+                os.close(descriptor)
+
+    @property
+    def is_whole(self) -> bool:
+        return self._hashed == self.file.size
 
     def write(self, target: Target, data: memoryview) -> bool:
         """Write a slice. Returns whether the file is whole and verified with it."""
-        mode = 0o755 if self._file.executable else 0o644
+        mode = 0o755 if self.file.executable else 0o644
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, mode)
         try:
             _write_all(descriptor, data, target.file_offset)
             with self._lock:
                 self._hash(descriptor, target, data)
-                if self._hashed < self._file.size:
+                if not self.is_whole:
                     return False
-            _check(self._file, self._hasher.hexdigest(), self.path)
-            os.fchmod(descriptor, os.fstat(descriptor).st_mode & 0o555)
+            self._finish(descriptor)
         finally:
             os.close(descriptor)
         return True
+
+    def _finish(self, descriptor: int) -> None:
+        _check(self.file, self._hasher.hexdigest(), self.path)
+        os.fchmod(descriptor, os.fstat(descriptor).st_mode & 0o555)
 
     def _hash(self, descriptor: int, target: Target, data: memoryview) -> None:
         if target.file_offset != self._hashed:
@@ -220,6 +307,9 @@ class _GrowingFile:
             return
         self._hasher.update(data)
         self._hashed += target.length
+        self._catch_up(descriptor)
+
+    def _catch_up(self, descriptor: int) -> None:
         while (length := self._early.pop(self._hashed, None)) is not None:
             end = self._hashed + length
             while self._hashed < end:

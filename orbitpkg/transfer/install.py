@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
-from orbitpkg.archive.reader import verify_archive
-from orbitpkg.errors import ArchiveError, IntegrityError, NoSpace, UsageError
+from orbitpkg.archive.reader import LocalArchive, verify_archive
+from orbitpkg.errors import ArchiveError, IntegrityError, NoSpace, StorageError, UnsupportedByStore, UsageError
 from orbitpkg.model.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, parse_manifest
 from orbitpkg.model.names import nearest
 from orbitpkg.model.patterns import compile_glob
@@ -17,12 +18,12 @@ from orbitpkg.reporting import SILENT
 from orbitpkg.store.durable import storage_errors
 from orbitpkg.store.package import open_package
 from orbitpkg.transfer.fetch import ByteSource, fetch
+from orbitpkg.transfer.local import InstalledChunks, present_chunks
 from orbitpkg.transfer.plan import InstallPlan, plan_install
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from orbitpkg.archive.reader import LocalArchive
     from orbitpkg.model.contents import Contents, FileEntry
     from orbitpkg.model.manifest import Manifest
     from orbitpkg.model.release import Release
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from orbitpkg.repository.repository import Repository
     from orbitpkg.store.package import Package
     from orbitpkg.store.store import Staging, Store
+    from orbitpkg.transfer.pool import Pool
 
 __all__ = ["Available", "archive_manifest", "available_archive", "available_release", "choose_files", "install", "plan"]
 
@@ -62,25 +64,43 @@ class _Whole:
 
     data: bytes
 
-    def read(self, start: int, length: int) -> memoryview:
-        return memoryview(self.data)[start : start + length]
+    def stream(self, start: int, length: int) -> Iterator[memoryview]:
+        yield memoryview(self.data)[start : start + length]
 
 
-def available_release(repository: Repository, release: Release) -> Available:
-    """Read what installing a published release takes; one request.
+def available_release(repository: Repository, release: Release, store: Store) -> Available:
+    """Read what installing a published release takes: one request, or, from a store without ranged reads, the archive.
 
     Raises:
         IntegrityError: The archive is gone, or is not the one that the record commits to.
         RepositoryError: It cannot be read.
     """
-    if release.archive.size > _WHOLE_BYTES:
-        packed, contents = repository.contents(release)
-        source: ByteSource = repository.archive(release)
-    else:
+    if release.archive.size <= _WHOLE_BYTES:
         data = repository.whole_archive(release)
         packed, contents = repository.contents(release, archive=data)
-        source = _Whole(data)
+        source: ByteSource = _Whole(data)
+    else:
+        try:
+            packed, contents = repository.contents(release)
+            source = repository.archive(release)
+        except UnsupportedByStore:
+            archive = _downloaded(repository, release, store)
+            packed = archive.read(archive.place.offset, archive.place.length)
+            contents, source = archive.contents, archive
     return Available(release=release, packed=packed, contents=contents, source=source, origin=repository.url)
+
+
+def _downloaded(repository: Repository, release: Release, store: Store) -> LocalArchive:
+    """Read an archive from its first byte to its last into a file that is gone when it is closed."""
+    with store.scratch_file() as (path, file):
+        for piece in repository.archive(release).objects.stream(release.archive.key):
+            file.write(piece)
+        file.flush()
+        archive = LocalArchive.open(path)
+    if archive.place != release.contents:
+        archive.close()
+        raise IntegrityError(f"The archive of {release} in {repository.url} is not the one its record commits to.")
+    return archive
 
 
 def archive_manifest(archive: LocalArchive) -> Manifest:
@@ -147,15 +167,24 @@ def plan(store: Store, available: Available, *, only: Sequence[str] = ()) -> Ins
         UsageError: A glob of ``only`` picks nothing.
         IntegrityError: Other content is installed under this version.
     """
-    return plan_install(available.contents, _missing(store, available, choose_files(available.contents, only)))
+    release = available.release
+    missing = _missing(store, available, choose_files(available.contents, only))
+    left = [file for file in missing if not store.has_blob(file)]
+    local = InstalledChunks(store.layout, release.key, release.version)
+    return plan_install(available.contents, left, local=local.digests)
 
 
-def install(store: Store, available: Available, *, only: Sequence[str] = (), reporter: Reporter = SILENT) -> Package:
+def install(
+    store: Store, available: Available, *, pool: Pool, only: Sequence[str] = (), reporter: Reporter = SILENT
+) -> Package:
     """Install a release, or what is missing of it.
+
+    What an earlier attempt fetched before it was stopped is used.
 
     Args:
         store: Where to.
         available: What.
+        pool: Whose workers do it.
         only: Globs of the files wanted; all when there are none.
         reporter: Told how far it is.
 
@@ -178,10 +207,12 @@ def install(store: Store, available: Available, *, only: Sequence[str] = (), rep
             return installed
         staging = store.stage(release, origin=available.origin)
         try:
-            _fill(store, staging, available, missing, reporter)
+            _fill(store, staging, available, missing, pool=pool, reporter=reporter)
             complete = not _missing(store, available, available.contents.files, besides=missing)
             return store.commit(staging, available.packed, missing, complete=complete)
-        except BaseException:
+        except (IntegrityError, StorageError):
+            # What is wrong stays wrong, and a full disk wants its space back. What the network or the user stopped
+            # is kept for the next run.
             store.discard(staging)
             raise
 
@@ -214,28 +245,54 @@ def _check_same(installed: Package, available: Available) -> None:
     )
 
 
-def _fill(store: Store, staging: Staging, available: Available, files: Sequence[FileEntry], reporter: Reporter) -> None:
+def _fill(
+    store: Store,
+    staging: Staging,
+    available: Available,
+    files: Sequence[FileEntry],
+    *,
+    pool: Pool,
+    reporter: Reporter,
+) -> None:
+    release = available.release
     with storage_errors(staging.folder):
-        left = [file for file in files if not store.adopt_blob(file, staging.path(file))]
-    steps = plan_install(available.contents, left)
-    _check_space(staging, steps)
-    with reporter.task(f"Installing {available.release}", steps.bytes_to_fetch) as task:
+        left = _adopt(store, staging, files, pool)
+        present = present_chunks(available.contents, left, staging, pool)
+        local = InstalledChunks(store.layout, release.key, release.version)
+        steps = plan_install(available.contents, left, present=present, local=local.digests)
+        _check_space(staging, steps)
+    with reporter.task(f"Installing {release}", steps.bytes_to_fetch) as task:
         fetch(
             steps,
             available.source,
             staging,
-            where=f"{available.release} in {available.origin}",
+            pool=pool,
+            local=local,
+            where=f"{release} in {available.origin}",
             finished=store.keep_blob,
             progress=task.advance,
         )
 
 
+def _adopt(store: Store, staging: Staging, files: Sequence[FileEntry], pool: Pool) -> list[FileEntry]:
+    """Make what files can be made from blobs; give the others."""
+    adopted: set[str] = set()
+
+    def adopt(file: FileEntry) -> None:
+        if store.adopt_blob(file, staging.path(file)):
+            adopted.add(file.path)
+
+    pool.run(partial(adopt, file) for file in files if store.has_blob(file))
+    return [file for file in files if file.path not in adopted]
+
+
 def _check_space(staging: Staging, steps: InstallPlan) -> None:
     free = shutil.disk_usage(staging.folder).free
-    if steps.bytes_to_write > free:
+    needed = steps.bytes_to_write - sum(work.chunk.length for work in steps.present)
+    if needed > free:
         raise NoSpace(
-            f"{staging.release} takes {steps.bytes_to_write:,} bytes; {staging.folder} has {free:,} left.",
+            f"{staging.release} takes {needed:,} bytes more; {staging.folder} has {free:,} left.",
             hint="Free some (orbitpkg remove), or set ORBITPKG_HOME to a larger disk.",
-            needed=steps.bytes_to_write,
+            needed=needed,
             free=free,
         )

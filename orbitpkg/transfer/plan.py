@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from orbitpkg.model.contents import Blake3, Chunk, Contents, FileEntry
 
-__all__ = ["ChunkWork", "InstallPlan", "RangeRequest", "Target", "plan_install"]
+__all__ = ["ChunkWork", "InstallPlan", "RangeRequest", "Target", "plan_install", "plan_requests"]
 
 _REQUEST_BYTES = 8 * 1024 * 1024
 # Reading what nobody needs is cheaper than one more request up to about here (a round trip at 30 ms and 1 Gbit/s is
@@ -69,12 +69,14 @@ class InstallPlan:
     Attributes:
         files: The files to be written.
         empty: Those among them without a byte.
-        reuse: Chunks that lie on this disk already.
+        present: Chunks whose bytes an install that was stopped left in their places.
+        reuse: Chunks that other installed releases hold.
         requests: What is read from the archive, in its order.
     """
 
     files: tuple[FileEntry, ...]
     empty: tuple[FileEntry, ...]
+    present: tuple[ChunkWork, ...]
     reuse: tuple[ChunkWork, ...]
     requests: tuple[RangeRequest, ...]
 
@@ -86,7 +88,7 @@ class InstallPlan:
     @property
     def bytes_reused(self) -> int:
         """How many uncompressed bytes come from this disk instead."""
-        return sum(work.chunk.length for work in self.reuse)
+        return sum(work.chunk.length for work in (*self.present, *self.reuse))
 
     @property
     def bytes_to_write(self) -> int:
@@ -94,7 +96,13 @@ class InstallPlan:
         return sum(file.size for file in self.files)
 
 
-def plan_install(contents: Contents, files: Iterable[FileEntry], *, local: Collection[Blake3] = ()) -> InstallPlan:
+def plan_install(
+    contents: Contents,
+    files: Iterable[FileEntry],
+    *,
+    present: Collection[Blake3] = (),
+    local: Collection[Blake3] = (),
+) -> InstallPlan:
     """Plan how to get files of an archive.
 
     A chunk that occurs more than once is read once.
@@ -102,7 +110,8 @@ def plan_install(contents: Contents, files: Iterable[FileEntry], *, local: Colle
     Args:
         contents: Of the archive.
         files: Those wanted.
-        local: The digests of chunks that need not be read from the archive.
+        present: The digests of chunks whose bytes are in their places already.
+        local: The digests of chunks that installed releases hold.
     """
     wanted = tuple(files)
     targets: defaultdict[Blake3, list[Target]] = defaultdict(list)
@@ -112,13 +121,20 @@ def plan_install(contents: Contents, files: Iterable[FileEntry], *, local: Colle
             targets[chunk.blake3].append(_target(file, chunk))
             first.setdefault(chunk.blake3, chunk)
     work = [ChunkWork(chunk=chunk, targets=tuple(targets[digest])) for digest, chunk in first.items()]
-    work.sort(key=lambda piece: piece.chunk.position)
+    missing = [piece for piece in work if piece.chunk.blake3 not in present]
     return InstallPlan(
         files=wanted,
         empty=tuple(file for file in wanted if not file.size),
-        reuse=tuple(piece for piece in work if piece.chunk.blake3 in local),
-        requests=tuple(_requests([piece for piece in work if piece.chunk.blake3 not in local])),
+        present=tuple(piece for piece in work if piece.chunk.blake3 in present),
+        reuse=tuple(piece for piece in missing if piece.chunk.blake3 in local),
+        requests=plan_requests(piece for piece in missing if piece.chunk.blake3 not in local),
     )
+
+
+def plan_requests(work: Iterable[ChunkWork]) -> tuple[RangeRequest, ...]:
+    """Merge chunks that lie close together in the archive into requests of about 8 MiB."""
+    ordered = sorted(work, key=lambda piece: piece.chunk.position)
+    return tuple(_request(group) for group in _groups(ordered))
 
 
 def _target(file: FileEntry, chunk: Chunk) -> Target:
@@ -127,15 +143,15 @@ def _target(file: FileEntry, chunk: Chunk) -> Target:
     return Target(file=file, file_offset=start - file.offset, chunk_offset=start - chunk.offset, length=end - start)
 
 
-def _requests(work: Sequence[ChunkWork]) -> Iterable[RangeRequest]:
+def _groups(work: Sequence[ChunkWork]) -> Iterator[list[ChunkWork]]:
     group: list[ChunkWork] = []
     for piece in work:
         if group and not _fits(group, piece.chunk):
-            yield _request(group)
+            yield group
             group = []
         group.append(piece)
     if group:
-        yield _request(group)
+        yield group
 
 
 def _fits(group: Sequence[ChunkWork], chunk: Chunk) -> bool:

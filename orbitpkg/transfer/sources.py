@@ -5,9 +5,11 @@ Both are sources for the resolver; the first can also make a release :class:`~or
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
+from orbitpkg.archive.reader import LocalArchive
 from orbitpkg.errors import NotInstalled, PackageNotFound
 from orbitpkg.model.names import nearest
 from orbitpkg.model.patterns import compile_glob
@@ -16,7 +18,7 @@ from orbitpkg.store.records import load_release
 from orbitpkg.transfer.install import available_release
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from orbitpkg.errors import OrbitError
     from orbitpkg.model.release import Release
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from orbitpkg.repository.repository import Repository
     from orbitpkg.store.layout import Layout
     from orbitpkg.store.package import Package
+    from orbitpkg.store.store import Store
     from orbitpkg.transfer.install import Available
 
 __all__ = ["InstalledSource", "RepositorySource"]
@@ -34,11 +37,13 @@ class RepositorySource:
 
     Args:
         repository: The repository.
+        store: Where an archive is kept while it is read, if it can only be read whole.
         archives: Archives by the canonical names of their packages; of such a package nothing else is offered.
     """
 
-    def __init__(self, repository: Repository, archives: Mapping[str, Available]) -> None:
+    def __init__(self, repository: Repository, store: Store, archives: Mapping[str, Available]) -> None:
         self._repository = repository
+        self._store = store
         self._archives = archives
 
     def versions(self, name: str) -> list[Version]:
@@ -52,10 +57,19 @@ class RepositorySource:
         there = self._archives.get(name)
         return there.release if there else self._repository.release(name, version)
 
-    def available(self, release: Release) -> Available:
+    @contextlib.contextmanager
+    def opened(self, release: Release) -> Iterator[Available]:
         """Read what installing a release takes."""
         there = self._archives.get(release.key)
-        return there or available_release(self._repository, release)
+        if there is not None:
+            yield there
+            return
+        available = available_release(self._repository, release, self._store)
+        try:
+            yield available
+        finally:
+            if isinstance(available.source, LocalArchive):  # one that could only be had whole
+                available.source.close()
 
     def nothing_found(self, name: str, wanted: str, versions: list[Version]) -> OrbitError:
         """Say that nothing fits a requirement, and what there is instead.
