@@ -51,6 +51,7 @@ MAX_CONTENTS_BYTES = 512 * 1024 * 1024
 _FORMAT = 1
 _HEX = re.compile("[0-9a-f]*+")
 _DIGEST_LENGTH = 64
+_MAX_STREAM = 1 << 62
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,9 +246,6 @@ def _digests(table: Mapping[str, object], what: str, *, count: int) -> list[Blak
     return [Blake3(text[start : start + _DIGEST_LENGTH]) for start in range(0, len(text), _DIGEST_LENGTH)]
 
 
-_MAX_STREAM = 1 << 62
-
-
 def _parse_chunks(table: Mapping[str, object], what: str) -> tuple[Chunk, ...]:
     _keys(table, {"length", "stored", "blake3"}, what)
     lengths = _numbers(table, "length", what, least=1, most=MAX_CHUNK_BYTES)
@@ -255,8 +253,6 @@ def _parse_chunks(table: Mapping[str, object], what: str) -> tuple[Chunk, ...]:
     stored = _numbers(table, "stored", what, least=1, most=MAX_CHUNK_BYTES + (MAX_CHUNK_BYTES >> 7) + 64)
     if len(stored) != len(lengths):
         raise ArchiveError(f"{what}: the columns differ in length.")
-    if sum(lengths) > _MAX_STREAM:
-        raise ArchiveError(f"{what}: the stream is longer than {_MAX_STREAM} bytes.")
     digests = _digests(table, what, count=len(lengths))
     offsets = accumulate(lengths, initial=0)
     positions = accumulate(stored, initial=0)
