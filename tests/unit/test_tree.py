@@ -1,0 +1,307 @@
+"""Reading a package's directory: what is picked, what is refused, and what counts as a change."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from orbitpkg.archive.tree import SourceTree, read_tree
+from orbitpkg.errors import ManifestError, StorageError, TreeChanged
+from orbitpkg.model.manifest import MAX_MANIFEST_BYTES
+from tests.packages import make_package
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return make_package(tmp_path / "model", files={"data/a": b"a", "data/b": b"bb", "c": b"ccc"})
+
+
+def paths(tree: SourceTree) -> list[str]:
+    return [file.path for file in tree.files]
+
+
+def problems(folder: Path) -> list[str]:
+    with pytest.raises(ManifestError) as caught:
+        read_tree(folder)
+    assert all(problem.pointer.startswith("/include") for problem in caught.value.problems)
+    return [problem.message for problem in caught.value.problems]
+
+
+class TestPicking:
+    def test_the_manifest_comes_first_and_the_rest_by_path(self, folder: Path) -> None:
+        make_package(folder, files={"Z": b"", "data-x": b"", "data/A": b""})
+        (folder / "data/a").rename(folder / "data/a\u00e9")
+        assert paths(read_tree(folder)) == ["package.json", "Z", "c", "data-x", "data/A", "data/a\u00e9", "data/b"]
+
+    def test_a_file_is_described_as_it_is(self, folder: Path) -> None:
+        (folder / "data/b").chmod(0o700)
+        tree = read_tree(folder)
+        assert [(file.path, file.size, file.executable) for file in tree.files[1:]] == [
+            ("c", 3, False),
+            ("data/a", 1, False),
+            ("data/b", 2, True),
+        ]
+        assert tree.files[3].source == str(folder / "data/b")
+        assert tree.total_size == tree.files[0].size + 6
+        assert tree.manifest.name == "model"
+        assert tree.root == folder
+
+    @pytest.mark.parametrize("mode", [0o100, 0o744, 0o755, 0o4711])
+    def test_a_file_that_its_owner_may_execute_is_executable(self, folder: Path, mode: int) -> None:
+        (folder / "c").chmod(mode)
+        assert read_tree(folder).files[1].executable
+
+    @pytest.mark.parametrize("mode", [0o600, 0o444, 0o655, 0o611, 0o666])
+    def test_a_file_that_only_others_may_execute_is_not(self, folder: Path, mode: int) -> None:
+        (folder / "c").chmod(mode)
+        assert not read_tree(folder).files[1].executable
+
+    def test_a_relative_folder_is_read_from_the_working_directory(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(folder)
+        assert paths(read_tree(Path())) == paths(read_tree(folder))
+        assert [file.source for file in read_tree(Path()).files[:2]] == ["package.json", "c"]
+        monkeypatch.chdir(folder.parent)
+        assert read_tree(Path("model")).files[1].source == "model/c"
+
+    def test_a_folder_reached_by_a_link_is_read(self, folder: Path) -> None:
+        link = folder.with_name("link")
+        link.symlink_to(folder, target_is_directory=True)
+        (folder / "l").symlink_to("c")
+        assert paths(read_tree(link)) == paths(read_tree(folder))
+
+    def test_empty_folders_are_nothing(self, folder: Path) -> None:
+        (folder / "empty/deep").mkdir(parents=True)
+        assert paths(read_tree(folder)) == ["package.json", "c", "data/a", "data/b"]
+
+    def test_archives_that_build_left_beside_the_manifest_are_not_picked(self, folder: Path) -> None:
+        left = ["model-1.0.0.tar.zst", "model-2.0.0-rc.1.tar.zst", "model-1.0.0.tar.zst.0123abcd.part"]
+        others = ["other-1.0.0.tar.zst", "model.tar.zst", "model-1.part", "data/model-1.0.0.tar.zst"]
+        make_package(folder, files=dict.fromkeys([*left, *others], b""))
+        assert set(paths(read_tree(folder))) == {"package.json", "c", "data/a", "data/b", *others}
+
+
+class TestManifest:
+    def test_a_folder_without_a_manifest_says_how_to_begin(self, tmp_path: Path) -> None:
+        with pytest.raises(ManifestError, match="there is no such file") as caught:
+            read_tree(tmp_path)
+        assert caught.value.problems[0].hint == f"write one with: orbitpkg init {tmp_path}"
+
+    @pytest.mark.parametrize("name", ["nowhere", "model/c"])
+    def test_what_is_no_folder_is_told(self, folder: Path, name: str) -> None:
+        with pytest.raises(StorageError, match="is not a directory") as caught:
+            read_tree(folder.parent / name)
+        assert caught.value.hint == "Name the folder that holds package.json."
+
+    @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["folder", "fifo"])
+    def test_a_manifest_that_is_no_file_is_refused_and_not_waited_for(
+        self, tmp_path: Path, make: Callable[[Path], None]
+    ) -> None:
+        make(tmp_path / "package.json")
+        with pytest.raises(ManifestError, match="is not a regular file"):
+            read_tree(tmp_path)
+
+    def test_a_manifest_without_measure_is_not_read_to_its_end(self, folder: Path) -> None:
+        with (folder / "package.json").open("r+b") as file:
+            file.truncate(MAX_MANIFEST_BYTES + 1)
+        with pytest.raises(ManifestError, match="is larger than 1,048,576 bytes"):
+            read_tree(folder)
+
+    def test_a_name_too_long_for_the_file_system_is_an_error_of_storage(self, tmp_path: Path) -> None:
+        with pytest.raises(StorageError, match="cannot be read: File name too long"):
+            read_tree(tmp_path / ("x" * 300))
+
+    def test_a_pattern_that_matches_nothing_is_told(self, folder: Path) -> None:
+        make_package(folder, files={}, include=["data/**", "nothing/*"])
+        assert problems(folder) == ['"nothing/*" matches no file']
+
+
+class TestNames:
+    @pytest.mark.parametrize(
+        ("name", "reason"),
+        [
+            ("back\\slash", "holds '\\\\'"),
+            ("a:b", "holds ':'"),
+            ("line\nbreak", "holds a control character"),
+            ("NUL.txt", "a device's name"),
+            ("dot.", "ends in '.'"),
+            ("cafe\u0301", "NFC"),
+            ("\u202egnp.exe", "U+202E"),
+            (os.fsdecode(b"\xff\xfe"), "is not valid Unicode"),
+        ],
+    )
+    def test_a_name_that_not_every_system_allows_is_refused_when_picked(
+        self, folder: Path, name: str, reason: str
+    ) -> None:
+        (folder / name).touch()
+        (problem,) = problems(folder)
+        assert problem.startswith(f"picks {name!r}, which ")
+        assert reason in problem
+
+    def test_such_a_name_does_no_harm_when_it_is_not_picked(self, folder: Path) -> None:
+        make_package(folder, files={"a:b": b"", os.fsdecode(b"x/\xff"): b""}, include=["data/*"])
+        assert paths(read_tree(folder)) == ["package.json", "data/a", "data/b"]
+
+    def test_names_alike_but_for_case_are_refused(self, folder: Path) -> None:
+        make_package(folder, files={"C": b"", "Data/x": b""})
+        assert [problem.split(", which ")[0] for problem in problems(folder)] == [
+            "picks 'c'",
+            "picks 'data/a'",
+            "picks 'data/b'",
+        ]
+
+    def test_all_that_is_wrong_is_told_at_once(self, folder: Path) -> None:
+        make_package(folder, files={"a:b": b"", "C": b""}, include=["**", "none"])
+        (folder / "l").symlink_to("/etc/passwd")
+        assert [problem.split(",")[0] for problem in problems(folder)] == [
+            '"none" matches no file',
+            "picks 'a:b'",
+            "picks 'c'",
+            "picks 'l'",
+        ]
+
+
+class TestLinks:
+    def test_a_link_to_a_file_inside_is_followed(self, folder: Path) -> None:
+        (folder / "data/l").symlink_to("../c")
+        (folder / "data/l2").symlink_to("l")
+        (folder / "data/l3").symlink_to(folder / "c")
+        files = {file.path: file for file in read_tree(folder).files}
+        for link in ("data/l", "data/l2", "data/l3"):
+            assert (files[link].size, files[link].identity) == (3, files["c"].identity)
+
+    @pytest.mark.parametrize(
+        ("target", "reason"),
+        [
+            ("/etc/passwd", "is a link out of the directory"),
+            ("../outside", "is a link out of the directory"),
+            ("data/../../outside", "is a link out of the directory"),
+            ("nothing", "is a link to nothing"),
+            ("../nothing", "is a link to nothing"),
+            ("link", "is a link to nothing"),
+            ("c/x", "is a link to nothing"),
+            ("data", "is a link to something other than a regular file"),
+            (".", "is a link to something other than a regular file"),
+            ("..", "is a link out of the directory"),
+            ("fifo", "is a link to something other than a regular file"),
+            ("x" * 300, "is a link to nothing"),
+        ],
+    )
+    def test_any_other_link_is_refused(self, folder: Path, target: str, reason: str) -> None:
+        (folder.parent / "outside").write_bytes(b"secret")
+        os.mkfifo(folder / "fifo")
+        make_package(folder, files={}, exclude=["fifo"])
+        (folder / "link").symlink_to(target)
+        assert problems(folder) == [f"picks 'link', which {reason}"]
+
+    def test_a_link_out_and_in_again_is_followed(self, folder: Path) -> None:
+        (folder.parent / "back").symlink_to(folder / "c")
+        (folder / "l").symlink_to("../back")
+        assert read_tree(folder).files[-1].size == 3
+
+    def test_a_linked_folder_is_not_entered(self, folder: Path) -> None:
+        (folder / "also").symlink_to("data", target_is_directory=True)
+        make_package(folder, files={}, include=["also/*", "c"])
+        assert problems(folder)[0] == '"also/*" matches no file'
+
+    def test_a_folder_linked_to_itself_ends(self, folder: Path) -> None:
+        (folder / "data/loop").symlink_to("..", target_is_directory=True)
+        make_package(folder, files={}, exclude=["data/loop"])
+        assert paths(read_tree(folder)) == ["package.json", "c", "data/a", "data/b"]
+
+    def test_links_of_any_kind_do_no_harm_when_not_picked(self, folder: Path) -> None:
+        (folder / "l").symlink_to("/etc/passwd")
+        make_package(folder, files={}, include=["data/*"])
+        assert len(read_tree(folder).files) == 3
+
+
+class TestOtherKinds:
+    def test_a_fifo_is_refused_when_picked(self, folder: Path) -> None:
+        os.mkfifo(folder / "data/fifo")
+        assert problems(folder) == ["picks 'data/fifo', which is not a regular file"]
+
+    def test_a_socket_is_refused_when_picked(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(folder)  # the path of a socket has about a hundred bytes
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind("socket")
+            assert problems(folder) == ["picks 'socket', which is not a regular file"]
+
+    def test_a_device_is_refused_when_picked(self, folder: Path) -> None:
+        try:
+            os.mknod(folder / "null", stat.S_IFCHR | 0o600, os.makedev(1, 3))
+        except PermissionError:
+            pytest.skip("only root makes devices: run the tests as root, in a container for instance")
+        assert problems(folder) == ["picks 'null', which is not a regular file"]
+
+    def test_what_is_not_picked_may_be_of_any_kind(self, folder: Path) -> None:
+        os.mkfifo(folder / "fifo")
+        make_package(folder, files={}, exclude=["fifo"])
+        assert "fifo" not in paths(read_tree(folder))
+
+
+class TestChanges:
+    def test_a_tree_that_holds_still_is_unchanged(self, folder: Path) -> None:
+        read_tree(folder).check_unchanged()
+
+    def test_a_relative_tree_that_holds_still_is_unchanged(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(folder.parent)
+        read_tree(Path("model")).check_unchanged()
+
+    @pytest.mark.parametrize(
+        ("change", "named"),
+        [
+            pytest.param(lambda at: (at / "c").write_bytes(b"cccc"), "c", id="longer"),
+            pytest.param(lambda at: os.utime(at / "c", ns=(1, 1)), "c", id="touched"),
+            pytest.param(lambda at: (at / "c").chmod(0o777), "c", id="mode"),
+            pytest.param(lambda at: (at / "data/a").unlink(), "data/a", id="removed"),
+            pytest.param(lambda at: (at / "data/new").touch(), "data/new", id="added"),
+            pytest.param(lambda at: (at / "data/a").rename(at / "data/0"), "data/0", id="renamed"),
+            pytest.param(lambda at: (at / "c").replace(at / "data/a"), "c", id="replaced"),
+            pytest.param(lambda at: (at / "package.json").touch(), "package.json", id="manifest-touched"),
+            pytest.param(lambda at: (at / "package.json").unlink(), "package.json", id="manifest-removed"),
+            pytest.param(lambda at: (at / "package.json").write_text("{"), "package.json", id="manifest-broken"),
+            pytest.param(lambda at: os.mkfifo(at / "fifo"), "'fifo'", id="fifo-added"),
+            pytest.param(lambda at: at.rename(at.with_name("moved")), "", id="folder-moved"),
+        ],
+    )
+    def test_any_change_of_what_is_picked_is_told_and_named(
+        self, folder: Path, change: Callable[[Path], object], named: str
+    ) -> None:
+        tree = read_tree(folder)
+        change(folder)
+        with pytest.raises(TreeChanged, match=r"changed while it was being read") as caught:
+            tree.check_unchanged()
+        assert str(folder) in caught.value.message
+        assert named in caught.value.message
+        assert caught.value.hint is not None
+
+    def test_the_only_match_of_a_pattern_removed_is_a_change_too(self, folder: Path) -> None:
+        make_package(folder, files={}, include=["data/*", "c"])
+        tree = read_tree(folder)
+        (folder / "c").unlink()
+        with pytest.raises(TreeChanged):
+            tree.check_unchanged()
+
+    def test_a_link_turned_outward_is_a_change(self, folder: Path) -> None:
+        (folder / "l").symlink_to("c")
+        tree = read_tree(folder)
+        (folder / "l").unlink()
+        (folder / "l").symlink_to("/etc/passwd")
+        with pytest.raises(TreeChanged, match="is a link out of the directory"):
+            tree.check_unchanged()
+
+    def test_what_is_not_picked_may_change(self, folder: Path) -> None:
+        make_package(folder, files={"log": b""}, exclude=["log"])
+        tree = read_tree(folder)
+        (folder / "log").write_bytes(b"more")
+        (folder / "model-1.0.0.tar.zst").touch()
+        tree.check_unchanged()
