@@ -318,6 +318,7 @@ def publish(
                 archive,
                 archive_manifest(archive),
                 published=_now(),
+                journals=_journals(),
                 unsafe_single_writer=unsafe_single_writer,
                 dry_run=dry_run,
                 reporter=report,
@@ -327,10 +328,15 @@ def publish(
         open_repository(repository, offline=offline),
         tree,
         published=_now(),
+        journals=_journals(),
         unsafe_single_writer=unsafe_single_writer,
         dry_run=dry_run,
         reporter=report,
     )
+
+
+def _journals() -> Path:
+    return Path(_home(), "uploads")
 
 
 def _opened(path: Path) -> LocalArchive:

@@ -47,10 +47,12 @@ class EncodedChunk:
     Attributes:
         chunk: Where it lies in the stream and in the archive.
         frame: Its zstd frame; None when the caller knew the chunk and so has the frame elsewhere.
+        plain: Its uncompressed bytes. Holding them holds up to 16 MiB of memory.
     """
 
     chunk: Chunk
     frame: bytes | None
+    plain: memoryview
 
 
 class TreeEncoder:
@@ -89,16 +91,16 @@ class TreeEncoder:
             ThreadPoolExecutor(self._threads, "orbitpkg-encode") as pool,
             closing(_Cutter(self._tree, self._files, self._progress).pieces()) as pieces,
         ):
-            pending: deque[tuple[Future[tuple[Blake3, bytes | None, int]], int]] = deque()
+            pending: deque[tuple[Future[tuple[Blake3, bytes | None, int]], memoryview]] = deque()
             in_flight = 0
             try:
                 for piece in pieces:
-                    pending.append((pool.submit(self._encode, piece), len(piece)))
+                    pending.append((pool.submit(self._encode, piece), piece))
                     in_flight += len(piece)
                     while in_flight > _IN_FLIGHT_BYTES or (pending and pending[0][0].done()):
-                        future, length = pending.popleft()
-                        in_flight -= length
-                        yield self._placed(future, length)
+                        future, plain = pending.popleft()
+                        in_flight -= len(plain)
+                        yield self._placed(future, plain)
                 while pending:
                     yield self._placed(*pending.popleft())
             finally:
@@ -122,19 +124,19 @@ class TreeEncoder:
         frame = compress_chunk(piece)
         return digest, frame, len(frame)
 
-    def _placed(self, future: Future[tuple[Blake3, bytes | None, int]], length: int) -> EncodedChunk:
+    def _placed(self, future: Future[tuple[Blake3, bytes | None, int]], plain: memoryview) -> EncodedChunk:
         digest, frame, stored = future.result()
         last = self._chunks[-1] if self._chunks else None
         chunk = Chunk(
             index=len(self._chunks),
             offset=last.offset + last.length if last else 0,
-            length=length,
+            length=len(plain),
             position=last.position + last.stored if last else 0,
             stored=stored,
             blake3=digest,
         )
         self._chunks.append(chunk)
-        return EncodedChunk(chunk=chunk, frame=frame)
+        return EncodedChunk(chunk=chunk, frame=frame, plain=plain)
 
 
 class _Cutter:

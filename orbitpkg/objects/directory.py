@@ -37,6 +37,7 @@ from orbitpkg.objects.protocol import (
     STREAM_BYTES,
     ObjectInfo,
     PartLimits,
+    UploadInfo,
     check_key,
     check_prefix,
     check_range,
@@ -217,6 +218,24 @@ class DirectoryStore:
         with _translated(path):
             return _DirectoryUpload(self, key, self._temporary())
 
+    def resume_upload(self, key: str, upload: str) -> None:
+        """Go on with none: writing a file anew is cheap beside remembering which of its bytes reached the disk."""
+        del key, upload
+
+    def list_uploads(self) -> Iterator[UploadInfo]:
+        """Tell about temporary files, those of writes under way among them; see ``ObjectStore.list_uploads``."""
+        folder = self.root / TEMPORARY
+        with _translated(folder):
+            for name, found in _entries(folder):
+                started = datetime.fromtimestamp(found.st_mtime, UTC)
+                yield UploadInfo(key="", id=name, started=started)
+
+    def abort_upload(self, info: UploadInfo) -> None:
+        """Delete a temporary file; see ``ObjectStore.abort_upload``."""
+        path = self.root / TEMPORARY / check_key(info.id)
+        with _translated(path):
+            path.unlink(missing_ok=True)
+
     def close(self) -> None:
         """Do nothing: no file stays open between two calls."""
 
@@ -279,6 +298,11 @@ class _DirectoryUpload:
         self._lock = threading.Lock()
         with _created(temporary):
             pass
+
+    id = ""
+
+    def adopt_part(self, number: int, offset: int, length: int) -> bool:  # noqa: ARG002
+        return False
 
     def put_part(self, number: int, offset: int, data: bytes | memoryview) -> None:
         with self._writing(len(data)) as fd:

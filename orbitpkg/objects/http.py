@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import obstore
 
-    from orbitpkg.objects.protocol import Upload
+    from orbitpkg.objects.protocol import Upload, UploadInfo
 
 __all__ = ["HttpStore"]
 
@@ -131,6 +131,18 @@ class HttpStore:
     def start_upload(self, key: str) -> Upload:
         """Refuse; see ``ObjectStore.start_upload``."""
         self._read_only(key)
+
+    def resume_upload(self, key: str, upload: str) -> Upload | None:  # noqa: ARG002
+        """Refuse; see ``ObjectStore.resume_upload``."""
+        self._read_only(key)
+
+    def list_uploads(self) -> Iterator[UploadInfo]:
+        """Refuse: a web server does not list; see ``ObjectStore.list_uploads``."""
+        self._no_listing("")
+
+    def abort_upload(self, info: UploadInfo) -> None:
+        """Refuse; see ``ObjectStore.abort_upload``."""
+        self._read_only(info.key)
 
     def close(self) -> None:
         """Do nothing: idle connections go with the store."""

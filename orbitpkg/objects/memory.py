@@ -26,6 +26,7 @@ from orbitpkg.objects.protocol import (
     STREAM_BYTES,
     ObjectInfo,
     PartLimits,
+    UploadInfo,
     check_key,
     check_prefix,
     check_range,
@@ -255,6 +256,17 @@ class MemoryStore:
         with self._request("start_upload", check_key(key)):
             return _MemoryUpload(self, key)
 
+    def resume_upload(self, key: str, upload: str) -> None:
+        """Go on with none: uploads live as long as the process that began them."""
+        del key, upload
+
+    def list_uploads(self) -> Iterator[UploadInfo]:
+        """Tell of none: an upload that nobody holds is gone."""
+        return iter(())
+
+    def abort_upload(self, info: UploadInfo) -> None:
+        """Do nothing: there is none to abort."""
+
     def close(self) -> None:
         """Do nothing: shared objects outlive the stores opened on them."""
 
@@ -326,6 +338,11 @@ class _MemoryUpload:
         self._store = store
         self._key = key
         self._parts: dict[int, tuple[int, bytes]] | None = {}
+
+    id = ""
+
+    def adopt_part(self, number: int, offset: int, length: int) -> bool:  # noqa: ARG002
+        return False
 
     def put_part(self, number: int, offset: int, data: bytes | memoryview) -> None:
         with self._store._request("put_part", self._key, offset, len(data)):  # noqa: SLF001 - two halves of one store

@@ -24,6 +24,7 @@ __all__ = [
     "ObjectStore",
     "PartLimits",
     "Upload",
+    "UploadInfo",
     "check_key",
     "check_prefix",
     "check_range",
@@ -78,6 +79,13 @@ class Upload(Protocol):
     all stores but rclone's).
     """
 
+    @property
+    def id(self) -> str:
+        """The store's name for this upload, by which ``resume_upload`` finds it; empty where that cannot be."""
+
+    def adopt_part(self, number: int, offset: int, length: int) -> bool:
+        """Count part ``number`` of an upload that goes on as sent, if the store has one of this length."""
+
     def put_part(self, number: int, offset: int, data: bytes | memoryview) -> None:
         """Send part ``number``, whose first byte is byte ``offset`` of the object.
 
@@ -105,6 +113,21 @@ class Upload(Protocol):
 
     def abort(self) -> None:
         """Forget the upload and what was sent. One that is gone already, or complete, is left as it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadInfo:
+    """An upload that is neither complete nor aborted.
+
+    Attributes:
+        key: Of the object that it was to become; empty where the store does not say.
+        id: The store's name for it.
+        started: When it began.
+    """
+
+    key: str
+    id: str
+    started: datetime
 
 
 class ObjectStore(Protocol):
@@ -206,6 +229,15 @@ class ObjectStore(Protocol):
 
     def start_upload(self, key: str) -> Upload:
         """Begin to write a large object by parts."""
+
+    def resume_upload(self, key: str, upload: str) -> Upload | None:
+        """Go on with an upload by its name; None when the store knows of none such, or cannot go on with any."""
+
+    def list_uploads(self) -> Iterator[UploadInfo]:
+        """Tell about all uploads that are neither complete nor aborted."""
+
+    def abort_upload(self, info: UploadInfo) -> None:
+        """Forget an upload that ``list_uploads`` told of. One that is gone already is left as it is."""
 
     def close(self) -> None:
         """Let go of connections. Closing twice is fine."""

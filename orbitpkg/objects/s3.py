@@ -20,7 +20,15 @@ from orbitpkg.errors import (
 from orbitpkg.objects.failures import failure_of
 from orbitpkg.objects.obstore_streams import opened_stream
 from orbitpkg.objects.patience import DEFAULT_PATIENCE, Patience
-from orbitpkg.objects.protocol import ObjectInfo, PartLimits, check_key, check_prefix, check_range, is_valid_key
+from orbitpkg.objects.protocol import (
+    ObjectInfo,
+    PartLimits,
+    UploadInfo,
+    check_key,
+    check_prefix,
+    check_range,
+    is_valid_key,
+)
 from orbitpkg.objects.s3_config import DEFAULT_REGION, resolve_s3
 from orbitpkg.objects.s3_connection import S3Connection, foreign_errors
 from orbitpkg.objects.s3_upload import S3Upload, quoted
@@ -253,6 +261,30 @@ class S3Store:
     def start_upload(self, key: str) -> S3Upload:
         """Begin to write by parts; see ``ObjectStore.start_upload``."""
         return S3Upload(self._connection, key, self._prefix)
+
+    def resume_upload(self, key: str, upload: str) -> S3Upload | None:
+        """Go on with an upload; see ``ObjectStore.resume_upload``."""
+        return S3Upload.resumed(self._connection, key, self._prefix, upload)
+
+    def list_uploads(self) -> Iterator[UploadInfo]:
+        """Tell about uploads that are not over; see ``ObjectStore.list_uploads``."""
+        connection = self._connection
+
+        def work() -> list[UploadInfo]:
+            pages = connection.botocore().get_paginator("list_multipart_uploads")
+            return [
+                UploadInfo(key=row["Key"].removeprefix(self._prefix), id=row["UploadId"], started=row["Initiated"])
+                for page in pages.paginate(Bucket=connection.bucket, Prefix=self._prefix)
+                for row in page.get("Uploads", [])
+            ]
+
+        return (info for info in connection.ask("list", None, work) if is_valid_key(info.key))
+
+    def abort_upload(self, info: UploadInfo) -> None:
+        """Forget an upload; see ``ObjectStore.abort_upload``."""
+        upload = S3Upload.resumed(self._connection, info.key, self._prefix, info.id)
+        if upload is not None:
+            upload.abort()
 
     def close(self) -> None:
         """Let go of connections; see ``ObjectStore.close``."""

@@ -36,16 +36,36 @@ class S3Upload:
         connection: How the bucket is asked.
         key: The object's key, without the store's prefix.
         prefix: The store's prefix, with the slash at its end, or empty.
+        upload: The store's name for an upload to go on with; a new one is begun when None.
     """
 
-    def __init__(self, connection: S3Connection, key: str, prefix: str) -> None:
+    def __init__(self, connection: S3Connection, key: str, prefix: str, *, upload: str | None = None) -> None:
         self._connection = connection
         self._bucket = connection.bucket
         self._key = key
         self._prefix = prefix
         self._path = check_key(prefix + check_key(key))
         self._parts: dict[int, _Part] = {}
-        self._id = connection.ask("upload", key, self._start)
+        self._found: dict[int, tuple[int, str]] = {}
+        self.id = upload or connection.ask("upload", key, self._start)
+
+    @classmethod
+    def resumed(cls, connection: S3Connection, key: str, prefix: str, upload: str) -> S3Upload | None:
+        """Go on with an upload and learn which parts arrived; None when it is over."""
+        resumed = cls(connection, key, prefix, upload=upload)
+        found = connection.ask("upload", key, resumed._list_parts)
+        if found is None:
+            return None
+        resumed._found = found
+        return resumed
+
+    def adopt_part(self, number: int, offset: int, length: int) -> bool:
+        """Count a part as sent; see ``Upload.adopt_part``."""
+        size, etag = self._found.get(number, (-1, ""))
+        if size != length:
+            return False
+        self._parts[number] = _Part(offset=offset, length=length, etag=etag)
+        return True
 
     def put_part(self, number: int, offset: int, data: bytes | memoryview) -> None:
         """Send a part; see ``Upload.put_part``."""
@@ -53,7 +73,7 @@ class S3Upload:
 
         def work() -> str:
             answer = self._client().upload_part(
-                Bucket=self._bucket, Key=self._path, UploadId=self._id, PartNumber=number, Body=body
+                Bucket=self._bucket, Key=self._path, UploadId=self.id, PartNumber=number, Body=body
             )
             return answer["ETag"]
 
@@ -69,7 +89,7 @@ class S3Upload:
             answer = self._client().upload_part_copy(
                 Bucket=self._bucket,
                 Key=self._path,
-                UploadId=self._id,
+                UploadId=self.id,
                 PartNumber=number,
                 CopySource={"Bucket": self._bucket, "Key": source_path},
                 CopySourceRange=f"bytes={start}-{start + length - 1}",
@@ -110,13 +130,26 @@ class S3Upload:
         client = self._connection.botocore()
         return client.create_multipart_upload(Bucket=self._bucket, Key=self._path)["UploadId"]
 
+    def _list_parts(self) -> dict[int, tuple[int, str]] | None:
+        pages = self._connection.botocore().get_paginator("list_parts")
+        try:
+            return {
+                row["PartNumber"]: (row["Size"], row["ETag"])
+                for page in pages.paginate(Bucket=self._bucket, Key=self._path, UploadId=self.id)
+                for row in page.get("Parts", [])
+            }
+        except foreign_errors() as error:
+            if failure_of(error).code == "NoSuchUpload":
+                return None
+            raise
+
     def _complete(self) -> str:
         client = self._client()
         try:
             answer = client.complete_multipart_upload(
                 Bucket=self._bucket,
                 Key=self._path,
-                UploadId=self._id,
+                UploadId=self.id,
                 MultipartUpload={
                     "Parts": [{"PartNumber": number, "ETag": part.etag} for number, part in sorted(self._parts.items())]
                 },
@@ -147,7 +180,7 @@ class S3Upload:
 
     def _abort(self) -> None:
         try:
-            self._connection.botocore().abort_multipart_upload(Bucket=self._bucket, Key=self._path, UploadId=self._id)
+            self._connection.botocore().abort_multipart_upload(Bucket=self._bucket, Key=self._path, UploadId=self.id)
         except foreign_errors() as error:
             if failure_of(error).code != "NoSuchUpload":
                 raise

@@ -3,6 +3,9 @@
 The order: look whether the version is taken → send the archive under a key nobody else uses → check what was sent →
 create the record → bring the index up to date. Killed anywhere before the record, nothing is published and running it
 again publishes; killed after, everything is, and running it again says so.
+
+Of an archive that is made from a directory only what no earlier release of the package holds is compressed and sent;
+the store copies the rest from the earlier archives. The object is byte for byte what ``orbitpkg build`` writes.
 """
 
 from __future__ import annotations
@@ -15,26 +18,37 @@ from typing import TYPE_CHECKING, Protocol
 from orbitpkg.archive.encoder import TreeEncoder, hash_tree
 from orbitpkg.archive.frames import archive_size
 from orbitpkg.archive.reader import verify_archive
-from orbitpkg.errors import IntegrityError, OrbitError, ReleaseExists, RepositoryError, UnsafeRepository
+from orbitpkg.errors import (
+    IntegrityError,
+    OrbitError,
+    ReleaseExists,
+    RepositoryError,
+    RepositoryNotFound,
+    UnsafeRepository,
+    UnsupportedByStore,
+)
 from orbitpkg.model.release import ArchiveTotals, new_release
 from orbitpkg.reporting import SILENT
 from orbitpkg.repository.layout import new_archive_key
-from orbitpkg.transfer.upload import upload
+from orbitpkg.transfer.assemble import Assembler, CopiedPart, SentPart
+from orbitpkg.transfer.journal import Journal
+from orbitpkg.transfer.known import known_frames
+from orbitpkg.transfer.upload import Sent, least_part_bytes, send_parts, usual_part_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from orbitpkg.archive.reader import LocalArchive
     from orbitpkg.archive.tree import SourceTree
-    from orbitpkg.model.contents import Contents, FileIdentity
+    from orbitpkg.model.contents import Blake3, Contents, FileIdentity
     from orbitpkg.model.manifest import Manifest
     from orbitpkg.model.release import ContentsPlace, Release
     from orbitpkg.reporting import Reporter
     from orbitpkg.repository.repository import Repository
+    from orbitpkg.transfer.assemble import KnownFrame, Part
 
 __all__ = ["Outcome", "Published", "publish_archive", "publish_tree"]
-
-_COPY_BYTES = 1024 * 1024
 
 
 class Outcome(StrEnum):
@@ -53,11 +67,13 @@ class Published:
         release: The release that is (or, in a dry run, would be) published.
         outcome: How it came to be so.
         uploaded: How many bytes of the archive were, or would be, sent.
+        copied: How many the store copied, or would copy, from earlier archives.
     """
 
     release: Release
     outcome: Outcome
     uploaded: int
+    copied: int = 0
 
 
 def publish_tree(
@@ -65,6 +81,7 @@ def publish_tree(
     tree: SourceTree,
     *,
     published: str,
+    journals: Path,
     unsafe_single_writer: bool = False,
     dry_run: bool = False,
     reporter: Reporter = SILENT,
@@ -75,6 +92,7 @@ def publish_tree(
         repository: Where to.
         tree: The directory, read.
         published: The time, RFC 3339, UTC.
+        journals: A folder that notes what has been sent, for going on after a stop.
         unsafe_single_writer: Publish even where the store ignores create-only writes; the caller vouches that nobody
             else publishes there.
         dry_run: Do all but change the repository.
@@ -86,14 +104,7 @@ def publish_tree(
         TreeChanged: The directory changed meanwhile.
         RepositoryError: The repository did not take it.
     """
-
-    def files(progress: Callable[[int], None]) -> frozenset[FileIdentity]:
-        return hash_tree(tree, progress=progress)
-
-    def encode(progress: Callable[[int], None]) -> _Encoded:
-        return _EncodedTree(tree, progress)
-
-    job = _Job(repository, tree.manifest, size=tree.total_size, files=files, encode=encode, reporter=reporter)
+    job = _Job(repository, _TreeSource(tree), journals=journals, reporter=reporter)
     return job.run(published, unsafe_single_writer=unsafe_single_writer, dry_run=dry_run)
 
 
@@ -103,11 +114,12 @@ def publish_archive(
     manifest: Manifest,
     *,
     published: str,
+    journals: Path,
     unsafe_single_writer: bool = False,
     dry_run: bool = False,
     reporter: Reporter = SILENT,
 ) -> Published:
-    """Publish an archive that was built before, after verifying every byte of it.
+    """Publish an archive that was built before, after verifying every byte of it. It is sent as it is.
 
     Args and errors are those of :func:`publish_tree`; besides:
 
@@ -115,42 +127,82 @@ def publish_archive(
         ArchiveError: The archive is damaged.
     """
     verify_archive(archive)
-
-    def files(progress: Callable[[int], None]) -> frozenset[FileIdentity]:
-        progress(archive.size)
-        return archive.contents.identities
-
-    def encode(progress: Callable[[int], None]) -> _Encoded:
-        return _EncodedFile(archive, progress)
-
-    job = _Job(repository, manifest, size=archive.size, files=files, encode=encode, reporter=reporter)
+    job = _Job(repository, _ArchiveSource(archive, manifest), journals=journals, reporter=reporter)
     return job.run(published, unsafe_single_writer=unsafe_single_writer, dry_run=dry_run)
 
 
 class _Encoded(Protocol):
-    """An archive in pieces; what it holds is known when they are used up."""
+    """An archive in parts; what it holds is known when they are used up."""
 
-    def pieces(self) -> Iterator[bytes]: ...
+    def parts(self, assembler: Assembler) -> Iterator[Part]: ...
 
     def finish(self) -> tuple[Contents, ContentsPlace]: ...
 
 
+class _Source(Protocol):
+    """What is published."""
+
+    manifest: Manifest
+    size: int
+    can_reuse: bool
+
+    def files(self, progress: Callable[[int], None]) -> frozenset[FileIdentity]: ...
+
+    def encode(self, known: Mapping[Blake3, KnownFrame], progress: Callable[[int], None]) -> _Encoded: ...
+
+
+class _TreeSource:
+    can_reuse = True
+
+    def __init__(self, tree: SourceTree) -> None:
+        self._tree = tree
+        self.manifest = tree.manifest
+        self.size = tree.total_size
+
+    def files(self, progress: Callable[[int], None]) -> frozenset[FileIdentity]:
+        return hash_tree(self._tree, progress=progress)
+
+    def encode(self, known: Mapping[Blake3, KnownFrame], progress: Callable[[int], None]) -> _EncodedTree:
+        return _EncodedTree(self._tree, known, progress)
+
+
 class _EncodedTree:
-    def __init__(self, tree: SourceTree, progress: Callable[[int], None]) -> None:
-        self._encoder = TreeEncoder(tree, progress=progress)
+    def __init__(self, tree: SourceTree, known: Mapping[Blake3, KnownFrame], progress: Callable[[int], None]) -> None:
+        lengths = {digest: frame.stored for digest, frame in known.items()}
+        self._encoder = TreeEncoder(tree, known=lengths, progress=progress)
+        self._known = known
         self._result: tuple[Contents, ContentsPlace] | None = None
 
-    def pieces(self) -> Iterator[bytes]:
-        for piece in self._encoder.chunks():
-            assert piece.frame is not None
-            yield piece.frame
-        contents, frame, place = self._encoder.finish()
+    def parts(self, assembler: Assembler) -> Iterator[Part]:
+        for encoded in self._encoder.chunks():
+            if encoded.frame is None:
+                yield from assembler.add_known(self._known[encoded.chunk.blake3], encoded)
+            else:
+                yield from assembler.add_frame(encoded.frame)
+        contents, last, place = self._encoder.finish()
         self._result = contents, place
-        yield frame
+        yield from assembler.finish(last)
 
     def finish(self) -> tuple[Contents, ContentsPlace]:
         assert self._result is not None
         return self._result
+
+
+class _ArchiveSource:
+    can_reuse = False
+
+    def __init__(self, archive: LocalArchive, manifest: Manifest) -> None:
+        self._archive = archive
+        self.manifest = manifest
+        self.size = archive.size
+
+    def files(self, progress: Callable[[int], None]) -> frozenset[FileIdentity]:
+        progress(self.size)
+        return self._archive.contents.identities
+
+    def encode(self, known: Mapping[Blake3, KnownFrame], progress: Callable[[int], None]) -> _EncodedFile:
+        del known
+        return _EncodedFile(self._archive, progress)
 
 
 class _EncodedFile:
@@ -158,44 +210,34 @@ class _EncodedFile:
         self._archive = archive
         self._progress = progress
 
-    def pieces(self) -> Iterator[bytes]:
-        for start in range(0, self._archive.size, _COPY_BYTES):
-            data = self._archive.read(start, min(_COPY_BYTES, self._archive.size - start))
-            self._progress(len(data))
-            yield data
+    def parts(self, assembler: Assembler) -> Iterator[Part]:
+        for piece in self._archive.stream(0, self._archive.size):
+            yield from assembler.add_frame(bytes(piece))
+            self._progress(len(piece))
+        yield from assembler.finish(b"")
 
     def finish(self) -> tuple[Contents, ContentsPlace]:
         return self._archive.contents, self._archive.place
 
 
 class _Job:
-    def __init__(
-        self,
-        repository: Repository,
-        manifest: Manifest,
-        *,
-        size: int,
-        files: Callable[[Callable[[int], None]], frozenset[FileIdentity]],
-        encode: Callable[[Callable[[int], None]], _Encoded],
-        reporter: Reporter,
-    ) -> None:
+    def __init__(self, repository: Repository, source: _Source, *, journals: Path, reporter: Reporter) -> None:
         self._repository = repository
-        self._manifest = manifest
-        self._size = size
-        self._files = files
-        self._encode = encode
+        self._source = source
+        self._manifest = source.manifest
         self._reporter = reporter
-        self._title = f"{manifest.name} {manifest.version}"
+        self._title = f"{source.manifest.name} {source.manifest.version}"
+        self._journals = journals
 
     def run(self, published: str, *, unsafe_single_writer: bool, dry_run: bool) -> Published:
-        if not dry_run:
-            self._ready(unsafe_single_writer=unsafe_single_writer)
+        can_copy = self._look() if dry_run else self._ready(unsafe_single_writer=unsafe_single_writer)
         there = self._repository.find_release(self._manifest.key, self._manifest.version)
         if there is not None:
-            return self._compare(there)
+            return self._compare(there, dry_run=dry_run)
+        known = self._known(can_copy=can_copy)
         if dry_run:
-            return self._rehearse(published)
-        release = self._send(published)
+            return self._rehearse(published, known)
+        release, sent = self._send(published, known)
         try:
             self._repository.commit(release)
         except ReleaseExists:
@@ -205,47 +247,83 @@ class _Job:
             winner = self._repository.find_release(release.key, release.version)
             if winner is None:
                 raise
-            return self._compare(winner)
+            return self._compare(winner, dry_run=False)
         self._index()
-        return Published(release=release, outcome=Outcome.PUBLISHED, uploaded=release.archive.size)
+        return Published(release=release, outcome=Outcome.PUBLISHED, uploaded=sent.sent, copied=sent.copied)
 
-    def _ready(self, *, unsafe_single_writer: bool) -> None:
+    def _look(self) -> bool:
+        try:
+            return self._repository.config().part_copies
+        except RepositoryNotFound:
+            return False
+
+    def _ready(self, *, unsafe_single_writer: bool) -> bool:
+        """Have a repository that may be published to; says whether its store copies parts."""
         config, report = self._repository.init()
         if report is not None:
             self._reporter.note(f"Made a repository at {self._repository.url}")
         if config.create_only or unsafe_single_writer:
-            return
+            return config.part_copies
         raise UnsafeRepository(
             f"{self._repository.url} ignores create-only writes: two publishers could overwrite each other's release.",
             hint="Publish to another store (orbitpkg doctor URL tells what one can do), or, if nobody else publishes "
             "there, repeat with --unsafe-single-writer.",
         )
 
-    def _compare(self, there: Release) -> Published:
+    def _known(self, *, can_copy: bool) -> Mapping[Blake3, KnownFrame]:
+        if not self._source.can_reuse:
+            return {}
+        if can_copy:
+            return known_frames(self._repository, self._manifest.key, self._manifest.version)
+        if self._repository.versions(self._manifest.key):
+            self._reporter.note(f"{self._repository.url} cannot copy parts of objects, so all of it is sent.")
+        return {}
+
+    def _compare(self, there: Release, *, dry_run: bool) -> Published:
         _, contents = self._repository.contents(there)
-        with self._reporter.task(f"Comparing {self._title}", self._size) as task:
-            same = self._files(task.advance) == contents.identities
+        with self._reporter.task(f"Comparing {self._title}", self._source.size) as task:
+            same = self._source.files(task.advance) == contents.identities
         if not same:
             raise self._repository.exists(there.name, there.key, there.version)
-        # The one who published it may have been stopped before the index knew.
-        self._index()
+        if not dry_run:
+            # The one who published it may have been stopped before the index knew.
+            self._index()
         return Published(release=there, outcome=Outcome.ALREADY, uploaded=0)
 
-    def _send(self, published: str) -> Release:
-        key = new_archive_key(self._manifest.key, self._manifest.version)
-        with self._reporter.task(f"Publishing {self._title}", self._size) as task:
-            encoded = self._encode(task.advance)
-            size = upload(self._repository.objects, key, encoded.pieces(), expected=self._size)
-        release = self._release(encoded, key, size, published)
+    def _send(self, published: str, known: Mapping[Blake3, KnownFrame]) -> tuple[Release, Sent]:
+        try:
+            release, sent = self._send_with(published, known)
+        except UnsupportedByStore:
+            if not known:
+                raise
+            self._reporter.note(f"{self._repository.url} cannot copy parts of objects, so all of it is sent.")
+            release, sent = self._send_with(published, {})
         self._check(release)
-        return release
+        return release, sent
 
-    def _rehearse(self, published: str) -> Published:
-        with self._reporter.task(f"Encoding {self._title}", self._size) as task:
-            encoded = self._encode(task.advance)
-            size = sum(map(len, encoded.pieces()))
-        release = self._release(encoded, new_archive_key(self._manifest.key, self._manifest.version), size, published)
-        return Published(release=release, outcome=Outcome.WOULD, uploaded=size)
+    def _send_with(self, published: str, known: Mapping[Blake3, KnownFrame]) -> tuple[Release, Sent]:
+        name, version = self._manifest.key, self._manifest.version
+        journal = Journal(self._journals, url=self._repository.url, name=name, version=str(version))
+        with self._reporter.task(f"Publishing {self._title}", self._source.size) as task:
+            encoded = self._source.encode(known, task.advance)
+            parts = encoded.parts(self._assembler())
+            sent = send_parts(self._repository.objects, new_archive_key(name, version), parts, journal=journal)
+        return self._release(encoded, sent.key, sent.size, published), sent
+
+    def _rehearse(self, published: str, known: Mapping[Blake3, KnownFrame]) -> Published:
+        sent = copied = 0
+        with self._reporter.task(f"Encoding {self._title}", self._source.size) as task:
+            encoded = self._source.encode(known, task.advance)
+            for part in encoded.parts(self._assembler()):
+                sent += part.length if isinstance(part, SentPart) else 0
+                copied += part.length if isinstance(part, CopiedPart) else 0
+        key = new_archive_key(self._manifest.key, self._manifest.version)
+        release = self._release(encoded, key, sent + copied, published)
+        return Published(release=release, outcome=Outcome.WOULD, uploaded=sent, copied=copied)
+
+    def _assembler(self) -> Assembler:
+        limits, expected = self._repository.objects.part_limits, self._source.size
+        return Assembler(least=least_part_bytes(limits, expected), usual=usual_part_bytes(limits, expected))
 
     def _release(self, encoded: _Encoded, key: str, size: int, published: str) -> Release:
         contents, place = encoded.finish()

@@ -1,7 +1,9 @@
 """Sending an archive while it is being made.
 
 A small archive is one object put at once. A larger one goes as parts, a few at a time, so that encoding and sending
-overlap and memory holds a few parts, never the archive.
+overlap and memory holds a few parts, never the archive. What the store has already it copies itself.
+
+An upload that was stopped goes on where it was: its parts are made again, and those that arrived are not sent again.
 """
 
 from __future__ import annotations
@@ -10,109 +12,158 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from orbitpkg.errors import RepositoryError
+from orbitpkg.transfer.assemble import CopiedPart, SentPart
+from orbitpkg.transfer.journal import part_identity
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from orbitpkg.objects.protocol import ObjectStore, PartLimits, Upload
+    from orbitpkg.transfer.assemble import Part
+    from orbitpkg.transfer.journal import Journal
 
-__all__ = ["part_bytes", "upload"]
+__all__ = ["Sent", "least_part_bytes", "send_parts", "usual_part_bytes"]
 
 _PART_BYTES = 8 * 1024 * 1024
 _SENDERS = 4
 _DEFAULT_MAX_PARTS = 10_000
 
 
-def part_bytes(limits: PartLimits, expected: int) -> int:
-    """Choose how large the parts of an upload are, so that they suffice for about ``expected`` bytes."""
-    # Twice what is expected still fits: zstd can grow what it cannot compress, and cut parts are rarely full.
-    needed = 2 * expected // (limits.max_parts or _DEFAULT_MAX_PARTS)
-    return max(_PART_BYTES, limits.min_bytes, needed)
+def least_part_bytes(limits: PartLimits, expected: int) -> int:
+    """Give how large the parts of an upload must be at least, for about ``expected`` bytes in all."""
+    # Twice what is expected still fits: zstd can grow what it cannot compress.
+    return max(limits.min_bytes, 2 * expected // (limits.max_parts or _DEFAULT_MAX_PARTS))
 
 
-def upload(
-    objects: ObjectStore,
-    key: str,
-    pieces: Iterable[bytes],
-    *,
-    expected: int,
-    progress: Callable[[int], None] | None = None,
-) -> int:
-    """Send pieces, one after the other, as one object. All or nothing.
+def usual_part_bytes(limits: PartLimits, expected: int) -> int:
+    """Choose how large the parts of an upload are, for about ``expected`` bytes in all."""
+    return max(_PART_BYTES, least_part_bytes(limits, expected))
+
+
+class Sent:
+    """What sending an archive came to.
+
+    Attributes:
+        key: Of the object.
+        size: Of the object in bytes.
+        sent: How many of them were sent, now or by an earlier attempt.
+        copied: How many the store copied.
+    """
+
+    __slots__ = ("copied", "key", "sent", "size")
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.size = 0
+        self.sent = 0
+        self.copied = 0
+
+
+def send_parts(objects: ObjectStore, key: str, parts: Iterable[Part], *, journal: Journal) -> Sent:
+    """Send parts, one after the other, as one object. All or nothing.
 
     Args:
         objects: Where to.
-        key: The object's key; there must be none of this key.
-        pieces: The bytes.
-        expected: About how many bytes they will be.
-        progress: Called with the number of bytes sent since the last call.
-
-    Returns:
-        The object's size.
+        key: A key that no object has, for a new upload; one that goes on keeps its own.
+        parts: What the object is made of.
+        journal: Of this upload.
 
     Raises:
-        RepositoryError: The store did not take it.
+        UnsupportedByStore: The store cannot copy parts: make the parts anew without copies.
+        RepositoryError: The store did not take it. What arrived stays for the next attempt.
     """
-    sender = _Sender(objects, key, part_bytes(objects.part_limits, expected), progress)
+    sender = _Sender(objects, key, journal)
     try:
-        for piece in pieces:
-            sender.add(piece)
+        for part in parts:
+            sender.add(part)
         return sender.finish()
-    except BaseException:
-        sender.abort()
+    except BaseException as error:
+        sender.stop(keep=isinstance(error, RepositoryError | KeyboardInterrupt))
         raise
 
 
 class _Sender:
-    def __init__(self, objects: ObjectStore, key: str, size: int, progress: Callable[[int], None] | None) -> None:
+    def __init__(self, objects: ObjectStore, key: str, journal: Journal) -> None:
         self._objects = objects
-        self._key = key
-        self._size = size
-        self._progress = progress
-        self._buffer = bytearray()
-        self._sent = 0
+        self._journal = journal
+        self._sent = Sent(key)
+        self._first: SentPart | None = None
         self._parts = 0
         self._upload: Upload | None = None
         self._pool = ThreadPoolExecutor(_SENDERS, "orbitpkg-upload")
         self._pending: deque[Future[None]] = deque()
 
-    def add(self, piece: bytes) -> None:
-        self._buffer += piece
-        if len(self._buffer) >= self._size:
-            self._flush()
+    def add(self, part: Part) -> None:
+        if self._upload is None:
+            if self._first is None and isinstance(part, SentPart):
+                # It may be the only one.
+                self._first = part
+                return
+            self._begin()
+        self._submit(part)
 
-    def finish(self) -> int:
+    def finish(self) -> Sent:
         with self._pool:
             if self._upload is None:
-                self._objects.create(self._key, bytes(self._buffer))
-                self._sent = len(self._buffer)
-                self._report(self._sent)
-                return self._sent
-            if self._buffer:
-                self._flush()
-            while self._pending:
-                self._pending.popleft().result()
-            self._upload.complete()
+                assert self._first is not None
+                self._objects.create(self._sent.key, bytes(self._first.data))
+                self._sent.size = self._sent.sent = self._first.length
+            else:
+                while self._pending:
+                    self._pending.popleft().result()
+                self._upload.complete()
+            self._journal.forget()
             return self._sent
 
-    def abort(self) -> None:
+    def stop(self, *, keep: bool) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
-        if self._upload is not None:
+        if self._upload is not None and not (keep and self._upload.id):
             self._upload.abort()
+            self._journal.forget()
 
-    def _flush(self) -> None:
-        if self._upload is None:
-            self._upload = self._objects.start_upload(self._key)
+    def _begin(self) -> None:
+        self._upload = self._resumed() or self._started()
+        if self._first is not None:
+            first, self._first = self._first, None
+            self._submit(first)
+
+    def _started(self) -> Upload:
+        upload = self._objects.start_upload(self._sent.key)
+        if upload.id:
+            self._journal.begin(self._sent.key, upload.id)
+        return upload
+
+    def _resumed(self) -> Upload | None:
+        if self._journal.key is None or self._journal.upload is None:
+            return None
+        upload = self._objects.resume_upload(self._journal.key, self._journal.upload)
+        if upload is None:
+            self._journal.forget()
+        else:
+            self._sent.key = self._journal.key
+        return upload
+
+    def _submit(self, part: Part) -> None:
+        assert self._upload is not None
         while len(self._pending) >= _SENDERS:
             self._pending.popleft().result()
         self._parts += 1
-        self._pending.append(self._pool.submit(self._send, self._upload, self._parts, self._sent, self._buffer))
-        self._sent += len(self._buffer)
-        self._buffer = bytearray()
+        work = self._pool.submit(self._send, self._upload, self._parts, self._sent.size, part)
+        self._pending.append(work)
+        self._sent.size += part.length
+        if isinstance(part, CopiedPart):
+            self._sent.copied += part.length
+        else:
+            self._sent.sent += part.length
 
-    def _send(self, upload: Upload, number: int, offset: int, data: bytearray) -> None:
-        upload.put_part(number, offset, memoryview(data))
-        self._report(len(data))
-
-    def _report(self, count: int) -> None:
-        if self._progress:
-            self._progress(count)
+    def _send(self, upload: Upload, number: int, offset: int, part: Part) -> None:
+        identity = part_identity(part) if upload.id else ""
+        if identity and self._journal.has(number, identity) and upload.adopt_part(number, offset, part.length):
+            return
+        if isinstance(part, CopiedPart):
+            upload.copy_part(number, offset, part.source, part.start, part.length)
+        else:
+            upload.put_part(number, offset, memoryview(part.data))
+        if identity:
+            self._journal.arrived(number, identity)

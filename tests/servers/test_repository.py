@@ -313,7 +313,7 @@ class TestTrust:
         place.publish(folder)
         store = open_store(place.url)
         store.put("releases/model/2.0.0.json", store.get("releases/model/1.0.0.json")[0])
-        with pytest.raises(IntegrityError, match=r"is about model==1\.0\.0"):
+        with pytest.raises(IntegrityError, match="is about model"):
             api.install("model==2.0.0", repository=place.url)
 
     @pytest.mark.parametrize("record", [b"", b"{}", b"not json", b'{"format":2}', b"[" * 10_000])
