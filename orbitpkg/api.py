@@ -19,6 +19,7 @@ from orbitpkg.store.package import Package, find_package
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from contextlib import ExitStack
     from typing import TypeAlias
 
     from orbitpkg.archive.reader import LocalArchive
@@ -92,7 +93,7 @@ class Installed:
     Attributes:
         packages: Those that were asked for, in that order.
         dependencies: Those that these need.
-        new: Those of both that were not installed before.
+        new: Those of both that were not installed, or not whole, before.
         unchecked: Apps of unknown version that a release names in its compatibility, by package.
     """
 
@@ -418,20 +419,11 @@ def install_all(
 
     from orbitpkg.reporting import SILENT
     from orbitpkg.store.store import Store
-    from orbitpkg.transfer.install import available_archive
 
     store, report = Store(_home()), reporter or SILENT
-    before = {package.digest for package in store.packages()}
+    before = {package.digest for package in store.packages() if package.is_complete}
     with ExitStack() as stack:
-        archives: dict[str, Available] = {}
-        wanted: list[Requirement] = []
-        for word in requirements:
-            if is_archive(word):
-                available = available_archive(stack.enter_context(_opened(Path(word))))
-                archives[available.release.key] = available
-                wanted.append(parse_requirement(str(available.release)))
-            else:
-                wanted.append(parse_requirement(os.fspath(word)))
+        wanted, archives = _understood(requirements, stack)
         resolution, source = _resolve(
             store.layout,
             wanted,
@@ -480,6 +472,22 @@ def _install_releases(
     failures.sort(key=lambda error: isinstance(error, StoppedError))
     if failures:
         raise failures[0]
+
+
+def _understood(requirements: Sequence[PathLike], stack: ExitStack) -> tuple[list[Requirement], dict[str, Available]]:
+    """Read requirements, and open the archives among them for as long as the stack lasts."""
+    from orbitpkg.transfer.install import available_archive
+
+    archives: dict[str, Available] = {}
+    wanted: list[Requirement] = []
+    for word in requirements:
+        if is_archive(word):
+            available = available_archive(stack.enter_context(_opened(Path(word))))
+            archives[available.release.key] = available
+            wanted.append(parse_requirement(str(available.release)))
+        else:
+            wanted.append(parse_requirement(os.fspath(word)))
+    return wanted, archives
 
 
 def _resolve(
@@ -549,30 +557,33 @@ def plan_all(
     Returns:
         The releases that would be installed or completed, each with its plan.
     """
+    from contextlib import ExitStack
+
     from orbitpkg.store.store import Store
     from orbitpkg.transfer.install import plan
 
     store = Store(_home())
-    wanted = [parse_requirement(os.fspath(word)) for word in requirements]
-    resolution, source = _resolve(
-        store.layout,
-        wanted,
-        archives={},
-        repository=repository,
-        apps=apps,
-        only=only,
-        offline=offline,
-        prereleases=prereleases,
-    )
-    if source is None:
-        return []
-    asked = {requirement.key for requirement in wanted}
-    plans = []
-    for key, release in resolution.releases.items():
-        with source.opened(release) as available:
-            steps = plan(store, available, only=only if key in asked else ())
-        if steps.files:
-            plans.append((release, steps))
+    with ExitStack() as stack:
+        wanted, archives = _understood(requirements, stack)
+        resolution, source = _resolve(
+            store.layout,
+            wanted,
+            archives=archives,
+            repository=repository,
+            apps=apps,
+            only=only,
+            offline=offline,
+            prereleases=prereleases,
+        )
+        if source is None:
+            return []
+        asked = {requirement.key for requirement in wanted}
+        plans = []
+        for key, release in resolution.releases.items():
+            with source.opened(release) as available:
+                steps = plan(store, available, only=only if key in asked else ())
+            if steps.files:
+                plans.append((release, steps))
     return plans
 
 
