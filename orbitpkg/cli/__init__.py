@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         from orbitpkg.cli.program import run
 
-        return run(words)
+        return run(words, alone=arguments is None)
     except KeyboardInterrupt:
         # It came before, or while, the program could say so itself.
         return INTERRUPTED

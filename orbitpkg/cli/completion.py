@@ -25,7 +25,10 @@ _VARIABLE = "_ORBITPKG_COMPLETE"
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(console: Console, shell: str) -> dict[str, object]:
-    """Print a script with which the shell completes commands, options and names of installed packages."""
+    """Print a script for the shell's completion.
+
+    With it the shell completes commands, options and the names of installed packages.
+    """
     kind = get_completion_class(shell)
     assert kind is not None
     made = kind(click.get_current_context().find_root().command, {}, "orbitpkg", _VARIABLE)

@@ -11,8 +11,9 @@ import errno
 import json
 import os
 import sys
+import threading
 
-from orbitpkg.cli import layout
+from orbitpkg.cli import layout, terminal
 from orbitpkg.errors import OrbitError, StorageError
 
 TYPE_CHECKING = False
@@ -43,6 +44,7 @@ class Console:
         self.as_json = as_json
         self.quiet = quiet
         self.command: str | None = None
+        self._may_interrupt = threading.Lock()
 
     # Data.
 
@@ -54,15 +56,17 @@ class Console:
     def rows(self, rows: Iterable[Sequence[str]]) -> None:
         """Write data as columns, the last of which is a text."""
         cleaned = [[layout.printable(cell) for cell in row] for row in rows]
-        self.data(layout.columns(cleaned, _width(sys.stdout)))
+        self.data(layout.columns(cleaned, terminal.width(sys.stdout)))
 
     def pairs(self, facts: Iterable[tuple[str, str]]) -> None:
         """Write data as labels and what they are about."""
-        self.data(layout.pairs([(label, layout.printable(value)) for label, value in facts], _width(sys.stdout)))
+        self.data(
+            layout.pairs([(label, layout.printable(value)) for label, value in facts], terminal.width(sys.stdout))
+        )
 
     def sentence(self, text: str) -> None:
         """Write data that is a sentence."""
-        self.data([layout.wrap(layout.printable(text), _width(sys.stdout))])
+        self.data([layout.wrap(layout.printable(text), terminal.width(sys.stdout))])
 
     def finish(self, data: Mapping[str, object]) -> None:
         """Say that the command did what it was asked for; ``data`` is what the envelope holds."""
@@ -102,6 +106,15 @@ class Console:
         if error.hint:
             self._say("hint", _CYAN, error.hint)
 
+    def interrupted(self) -> None:
+        """Say, once, that the command was interrupted. From any thread."""
+        if not self._may_interrupt.acquire(blocking=False):
+            return
+        if self.as_json:
+            self.fail(OrbitError("Interrupted."), code="interrupted")
+        else:
+            self.remark("Interrupted.")
+
     def remark(self, text: str) -> None:
         """Write a text to stderr as it is, whatever the settings."""
         _write_err(f"{text}\n")
@@ -113,35 +126,19 @@ class Console:
 
         if self.quiet:
             return SILENT
-        if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+        if terminal.has_bars(sys.stderr):
             return BarReporter(sys.stderr, note=self.note)
         return LineReporter(self.remark, note=self.note)
 
     def _say(self, label: str, colour: str, message: str) -> None:
-        text = layout.wrap(layout.printable(message), _width(sys.stderr), first=f"{label}: ", rest="  ")
-        if _is_coloured(sys.stderr):
+        text = layout.wrap(layout.printable(message), terminal.width(sys.stderr), first=f"{label}: ", rest="  ")
+        if terminal.is_coloured(sys.stderr):
             text = f"{colour}{label}:{_PLAIN}{text[len(label) + 1 :]}"
         _write_err(f"{text}\n")
 
     def _envelope(self, result: Mapping[str, object]) -> None:
         whole = {"orbitpkg": ENVELOPE_VERSION, "command": self.command, **result}
         _write_out(json.dumps(whole, default=str) + "\n")
-
-
-def _width(stream: TextIO) -> int | None:
-    """Give the columns of a terminal; None for anything else, unless ``COLUMNS`` says a number."""
-    said = os.environ.get("COLUMNS", "")
-    if said.isdecimal() and int(said):
-        return int(said)
-    try:
-        return os.get_terminal_size(stream.fileno()).columns or None
-    except (OSError, ValueError):
-        return None
-
-
-def _is_coloured(stream: TextIO) -> bool:
-    """Say whether a stream is a terminal that may be coloured (https://no-color.org)."""
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def _write_out(text: str) -> None:

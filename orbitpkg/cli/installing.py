@@ -48,9 +48,10 @@ def install(
     pre: bool,
     dry_run: bool,
 ) -> Mapping[str, object]:
-    """Install the best release that fits each REQ, with what it depends on, or an ARCHIVE.
+    """Install packages, with what they depend on.
 
-    A REQ is a name with an optional range of versions: digits, digits==1.0.0, 'digits>=1.2,<2', digits~=1.4.
+    Of each package, the newest release that fits. A REQ is a name with an optional range of versions: digits,
+    digits==1.0.0, 'digits>=1.2,<2', digits~=1.4.
     """
     from orbitpkg import api
 
@@ -74,8 +75,11 @@ def install(
         reporter=console.reporter(),
     )
     new = {package.digest for package in result.new}
-    for package in [*result.dependencies, *result.packages]:
-        _tell_package(console, package, new=package.digest in new)
+    for package in result.packages:
+        said = _said(package, new=package.digest in new)
+        console.account(f"{said}: {_amount(package)}", f"orbitpkg path {package.name}=={package.version}")
+    for package in result.dependencies:
+        console.account(f"{_said(package, new=package.digest in new)}, as a dependency: {_amount(package)}")
     for name, unchecked in result.unchecked.items():
         console.note(_unchecked(name, unchecked))
     return {
@@ -86,14 +90,14 @@ def install(
     }
 
 
-def _tell_package(console: Console, package: Package, *, new: bool) -> None:
+def _said(package: Package, *, new: bool) -> str:
     said = f"{package.name} {package.version}"
-    part = "" if package.is_complete else f" of {count(len(package.contents.files), 'file')}"
-    console.account(
-        f"Installed {said}" if new else f"{said} is installed",
-        f"{totals(package)}{part and f' ({part.strip()})'}",
-        f"orbitpkg path {package.name}=={package.version}",
-    )
+    return f"Installed {said}" if new else f"{said} is installed"
+
+
+def _amount(package: Package) -> str:
+    part = "" if package.is_complete else f" (of {count(len(package.contents.files), 'file')})"
+    return f"{totals(package)}{part}"
 
 
 def _unchecked(name: str, apps: Sequence[str]) -> str:

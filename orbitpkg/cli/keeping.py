@@ -24,24 +24,35 @@ __all__ = ["EXPORTS", "remove", "verify"]
 @click.argument("requirements", metavar="REQ...", nargs=-1, required=True, shell_complete=installed_names)
 @click.option("--dry-run", is_flag=True, help="Say what would be removed, and change nothing.")
 def remove(console: Console, requirements: tuple[str, ...], *, dry_run: bool) -> dict[str, object]:
-    """Remove every installed version that a REQ allows; a bare name means all of them."""
+    """Remove installed packages.
+
+    Every version that a REQ allows goes; with a bare name, all versions. What is published stays published.
+    """
     from orbitpkg import api
 
-    verb = "Would remove" if dry_run else "Removed"
+    # All of them are looked up first: nothing goes when a word is mistyped, and nothing twice.
+    found = [each for requirement in requirements for each in api.remove(requirement, dry_run=True)]
+    chosen = {f"{each.name}=={each.version}": each for each in found}
     removed = []
-    for requirement in requirements:
-        for each in api.remove(requirement, dry_run=dry_run):
-            console.account(f"{verb} {each.name} {each.version} ({size(each.freed)})")
-            removed.append({"name": each.name, "version": each.version, "freed_bytes": each.freed})
+    for name, planned in chosen.items():
+        each = planned if dry_run else api.remove(name)[0]
+        said = f"{each.name} {each.version}"
+        console.account(
+            f"Would remove {said} (up to {size(each.freed)})"
+            if dry_run
+            else f"Removed {said} ({size(each.freed)} freed)"
+        )
+        removed.append({"name": each.name, "version": each.version, "freed_bytes": each.freed})
     return {"dry_run": dry_run, "removed": removed}
 
 
 @command("verify", "orbitpkg verify", "orbitpkg verify digits==1.0.0 --json")
 @click.argument("requirements", metavar="[REQ]...", nargs=-1, shell_complete=installed_names)
 def verify(console: Console, requirements: tuple[str, ...]) -> dict[str, object]:
-    """Hash what is installed (all of it without a REQ) and list the files that are not as they were published.
+    """Hash what is installed and list what is damaged.
 
-    Exits 1 if there is one.
+    Every installed version that a REQ allows is looked at; without a REQ, everything. Exits 1 if a file is missing,
+    altered, or not of the package.
     """
     from orbitpkg import api
 

@@ -23,7 +23,10 @@ _DIRECTORY = click.Path(file_okay=False)
 @click.option("--name", help="The package's name. Default: the directory's.")
 @click.option("--version", default="1.0.0", show_default=True, help="Its first version.")
 def init(console: Console, directory: str, name: str | None, version: str) -> dict[str, object]:
-    """Write a package.json to begin with into DIR (default: the working directory)."""
+    """Write a package.json to begin with.
+
+    It goes into DIR (default: the working directory), which is made if need be.
+    """
     from orbitpkg import api
 
     path = api.init(directory, name=name, version=version)
@@ -35,7 +38,10 @@ def init(console: Console, directory: str, name: str | None, version: str) -> di
 @command("validate", "orbitpkg validate my-model")
 @click.argument("directory", metavar="[DIR]", default=".", type=_DIRECTORY)
 def validate(console: Console, directory: str) -> dict[str, object]:
-    """Check the package.json in DIR, and the files it picks. Every problem is told at once."""
+    """Check a package.json and the files it picks.
+
+    It is the one in DIR (default: the working directory). Every problem is told at once.
+    """
     from orbitpkg import api
 
     manifest, files, size = api.check_manifest(directory)
@@ -49,7 +55,9 @@ def validate(console: Console, directory: str) -> dict[str, object]:
     "-o", "--output", metavar="DIR", type=_DIRECTORY, help="Where to put the archive. Default: the working directory."
 )
 def build(console: Console, directory: str, output: str | None) -> dict[str, object]:
-    """Build the archive of the package in DIR, NAME-VERSION.tar.zst, and print its path.
+    """Build a package's archive and print its path.
+
+    The package is the one in DIR (default: the working directory), the archive NAME-VERSION.tar.zst.
 
     The same files give the same bytes on any machine. Stock tools read it: tar --zstd -xf ARCHIVE.
     """

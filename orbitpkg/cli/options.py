@@ -26,6 +26,7 @@ class ExampleCommand(click.Command):
 
     def __init__(self, *args: Any, examples: tuple[str, ...] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.params += global_options()
         self.examples = examples
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -53,7 +54,7 @@ def command(name: str, *examples: str, group: click.Group | None = None) -> Call
             console.command = command_name(context)
             console.finish(body(console, **parameters))
 
-        made = click.command(name, cls=ExampleCommand, examples=examples)(global_options(run))
+        made = click.command(name, cls=ExampleCommand, examples=examples)(run)
         if group is not None:
             group.add_command(made)
         return made
@@ -67,26 +68,26 @@ def command_name(context: click.Context | None) -> str | None:
     return path or None
 
 
-def global_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that every command has."""
-    as_json = click.option(
-        "--json",
-        is_flag=True,
-        expose_value=False,
-        is_eager=True,
-        callback=_set_json,
-        help="Print one JSON object: the result, or the error.",
-    )
-    quiet = click.option(
-        "-q",
-        "--quiet",
-        is_flag=True,
-        expose_value=False,
-        is_eager=True,
-        callback=_set_quiet,
-        help="Print nothing but data and errors.",
-    )
-    return quiet(as_json(function))
+def global_options() -> list[click.Parameter]:
+    """Make the options that every command has."""
+    return [
+        click.Option(
+            ["--json"],
+            is_flag=True,
+            expose_value=False,
+            is_eager=True,
+            callback=_set_json,
+            help="Print one JSON object: the result, or the error.",
+        ),
+        click.Option(
+            ["-q", "--quiet"],
+            is_flag=True,
+            expose_value=False,
+            is_eager=True,
+            callback=_set_quiet,
+            help="Print nothing but data and errors.",
+        ),
+    ]
 
 
 def _set_json(context: click.Context, option: click.Parameter, value: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import os
 import sys
@@ -13,6 +14,7 @@ import click
 from orbitpkg._version import __version__
 from orbitpkg.cli import INTERRUPTED
 from orbitpkg.cli.console import Console
+from orbitpkg.cli.interrupt import watch_interrupts
 from orbitpkg.cli.options import command_name, global_options
 from orbitpkg.errors import OrbitError, UsageError
 
@@ -98,7 +100,6 @@ def _show_version(context: click.Context, option: click.Parameter, value: bool) 
     epilog="Each command has examples: orbitpkg COMMAND --help. "
     "Exit codes: 0 done, 1 failed, 2 wrong usage, 70 a bug in orbitpkg, 130 interrupted.",
 )
-@global_options
 @click.option(
     "--version", is_flag=True, expose_value=False, callback=_show_version, help="Print the version of orbitpkg."
 )
@@ -118,11 +119,15 @@ def program(context: click.Context) -> None:
     raise UsageError("A command is missing.", hint="orbitpkg --help lists the commands.")
 
 
-def run(words: Sequence[str]) -> int:
+program.params += global_options()
+
+
+def run(words: Sequence[str], *, alone: bool = False) -> int:
     """Run one command.
 
     Args:
         words: Those after the program's name.
+        alone: Whether this process is there for this command only, so that Ctrl-C may end it from within.
 
     Returns:
         The exit code.
@@ -131,6 +136,8 @@ def run(words: Sequence[str]) -> int:
     # A word that click refuses is reported before click has seen the options.
     own = words[: words.index("--")] if "--" in words else words
     console = Console(as_json="--json" in own)
+    if alone:
+        watch_interrupts(functools.partial(_fail_interrupted, console))
     if _COMPLETE_VARIABLE in os.environ:
         program.main(args=list(words), prog_name="orbitpkg", complete_var=_COMPLETE_VARIABLE, obj=console)
     try:
@@ -184,10 +191,7 @@ def _fail_usage(error: click.ClickException, console: Console) -> int:
 
 
 def _fail_interrupted(console: Console) -> int:
-    if console.as_json:
-        console.fail(OrbitError("Interrupted."), code="interrupted")
-    else:
-        console.remark("Interrupted.")
+    console.interrupted()
     return INTERRUPTED
 
 

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from orbitpkg.cli.layout import printable, size
+from orbitpkg.cli.terminal import width
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,14 +56,12 @@ class BarReporter:
 
 class _Bar:
     def __init__(self, stream: TextIO, title: str, total: int | None, delay: float) -> None:
-        import shutil
-
         from tqdm import tqdm
 
         # tqdm's own lock takes multiprocessing, 20 ms, and its monitor a thread; neither does anything here.
         tqdm.set_lock(threading.RLock())
         tqdm.monitor_interval = 0
-        wide = shutil.get_terminal_size().columns >= _NARROW
+        narrow = (width(stream) or _NARROW) < _NARROW
         self._lock = threading.Lock()
         self._tqdm: tqdm[Any] = tqdm(
             desc=title,
@@ -73,7 +72,7 @@ class _Bar:
             leave=False,
             dynamic_ncols=True,
             delay=delay,
-            bar_format=(_BAR if wide else _NARROW_BAR) if total else _UNKNOWN_BAR,
+            bar_format=(_NARROW_BAR if narrow else _BAR) if total else _UNKNOWN_BAR,
         )
 
     def advance(self, count: int) -> None:

@@ -41,7 +41,9 @@ def publish(
     dry_run: bool,
     unsafe_single_writer: bool,
 ) -> dict[str, object]:
-    """Publish the package in DIR (default: the working directory), or an ARCHIVE of it.
+    """Publish a package to a repository.
+
+    The package is a DIR with a package.json (default: the working directory), or an ARCHIVE of one.
 
     A version that is published never changes. Publishing the same content again succeeds and says so.
     """

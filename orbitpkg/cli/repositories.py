@@ -20,9 +20,10 @@ __all__ = ["EXPORTS", "doctor", "repo", "repo_init"]
 @click.argument("url", metavar="[URL]", required=False)
 @repository_options(verb="try, if no URL is given")
 def doctor(console: Console, url: str | None, repository: str | None, *, offline: bool) -> dict[str, object]:
-    """Find out, by trying, what the store behind a repository can do: read, list, write, and what publishing rests on.
+    """Find out, by trying, what a repository can do.
 
-    What is written is deleted again. Exits 1 if nothing can be read there.
+    Can it be read, listed, written, and what publishing and fast installs rest on? What is written is deleted again.
+    Exits 1 if nothing can be read there.
     """
     from orbitpkg import api
 
@@ -67,10 +68,12 @@ def _judge(report: ProbeReport) -> tuple[str, bool]:
     return "Good for installing; not for publishing, for it cannot be written.", readable
 
 
-@click.group("repo", context_settings={"help_option_names": ["-h", "--help"]})
-@global_options
+@click.group("repo", no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
 def repo() -> None:
     """Make a repository."""
+
+
+repo.params += global_options()
 
 
 @command(
@@ -83,7 +86,10 @@ def repo() -> None:
 @click.argument("url")
 @click.option("--create-bucket", is_flag=True, help="Make the bucket, too, if it does not exist.")
 def repo_init(console: Console, url: str, *, create_bucket: bool) -> dict[str, object]:
-    """Make a repository at URL, unless there is one. Publishing does it by itself where the bucket exists."""
+    """Make a repository at an address.
+
+    Where there is one, nothing changes. Publishing does it by itself where the bucket exists.
+    """
     from orbitpkg import api
 
     repository, report = api.init_repository(url, create_bucket=create_bucket)

@@ -18,7 +18,10 @@ __all__ = ["EXPORTS", "search", "versions"]
 @click.argument("name")
 @repository_options(verb="look in")
 def versions(console: Console, name: str, repository: str | None, *, offline: bool) -> dict[str, object]:
-    """List the published versions of a package, oldest first."""
+    """List the published versions of a package.
+
+    One a line, oldest first.
+    """
     from orbitpkg import api
 
     found = api.versions(name, repository=repository, offline=offline)
@@ -30,7 +33,10 @@ def versions(console: Console, name: str, repository: str | None, *, offline: bo
 @click.argument("text", default="")
 @repository_options(verb="look in")
 def search(console: Console, text: str, repository: str | None, *, offline: bool) -> dict[str, object]:
-    """List the packages whose name, description or keywords hold TEXT; without it, all of them."""
+    """List the packages of a repository.
+
+    Those whose name, description or keywords hold TEXT; without it, all of them.
+    """
     from orbitpkg import api
 
     found = api.search(text, repository=repository, offline=offline)

@@ -27,7 +27,10 @@ def _requirement(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @command("list", "orbitpkg list", "orbitpkg list --json")
 def list_installed(console: Console) -> dict[str, object]:
-    """List what is installed: name, version, files, size, description."""
+    """List what is installed.
+
+    One line each: name, version, files, size, description.
+    """
     from orbitpkg import api
     from orbitpkg.cli.facts import package_facts, totals
     from orbitpkg.cli.layout import count, size
@@ -53,9 +56,10 @@ def list_installed(console: Console) -> dict[str, object]:
 @_requirement
 @click.argument("parts", metavar="[PART]...", nargs=-1)
 def path(console: Console, requirement: str, parts: tuple[str, ...], *, pre: bool) -> dict[str, object]:
-    """Print the path of an installed package, or of a file or directory in it.
+    """Print the path of a package, or of a file in it.
 
-    Nothing is read but the folder of the store: it works offline, and the newest installed version that fits is taken.
+    The newest installed version that fits is taken. A file (or directory) is named as parts, or as one path with
+    slashes. Works offline.
     """
     from orbitpkg import api
 
@@ -82,7 +86,10 @@ def _path_in(package: Package, parts: tuple[str, ...]) -> Path:
 @command("files", "orbitpkg files digits", "orbitpkg files digits==1.0.0 --json")
 @_requirement
 def files(console: Console, requirement: str, *, pre: bool) -> dict[str, object]:
-    """List the files of an installed package, one path a line, relative to it."""
+    """List the files of an installed package.
+
+    One path a line, relative to orbitpkg path REQ.
+    """
     from orbitpkg import api
 
     package = api.package(requirement, prereleases=pre)
@@ -112,7 +119,10 @@ def files(console: Console, requirement: str, *, pre: bool) -> dict[str, object]
 def show(
     console: Console, requirement: str, repository: str | None, *, offline: bool, pre: bool
 ) -> Mapping[str, object]:
-    """Show what is known of a release: of the installed one, or else of the one in the repository."""
+    """Show what is known of a release.
+
+    Of the installed one, or else, or with --repository, of the one in the repository.
+    """
     from orbitpkg import api
     from orbitpkg.cli.facts import installed_release, package_facts, release_facts
     from orbitpkg.errors import NotInstalled, OfflineError, RepositoryNotFound
