@@ -195,6 +195,12 @@ class TestContents:
             read = {file.path: archive.read_file(file) for file in archive.contents.files}
         assert read == {path: data for path, (data, _) in tree_of(package).items()}
 
+    @pytest.mark.parametrize(("start", "length"), [(0, 0), (5, 1), (0, 3 * MEBI), (1, MEBI)])
+    def test_bytes_of_the_archive_come_in_pieces(self, built: Path, start: int, length: int) -> None:
+        with LocalArchive.open(built) as archive:
+            pieces = b"".join(archive.stream(start, length))
+        assert pieces == built.read_bytes()[start : start + length]
+
     def test_the_archive_is_verified(self, built: Path) -> None:
         with LocalArchive.open(built) as archive:
             verify_archive(archive)

@@ -26,6 +26,7 @@ from orbitpkg.archive.frames import (
 from orbitpkg.archive.tarstream import BLOCK_BYTES, END_OF_STREAM, member_header, padding_after
 from orbitpkg.errors import ArchiveError
 from orbitpkg.model.contents import MAX_CHUNK_BYTES, Chunk, Contents, FileEntry
+from orbitpkg.model.release import ContentsPlace
 from tests.packages import noise
 
 if sys.version_info >= (3, 14):
@@ -110,6 +111,32 @@ class TestContentsFrame:
         frame, _ = contents_frame(CONTENTS)
         with pytest.raises(ArchiveError):
             parse_footer(frame[-FOOTER_BYTES:][:size], archive_size=size, where="it")
+
+
+class TestPlausibility:
+    """Contents are weighed before they are held."""
+
+    def unpack(self, raw: bytes) -> None:
+        packed = compress_chunk(raw)
+        place = ContentsPlace(offset=8, length=len(packed), raw_length=len(raw), blake3=digest_of(packed))
+        unpack_contents(packed, place, where="it")
+
+    def test_more_files_than_may_be_are_refused_by_their_number(self) -> None:
+        with pytest.raises(ArchiveError, match="table of contents of it lists more than 1,000,000 files"):
+            self.unpack(b'"",' * 1_000_016)
+
+    def test_a_table_larger_than_what_it_lists_is_refused_by_its_size(self) -> None:
+        with pytest.raises(ArchiveError, match="claims 2,097,152 bytes for a table of 0 files"):
+            self.unpack(b" " * 2**21)
+
+    def test_a_table_of_long_paths_is_not(self) -> None:
+        paths = [f"{'d' * 200}/{'e' * 200}/{number:0200}" for number in range(4000)]
+        files = tuple(
+            FileEntry(path=path, size=0, offset=0, executable=False, blake3=CHUNK.blake3) for path in sorted(paths)
+        )
+        frame, place = contents_frame(Contents(files, (), "e"))
+        assert place.raw_length > 2**21
+        assert len(unpack_contents(frame[8:-FOOTER_BYTES], place, where="it").files) == 4000
 
 
 PATHS = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import stat
 from pathlib import Path
@@ -10,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orbitpkg.archive.tree import SourceTree, read_tree
+from orbitpkg.archive.tree import SourceTree, _status, read_tree
 from orbitpkg.errors import ManifestError, StorageError, TreeChanged
 from orbitpkg.model.manifest import MAX_MANIFEST_BYTES
 from tests.packages import make_package
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 @pytest.fixture
@@ -248,7 +249,41 @@ class TestOtherKinds:
         assert "fifo" not in paths(read_tree(folder))
 
 
+class TestDeepFolders:
+    """Root may read everything, but nobody what lies deeper than a system call takes (4,096 bytes on Linux)."""
+
+    @pytest.fixture
+    def deep(self, tmp_path: Path) -> Iterator[Path]:
+        part, folder = "d" * 200, tmp_path
+        while len(str(folder)) + len(part) < 3900:
+            folder /= part
+        folder.mkdir(parents=True)
+        yield make_package(folder, files={})
+        shutil.rmtree(tmp_path / part)
+
+    def make_below(self, folder: Path, make: Callable[[int], None]) -> None:
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            make(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def test_a_file_out_of_reach_is_told(self, deep: Path) -> None:
+        self.make_below(deep, lambda at: os.close(os.open("f" * 250, os.O_CREAT, dir_fd=at)))
+        with pytest.raises(StorageError, match=r"f{250} cannot be read: File name too long"):
+            read_tree(deep)
+
+    def test_a_folder_out_of_reach_is_told(self, deep: Path) -> None:
+        self.make_below(deep, lambda at: os.mkdir("f" * 250, dir_fd=at))
+        with pytest.raises(StorageError, match=r"f{250} cannot be read: File name too long"):
+            read_tree(deep)
+
+
 class TestChanges:
+    def test_a_file_that_goes_between_two_looks_is_a_change(self, tmp_path: Path) -> None:
+        with pytest.raises(TreeChanged, match="gone changed while it was being read"):
+            _status(str(tmp_path / "gone"), tmp_path)
+
     def test_a_tree_that_holds_still_is_unchanged(self, folder: Path) -> None:
         read_tree(folder).check_unchanged()
 
