@@ -20,12 +20,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from contextlib import ExitStack
+    from datetime import timedelta
     from typing import TypeAlias
 
     from orbitpkg.archive.reader import LocalArchive
     from orbitpkg.model.manifest import Manifest
     from orbitpkg.model.release import Release
     from orbitpkg.reporting import Reporter
+    from orbitpkg.repository.garbage import Garbage
     from orbitpkg.repository.probe import ProbeReport
     from orbitpkg.repository.repository import Repository
     from orbitpkg.resolver.resolver import Resolution
@@ -43,6 +45,7 @@ __all__ = [
     "Removed",
     "build",
     "check_manifest",
+    "collect_repository",
     "default_repository",
     "doctor",
     "home",
@@ -776,3 +779,36 @@ def doctor(repository: PathLike | None = None, *, offline: bool = False) -> Prob
     from orbitpkg.repository.probe import probe
 
     return probe(open_repository(repository, offline=offline).objects)
+
+
+def collect_repository(
+    repository: PathLike | None = None,
+    *,
+    grace: timedelta | None = None,
+    dry_run: bool = False,
+    offline: bool = False,
+) -> Garbage:
+    """Delete what a repository holds and no release needs.
+
+    Args:
+        repository: Which one, as for :func:`repository_url`.
+        grace: How old something must be; a week when None. Must be longer than any publishing takes.
+        dry_run: Change nothing.
+        offline: Refuse a repository that takes a network.
+
+    Returns:
+        What was, or would be, deleted.
+
+    Raises:
+        RepositoryError: The repository cannot be read or written.
+    """
+    from datetime import timedelta
+
+    from orbitpkg.repository.garbage import collect_garbage, find_garbage
+
+    source = open_repository(repository, offline=offline)
+    source.config()
+    garbage = find_garbage(source, grace=timedelta(days=7) if grace is None else grace)
+    if not dry_run:
+        collect_garbage(source, garbage)
+    return garbage

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ARCHIVES",
     "CONFIG_KEY",
+    "PROBES",
     "RELEASES",
     "index_key",
     "new_archive_key",
@@ -22,6 +23,7 @@ __all__ = [
 CONFIG_KEY = "orbitpkg.json"
 ARCHIVES = "archives/"
 RELEASES = "releases/"
+PROBES = "probes/"
 _RECORD_SUFFIX = ".json"
 
 

@@ -22,7 +22,7 @@ from orbitpkg.errors import (
     RepositoryError,
     UnsupportedByStore,
 )
-from orbitpkg.repository.layout import CONFIG_KEY
+from orbitpkg.repository.layout import CONFIG_KEY, PROBES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Answer", "Check", "ProbeReport", "probe"]
 
-_PROBES = "probes/"
 _PAYLOAD = bytes(range(256)) * 16
 
 
@@ -85,7 +84,7 @@ def probe(objects: ObjectStore) -> ProbeReport:
 class _Probe:
     def __init__(self, objects: ObjectStore) -> None:
         self._objects = objects
-        self._folder = f"{_PROBES}{secrets.token_hex(8)}/"
+        self._folder = f"{PROBES}{secrets.token_hex(8)}/"
         self._key = f"{self._folder}object"
         self._writable = False
 

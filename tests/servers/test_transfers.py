@@ -1,0 +1,389 @@
+"""What moves over the wire: only what changed, only once, and whatever the network does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from orbitpkg import api
+from orbitpkg.errors import IntegrityError, RepositoryUnreachable
+from orbitpkg.objects import open_store
+from orbitpkg.objects.memory import Fault, Faults, MemoryStore
+from orbitpkg.transfer.publish import Outcome
+from tests.packages import make_package, noise, tree_of
+from tests.servers.interposed import Answer, Request, interposed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import Self
+
+    from tests.servers.processes import S3Server, StaticSite
+
+MIB = 1 << 20
+BLOCK = 1 << 16
+COPYING = ["memory", "directory", "moto", "ceph"]
+
+# A command in a process of its own that kills itself, as `kill -9` would, when so many bytes are done.
+KILLED = """
+import os, signal, sys
+from orbitpkg import api, reporting
+
+class Killer:
+    done = 0
+    def task(self, title, total): return self
+    def note(self, message): pass
+    def __enter__(self): return self
+    def __exit__(self, *_): pass
+    def advance(self, count):
+        Killer.done += count
+        if Killer.done >= int(sys.argv[3]):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+if sys.argv[1] == "install":
+    api.install("model", repository=sys.argv[2], reporter=Killer())
+else:
+    api.publish(sys.argv[1], sys.argv[2], reporter=Killer())
+"""
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ORBITPKG_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("ORBITPKG_REPOSITORY", raising=False)
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def memory(tmp_path: Path) -> Iterator[MemoryStore]:
+    """A store in memory that counts and misbehaves."""
+    faults = Faults()
+    store = MemoryStore(f"transfers-{tmp_path.name}", faults=faults)
+    yield store
+    store.forget(f"transfers-{tmp_path.name}")
+
+
+def address(name: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    if name == "memory":
+        return f"memory://{tmp_path.name}"
+    if name == "directory":
+        return (tmp_path / "repository").as_uri()
+    server: S3Server = request.getfixturevalue(name)
+    for key, value in server.env().items():
+        monkeypatch.setenv(key, value)
+    return f"s3://{server.new_bucket()}/p"
+
+
+def two_versions(folder: Path) -> tuple[Path, Path, int]:
+    """Make 48 MiB in two versions; gives also how many bytes of the second are in no file of the first."""
+    weights = noise(40 * MIB)
+    files = {"a.csv": b"1,2\n" * 1000, "weights.bin": weights, "z.bin": noise(8 * MIB, seed=1)}
+    changed = bytearray(weights)
+    changed[20 * MIB : 20 * MIB + MIB] = noise(MIB, seed=2)
+    second = {**files, "weights.bin": bytes(changed), "z.bin": b"inserted" + files["z.bin"]}
+    return (
+        make_package(folder / "v1", version="1.0.0", files=files),
+        make_package(folder / "v2", version="2.0.0", files=second),
+        MIB + 8,
+    )
+
+
+def archive_of(url: str, requirement: str) -> bytes:
+    return open_store(url).get(api.released(requirement, repository=url).archive.key)[0]
+
+
+class TestPublishingChanges:
+    @pytest.mark.parametrize("name", COPYING)
+    def test_only_what_changed_is_sent_and_the_object_is_what_build_writes(
+        self, name: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        url = address(name, request, tmp_path, monkeypatch)
+        first, second, changed = two_versions(tmp_path)
+        whole = api.publish(first, url)
+        assert (whole.uploaded, whole.copied) == (whole.release.archive.size, 0)
+        plan = api.publish(second, url, dry_run=True)
+        done = api.publish(second, url)
+        assert (done.uploaded, done.copied) == (plan.uploaded, plan.copied)
+        assert done.uploaded + done.copied == done.release.archive.size
+        # Three places changed (the manifest is one): at each at most two chunks and what S3's least part takes along.
+        assert done.uploaded <= 1.3 * (changed + 3 * 4 * MIB) + 10 * MIB
+        assert archive_of(url, "model==2.0.0") == api.build(second, tmp_path / "out").read_bytes()
+
+    def test_where_parts_cannot_be_copied_all_is_sent_and_that_is_said(
+        self, rclone: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for key, value in rclone.env().items():
+            monkeypatch.setenv(key, value)
+        url = f"s3://{rclone.new_bucket()}/p"
+        first, second, _ = two_versions(tmp_path)
+        api.publish(first, url, unsafe_single_writer=True)
+        notes = Notes()
+        done = api.publish(second, url, unsafe_single_writer=True, reporter=notes)
+        assert done.uploaded == done.release.archive.size
+        assert notes.said == [f"{url} cannot copy parts of objects, so all of it is sent."]
+
+    def test_a_store_that_copies_no_parts_after_all_gets_all(self, memory: MemoryStore, tmp_path: Path) -> None:
+        first, second, _ = two_versions(tmp_path)
+        api.publish(first, memory.url)
+        memory.faults.no_part_copies = True
+        done = api.publish(second, memory.url)
+        assert (done.outcome, done.uploaded) == (Outcome.PUBLISHED, done.release.archive.size)
+
+    def test_a_package_of_small_changes_between_many_versions_stays_whole(self, tmp_path: Path) -> None:
+        url = (tmp_path / "repository").as_uri()
+        data = bytearray(noise(6 * MIB))
+        for version in range(6):
+            data[version * MIB] ^= 0xFF
+            folder = make_package(tmp_path / str(version), version=f"1.0.{version}", files={"data": bytes(data)})
+            api.publish(folder, url)
+            assert archive_of(url, f"model==1.0.{version}") == api.build(folder, tmp_path / "out").read_bytes()
+
+
+class TestInstallingChanges:
+    def test_an_upgrade_reads_only_the_chunks_that_nothing_installed_holds(
+        self, memory: MemoryStore, tmp_path: Path
+    ) -> None:
+        first, second, changed = two_versions(tmp_path)
+        api.publish(first, memory.url)
+        api.publish(second, memory.url)
+        api.install("model==1.0.0", repository=memory.url)
+        ((_, plan),) = api.plan_all(["model==2.0.0"], repository=memory.url)
+        memory.faults.requests.clear()
+        installed = api.install("model==2.0.0", repository=memory.url)
+        assert tree_of(installed.path) == tree_of(second)
+        read = sum(request.length for request in memory.faults.requests if request.operation == "get_range")
+        contents = api.released("model==2.0.0", repository=memory.url).contents.length
+        assert read == plan.bytes_to_fetch + contents
+        assert read <= changed + 4 * 2 * 4 * MIB
+        assert plan.bytes_reused > 30 * MIB
+
+    def test_a_source_that_is_damaged_is_not_used(self, memory: MemoryStore, tmp_path: Path) -> None:
+        first, second, _ = two_versions(tmp_path)
+        api.publish(first, memory.url)
+        api.publish(second, memory.url)
+        weights = api.install("model==1.0.0", repository=memory.url).file_path("weights.bin")
+        weights.chmod(0o644)
+        with weights.open("r+b") as file:
+            file.seek(5 * MIB)
+            file.write(b"damage")
+        assert tree_of(api.install("model==2.0.0", repository=memory.url).path) == tree_of(second)
+
+    def test_a_chunk_that_occurs_often_is_read_once(self, memory: MemoryStore, tmp_path: Path) -> None:
+        files = {f"copy{number}": bytes(8 * MIB) for number in range(4)}
+        folder = make_package(tmp_path / "p", files={**files, "noise": noise(8 * MIB)})
+        api.publish(folder, memory.url)
+        memory.faults.requests.clear()
+        assert tree_of(api.install("model", repository=memory.url).path) == tree_of(folder)
+        asked = Counter(
+            (request.start, request.length) for request in memory.faults.requests if request.operation == "get_range"
+        )
+        assert max(asked.values()) == 1
+
+
+class TestStopping:
+    @pytest.mark.parametrize("after", [1, 20 * MIB, 40 * MIB])
+    def test_a_killed_install_keeps_its_chunks(
+        self, after: int, moto: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        blocks_read: set[int] = set()
+
+        def meddle(request: Request) -> None:
+            if request.method == "GET" and "range" in request.headers:
+                start, end = map(int, request.headers["range"].removeprefix("bytes=").split("-"))
+                blocks_read.update(range(start // BLOCK, end // BLOCK + 1))
+
+        with interposed(moto.endpoint, meddle) as endpoint:
+            for key, value in {**moto.env(), "AWS_ENDPOINT_URL": endpoint}.items():
+                monkeypatch.setenv(key, value)
+            url = f"s3://{moto.new_bucket()}/p"
+            first, _, _ = two_versions(tmp_path)
+            size = api.publish(first, url).uploaded
+            killed = subprocess.run([sys.executable, "-c", KILLED, "install", url, str(after)], check=False)
+            assert killed.returncode == -signal.SIGKILL
+            assert api.packages() == []
+            blocks_read.clear()
+            assert tree_of(api.install("model", repository=url).path) == tree_of(first)
+        assert len(blocks_read) * BLOCK <= size - after + 16 * MIB
+
+    def test_a_killed_publish_goes_on_and_sends_no_part_twice(
+        self, moto: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        sent: list[str] = []
+
+        def meddle(request: Request) -> None:
+            if request.method == "PUT" and "partNumber=" in request.path:
+                sent.append(request.path)
+
+        with interposed(moto.endpoint, meddle) as endpoint:
+            for key, value in {**moto.env(), "AWS_ENDPOINT_URL": endpoint}.items():
+                monkeypatch.setenv(key, value)
+            url = f"s3://{moto.new_bucket()}/p"
+            folder = make_package(tmp_path / "p", files={"weights": noise(120 * MIB)})
+            command = [sys.executable, "-c", KILLED, str(folder), url, str(110 * MIB)]
+            assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+            before = len(sent)
+            assert before > 4
+            assert len(list(open_store(url).list_uploads())) == 1
+            assert api.publish(folder, url).outcome is Outcome.PUBLISHED
+            assert list(open_store(url).list_uploads()) == []
+            assert archive_of(url, "model") == api.build(folder, tmp_path / "out").read_bytes()
+        # Four may have been under way when it was killed.
+        assert len(sent) - len(set(sent)) <= 4
+
+    def test_a_killed_publish_of_what_changed_since_publishes_what_is_there_now(
+        self, moto: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for key, value in moto.env().items():
+            monkeypatch.setenv(key, value)
+        url = f"s3://{moto.new_bucket()}/p"
+        folder = make_package(tmp_path / "p", files={"weights": noise(80 * MIB)})
+        command = [sys.executable, "-c", KILLED, str(folder), url, str(75 * MIB)]
+        assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+        (folder / "weights").write_bytes(noise(30 * MIB, seed=7))
+        assert api.publish(folder, url).outcome is Outcome.PUBLISHED
+        assert archive_of(url, "model") == api.build(folder, tmp_path / "out").read_bytes()
+        assert list(open_store(url).list_uploads()) == []
+
+    def test_what_stopped_publishers_left_is_found_after_a_grace_period(
+        self, ceph: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # moto says of every upload that it began in 2010.
+        for key, value in ceph.env().items():
+            monkeypatch.setenv(key, value)
+        url = f"s3://{ceph.new_bucket()}/p"
+        api.publish(make_package(tmp_path / "kept", name="kept"), url)
+        folder = make_package(tmp_path / "p", files={"weights": noise(80 * MIB)})
+        subprocess.run([sys.executable, "-c", KILLED, str(folder), url, str(75 * MIB)], check=False)
+        open_store(url).put("archives/lost/lost-1.0.0-0123456789ab.tar.zst", b"orphan")
+        young = api.collect_repository(url, dry_run=True)
+        assert (young.objects, young.uploads) == ((), ())
+        old = api.collect_repository(url, grace=timedelta(seconds=-5), dry_run=True)
+        assert [info.key for info in old.objects] == ["archives/lost/lost-1.0.0-0123456789ab.tar.zst"]
+        assert [upload.key.partition("-")[0] for upload in old.uploads] == ["archives/model/model"]
+        api.collect_repository(url, grace=timedelta(seconds=-5))
+        again = api.collect_repository(url, grace=timedelta(seconds=-5), dry_run=True)
+        assert (again.objects, again.uploads) == ((), ())
+        assert api.install("kept", repository=url).name == "kept"
+
+
+class TestHostileNetworks:
+    def test_an_answer_that_is_cut_short_is_taken_up_where_it_stopped(
+        self, moto: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        starts: list[int] = []
+
+        def meddle(request: Request) -> Answer | None:
+            if request.method != "GET" or "range" not in request.headers:
+                return None
+            start, end = map(int, request.headers["range"].removeprefix("bytes=").split("-"))
+            starts.append(start)
+            # The first three large answers end in the middle.
+            if end - start < 4 * MIB or len(starts) > 4:
+                return None
+            data = archive[start : start + (end - start) // 2]
+            headers = {"Content-Length": str(end - start + 1), "Content-Range": f"bytes {start}-{end}/{len(archive)}",
+                       "ETag": '"x"', "Last-Modified": "Fri, 20 Nov 2026 00:00:00 GMT"}  # fmt: skip
+            return Answer(status=206, headers=headers, body=data)
+
+        for key, value in moto.env().items():
+            monkeypatch.setenv(key, value)
+        url = f"s3://{moto.new_bucket()}/p"
+        first, _, _ = two_versions(tmp_path)
+        api.publish(first, url)
+        archive = archive_of(url, "model")
+        with interposed(moto.endpoint, meddle) as endpoint:
+            monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+            assert tree_of(api.install("model", repository=url).path) == tree_of(first)
+        assert len(starts) == len(set(starts)), "no request was repeated from its beginning"
+
+    def test_a_store_that_is_overloaded_for_a_while_is_asked_again(self, memory: MemoryStore, tmp_path: Path) -> None:
+        first, _, _ = two_versions(tmp_path)
+        api.publish(first, memory.url)
+
+        def busy() -> RepositoryUnreachable:
+            return RepositoryUnreachable("The store is overloaded.", status=503)
+
+        memory.faults.faults.append(Fault(kind="before", operation="get_range", key="*", nth=2, times=5, error=busy))
+        assert tree_of(api.install("model", repository=memory.url).path) == tree_of(first)
+
+    def test_wrong_bytes_once_are_read_again_and_twice_refused(self, memory: MemoryStore, tmp_path: Path) -> None:
+        first, _, _ = two_versions(tmp_path)
+        api.publish(first, memory.url)
+        memory.faults.faults.append(Fault(kind="corrupt", operation="get_range", key="*", nth=3, times=1))
+        assert tree_of(api.install("model", repository=memory.url).path) == tree_of(first)
+        api.remove("model")
+        memory.faults.faults.append(Fault(kind="corrupt", operation="get_range", key="*", nth=3, times=None))
+        with pytest.raises(IntegrityError):
+            api.install("model", repository=memory.url)
+        assert api.packages() == []
+
+    def test_a_web_server_without_ranges_is_read_whole(
+        self, rangeless_site: StaticSite, tmp_path: Path, home: Path
+    ) -> None:
+        site = rangeless_site.new_folder()
+        site.root.rmdir()
+        first, _, _ = two_versions(tmp_path)
+        api.publish(first, site.root)
+        assert tree_of(api.install("model", repository=site.url).path) == tree_of(first)
+        assert os.listdir(home / "store/v1/tmp") == []
+
+
+class TestManyFiles:
+    def test_small_files_cost_no_request_each(self, memory: MemoryStore, tmp_path: Path) -> None:
+        files = {f"{number % 50:02}/{number:05}.json": b"%d" % number * 300 for number in range(5_000)}
+        folder = make_package(tmp_path / "p", files={**files, "noise": noise(8 * MIB)})
+        api.publish(folder, memory.url)
+        publishing = len(memory.faults.requests)
+        memory.faults.requests.clear()
+        installed = api.install("model==1.0.0", repository=memory.url)
+        assert len(installed.files()) == 5_002
+        assert publishing < 40
+        assert len(memory.faults.requests) <= 6
+
+    def test_several_packages_are_installed_together(self, memory: MemoryStore, tmp_path: Path) -> None:
+        for number in range(12):
+            folder = make_package(
+                tmp_path / str(number), name=f"model-{number}", files={"data": noise(MIB, seed=number)}
+            )
+            api.publish(folder, memory.url)
+        result = api.install_all([f"model-{number}" for number in range(12)], repository=memory.url)
+        assert [package.name for package in result.packages] == [f"model-{number}" for number in range(12)]
+        assert [flaws for _, flaws in api.verify()] == [[]] * 12
+
+    def test_when_one_of_several_fails_the_reason_is_its_own(self, memory: MemoryStore, tmp_path: Path) -> None:
+        for number in range(6):
+            folder = make_package(tmp_path / str(number), name=f"m{number}", files={"data": noise(MIB, seed=number)})
+            api.publish(folder, memory.url)
+        memory.delete(api.released("m3", repository=memory.url).archive.key)
+        with pytest.raises(IntegrityError, match="The archive of m3"):
+            api.install_all([f"m{number}" for number in range(6)], repository=memory.url)
+
+
+class Notes:
+    """A reporter that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def task(self, title: str, total: int | None) -> Notes:
+        del title, total
+        return self
+
+    def note(self, message: str) -> None:
+        self.said.append(message)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def advance(self, count: int) -> None:
+        pass
