@@ -16,7 +16,7 @@ from orbitpkg._version import __version__
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from orbitpkg.api import build, install, package, packages, publish, remove
+    from orbitpkg.api import Removed, build, install, package, packages, publish, remove
     from orbitpkg.errors import (
         FileNotInPackage,
         IntegrityError,
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
         StorageError,
         UsageError,
     )
+    from orbitpkg.reporting import Reporter
     from orbitpkg.store.package import Package
+    from orbitpkg.transfer.publish import Published
 
 __all__ = [
     "FileNotInPackage",
@@ -37,6 +39,9 @@ __all__ = [
     "NotInstalled",
     "OrbitError",
     "Package",
+    "Published",
+    "Removed",
+    "Reporter",
     "RepositoryError",
     "ResolutionError",
     "StorageError",
@@ -50,7 +55,19 @@ __all__ = [
     "remove",
 ]
 
-_FUNCTIONS = frozenset({"build", "install", "package", "packages", "publish", "remove"})
+# Where each name is, but for the errors.
+_ROOMS = {
+    "Package": "orbitpkg.store.package",
+    "Published": "orbitpkg.transfer.publish",
+    "Removed": "orbitpkg.api",
+    "Reporter": "orbitpkg.reporting",
+    "build": "orbitpkg.api",
+    "install": "orbitpkg.api",
+    "package": "orbitpkg.api",
+    "packages": "orbitpkg.api",
+    "publish": "orbitpkg.api",
+    "remove": "orbitpkg.api",
+}
 
 
 def __getattr__(name: str) -> object:
@@ -59,11 +76,7 @@ def __getattr__(name: str) -> object:
         raise AttributeError(msg)
     from importlib import import_module
 
-    if name in _FUNCTIONS:
-        room = "orbitpkg.api"
-    else:
-        room = "orbitpkg.store.package" if name == "Package" else "orbitpkg.errors"
-    value = getattr(import_module(room), name)
+    value = getattr(import_module(_ROOMS.get(name, "orbitpkg.errors")), name)
     globals()[name] = value
     return value
 

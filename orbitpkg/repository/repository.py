@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from orbitpkg.archive.frames import archive_size, unpack_contents
 from orbitpkg.errors import (
+    AccessDenied,
     ArchiveError,
     IntegrityError,
     ObjectExists,
@@ -172,8 +173,11 @@ class Repository:
         """
         try:
             infos = list(self.objects.list(releases_prefix(name)))
-        except UnsupportedByStore:
+        except (UnsupportedByStore, AccessDenied) as error:
+            # A web server has no listing, and some readers of a bucket may not list it.
             index = self.index(name)
+            if index is None and isinstance(error, AccessDenied):
+                raise
             return sorted(index.releases) if index else []
         return sorted(filter(None, (_version(version_of_record(info.key, name)) for info in infos)))
 
@@ -246,7 +250,7 @@ class Repository:
             )
         try:
             close = nearest(name, self.names())
-        except UnsupportedByStore:
+        except (UnsupportedByStore, AccessDenied):
             close = []
         return PackageNotFound(
             f"There is no package {name} in {self.url}.",

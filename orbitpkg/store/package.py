@@ -208,8 +208,10 @@ class Package:
         if any(file.startswith(f"{path}/") for file in known):
             hint = f"It is a directory: use dir_path({path!r})."
         elif path in known:
-            what = "verify --repair" if self.is_complete else "install"
-            hint = f"It is part of the release but not installed: orbitpkg {what} {self.name}=={self.version}"
+            release = f"{self.name}=={self.version}"
+            hint = f"It is part of the release but not installed: orbitpkg install {release}"
+            if self.is_complete:
+                hint = f"Somebody deleted it: orbitpkg remove {release}, then orbitpkg install {release}"
         else:
             close = nearest(path, known)
             hint = f"Did you mean {' or '.join(map(repr, close))}?" if close else f"See: orbitpkg files {self.name}"

@@ -12,7 +12,7 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from orbitpkg.errors import RepositoryError
+from orbitpkg.errors import AccessDenied, RepositoryError
 from orbitpkg.transfer.assemble import CopiedPart, SentPart
 from orbitpkg.transfer.journal import part_identity
 
@@ -137,7 +137,10 @@ class _Sender:
     def _resumed(self) -> Upload | None:
         if self._journal.key is None or self._journal.upload is None:
             return None
-        upload = self._objects.resume_upload(self._journal.key, self._journal.upload)
+        try:
+            upload = self._objects.resume_upload(self._journal.key, self._journal.upload)
+        except AccessDenied:  # who may not list parts begins anew
+            upload = None
         if upload is None:
             self._journal.forget()
         else:

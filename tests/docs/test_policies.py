@@ -13,6 +13,7 @@ import pytest
 import orbitpkg
 from orbitpkg import api
 from orbitpkg.errors import AccessDenied, PackageNotFound, RepositoryError
+from orbitpkg.objects import open_store
 from orbitpkg.repository.probe import Check
 from tests.docs.documents import document
 from tests.packages import make_package, noise
@@ -143,9 +144,14 @@ def test_the_readers_policy_installs_and_does_not_publish(published: Cloud, tmp_
         orbitpkg.publish(package(tmp_path, "2.0.0"), URL)
 
 
-def test_without_listing_an_exact_version_can_be_installed_and_a_missing_one_is_not_called_absent(
-    published: Cloud,
-) -> None:
+def test_without_listing_versions_come_from_the_index(published: Cloud) -> None:
+    published.become(policy("reader", without=("List",)))
+    assert orbitpkg.install("model==1.0.0", repository=URL).version == "1.0.0"
+    assert orbitpkg.install("model", repository=URL).version == "1.1.0"
+
+
+def test_without_listing_and_index_nothing_is_called_absent(published: Cloud) -> None:
+    open_store(URL).delete("index/model.json")
     published.become(policy("reader", without=("List",)))
     assert orbitpkg.install("model==1.0.0", repository=URL).version == "1.0.0"
     for requirement in ("model", "model==3.0.0"):

@@ -51,11 +51,11 @@ START_ATTEMPTS = 3
 LOG_TAIL_BYTES = 4000
 
 
-class ServerMissing(Exception):  # noqa: N818 - nothing went wrong, something is not there
+class ServerMissing(Exception):
     """A program is not installed here; the message says how to get it."""
 
 
-class ServerFailed(Exception):  # noqa: N818 - reads as what it says
+class ServerFailed(Exception):
     """A server did not come up; the message says why and carries the end of its log."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
-import time
+import threading
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
@@ -119,7 +119,7 @@ class TestNoAnswer:
         def drops() -> Iterator[bytes]:
             yield b"HTTP/1.1 200 OK\r\nContent-Length: 30\r\nLast-Modified: Fri, 20 Nov 2026 00:00:00 GMT\r\n\r\n"
             for _ in range(30):
-                time.sleep(0.05)  # The one thing that is slow here on purpose: the link.
+                threading.Event().wait(0.05)  # The one thing that is slow here on purpose: the link.
                 yield b"."
 
         patience = Patience(connect=2, silence=1, upload=1, retry=0.1, retries=0)
