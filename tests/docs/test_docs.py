@@ -321,9 +321,9 @@ def test_every_public_name_is_told() -> None:
     spelled = {
         name: name if isinstance(getattr(orbitpkg, name), type) else f"orbitpkg.{name}" for name in orbitpkg.__all__
     }
-    assert [
-        name for name, spelling in spelled.items() if not mentioned(spelling, API.replace("orbitpkg.Pa", "Pa"))
-    ] == []
+    # A class may be told as orbitpkg.Package or as Package.
+    told = re.sub(r"\borbitpkg\.(?=[A-Z])", "", API)
+    assert [name for name, spelling in spelled.items() if not mentioned(spelling, told)] == []
 
 
 def test_every_attribute_of_a_package_is_told() -> None:

@@ -13,7 +13,6 @@ import pytest
 import orbitpkg
 from orbitpkg import api
 from orbitpkg.errors import AccessDenied, PackageNotFound, RepositoryError
-from orbitpkg.objects import open_store
 from orbitpkg.repository.probe import Check
 from tests.docs.documents import document
 from tests.packages import make_package, noise
@@ -62,6 +61,13 @@ class Cloud:
         self._set()
         for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             self._monkeypatch.delenv(variable)
+
+    def lose(self, key: str) -> None:
+        """Have an object of the repository vanish, whoever may delete it."""
+        self._enforce(b"inf")
+        self._server.client().delete_object(
+            Bucket=BUCKET, Key=f"{URL.partition(BUCKET)[2].strip('/')}/{key}".lstrip("/")
+        )
 
     def _set(self, **more: str) -> None:
         home = str(self._folder / uuid.uuid4().hex)
@@ -151,7 +157,7 @@ def test_without_listing_versions_come_from_the_index(published: Cloud) -> None:
 
 
 def test_without_listing_and_index_nothing_is_called_absent(published: Cloud) -> None:
-    open_store(URL).delete("index/model.json")
+    published.lose("index/model.json")
     published.become(policy("reader", without=("List",)))
     assert orbitpkg.install("model==1.0.0", repository=URL).version == "1.0.0"
     for requirement in ("model", "model==3.0.0"):
