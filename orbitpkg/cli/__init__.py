@@ -33,11 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else list(arguments)
     _open_standard_files()
     try:
-        if words == ["--version"]:
-            # Before click is loaded, which takes five times as long as all the rest.
-            from orbitpkg._version import __version__
-
-            sys.stdout.write(f"orbitpkg {__version__}\n")
+        # Before click is loaded, which takes five times as long as all the rest. What may stand in the way of writing
+        # it, the program tells.
+        if words == ["--version"] and _write_version():
             return 0
         from orbitpkg.cli.program import run
 
@@ -45,6 +43,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         # It came before, or while, the program could say so itself.
         return INTERRUPTED
+
+
+def _write_version() -> bool:
+    from orbitpkg._version import __version__
+
+    try:
+        sys.stdout.write(f"orbitpkg {__version__}\n")
+        sys.stdout.flush()
+    except OSError:
+        return False
+    return True
 
 
 def _open_standard_files() -> None:

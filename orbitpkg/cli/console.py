@@ -18,7 +18,7 @@ from orbitpkg.errors import OrbitError, StorageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
     from typing import TextIO
 
     from orbitpkg.reporting import Reporter
@@ -45,24 +45,24 @@ class Console:
         self.quiet = quiet
         self.command: str | None = None
         self._may_interrupt = threading.Lock()
+        self._is_broken = False
 
     # Data.
 
     def data(self, lines: Iterable[str]) -> None:
         """Write what the command was asked for, as it is."""
         if not self.as_json:
-            _write_out("".join(f"{line}\n" for line in lines))
+            self._write_out("".join(f"{line}\n" for line in lines))
 
     def rows(self, rows: Iterable[Sequence[str]]) -> None:
         """Write data as columns, the last of which is a text."""
         cleaned = [[layout.printable(cell) for cell in row] for row in rows]
         self.data(layout.columns(cleaned, terminal.width(sys.stdout)))
 
-    def pairs(self, facts: Iterable[tuple[str, str]]) -> None:
-        """Write data as labels and what they are about."""
-        self.data(
-            layout.pairs([(label, layout.printable(value)) for label, value in facts], terminal.width(sys.stdout))
-        )
+    def pairs(self, facts: Iterable[tuple[str, str]], *, whole: Container[str] = ()) -> None:
+        """Write data as labels and what they are about; those of ``whole`` are about paths and addresses."""
+        cleaned = [(label, layout.printable(value)) for label, value in facts]
+        self.data(layout.pairs(cleaned, terminal.width(sys.stdout), whole=whole))
 
     def sentence(self, text: str) -> None:
         """Write data that is a sentence."""
@@ -87,8 +87,8 @@ class Console:
             self._say("note", _BOLD, message)
 
     def hint(self, message: str) -> None:
-        """Say what could be done next."""
-        if not self.quiet:
+        """Tell a person what could be done next."""
+        if not self.quiet and not self.as_json:
             self._say("hint", _CYAN, message)
 
     def fail(self, error: OrbitError, *, code: str | None = None) -> None:
@@ -98,7 +98,7 @@ class Console:
             error: What.
             code: Of the failure, where it is not the error's own.
         """
-        if self.as_json:
+        if self.as_json and not self._is_broken:
             facts = {"code": code or error.code, "message": error.message, "hint": error.hint, "data": error.data}
             self._envelope({"ok": False, "error": facts})
             return
@@ -138,19 +138,19 @@ class Console:
 
     def _envelope(self, result: Mapping[str, object]) -> None:
         whole = {"orbitpkg": ENVELOPE_VERSION, "command": self.command, **result}
-        _write_out(json.dumps(whole, default=str) + "\n")
+        self._write_out(json.dumps(whole, default=str) + "\n")
 
-
-def _write_out(text: str) -> None:
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except OSError as error:
-        _discard(sys.stdout)
-        if error.errno != errno.EPIPE:
-            raise StorageError(
-                f"The output could not be written: {error.strerror}.", hint="What was to be done is done."
-            ) from error
+    def _write_out(self, text: str) -> None:
+        try:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        except OSError as error:
+            _discard(sys.stdout)
+            if error.errno != errno.EPIPE:
+                self._is_broken = True
+                raise StorageError(
+                    f"The output could not be written: {error.strerror}.", hint="What was to be done is done."
+                ) from error
 
 
 def _write_err(text: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Container, Iterable, Sequence
 
 __all__ = ["columns", "count", "pairs", "printable", "size", "wrap"]
 
@@ -113,10 +113,23 @@ def _stacked(row: Sequence[str], width: int) -> list[str]:
     return [row[0], *(wrap(cell, width, first=_GAP, rest=_GAP) for cell in row[1:] if cell)]
 
 
-def pairs(facts: Iterable[tuple[str, str]], width: int | None) -> list[str]:
-    """Lay out labels and what they are about; a label stands above it where there is little room."""
+def pairs(facts: Iterable[tuple[str, str]], width: int | None, *, whole: Container[str] = ()) -> list[str]:
+    """Lay out labels and what they are about; a label stands above it where there is little room.
+
+    Args:
+        facts: The labels and what they are about.
+        width: The columns there are.
+        whole: The labels of paths and addresses, which are not wrapped, for they may hold spaces.
+    """
     known = [(label, value) for label, value in facts if value]
     if width is not None and width < _MIN_PAIRS:
-        return [line for label, value in known for line in (label, wrap(value, width, first=_GAP, rest=_GAP))]
+        return [
+            line
+            for label, value in known
+            for line in (label, wrap(value, None if label in whole else width, first=_GAP, rest=_GAP))
+        ]
     room = max((len(label) for label, _ in known), default=0) + len(_GAP)
-    return [wrap(value, width, first=label.ljust(room), rest=" " * room) for label, value in known]
+    return [
+        wrap(value, None if label in whole else width, first=label.ljust(room), rest=" " * room)
+        for label, value in known
+    ]

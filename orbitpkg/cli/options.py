@@ -18,7 +18,15 @@ if TYPE_CHECKING:
     Body: TypeAlias = Callable[..., Mapping[str, object]]
     Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-__all__ = ["ExampleCommand", "command", "command_name", "global_options", "installed_names", "repository_options"]
+__all__ = [
+    "ExampleCommand",
+    "address",
+    "command",
+    "command_name",
+    "global_options",
+    "installed_names",
+    "repository_options",
+]
 
 
 class ExampleCommand(click.Command):
@@ -106,7 +114,7 @@ def repository_options(*, verb: str) -> Decorator:
         "-r",
         "--repository",
         metavar="URL",
-        callback=_directory,
+        callback=address,
         help=f"The repository to {verb}: s3://bucket/prefix, https://host/dir, file:///dir, or a directory's path. "
         "Default: $ORBITPKG_REPOSITORY, else the directory 'repository' in $ORBITPKG_HOME.",
     )
@@ -118,8 +126,8 @@ def repository_options(*, verb: str) -> Decorator:
     return add
 
 
-def _directory(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
-    """Take a word for a directory when it is one, and has no scheme; any other word is read further down."""
+def address(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    """Take a word without a scheme for a directory when it is one; any other is read further down."""
     del context, option
     import os
 

@@ -148,8 +148,7 @@ def run(words: Sequence[str], *, alone: bool = False) -> int:
         except BaseException as error:  # noqa: BLE001 - the last place before a traceback that no user can read
             return _fail(error, console)
     except OrbitError as error:
-        # The output, of all things, could not be written: an envelope cannot be either.
-        console.as_json = False
+        # The error itself could not be written.
         console.fail(error)
         return FAILED
     return 0

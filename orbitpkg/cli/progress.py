@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self, TextIO
 
+    from tqdm import tqdm
+
     from orbitpkg.reporting import Task
 
 __all__ = ["BarReporter", "LineReporter"]
@@ -27,72 +29,97 @@ _UNKNOWN_BAR = "{desc} {n_fmt}B, {rate_fmt}"
 
 
 class BarReporter:
-    """Shows a bar for each task, and takes it away at the task's end.
+    """Shows one bar for all tasks that run at a time, named for the latest, and takes it away when the last one ends.
 
     Args:
         stream: The terminal.
         note: Writes a note.
-        delay: How many seconds a task lasts before it has a bar.
+        delay: How many seconds there is something to do before there is a bar.
     """
 
     def __init__(self, stream: TextIO, *, note: Callable[[str], None], delay: float = _BAR_DELAY) -> None:
         self._stream = stream
         self._note = note
         self._delay = delay
-        self._bar: _Bar | None = None
+        self._lock = threading.RLock()
+        self._bar: tqdm[Any] | None = None
+        self._running = 0
 
     def task(self, title: str, total: int | None) -> Task:
-        """Begin a bar."""
-        self._bar = _Bar(self._stream, printable(title), total, self._delay)
-        return self._bar
+        """Begin a task."""
+        return _BarTask(self, printable(title), total)
 
     def note(self, message: str) -> None:
         """Write a note above the bar."""
-        if self._bar is None:
+        with self._lock:
+            if self._bar is not None:
+                self._bar.clear()
             self._note(message)
-            return
-        self._bar.above(lambda: self._note(message))
+            if self._bar is not None:
+                self._bar.refresh()
 
+    def begin(self, title: str, total: int | None) -> None:
+        """Count a task in."""
+        with self._lock:
+            self._running += 1
+            if self._bar is None:
+                self._bar = self._new_bar(title, total)
+                return
+            self._bar.set_description_str(title, refresh=False)
+            if total and self._bar.total is not None:
+                self._bar.total += total
 
-class _Bar:
-    def __init__(self, stream: TextIO, title: str, total: int | None, delay: float) -> None:
+    def advance(self, count: int) -> None:
+        """Say that more bytes of a task are done."""
+        with self._lock:
+            if self._bar is not None:
+                self._bar.update(count)
+
+    def end(self) -> None:
+        """Count a task out."""
+        with self._lock:
+            self._running -= 1
+            if not self._running and self._bar is not None:
+                self._bar.close()
+                self._bar = None
+
+    def _new_bar(self, title: str, total: int | None) -> tqdm[Any]:
         from tqdm import tqdm
 
         # tqdm's own lock takes multiprocessing, 20 ms, and its monitor a thread; neither does anything here.
-        tqdm.set_lock(threading.RLock())
+        tqdm.set_lock(self._lock)
         tqdm.monitor_interval = 0
-        narrow = (width(stream) or _NARROW) < _NARROW
-        self._lock = threading.Lock()
-        self._tqdm: tqdm[Any] = tqdm(
+        narrow = (width(self._stream) or _NARROW) < _NARROW
+        return tqdm(
             desc=title,
             total=total,
-            file=stream,
+            file=self._stream,
             unit="B",
             unit_scale=True,
             leave=False,
             dynamic_ncols=True,
-            delay=delay,
+            delay=self._delay,
             bar_format=(_NARROW_BAR if narrow else _BAR) if total else _UNKNOWN_BAR,
         )
 
-    def advance(self, count: int) -> None:
-        with self._lock:
-            self._tqdm.update(count)
 
-    def above(self, write: Callable[[], None]) -> None:
-        with self._lock:
-            self._tqdm.clear()
-            write()
-            self._tqdm.refresh()
+class _BarTask:
+    def __init__(self, reporter: BarReporter, title: str, total: int | None) -> None:
+        self._reporter = reporter
+        self._title = title
+        self._total = total
+
+    def advance(self, count: int) -> None:
+        self._reporter.advance(count)
 
     def __enter__(self) -> Self:
+        self._reporter.begin(self._title, self._total)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._lock:
-            self._tqdm.close()
+        self._reporter.end()
 
 
 class LineReporter:

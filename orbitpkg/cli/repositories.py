@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orbitpkg.cli.options import command, global_options, repository_options
+from orbitpkg.cli.options import address, command, global_options, repository_options
 from orbitpkg.errors import RepositoryError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ __all__ = ["EXPORTS", "doctor", "repo", "repo_init"]
 
 
 @command("doctor", "orbitpkg doctor", "orbitpkg doctor s3://my-bucket/models")
-@click.argument("url", metavar="[URL]", required=False)
+@click.argument("url", metavar="[URL]", required=False, callback=address)
 @repository_options(verb="try, if no URL is given")
 def doctor(console: Console, url: str | None, repository: str | None, *, offline: bool) -> dict[str, object]:
     """Find out, by trying, what a repository can do.
@@ -83,7 +83,7 @@ repo.params += global_options()
     "orbitpkg repo init ./models",
     group=repo,
 )
-@click.argument("url")
+@click.argument("url", callback=address)
 @click.option("--create-bucket", is_flag=True, help="Make the bucket, too, if it does not exist.")
 def repo_init(console: Console, url: str, *, create_bucket: bool) -> dict[str, object]:
     """Make a repository at an address.

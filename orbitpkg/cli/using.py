@@ -148,7 +148,7 @@ def show(
     console.sentence(f"{release.name} {release.version}")
     if release.description:
         console.sentence(release.description)
-    console.pairs(_facts(release, place))
+    console.pairs(_facts(release, place), whole=("from", "path"))
     complete = package is not None and bool(package_facts(package)["complete"])
     return {**release_facts(release), "installed": package is not None, "complete": complete, **place}
 
