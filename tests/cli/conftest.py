@@ -1,0 +1,31 @@
+"""Machines for the tests of the command line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cli.machine import Machine, write_package
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["furnished", "machine"]
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    """A machine on which nobody has used orbitpkg. Its folder's name has a space, as people's have."""
+    folder = tmp_path / "a machine"
+    folder.mkdir()
+    return Machine(folder)
+
+
+@pytest.fixture
+def furnished(machine: Machine) -> Machine:
+    """A machine with the package ``tiny``, of which 1.0.0 is published and installed."""
+    write_package(machine.folder / "tiny", description="Two small files", metadata={"task": "testing"}, license="MIT")
+    machine.succeed("publish", "tiny")
+    machine.succeed("install", "tiny")
+    return machine

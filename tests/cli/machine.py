@@ -1,0 +1,96 @@
+"""A machine that orbitpkg is used on: a folder, with a home and a working directory of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["ORBITPKG", "Machine", "Result", "write_package"]
+
+TOP = Path(__file__).resolve().parents[2]
+ORBITPKG = (sys.executable, "-m", "orbitpkg")
+# What the person who runs the tests has set must not show in what is compared.
+FOREIGN = ("ORBITPKG_", "_ORBITPKG", "AWS_", "COLUMNS", "NO_COLOR", "TERM", "PYTHONWARNINGS")
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a command."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def envelope(self) -> Any:
+        """What stdout carries under --json: one object, in one line, and nothing besides."""
+        assert self.out.endswith("}\n")
+        assert self.out.count("\n") == 1
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A folder to work in, and what is installed beside it."""
+
+    folder: Path
+
+    @property
+    def home(self) -> Path:
+        """Its ORBITPKG_HOME."""
+        return self.folder / "home"
+
+    @property
+    def repository(self) -> str:
+        """The address of its default repository."""
+        return (self.home / "repository").as_uri()
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """Return the environment of its processes."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+        return kept | {"ORBITPKG_HOME": str(self.home), "HOME": str(self.folder), "PYTHONPATH": str(TOP)} | more
+
+    def run(self, *words: str | Path, **environment: str) -> Result:
+        """Run a command in a process of its own, without a terminal."""
+        done = subprocess.run(
+            [*ORBITPKG, *map(str, words)],
+            cwd=self.folder,
+            env=self.environment(**environment),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+        )
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    def succeed(self, *words: str | Path) -> None:
+        """Run a command that the test is not about."""
+        done = self.run(*words)
+        assert done.code == 0, done.err
+
+    def record(self, name: str, version: str) -> tuple[Any, str]:
+        """Read the record of a release in the default repository; returns it and its digest."""
+        raw = (self.home / "repository" / "releases" / name / f"{version}.json").read_bytes()
+        return json.loads(raw), hashlib.sha256(raw).hexdigest()
+
+
+def write_package(
+    folder: Path, name: str = "tiny", version: str = "1.0.0", files: Mapping[str, bytes] | None = None, **more: object
+) -> Path:
+    """Write a package's directory; without files, one with two small ones."""
+    for path, data in (files or {"data/words.txt": b"one\ntwo\n", "model.bin": bytes(1000)}).items():
+        place = folder / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(data)
+    manifest = {"name": name, "version": version, "include": ["**"], **more}
+    (folder / "package.json").write_text(json.dumps(manifest), encoding="utf-8")
+    return folder

@@ -1,0 +1,139 @@
+"""How commands fail: one error and what to do next on stderr, nothing on stdout, an exit code for whose fault."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.cli.machine import TOP, Machine, Result, write_package
+
+BREAK = """\
+import sys
+from orbitpkg import api
+from orbitpkg.cli import main
+
+def broken(*words, **options):
+    raise ZeroDivisionError("a made-up bug")
+
+api.packages = broken
+sys.exit(main())
+"""
+
+
+def test_no_command_shows_the_help_on_stderr(machine: Machine) -> None:
+    done = machine.run()
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("Usage: orbitpkg [OPTIONS] COMMAND [ARGS]...\n") or done.err.startswith("Usage: ")
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ("instal tiny", "error: There is no command 'instal'.\nhint: Did you mean orbitpkg install?\n"),
+        ("frobnicate", "error: There is no command 'frobnicate'.\nhint: orbitpkg --help lists the commands.\n"),
+        ("install", "error: Missing argument 'REQ|ARCHIVE...'.\nhint: orbitpkg install --help shows how it is used.\n"),
+        ("install tiny --app x", None),
+        ("install 1%", None),
+        ("path ''", None),
+        ("versions tiny --repository s3:/bucket", None),
+        ("versions tiny --repository nowhere", None),
+        ("completion tcsh", None),
+        ("repo nope", None),
+    ],
+)
+def test_wrong_usage_exits_2(words: str, error: str | None, machine: Machine) -> None:
+    done = machine.run(*words.split())
+    assert (done.code, done.out) == (2, "")
+    if error is None:
+        assert done.err.startswith("error: ")
+        assert "\nhint: " in done.err
+    else:
+        assert done.err == error
+
+
+def test_an_unknown_package_names_those_like_it(furnished: Machine) -> None:
+    assert furnished.run("install", "tinny") == Result(
+        1, "", f"error: There is no package tinny in {furnished.repository}.\nhint: Did you mean tiny?\n"
+    )
+
+
+def test_a_version_out_of_range_names_those_there_are(furnished: Machine) -> None:
+    done = furnished.run("install", "tiny>=2")
+    assert (done.code, done.out) == (1, "")
+    assert "tiny>=2" in done.err
+    assert "1.0.0" in done.err
+
+
+def test_what_is_not_in_a_package_is_named_with_what_is_like_it(furnished: Machine) -> None:
+    assert furnished.run("path", "tiny", "data", "word.txt") == Result(
+        1, "", "error: tiny 1.0.0 has no file 'data/word.txt'.\nhint: Did you mean 'data/words.txt'?\n"
+    )
+
+
+def test_other_content_under_a_published_version_is_refused(furnished: Machine) -> None:
+    write_package(furnished.folder / "tiny", files={"model.bin": b"other"})
+    done = furnished.run("publish", "tiny")
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith("error: ")
+    assert "1.0.1" in done.err
+
+
+def test_a_repository_that_is_not_there_is_an_error(machine: Machine) -> None:
+    done = machine.run("install", "tiny", "--repository", "./nowhere")
+    assert (done.code, done.out) == (1, "")
+    assert (machine.folder / "nowhere").as_uri() in done.err
+
+
+def test_offline_names_itself_as_the_reason(machine: Machine) -> None:
+    done = machine.run("versions", "tiny", "--offline", "--repository", "https://example.invalid/models")
+    assert (done.code, done.out) == (1, "")
+    assert "--offline" in done.err
+
+
+def run_broken(*words: str, machine: Machine, **environment: str) -> Result:
+    done = subprocess.run(
+        [sys.executable, "-c", BREAK, *words],
+        cwd=machine.folder,
+        env=machine.environment(**environment),
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
+def test_a_bug_is_called_one_and_exits_70(machine: Machine) -> None:
+    assert run_broken("list", machine=machine) == Result(
+        70,
+        "",
+        "error: This is a bug in orbitpkg: ZeroDivisionError: a made-up bug\n"
+        "hint: Run it again with ORBITPKG_DEBUG=1 to see where, and report it with what that prints.\n",
+    )
+
+
+def test_a_bug_shows_its_traceback_on_request(machine: Machine) -> None:
+    done = run_broken("list", machine=machine, ORBITPKG_DEBUG="1")
+    assert (done.code, done.out) == (70, "")
+    assert done.err.startswith("Traceback (most recent call last):\n")
+    assert "in broken\n" in done.err
+
+
+def test_a_bug_has_an_envelope(machine: Machine) -> None:
+    done = run_broken("list", "--json", machine=machine)
+    error = done.envelope["error"]
+    assert (done.code, error["code"], error["data"]) == (70, "bug", {"type": "ZeroDivisionError"})
+
+
+def test_doctor_exits_1_when_nothing_can_be_read(machine: Machine) -> None:
+    (machine.folder / "a file").write_bytes(b"")
+    done = machine.run("doctor", (machine.folder / "a file").as_uri())
+    assert done.code == 1
+    assert done.err.startswith("error: ")
+
+
+def test_the_top_of_the_source_is_what_is_tested() -> None:
+    import orbitpkg
+
+    assert orbitpkg.__file__ == str(TOP / "orbitpkg" / "__init__.py")

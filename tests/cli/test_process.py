@@ -1,0 +1,217 @@
+"""The program among other programs: pipes that close, disks that are full, Ctrl-C, no stdin, odd names."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cli.machine import ORBITPKG, Machine, Result, write_package
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FULL = Path("/dev/full")
+
+
+def shell(machine: Machine, command: str) -> Result:
+    """Run a line of sh, in which $orbitpkg is the program."""
+    environment = machine.environment(orbitpkg=shlex.join(ORBITPKG))
+    done = subprocess.run(
+        ["sh", "-c", command], cwd=machine.folder, env=environment, capture_output=True, encoding="utf-8", check=False
+    )
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
+def test_a_reader_who_goes_away_is_no_failure(furnished: Machine) -> None:
+    reads, writes = os.pipe()
+    os.close(reads)
+    try:
+        for words in (["list"], ["files", "tiny", "--json"], ["--help"], ["--version"]):
+            done = subprocess.run(
+                [*ORBITPKG, *words],
+                env=furnished.environment(),
+                stdout=writes,
+                stderr=subprocess.PIPE,
+                encoding="utf-8",
+                check=False,
+            )
+            assert (done.returncode, done.stderr) == (0, ""), words
+    finally:
+        os.close(writes)
+
+
+def test_verify_still_fails_when_nobody_reads_what_is_wrong(furnished: Machine) -> None:
+    (furnished.home / "store" / "v1" / "packages" / "tiny" / "1.0.0" / "files" / "model.bin").unlink()
+    assert shell(furnished, "{ $orbitpkg verify; echo $? >&2; } | true").err.endswith("\n1\n")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full here: it takes Linux")
+@pytest.mark.parametrize("words", [["list"], ["list", "--json"]])
+def test_an_output_that_cannot_be_written_is_an_error(words: list[str], furnished: Machine) -> None:
+    with FULL.open("w") as full:
+        done = subprocess.run(
+            [*ORBITPKG, *words],
+            env=furnished.environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[0] == "error: The output could not be written: No space left on device."
+
+
+def test_closed_standard_files_do_not_matter(furnished: Machine) -> None:
+    assert shell(furnished, "$orbitpkg list <&- >&-") == Result(0, "", "")
+    assert shell(furnished, "$orbitpkg path nope 2>&-") == Result(1, "", "")
+    assert shell(furnished, "$orbitpkg list <&- 2>&-").out.startswith("tiny  1.0.0")
+    done = shell(furnished, "rm -r home/store; $orbitpkg install tiny <&- >&- 2>&-; $orbitpkg verify")
+    assert done == Result(0, "tiny 1.0.0  good\n", "")
+
+
+def test_names_with_spaces_and_letters_of_any_kind_pass_through(machine: Machine) -> None:
+    folder = machine.folder / "größe 模型"
+    write_package(folder, files={"a b/ü.bin": b"1"})
+    assert machine.run("publish", folder.name, "--repository", "./répertoire").code == 0
+    assert machine.run("install", "tiny", "--repository", "./répertoire").code == 0
+    assert machine.run("files", "tiny").out == "a b/ü.bin\npackage.json\n"
+    done = shell(machine, 'cat "$($orbitpkg path tiny "a b" ü.bin)"')
+    assert done == Result(0, "1", "")
+
+
+def test_an_encoding_without_the_letters_is_no_failure(machine: Machine) -> None:
+    write_package(machine.folder / "tiny", description="größer")
+    machine.succeed("publish", "tiny")
+    assert machine.run("search", PYTHONIOENCODING="ascii").out == "tiny  1.0.0  gr\\xf6\\xdfer\n"
+
+
+def test_a_home_whose_name_is_no_utf8_is_printed_as_it_is(machine: Machine) -> None:
+    home = os.fsencode(machine.folder) + b"/\xff"
+    write_package(machine.folder / "tiny")
+    environment = machine.environment() | {"ORBITPKG_HOME": os.fsdecode(home)}
+    for words in (["publish", "tiny", "-q"], ["install", "tiny", "-q"], ["path", "tiny"]):
+        done = subprocess.run(
+            [*ORBITPKG, *words], cwd=machine.folder, env=environment, capture_output=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    assert done.stdout == home + b"/store/v1/packages/tiny/1.0.0/files\n"
+
+
+# Ctrl-C.
+
+
+@contextmanager
+def silent_server() -> Iterator[tuple[str, threading.Event]]:
+    """A server that takes a connection and never answers; the event is set when somebody asked something."""
+    asked = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def listen() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1)
+                asked.set()
+                connection.recv(1 << 20)
+                while connection.recv(1 << 20):
+                    pass
+
+        thread = threading.Thread(target=listen, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/models", asked
+        thread.join()
+
+
+def start(machine: Machine, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*ORBITPKG, *words],
+        cwd=machine.folder,
+        env=machine.environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+
+
+def interrupt(process: subprocess.Popen[str], *, once: bool) -> Result:
+    """Press Ctrl-C, once or until the process ends; returns what came of it."""
+    process.send_signal(signal.SIGINT)
+    while not once:
+        try:
+            process.wait(timeout=0.5)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)
+        else:
+            break
+    out, err = process.communicate()
+    return Result(process.returncode, out, err)
+
+
+@pytest.fixture
+def stuck(furnished: Machine) -> tuple[Machine, Path]:
+    """A machine on which reading the record of an installed package waits for somebody to write it."""
+    record = furnished.home / "store" / "v1" / "packages" / "tiny" / "1.0.0" / "release.json"
+    record.unlink()
+    os.mkfifo(record)
+    return furnished, record
+
+
+def test_ctrl_c_is_one_line_and_130(stuck: tuple[Machine, Path]) -> None:
+    machine, record = stuck
+    process = start(machine, "path", "tiny")
+    with record.open("wb"):  # done when the process has opened it, too
+        assert interrupt(process, once=True) == Result(130, "", "Interrupted.\n")
+
+
+def test_ctrl_c_has_an_envelope(stuck: tuple[Machine, Path]) -> None:
+    machine, record = stuck
+    process = start(machine, "path", "tiny", "--json")
+    with record.open("wb"):
+        done = interrupt(process, once=True)
+    assert (done.code, done.err) == (130, "")
+    assert done.envelope == {
+        "orbitpkg": 1,
+        "command": "path",
+        "ok": False,
+        "error": {"code": "interrupted", "message": "Interrupted.", "hint": None, "data": {}},
+    }
+
+
+@pytest.mark.parametrize("once", [True, False], ids=["once", "again"])
+def test_ctrl_c_ends_the_wait_for_a_server_that_never_answers(once: bool, machine: Machine) -> None:
+    with silent_server() as (url, asked):
+        process = start(machine, "install", "tiny==1.0.0", "--repository", url)
+        assert asked.wait(60)
+        assert interrupt(process, once=once) == Result(130, "", "Interrupted.\n")
+    assert machine.run("list", "-q") == Result(0, "", "")
+
+
+def test_what_is_started_in_the_background_of_a_shell_is_not_interrupted(stuck: tuple[Machine, Path]) -> None:
+    machine, record = stuck
+    whole = json.dumps({"name": "tiny", "version": "1.0.0"}).encode()
+    ignoring = (
+        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", ignoring, *ORBITPKG, "path", "tiny"],
+        cwd=machine.folder,
+        env=machine.environment(),
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+    )
+    with record.open("wb") as writes:
+        process.send_signal(signal.SIGINT)
+        writes.write(whole)
+    out, _ = process.communicate()
+    assert (process.returncode, out) == (0, f"{machine.home}/store/v1/packages/tiny/1.0.0/files\n")

@@ -1,0 +1,317 @@
+"""What commands print for people: all of it, compared exactly. stdout is data; notes and hints are not on it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cli.machine import Machine, Result, write_package
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BUCKET_HINT = (
+    "hint: This is the default repository, a directory of this machine. "
+    "To publish to a bucket: --repository s3://BUCKET/PREFIX, or set ORBITPKG_REPOSITORY.\n"
+)
+
+
+def archive_bytes(machine: Machine) -> int:
+    record, _ = machine.record("tiny", "1.0.0")
+    size: int = record["archive"]["size"]
+    assert size < 1000, "sizes below 1 kB are printed in full"
+    return size
+
+
+def test_init_says_what_it_wrote_and_what_comes_next(machine: Machine) -> None:
+    assert machine.run("init", "my-model") == Result(
+        0,
+        "Wrote my-model/package.json\n",
+        "hint: Say in it which files belong to the package, then: orbitpkg validate my-model\n",
+    )
+
+
+def test_init_leaves_a_manifest_alone(furnished: Machine) -> None:
+    before = (furnished.folder / "tiny" / "package.json").read_bytes()
+    assert furnished.run("init", "tiny") == Result(
+        2, "", "error: tiny/package.json is there already.\nhint: Check it: orbitpkg validate tiny\n"
+    )
+    assert (furnished.folder / "tiny" / "package.json").read_bytes() == before
+
+
+def test_validate_says_what_is_in_the_package(machine: Machine) -> None:
+    write_package(machine.folder / "tiny")
+    done = machine.run("validate", "tiny")
+    assert done == Result(0, "tiny is a valid package: tiny 1.0.0, 3 files, 1.1 kB\n", "")
+
+
+def test_validate_tells_all_problems_with_their_places(machine: Machine) -> None:
+    folder = machine.folder / "bad"
+    folder.mkdir()
+    (folder / "package.json").write_text('{\n  "name": "a b",\n  "version": "1.0",\n  "include": ["*"]\n}\n')
+    done = machine.run("validate", "bad")
+    assert (done.code, done.out) == (1, "")
+    first, *problems = done.err.splitlines()
+    assert first == "error: bad/package.json: 2 problems"
+    assert [problem.split(":")[0].strip() for problem in problems] == ["line 2, /name", "line 3, /version"]
+    assert '"1.0.0"' in problems[1]
+
+
+def test_build_prints_the_archives_path_and_nothing_else(machine: Machine) -> None:
+    write_package(machine.folder / "tiny")
+    assert machine.run("build", "tiny", "-o", "the archives") == Result(0, "the archives/tiny-1.0.0.tar.zst\n", "")
+    assert (machine.folder / "the archives" / "tiny-1.0.0.tar.zst").is_file()
+
+
+def test_publish_says_where_it_went_and_how_to_install_it(machine: Machine) -> None:
+    write_package(machine.folder / "tiny")
+    done = machine.run("publish", "tiny")
+    assert done == Result(
+        0,
+        f"Published tiny 1.0.0\n"
+        f"  to {machine.repository}\n"
+        f"  3 files, 1.1 kB; {archive_bytes(machine)} bytes uploaded\n"
+        f"  orbitpkg install tiny==1.0.0 --repository {machine.repository}\n",
+        f"note: Made a repository at {machine.repository}\n{BUCKET_HINT}",
+    )
+
+
+def test_publishing_the_same_again_says_so(furnished: Machine) -> None:
+    assert furnished.run("publish", "tiny") == Result(
+        0,
+        f"tiny 1.0.0 is published already, with the same content\n"
+        f"  in {furnished.repository}\n"
+        f"  orbitpkg install tiny==1.0.0 --repository {furnished.repository}\n",
+        BUCKET_HINT,
+    )
+
+
+def test_a_rehearsed_publish_changes_nothing(machine: Machine) -> None:
+    write_package(machine.folder / "tiny")
+    done = machine.run("publish", "tiny", "--dry-run", "--repository", "./elsewhere")
+    first, second, third = done.out.splitlines()
+    assert (done.code, done.err) == (0, "")
+    assert first == "Would publish tiny 1.0.0"
+    assert second == f"  to {(machine.folder / 'elsewhere').as_uri()}"
+    assert third.startswith("  3 files, 1.1 kB; ")
+    assert third.endswith(" to upload")
+    assert not (machine.folder / "elsewhere").exists()
+
+
+def test_the_install_line_of_publish_can_be_pasted(machine: Machine) -> None:
+    write_package(machine.folder / "tiny")
+    line = machine.run("publish", "tiny").out.splitlines()[-1].strip()
+    assert line.startswith("orbitpkg install ")
+    colleague = Machine(machine.folder / "colleague")
+    colleague.folder.mkdir()
+    assert colleague.run(*line.split()[1:]).out.startswith("Installed tiny 1.0.0: 3 files, 1.1 kB\n")
+
+
+def test_install_says_what_came_and_where_it_is(machine: Machine) -> None:
+    write_package(machine.folder / "tiny")
+    machine.succeed("publish", "tiny")
+    expected = Result(0, "Installed tiny 1.0.0: 3 files, 1.1 kB\n  orbitpkg path tiny==1.0.0\n", "")
+    assert machine.run("install", "tiny") == expected
+
+
+def test_installing_again_says_that_it_is_there(furnished: Machine) -> None:
+    expected = Result(0, "tiny 1.0.0 is installed: 3 files, 1.1 kB\n  orbitpkg path tiny==1.0.0\n", "")
+    assert furnished.run("install", "tiny") == expected
+
+
+def test_install_names_dependencies_and_apps_that_were_not_checked(furnished: Machine) -> None:
+    write_package(furnished.folder / "big", "big", dependencies={"tiny": ">=1.0"}, compatibility={"nobodys-app": ">=2"})
+    furnished.succeed("publish", "big")
+    furnished.succeed("remove", "tiny")
+    assert furnished.run("install", "big") == Result(
+        0,
+        "Installed big 1.0.0: 3 files, 1.1 kB\n"
+        "  orbitpkg path big==1.0.0\n"
+        "Installed tiny 1.0.0, as a dependency: 3 files, 1.1 kB\n",
+        "note: Whether big works with nobodys-app was not checked: no version of it is known here "
+        "(--app nobodys-app==VERSION).\n",
+    )
+
+
+def test_an_install_in_part_is_told_and_completed(machine: Machine) -> None:
+    write_package(machine.folder / "tiny")
+    machine.succeed("publish", "tiny")
+    size = 8 + (machine.folder / "tiny" / "package.json").stat().st_size
+    first = f"Installed tiny 1.0.0: 2 files, {size} bytes (of 3 files)\n"
+    assert machine.run("install", "tiny", "--only", "data/*").out.startswith(first)
+    assert "(in part)" in machine.run("list").out
+    assert machine.run("install", "tiny").out.startswith("Installed tiny 1.0.0: 3 files, 1.1 kB\n")
+    assert "(in part)" not in machine.run("list").out
+
+
+def test_a_rehearsed_install_changes_nothing(furnished: Machine) -> None:
+    assert furnished.run("install", "tiny", "--dry-run") == Result(0, "Everything is installed already.\n", "")
+    furnished.succeed("remove", "tiny")
+    done = furnished.run("install", "tiny", "--dry-run")
+    first, second = done.out.splitlines()
+    assert first == "Would install tiny 1.0.0"
+    assert second.startswith("  3 files, 1.1 kB; ")
+    assert second.endswith(" to fetch")
+    assert furnished.run("list").out == ""
+
+
+def test_an_archive_can_be_installed_and_rehearsed(machine: Machine) -> None:
+    write_package(machine.folder / "tiny")
+    archive = machine.run("build", "tiny").out.strip()
+    machine.succeed("repo", "init", str(machine.home / "repository"))
+    assert machine.run("install", archive, "--dry-run").out.startswith("Would install tiny 1.0.0\n")
+    assert machine.run("install", archive).out.startswith("Installed tiny 1.0.0: 3 files, 1.1 kB\n")
+
+
+def test_list_prints_a_line_for_each_version(furnished: Machine) -> None:
+    write_package(furnished.folder / "tiny", version="1.10.0")
+    write_package(furnished.folder / "other", "a-longer-name", description="Another one")
+    furnished.succeed("publish", "tiny")
+    furnished.succeed("publish", "other")
+    furnished.succeed("install", "tiny", "a-longer-name")
+    assert furnished.run("list") == Result(
+        0,
+        "a-longer-name  1.0.0   3 files  1.1 kB  Another one\n"
+        "tiny           1.0.0   3 files  1.1 kB  Two small files\n"
+        "tiny           1.10.0  3 files  1.1 kB\n",
+        "",
+    )
+
+
+def test_an_empty_list_says_where_it_looked(machine: Machine) -> None:
+    assert machine.run("list") == Result(0, "", f"note: Nothing is installed in {machine.home}\n")
+    assert machine.run("list", "--quiet") == Result(0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "path"),
+    [
+        (("tiny",), ""),
+        (("tiny==1.0.0", "model.bin"), "model.bin"),
+        (("tiny", "data", "words.txt"), "data/words.txt"),
+        (("Tiny", "data/words.txt"), "data/words.txt"),
+        (("tiny", "data"), "data"),
+    ],
+)
+def test_path_prints_one_path(words: tuple[str, ...], path: str, furnished: Machine) -> None:
+    files = furnished.home / "store" / "v1" / "packages" / "tiny" / "1.0.0" / "files"
+    assert furnished.run("path", *words) == Result(0, f"{files / path}\n", "")
+
+
+def test_files_prints_a_path_a_line(furnished: Machine) -> None:
+    assert furnished.run("files", "tiny") == Result(0, "data/words.txt\nmodel.bin\npackage.json\n", "")
+
+
+def test_show_tells_what_is_known_of_an_installed_release(furnished: Machine) -> None:
+    record, digest = furnished.record("tiny", "1.0.0")
+    assert furnished.run("show", "tiny") == Result(
+        0,
+        "tiny 1.0.0\n"
+        "Two small files\n"
+        "license    MIT\n"
+        "size       3 files, 1.1 kB\n"
+        f"published  {record['published']}\n"
+        "metadata   task: testing\n"
+        f"digest     sha256:{digest}\n"
+        f"from       {furnished.repository}\n"
+        f"path       {furnished.home}/store/v1/packages/tiny/1.0.0/files\n",
+        "",
+    )
+
+
+def test_show_looks_into_the_repository_for_what_is_not_installed(furnished: Machine) -> None:
+    furnished.succeed("remove", "tiny")
+    done = furnished.run("show", "tiny")
+    assert done.out.splitlines()[0] == "tiny 1.0.0"
+    assert done.out.splitlines()[-1] == f"from       {furnished.repository}"
+
+
+def test_versions_prints_a_version_a_line_oldest_first(furnished: Machine) -> None:
+    for version in ("1.10.0", "1.2.0"):
+        write_package(furnished.folder / "tiny", version=version)
+        furnished.succeed("publish", "tiny")
+    assert furnished.run("versions", "tiny") == Result(0, "1.0.0\n1.2.0\n1.10.0\n", "")
+
+
+def test_search_prints_what_holds_the_text(furnished: Machine) -> None:
+    found = Result(0, "tiny  1.0.0  Two small files\n", "")
+    assert furnished.run("search", "SMALL") == found
+    assert furnished.run("search") == found
+    assert furnished.run("search", "large") == Result(
+        0, "", f"note: No package in {furnished.repository} is about 'large'\n"
+    )
+
+
+def test_remove_says_what_went(furnished: Machine) -> None:
+    assert furnished.run("remove", "tiny", "--dry-run") == Result(0, "Would remove tiny 1.0.0 (up to 1.1 kB)\n", "")
+    assert furnished.run("remove", "tiny", "tiny==1.0.0") == Result(0, "Removed tiny 1.0.0 (1.1 kB freed)\n", "")
+    assert furnished.run("list").out == ""
+
+
+def test_remove_removes_nothing_when_a_word_is_mistyped(furnished: Machine) -> None:
+    assert furnished.run("remove", "tiny", "tinny").code == 1
+    assert furnished.run("list").out == "tiny  1.0.0  3 files  1.1 kB  Two small files\n"
+
+
+def installed_file(machine: Machine, path: str) -> Path:
+    return machine.home / "store" / "v1" / "packages" / "tiny" / "1.0.0" / "files" / path
+
+
+def test_verify_is_content_with_what_is_whole(furnished: Machine) -> None:
+    assert furnished.run("verify") == Result(0, "tiny 1.0.0  good\n", "")
+
+
+def test_verify_lists_what_is_damaged_and_exits_1(furnished: Machine) -> None:
+    installed_file(furnished, "model.bin").chmod(0o644)
+    installed_file(furnished, "model.bin").write_bytes(bytes(999) + b"1")
+    installed_file(furnished, "data/words.txt").unlink()
+    installed_file(furnished, "more").write_bytes(b"")
+    assert furnished.run("verify", "tiny") == Result(
+        1,
+        "tiny 1.0.0  damaged\n  missing  data/words.txt\n  altered  model.bin\n  extra  more\n",
+        "error: 3 files of tiny==1.0.0 are not as published.\n"
+        "hint: Install it anew: orbitpkg remove tiny==1.0.0, then orbitpkg install tiny==1.0.0\n",
+    )
+
+
+def test_doctor_answers_each_question_by_trying(furnished: Machine) -> None:
+    assert furnished.run("doctor") == Result(
+        0,
+        f"{furnished.repository}\n"
+        "readable            yes  there is a repository here\n"
+        "listing             yes\n"
+        "writable            yes\n"
+        "ranged reads        yes\n"
+        "create-only writes  yes\n"
+        "part copies         yes\n"
+        "deletable           yes\n"
+        "Good for publishing and for installing.\n",
+        "",
+    )
+
+
+def test_repo_init_makes_a_repository_once(machine: Machine) -> None:
+    url = (machine.folder / "shared").as_uri()
+    assert machine.run("repo", "init", "./shared") == Result(0, f"Made a repository at {url}\n", "")
+    assert machine.run("repo", "init", "shared") == Result(0, f"There is a repository at {url}\n", "")
+
+
+def test_quiet_leaves_data_and_errors(furnished: Machine) -> None:
+    assert furnished.run("-q", "publish", "tiny") == Result(0, "", "")
+    assert furnished.run("install", "tiny", "-q") == Result(0, "", "")
+    assert furnished.run("versions", "tiny", "--quiet") == Result(0, "1.0.0\n", "")
+    assert furnished.run("path", "tinny", "-q").err.startswith("error: tinny is not installed in ")
+
+
+def test_the_version_is_printed(machine: Machine) -> None:
+    from orbitpkg import __version__
+
+    assert machine.run("--version") == Result(0, f"orbitpkg {__version__}\n", "")
+    assert machine.run("--quiet", "--version") == Result(0, f"orbitpkg {__version__}\n", "")
+
+
+def test_what_would_steer_a_terminal_is_spelled_out(machine: Machine) -> None:
+    write_package(machine.folder / "tiny", description="plain \x9b31mred\x9b0m and a\u202ebackwards")
+    machine.succeed("publish", "tiny")
+    assert machine.run("search").out == "tiny  1.0.0  plain \\x9b31mred\\x9b0m and a\\u202ebackwards\n"
