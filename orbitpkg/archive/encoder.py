@@ -36,8 +36,10 @@ __all__ = ["EncodedChunk", "TreeEncoder", "hash_tree", "usable_cores"]
 _AVERAGE_BYTES = 1024 * 1024
 _MIN_BYTES = 256 * 1024
 # The stream is cut a segment at a time. Larger ones would save little copying and cost memory for each in flight.
-_SEGMENT_BYTES = 4 * MAX_CHUNK_BYTES
+_SEGMENT_BYTES = 2 * MAX_CHUNK_BYTES
 _IN_FLIGHT_BYTES = 3 * _SEGMENT_BYTES
+# More compress faster than one thread reads, and each takes memory of its own.
+_MAX_THREADS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +49,7 @@ class EncodedChunk:
     Attributes:
         chunk: Where it lies in the stream and in the archive.
         frame: Its zstd frame; None when the caller knew the chunk and so has the frame elsewhere.
-        plain: Its uncompressed bytes. Holding them holds up to 16 MiB of memory.
+        plain: Its uncompressed bytes. Holding them holds up to 8 MiB of memory.
     """
 
     chunk: Chunk
@@ -62,7 +64,7 @@ class TreeEncoder:
         tree: What to encode.
         known: Chunks that need no compressing, by digest, with the lengths of their frames.
         progress: Called in the reading thread with the number of bytes read since the last call.
-        threads: How many compress; the number of usable cores when None.
+        threads: How many compress; when None, as many as there are usable cores, and no more than eight.
     """
 
     def __init__(
@@ -76,7 +78,7 @@ class TreeEncoder:
         self._tree = tree
         self._known = known or {}
         self._progress = progress
-        self._threads = threads or usable_cores()
+        self._threads = threads or min(usable_cores(), _MAX_THREADS)
         self._files: list[FileEntry] = []
         self._chunks: list[Chunk] = []
 
