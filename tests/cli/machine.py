@@ -57,7 +57,15 @@ class Machine:
     def environment(self, **more: str) -> dict[str, str]:
         """Return the environment of its processes."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
-        return kept | {"ORBITPKG_HOME": str(self.home), "HOME": str(self.folder), "PYTHONPATH": str(TOP)} | more
+        return (
+            kept
+            | {
+                "ORBITPKG_HOME": str(self.home),
+                "HOME": str(self.folder),
+                "PYTHONPATH": os.pathsep.join([str(TOP), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep),
+            }
+            | more
+        )
 
     def run(self, *words: str | Path, **environment: str) -> Result:
         """Run a command in a process of its own, without a terminal."""
