@@ -506,12 +506,12 @@ def _resolve(
 ) -> tuple[Resolution, RepositorySource | None]:
     """Choose releases; without a source when all of them are installed and nobody needs to be asked."""
     from orbitpkg.errors import OrbitError, ResolutionError
-    from orbitpkg.resolver.apps import parse_apps
+    from orbitpkg.resolver.apps import Apps, parse_apps
     from orbitpkg.resolver.resolver import resolve
     from orbitpkg.store.store import Store
     from orbitpkg.transfer.sources import InstalledSource, RepositorySource
 
-    versions = parse_apps(apps)
+    held = Apps(parse_apps(apps))
     url = repository_url(repository)
     local_only = is_offline(said=offline) and not url.startswith(("file:", "memory:"))
     exact = not archives and all(requirement.range.exact for requirement in wanted)
@@ -520,13 +520,13 @@ def _resolve(
         said = repository is not None or "ORBITPKG_REPOSITORY" in os.environ
         installed = InstalledSource(layout, origin=url if said and not local_only else None, only=only)
         try:
-            return resolve(wanted, installed, apps=versions, prereleases=prereleases), None
+            return resolve(wanted, installed, apps=held, prereleases=prereleases), None
         except (ResolutionError, OrbitError) as error:
             if local_only:
                 error.hint = f"Offline mode is on, so only what is installed can be had. {error.hint or ''}".rstrip()
                 raise
     source = RepositorySource(open_repository(repository, offline=offline), Store(layout.home), archives)
-    return resolve(wanted, source, apps=versions, prereleases=prereleases), source
+    return resolve(wanted, source, apps=held, prereleases=prereleases), source
 
 
 def _installed(layout: Layout, resolution: Resolution, asked: Sequence[str], before: set[str]) -> Installed:

@@ -15,7 +15,7 @@ from orbitpkg.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ["AppVerdict", "check_apps", "installed_app_version", "parse_apps"]
+__all__ = ["AppVerdict", "Apps", "installed_app_version", "parse_apps"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,29 +67,52 @@ def installed_app_version(name: str) -> str | None:
         return None
 
 
-def check_apps(
-    compatibility: Mapping[str, str],
-    said: Mapping[str, str],
-    installed: Callable[[str], str | None] = installed_app_version,
-) -> AppVerdict:
-    """Hold a release's compatibility against the apps.
+class Apps:
+    """The apps that will use what is chosen. Each is looked up once.
 
     Args:
-        compatibility: PEP 440 specifiers by app.
         said: Versions by the canonical names of apps, as the caller says them; they win over what is installed.
-        installed: Gives the version of an app that is not among those.
+        installed: Gives the version of an app that is not among those, or None when nobody knows it.
     """
-    if not compatibility:
-        return AppVerdict(excluded=(), unchecked=())
-    from packaging.specifiers import SpecifierSet
-    from packaging.utils import canonicalize_name
 
-    excluded, unchecked = [], []
-    for app, specifier in compatibility.items():
-        version = said.get(canonicalize_name(app)) or installed(app)
-        if version is None:
-            unchecked.append(app)
-        # A pre-release of an app is a version of it like any other here: somebody runs it.
-        elif not SpecifierSet(specifier).contains(version, prereleases=True):
-            excluded.append(f"{app} {version} (works with {app}{specifier})")
-    return AppVerdict(excluded=tuple(excluded), unchecked=tuple(unchecked))
+    def __init__(
+        self,
+        said: Mapping[str, str] | None = None,
+        installed: Callable[[str], str | None] = installed_app_version,
+    ) -> None:
+        self._said = said or {}
+        self._installed = installed
+        self._versions: dict[str, str | None] = {}
+        self._verdicts: dict[tuple[tuple[str, str], ...], AppVerdict] = {}
+
+    def version(self, app: str) -> str | None:
+        """Give the version of an app; None when nobody knows it."""
+        if app not in self._versions:
+            from packaging.utils import canonicalize_name
+
+            self._versions[app] = self._said.get(canonicalize_name(app)) or self._installed(app)
+        return self._versions[app]
+
+    def verdict(self, compatibility: Mapping[str, str]) -> AppVerdict:
+        """Hold a release's compatibility, PEP 440 specifiers by app, against the apps."""
+        key = tuple(compatibility.items())
+        if key not in self._verdicts:
+            self._verdicts[key] = self._held(compatibility)
+        return self._verdicts[key]
+
+    def _held(self, compatibility: Mapping[str, str]) -> AppVerdict:
+        excluded, unchecked = [], []
+        for app, specifier in compatibility.items():
+            version = self.version(app)
+            if version is None:
+                unchecked.append(app)
+            elif not _allows(specifier, version):
+                excluded.append(f"{app} {version} (works with {app}{specifier})")
+        return AppVerdict(excluded=tuple(excluded), unchecked=tuple(unchecked))
+
+
+def _allows(specifier: str, version: str) -> bool:
+    from packaging.specifiers import SpecifierSet
+
+    # A pre-release of an app is a version of it like any other here: somebody runs it.
+    return SpecifierSet(specifier).contains(version, prereleases=True)

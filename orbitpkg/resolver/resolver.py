@@ -7,37 +7,27 @@ resolver reads what it needs through a :class:`Source` and touches nothing else.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from resolvelib import AbstractProvider, BaseReporter, ResolutionImpossible, ResolutionTooDeep
 from resolvelib import Resolver as _Resolver
 
-from orbitpkg.errors import OrbitError, ResolutionError
+from orbitpkg.errors import ResolutionError
 from orbitpkg.model.requirements import Requirement, parse_range
-from orbitpkg.resolver.apps import AppVerdict, check_apps
+from orbitpkg.resolver.apps import Apps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from orbitpkg.errors import OrbitError
     from orbitpkg.model.release import Release
     from orbitpkg.model.versions import Version
+    from orbitpkg.resolver.apps import AppVerdict
+    from orbitpkg.resolver.offers import Offer, Source
 
-__all__ = ["Resolution", "Source", "resolve"]
+__all__ = ["Resolution", "resolve"]
 
 _MAX_ROUNDS = 20_000
-
-
-class Source(Protocol):
-    """Where releases are found."""
-
-    def versions(self, name: str) -> Sequence[Version]:
-        """List the versions of a package; empty when there is no such package."""
-
-    def release(self, name: str, version: Version) -> Release:
-        """Read a release."""
-
-    def nothing_found(self, name: str, wanted: str, versions: list[Version]) -> OrbitError:
-        """Say that nothing fits a requirement, and what there is instead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,45 +36,54 @@ class Resolution:
 
     Attributes:
         releases: One of each package, by canonical name; dependencies before what needs them.
+        offers: What the source said of each, by canonical name: whether it is yanked, where it is from.
         unchecked: Apps of unknown version that a release names, by the release's name.
     """
 
     releases: Mapping[str, Release]
+    offers: Mapping[str, Offer]
     unchecked: Mapping[str, tuple[str, ...]]
 
 
 class _Want(NamedTuple):
     requirement: Requirement
-    parent: Release | None
+    parent: _Candidate | None
 
 
 class _Candidate(NamedTuple):
     key: str
     version: Version
+    offer: Offer
+
+    def __str__(self) -> str:
+        return f"{self.key}=={self.version}"
 
 
 def resolve(
     requirements: Iterable[Requirement],
     source: Source,
     *,
-    apps: Mapping[str, str] | None = None,
+    apps: Apps | None = None,
     prereleases: bool = False,
-    check: Callable[[Mapping[str, str], Mapping[str, str]], AppVerdict] = check_apps,
+    prefer: Mapping[str, Version] | None = None,
 ) -> Resolution:
     """Choose releases.
+
+    A yanked version is a candidate only when a requirement names it exactly, or it is the preferred one.
 
     Args:
         requirements: What is asked for.
         source: Where releases are found.
-        apps: Versions of apps, by canonical name, besides those that are installed.
+        apps: The apps that will use them; those beside the running interpreter when None.
         prereleases: Whether pre-releases are candidates everywhere.
-        check: Holds a release's compatibility against the apps.
+        prefer: Versions to take before newer ones where they fit (what is locked), by canonical name. A pre-release
+            among them is a candidate.
 
     Raises:
         ResolutionError: Nothing fits; the message says why.
         RepositoryError: A source could not be read.
     """
-    provider = _Provider(source, apps or {}, check, prereleases=prereleases)
+    provider = _Provider(source, apps or Apps(), prefer or {}, prereleases=prereleases)
     wants = [_Want(requirement, None) for requirement in requirements]
     try:
         result = _Resolver(provider, BaseReporter()).resolve(wants, max_rounds=_MAX_ROUNDS)
@@ -96,7 +95,11 @@ def resolve(
         ) from error
     chosen = {key: provider.release(candidate) for key, candidate in result.mapping.items()}
     unchecked = {key: provider.verdict(release).unchecked for key, release in chosen.items()}
-    return Resolution(releases=_ordered(chosen), unchecked={key: names for key, names in unchecked.items() if names})
+    return Resolution(
+        releases=_ordered(chosen),
+        offers={key: candidate.offer for key, candidate in result.mapping.items()},
+        unchecked={key: names for key, names in unchecked.items() if names},
+    )
 
 
 def _ordered(releases: Mapping[str, Release]) -> dict[str, Release]:
@@ -120,21 +123,14 @@ def _ordered(releases: Mapping[str, Release]) -> dict[str, Release]:
 
 
 class _Provider(AbstractProvider):  # type: ignore[type-arg]
-    def __init__(
-        self,
-        source: Source,
-        apps: Mapping[str, str],
-        check: Callable[[Mapping[str, str], Mapping[str, str]], AppVerdict],
-        *,
-        prereleases: bool,
-    ) -> None:
+    def __init__(self, source: Source, apps: Apps, prefer: Mapping[str, Version], *, prereleases: bool) -> None:
         self._source = source
         self._apps = apps
-        self._check = check
+        self._prefer = prefer
         self._prereleases = prereleases
         self._versions: dict[str, list[Version]] = {}
-        self._releases: dict[_Candidate, Release] = {}
-        self._refused: dict[_Candidate, tuple[str, ...]] = {}
+        self._candidates: dict[tuple[str, Version], _Candidate | None] = {}
+        self._refused: dict[tuple[str, Version], tuple[str, ...]] = {}
 
     def identify(self, requirement_or_candidate: _Want | _Candidate) -> str:
         if isinstance(requirement_or_candidate, _Candidate):
@@ -166,12 +162,14 @@ class _Provider(AbstractProvider):  # type: ignore[type-arg]
 
         def matches() -> Iterator[_Candidate]:
             # An exact version needs no list: one request for its record says whether it is there.
-            versions = [exact] if exact else reversed(self.versions(identifier))
-            for version in versions:
-                if version in bad or (version.prerelease and not pre):
+            for version in [exact] if exact else self._newest_first(identifier):
+                preferred = version == self._prefer.get(identifier)
+                if version in bad or (version.prerelease and not pre and not preferred):
                     continue
-                candidate = _Candidate(identifier, version)
-                if all(given.allows(version) for given in ranges) and self._usable(candidate):
+                if not all(given.allows(version) for given in ranges):
+                    continue
+                candidate = self._candidate(identifier, version)
+                if candidate is not None and self._usable(candidate, named=preferred or exact is not None):
                     yield candidate
 
         return matches
@@ -180,9 +178,9 @@ class _Provider(AbstractProvider):  # type: ignore[type-arg]
         return requirement.requirement.range.allows(candidate.version)
 
     def get_dependencies(self, candidate: _Candidate) -> list[_Want]:
-        release = self.release(candidate)
         return [
-            _Want(Requirement(name, parse_range(text)), release) for name, text in sorted(release.dependencies.items())
+            _Want(Requirement(name, parse_range(text)), candidate)
+            for name, text in sorted(candidate.offer.dependencies.items())
         ]
 
     def versions(self, key: str) -> list[Version]:
@@ -191,21 +189,29 @@ class _Provider(AbstractProvider):  # type: ignore[type-arg]
         return self._versions[key]
 
     def release(self, candidate: _Candidate) -> Release:
-        if candidate not in self._releases:
-            self._releases[candidate] = self._source.release(candidate.key, candidate.version)
-        return self._releases[candidate]
+        return self._source.release(candidate.key, candidate.version)
 
     def verdict(self, release: Release) -> AppVerdict:
-        return self._check(release.compatibility, self._apps)
+        return self._apps.verdict(release.compatibility)
 
-    def _usable(self, candidate: _Candidate) -> bool:
-        try:
-            self.release(candidate)
-        except ResolutionError:  # an exact version that is not there
+    def _newest_first(self, key: str) -> Iterator[Version]:
+        versions, preferred = self.versions(key), self._prefer.get(key)
+        if preferred in versions:
+            yield preferred
+        yield from (version for version in reversed(versions) if version != preferred)
+
+    def _candidate(self, key: str, version: Version) -> _Candidate | None:
+        if (key, version) not in self._candidates:
+            offer = self._source.offer(key, version)
+            self._candidates[key, version] = None if offer is None else _Candidate(key, version, offer)
+        return self._candidates[key, version]
+
+    def _usable(self, candidate: _Candidate, *, named: bool) -> bool:
+        if candidate.offer.yanked is not None and not named:
             return False
-        verdict = self.verdict(self.release(candidate))
+        verdict = self._apps.verdict(candidate.offer.compatibility)
         if verdict.excluded:
-            self._refused[candidate] = verdict.excluded
+            self._refused[candidate.key, candidate.version] = verdict.excluded
         return not verdict.excluded
 
     def explain(self, wants: Sequence[_Want]) -> OrbitError:
@@ -213,10 +219,10 @@ class _Provider(AbstractProvider):  # type: ignore[type-arg]
         key = min(keys)
         versions = self.versions(key)
         if len(wants) == 1 or not versions:
-            refused = sorted((c for c in self._refused if c.key == key), key=lambda c: c.version)
+            refused = sorted(place for place in self._refused if place[0] == key)
             if not refused:
                 return self._unanswered(wants[0], versions)
-            lines = [f"  {c.key} {c.version} does not work with {' nor '.join(self._refused[c])}" for c in refused]
+            lines = [f"  {key} {v} does not work with {' nor '.join(self._refused[key, v])}" for _, v in refused]
             asked = f"No release of {key} fits both {_said(wants[0])} and the apps:"
             hint = "Ask for another range, or use a version of the app that one of these works with."
             return ResolutionError("\n".join([asked, *lines]), hint=hint)

@@ -13,6 +13,7 @@ from orbitpkg.archive.reader import LocalArchive
 from orbitpkg.errors import NotInstalled, PackageNotFound
 from orbitpkg.model.names import nearest
 from orbitpkg.model.patterns import compile_glob
+from orbitpkg.resolver.offers import Offer
 from orbitpkg.store.package import installed_names, installed_versions, open_package
 from orbitpkg.store.records import load_release
 from orbitpkg.transfer.install import available_release
@@ -45,6 +46,9 @@ class RepositorySource:
         self._repository = repository
         self._store = store
         self._archives = archives
+        self._releases: dict[tuple[str, Version], Release] = {
+            (name, there.release.version): there.release for name, there in archives.items()
+        }
 
     def versions(self, name: str) -> list[Version]:
         """List the versions of a package; empty when there is no such package."""
@@ -54,8 +58,21 @@ class RepositorySource:
 
     def release(self, name: str, version: Version) -> Release:
         """Read a release."""
+        if (name, version) not in self._releases:
+            self._releases[name, version] = self._repository.release(name, version)
+        return self._releases[name, version]
+
+    def offer(self, name: str, version: Version) -> Offer | None:
+        """Say what is known of a version; None when there is no such version."""
         there = self._archives.get(name)
-        return there.release if there else self._repository.release(name, version)
+        if there is not None:
+            return Offer.of(there.release) if there.release.version == version else None
+        if (name, version) not in self._releases:
+            release = self._repository.find_release(name, version)
+            if release is None:
+                return None
+            self._releases[name, version] = release
+        return Offer.of(self._releases[name, version])
 
     @contextlib.contextmanager
     def opened(self, release: Release) -> Iterator[Available]:
@@ -100,6 +117,10 @@ class InstalledSource:
     def versions(self, name: str) -> list[Version]:
         """List the versions of a package; empty when none is installed."""
         return [version for version in installed_versions(self._layout, name) if self._usable(name, version)]
+
+    def offer(self, name: str, version: Version) -> Offer | None:
+        """Say what is known of a version; None when it is not installed."""
+        return Offer.of(self.release(name, version)) if self._usable(name, version) else None
 
     def release(self, name: str, version: Version) -> Release:
         """Read a release.
