@@ -75,9 +75,20 @@ class DirectoryStore:
 
     def get(self, key: str, *, max_bytes: int | None = None) -> tuple[bytes, ObjectInfo]:
         """Read a whole object; see ``ObjectStore.get``."""
+        found = self._get(key, None, max_bytes)
+        assert found is not None
+        return found
+
+    def get_if_changed(self, key: str, *, etag: str, max_bytes: int | None = None) -> tuple[bytes, ObjectInfo] | None:
+        """Read an object unless it is unchanged; see ``ObjectStore.get_if_changed``."""
+        return self._get(key, etag, max_bytes)
+
+    def _get(self, key: str, etag: str | None, max_bytes: int | None) -> tuple[bytes, ObjectInfo] | None:
         path = self._path(key)
         with _translated(path), _opened(path) as fd:
             info = _info(key, os.fstat(fd))
+            if info.etag == etag:
+                return None
             if max_bytes is not None and info.size > max_bytes:
                 raise IntegrityError(f"{path} has {info.size} bytes; at most {max_bytes} expected.")
             return _read(fd, path, 0, info.size), info

@@ -61,16 +61,29 @@ class HttpStore:
 
     def get(self, key: str, *, max_bytes: int | None = None) -> tuple[bytes, ObjectInfo]:
         """Read a whole object; see ``ObjectStore.get``."""
-        import obstore
+        return self._ask(key, lambda: self._get(key, {}, max_bytes))
 
-        def work() -> tuple[bytes, ObjectInfo]:
-            result = obstore.get(self._client, check_key(key))
-            info = _info(key, result.meta)
-            if max_bytes is not None and info.size > max_bytes:
-                raise IntegrityError(f"{self.url}/{key} has {info.size} bytes; at most {max_bytes} expected.")
-            return bytes(result.bytes()), info
+    def get_if_changed(self, key: str, *, etag: str, max_bytes: int | None = None) -> tuple[bytes, ObjectInfo] | None:
+        """Read an object unless it is unchanged; see ``ObjectStore.get_if_changed``."""
+
+        def work() -> tuple[bytes, ObjectInfo] | None:
+            from obstore.exceptions import NotModifiedError
+
+            try:
+                return self._get(key, {"if_none_match": etag}, max_bytes)
+            except NotModifiedError:
+                return None
 
         return self._ask(key, work)
+
+    def _get(self, key: str, options: obstore.GetOptions, max_bytes: int | None) -> tuple[bytes, ObjectInfo]:
+        import obstore
+
+        result = obstore.get(self._client, check_key(key), options=options)
+        info = _info(key, result.meta)
+        if max_bytes is not None and info.size > max_bytes:
+            raise IntegrityError(f"{self.url}/{key} has {info.size} bytes; at most {max_bytes} expected.")
+        return bytes(result.bytes()), info
 
     def get_range(self, key: str, start: int, length: int, *, etag: str | None = None) -> bytes | memoryview:
         """Read a range; see ``ObjectStore.get_range``."""

@@ -186,6 +186,16 @@ class MemoryStore:
                 raise IntegrityError(f"{self._name(key)} has {stored.info.size} bytes; at most {max_bytes} expected.")
             return bytes(request.spoil(stored.data)), stored.info
 
+    def get_if_changed(self, key: str, *, etag: str, max_bytes: int | None = None) -> tuple[bytes, ObjectInfo] | None:
+        """Read an object unless it is unchanged; see ``ObjectStore.get_if_changed``."""
+        with self._request("get_if_changed", check_key(key)) as request:
+            stored = request.read()
+            if stored.info.etag == etag:
+                return None
+            if max_bytes is not None and stored.info.size > max_bytes:
+                raise IntegrityError(f"{self._name(key)} has {stored.info.size} bytes; at most {max_bytes} expected.")
+            return bytes(request.spoil(stored.data)), stored.info
+
     def get_range(self, key: str, start: int, length: int, *, etag: str | None = None) -> bytes | memoryview:
         """Read a range; see ``ObjectStore.get_range``."""
         with self._request("get_range", check_key(key), start, length) as request:

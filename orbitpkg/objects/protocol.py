@@ -154,6 +154,16 @@ class ObjectStore(Protocol):
             IntegrityError: It is larger than ``max_bytes``; it has not been read whole.
         """
 
+    def get_if_changed(self, key: str, *, etag: str, max_bytes: int | None = None) -> tuple[bytes, ObjectInfo] | None:
+        """Read a whole object, or None when it is still in the state that ``etag`` names: no byte of it is sent then.
+
+        A store that takes no such condition, or judges it wrongly, sends an unchanged object again.
+
+        Raises:
+            ObjectNotFound: There is none.
+            IntegrityError: It is larger than ``max_bytes``; it has not been read whole.
+        """
+
     def get_range(self, key: str, start: int, length: int, *, etag: str | None = None) -> bytes | memoryview:
         """Read exactly ``length`` bytes, at least one, from byte ``start`` on.
 

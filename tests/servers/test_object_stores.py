@@ -174,6 +174,20 @@ class TestReading:
         with pytest.raises(IntegrityError, match="26 bytes; at most 25"):
             shelf.get("letters.txt", max_bytes=25)
 
+    @pytest.mark.parametrize("key", ["letters.txt", "long.bin"])
+    def test_what_is_unchanged_is_not_sent_again(self, shelf: ObjectStore, key: str) -> None:
+        etag = shelf.head(key).etag
+        assert etag is not None
+        assert shelf.get_if_changed(key, etag=etag) is None
+
+    def test_what_is_in_another_state_than_the_one_known_is_sent(self, shelf: ObjectStore) -> None:
+        found = shelf.get_if_changed("letters.txt", etag='"0123456789abcdef0123456789abcdef"', max_bytes=26)
+        assert found == shelf.get("letters.txt")
+        with pytest.raises(IntegrityError, match="26 bytes; at most 25"):
+            shelf.get_if_changed("letters.txt", etag='"of another state"', max_bytes=25)
+        with pytest.raises(ObjectNotFound):
+            shelf.get_if_changed("absent", etag='"of another state"')
+
     @pytest.mark.parametrize(("start", "length"), [(0, 1), (0, 26), (25, 1), (3, 7)])
     def test_a_range_has_the_bytes_that_were_asked_for(self, shelf: ObjectStore, start: int, length: int) -> None:
         expected = OBJECTS["letters.txt"][start : start + length]
