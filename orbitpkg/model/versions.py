@@ -49,11 +49,12 @@ class Version(Immutable):
         minor: The second.
         patch: The third.
         prerelease: The identifiers after the ``-``, as written; empty for a release.
+        precedence: What versions are compared by; a tuple that begins with the three numbers.
     """
 
-    __slots__ = ("_key", "major", "minor", "patch", "prerelease")
+    __slots__ = ("major", "minor", "patch", "precedence", "prerelease")
 
-    _key: tuple[object, ...]
+    precedence: tuple[object, ...]
     major: int
     minor: int
     patch: int
@@ -65,7 +66,7 @@ class Version(Immutable):
         put(self, "minor", minor)
         put(self, "patch", patch)
         put(self, "prerelease", prerelease)
-        put(self, "_key", (major, minor, patch, _precedence(prerelease)))
+        put(self, "precedence", (major, minor, patch, _precedence(prerelease)))
 
     @property
     def is_prerelease(self) -> bool:
@@ -83,22 +84,22 @@ class Version(Immutable):
         return f"Version({str(self)!r})"
 
     def __hash__(self) -> int:
-        return hash(self._key)
+        return hash(self.precedence)
 
     def __eq__(self, other: object) -> bool:
-        return self._key == other._key if isinstance(other, Version) else NotImplemented
+        return self.precedence == other.precedence if isinstance(other, Version) else NotImplemented
 
     def __lt__(self, other: Version) -> bool:
-        return self._key < other._key if isinstance(other, Version) else NotImplemented
+        return self.precedence < other.precedence if isinstance(other, Version) else NotImplemented
 
     def __le__(self, other: Version) -> bool:
-        return self._key <= other._key if isinstance(other, Version) else NotImplemented
+        return self.precedence <= other.precedence if isinstance(other, Version) else NotImplemented
 
     def __gt__(self, other: Version) -> bool:
-        return self._key > other._key if isinstance(other, Version) else NotImplemented
+        return self.precedence > other.precedence if isinstance(other, Version) else NotImplemented
 
     def __ge__(self, other: Version) -> bool:
-        return self._key >= other._key if isinstance(other, Version) else NotImplemented
+        return self.precedence >= other.precedence if isinstance(other, Version) else NotImplemented
 
 
 def parse_version(text: str) -> Version:

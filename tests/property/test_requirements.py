@@ -84,6 +84,18 @@ def test_what_is_written_is_read_back(clauses: list[str]) -> None:
     assert parse_requirement(str(requirement)) == requirement
 
 
+@given(
+    clauses=st.lists(plain_clauses | reaching_clauses.map("".join), max_size=4),
+    offered=st.lists(versions, max_size=12, unique=True),
+)
+def test_stretches_hold_what_is_allowed(clauses: list[str], offered: list[Version]) -> None:
+    range_, ordered = parse_range(",".join(clauses)), sorted(offered)
+    stretches = range_.stretches([version.precedence for version in ordered])
+    found = [version for start, end in stretches for version in ordered[start:end]]
+    assert found == [version for version in ordered if range_.allows(version)]
+    assert all(start < end for start, end in stretches)
+
+
 def check_caret(text: str, error: UsageError) -> None:
     position = error.data["position"]
     assert isinstance(position, int)
