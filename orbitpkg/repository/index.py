@@ -5,22 +5,23 @@ It is derived from the records and may lag behind them; where it and a record di
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from orbitpkg.errors import IntegrityError, UsageError
 from orbitpkg.model.jsontext import canonical_json, parse_json
 from orbitpkg.model.versions import Version, parse_version
+from orbitpkg.repository.status import State, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from orbitpkg.model.release import Release
 
-__all__ = ["Index", "IndexEntry", "newest", "parse_index"]
+__all__ = ["MAX_INDEX_BYTES", "Index", "IndexEntry", "newest", "parse_index"]
 
 _FORMAT = 1
-_MAX_BYTES = 64 * 1024 * 1024
+MAX_INDEX_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,8 @@ class IndexEntry:
         published: When it was, RFC 3339.
         dependencies: Version ranges by package.
         compatibility: PEP 440 specifiers by app.
+        yanked: Why it was yanked (``""`` when nobody said), or None when it was not.
+        deprecated: The same for deprecation.
     """
 
     digest: str
@@ -40,6 +43,22 @@ class IndexEntry:
     published: str
     dependencies: Mapping[str, str] = field(default_factory=dict)
     compatibility: Mapping[str, str] = field(default_factory=dict)
+    yanked: str | None = None
+    deprecated: str | None = None
+
+    def with_status(self, status: Status | None) -> IndexEntry:
+        """Give this entry with another status; None is that of a release nobody set one for."""
+        state = status.state if status is not None else State.AVAILABLE
+        reason = status.reason if status is not None else ""
+        yanked = reason if state is State.YANKED else None
+        deprecated = reason if state is State.DEPRECATED else None
+        if (self.yanked, self.deprecated) == (yanked, deprecated):
+            return self
+        return replace(self, yanked=yanked, deprecated=deprecated)
+
+    def corrected(self, told: IndexEntry) -> IndexEntry:
+        """Give what a record tells, with this entry's status: a record says nothing of that."""
+        return replace(told, yanked=self.yanked, deprecated=self.deprecated)
 
     @classmethod
     def of(cls, release: Release) -> IndexEntry:
@@ -83,6 +102,10 @@ class Index:
             return Index(name=self.name, description=self.description, keywords=self.keywords, releases=entries)
         return Index(name=head.name, description=head.description, keywords=head.keywords, releases=entries)
 
+    def with_entries(self, entries: Mapping[Version, IndexEntry]) -> Index:
+        """Give this index with other entries in the place of all of its own."""
+        return replace(self, releases=entries)
+
     def to_json(self) -> bytes:
         """Write the index; :func:`parse_index` reads it back."""
         return canonical_json(
@@ -107,6 +130,10 @@ def _row(entry: IndexEntry) -> dict[str, object]:
         row["dependencies"] = dict(entry.dependencies)
     if entry.compatibility:
         row["compatibility"] = dict(entry.compatibility)
+    if entry.yanked is not None:
+        row["yanked"] = entry.yanked
+    if entry.deprecated is not None:
+        row["deprecated"] = entry.deprecated
     return row
 
 
@@ -117,7 +144,7 @@ def parse_index(data: bytes, *, name: str) -> Index:
         IntegrityError: It is none, or of a newer format. It can be made anew from the records.
     """
     what = f"the index of {name}"
-    table = parse_json(data, what=what, max_bytes=_MAX_BYTES)
+    table = parse_json(data, what=what, max_bytes=MAX_INDEX_BYTES)
     try:
         if not isinstance(table, dict) or table["format"] != _FORMAT:
             raise IntegrityError(f"{what[0].upper()}{what[1:]} is not of a format this orbitpkg reads.")
@@ -140,6 +167,8 @@ def _entry(row: Mapping[str, object]) -> IndexEntry:
         published=_text(row["published"]),
         dependencies=_texts(row.get("dependencies", {})),
         compatibility=_texts(row.get("compatibility", {})),
+        yanked=_text(row["yanked"]) if "yanked" in row else None,
+        deprecated=_text(row["deprecated"]) if "deprecated" in row else None,
     )
 
 

@@ -14,17 +14,25 @@ __all__ = [
     "PROBES",
     "RELEASES",
     "index_key",
+    "is_marker",
+    "markers_prefix",
     "new_archive_key",
+    "new_marker_key",
     "record_key",
     "releases_prefix",
+    "status_key",
+    "statuses_prefix",
     "version_of_record",
+    "version_of_status",
 ]
 
 CONFIG_KEY = "orbitpkg.json"
 ARCHIVES = "archives/"
 RELEASES = "releases/"
 PROBES = "probes/"
+_STATUS = "status/"
 _RECORD_SUFFIX = ".json"
+_MARKERS = "pending/"
 
 
 def new_archive_key(name: str, version: Version) -> str:
@@ -44,10 +52,43 @@ def record_key(name: str, version: Version) -> str:
 
 def version_of_record(key: str, name: str) -> str | None:
     """Give the version that a record's key names, unread; None for a key that is no record's."""
-    prefix = releases_prefix(name)
+    return _version_in(key, releases_prefix(name))
+
+
+def _version_in(key: str, prefix: str) -> str | None:
     if not key.startswith(prefix) or not key.endswith(_RECORD_SUFFIX):
         return None
     return key[len(prefix) : -len(_RECORD_SUFFIX)]
+
+
+def markers_prefix(name: str) -> str:
+    """Where those who change a package say so, until its index tells of it; listed with its records."""
+    return f"{releases_prefix(name)}{_MARKERS}"
+
+
+def new_marker_key(name: str) -> str:
+    """Give a key for a marker that nobody else has or will have."""
+    return f"{markers_prefix(name)}{secrets.token_hex(16)}"
+
+
+def is_marker(key: str, name: str) -> bool:
+    """Say whether a key is that of a marker of this package."""
+    return key.startswith(markers_prefix(name))
+
+
+def statuses_prefix(name: str) -> str:
+    """Where the statuses of a package's releases are."""
+    return f"{_STATUS}{name}/"
+
+
+def status_key(name: str, version: Version) -> str:
+    """Where the status of a release is, if anybody ever set one."""
+    return f"{_STATUS}{name}/{version}{_RECORD_SUFFIX}"
+
+
+def version_of_status(key: str, name: str) -> str | None:
+    """Give the version that a status's key names, unread; None for a key that is no status's."""
+    return _version_in(key, statuses_prefix(name))
 
 
 def index_key(name: str) -> str:

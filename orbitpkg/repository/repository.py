@@ -36,7 +36,7 @@ from orbitpkg.model.jsontext import canonical_json, parse_json
 from orbitpkg.model.names import is_valid_name, nearest
 from orbitpkg.model.release import MAX_RECORD_BYTES, Release, parse_release
 from orbitpkg.model.versions import Version, next_free, parse_version
-from orbitpkg.repository.index import Index, newest, parse_index
+from orbitpkg.repository.index import MAX_INDEX_BYTES, Index, newest, parse_index
 from orbitpkg.repository.layout import (
     ARCHIVES,
     CONFIG_KEY,
@@ -44,9 +44,11 @@ from orbitpkg.repository.layout import (
     index_key,
     record_key,
     releases_prefix,
+    status_key,
     version_of_record,
 )
 from orbitpkg.repository.probe import Check, ProbeReport, probe
+from orbitpkg.repository.status import MAX_STATUS_BYTES, Status, parse_status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,9 +60,6 @@ __all__ = ["RemoteArchive", "Repository", "RepositoryConfig"]
 
 _FORMAT = 1
 _MAX_CONFIG_BYTES = 64 * 1024
-_MAX_INDEX_BYTES = 64 * 1024 * 1024
-# A racing publisher can undo an index update once for each release it adds; more rounds than this are no race.
-_INDEX_ROUNDS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +187,7 @@ class Repository:
             IntegrityError: It is damaged.
         """
         try:
-            data, _ = self.objects.get(index_key(name), max_bytes=_MAX_INDEX_BYTES)
+            data, _ = self.objects.get(index_key(name), max_bytes=MAX_INDEX_BYTES)
         except ObjectNotFound:
             return None
         return parse_index(data, name=name)
@@ -349,30 +348,18 @@ class Repository:
             next_free=str(free),
         )
 
-    def update_index(self, name: str) -> Index:
-        """Bring a package's index up to its records, whoever else is doing so at the same time.
+    def status(self, name: str, version: Version) -> Status | None:
+        """Read what is thought of a release; None when nobody said.
 
         Raises:
-            UnsupportedByStore: The store cannot list.
-            RepositoryError: It cannot be read or written. The records stay as they are; the index can be made anew.
+            IntegrityError: It is damaged.
         """
-        known: dict[Version, Release] = {}
-        index = Index(name=name)
-        for _ in range(_INDEX_ROUNDS):
-            versions = set(self.versions(name))
-            index = self._index_or_new(name)
-            if versions == set(index.releases):
-                break
-            gone = [version for version in index.releases if version not in versions]
-            entries = {version: entry for version, entry in index.releases.items() if version not in gone}
-            index = Index(name=index.name, description=index.description, keywords=index.keywords, releases=entries)
-            for version in versions - entries.keys() - known.keys():
-                release = self.find_release(name, version)
-                if release is not None:
-                    known[version] = release
-            index = index.with_releases({v: r for v, r in known.items() if v in versions})
-            self.objects.put(index_key(name), index.to_json())
-        return index
+        key = status_key(name, version)
+        try:
+            data, _ = self.objects.get(key, max_bytes=MAX_STATUS_BYTES)
+        except ObjectNotFound:
+            return None
+        return parse_status(data, what=f"the status of {name} {version}")
 
     def _index_or_new(self, name: str) -> Index:
         try:

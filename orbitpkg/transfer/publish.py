@@ -29,6 +29,7 @@ from orbitpkg.errors import (
 )
 from orbitpkg.model.release import ArchiveTotals, new_release
 from orbitpkg.reporting import SILENT
+from orbitpkg.repository.indexing import announce, update_index, withdraw
 from orbitpkg.repository.layout import new_archive_key
 from orbitpkg.transfer.assemble import Assembler, CopiedPart, SentPart
 from orbitpkg.transfer.journal import Journal
@@ -238,9 +239,11 @@ class _Job:
         if dry_run:
             return self._rehearse(published, known)
         release, sent = self._send(published, known)
+        marker = announce(self._repository, release.key)
         try:
             self._repository.commit(release)
         except ReleaseExists:
+            self._withdraw(marker)
             # Someone was faster. What was sent is nobody's.
             with contextlib.suppress(RepositoryError):
                 self._repository.objects.delete(release.archive.key)
@@ -248,7 +251,7 @@ class _Job:
             if winner is None:
                 raise
             return self._compare(winner, dry_run=False)
-        self._index()
+        self._index(marker)
         return Published(release=release, outcome=Outcome.PUBLISHED, uploaded=sent.sent, copied=sent.copied)
 
     def _look(self) -> bool:
@@ -342,9 +345,14 @@ class _Job:
             )
         self._repository.contents(release)
 
-    def _index(self) -> None:
-        # The release is published whatever becomes of the index, which can be made anew from the records.
+    def _index(self, marker: str | None = None) -> None:
+        # The release is published whatever becomes of the index: the marker stays, so that nobody goes by it alone.
         try:
-            self._repository.update_index(self._manifest.key)
+            update_index(self._repository, self._manifest.key, marker=marker)
         except OrbitError as error:
-            self._reporter.note(f"The index of {self._manifest.name} could not be updated: {error.message}")
+            self._reporter.note(f"The index of {self._manifest.name} is not in order: {error.message}")
+
+    def _withdraw(self, marker: str) -> None:
+        # Nothing was changed. A marker that stays costs readers a listing.
+        with contextlib.suppress(RepositoryError):
+            withdraw(self._repository, marker)
