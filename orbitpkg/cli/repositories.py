@@ -1,4 +1,4 @@
-"""Commands about repositories themselves: ``doctor``, ``repo init``."""
+"""Commands about repositories themselves: ``doctor``, ``repo init``, ``repo gc``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from orbitpkg.cli.console import Console
     from orbitpkg.repository.probe import Answer, ProbeReport
 
-__all__ = ["EXPORTS", "doctor", "repo", "repo_init"]
+__all__ = ["EXPORTS", "doctor", "repo", "repo_gc", "repo_init"]
 
 
 @command("doctor", "orbitpkg doctor", "orbitpkg doctor s3://my-bucket/models")
@@ -70,7 +70,7 @@ def _judge(report: ProbeReport) -> tuple[str, bool]:
 
 @click.group("repo", no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
 def repo() -> None:
-    """Make a repository."""
+    """Make a repository, and keep it tidy."""
 
 
 repo.params += global_options()
@@ -101,6 +101,55 @@ def repo_init(console: Console, url: str, *, create_bucket: bool) -> dict[str, o
             "Its store ignores create-only writes: publishing there takes --unsafe-single-writer, and one writer only."
         )
     return {"repository": repository.url, "made": made, "create_only": config.create_only}
+
+
+@command(
+    "gc",
+    "orbitpkg repo gc s3://my-bucket/models --dry-run",
+    "orbitpkg repo gc s3://my-bucket/models --older-than 30",
+    group=repo,
+)
+@click.argument("url", metavar="[URL]", required=False, callback=address)
+@click.option("--dry-run", is_flag=True, help="Only tell what would be deleted.")
+@click.option(
+    "--older-than",
+    type=click.FloatRange(min=0),
+    default=7,
+    show_default=True,
+    metavar="DAYS",
+    help="Leave what is younger: it may be on its way right now.",
+)
+def repo_gc(console: Console, url: str | None, *, dry_run: bool, older_than: float) -> dict[str, object]:
+    """Delete what publishers left that were stopped.
+
+    That is archives that no release names, and uploads that nobody finished. Releases are never touched.
+    """
+    from datetime import timedelta
+
+    from orbitpkg import api
+    from orbitpkg.cli.layout import size
+
+    place = api.repository_url(url)
+    garbage = api.collect_repository(place, grace=timedelta(days=older_than), dry_run=dry_run)
+    rows = [(info.key, size(info.size)) for info in garbage.objects]
+    rows += [(upload.key or upload.id, "unfinished upload") for upload in garbage.uploads]
+    console.rows(rows)
+    done = "Would delete" if dry_run else "Deleted"
+    console.sentence(f"{done} {_count(len(garbage.objects), 'object')} ({size(garbage.size)}) "
+                     f"and {_count(len(garbage.uploads), 'unfinished upload')}.")  # fmt: skip
+    return {
+        "repository": place,
+        "deleted": not dry_run,
+        "objects": [{"key": info.key, "bytes": info.size} for info in garbage.objects],
+        "uploads": [
+            {"key": upload.key, "id": upload.id, "started": upload.started.isoformat()} for upload in garbage.uploads
+        ],
+        "bytes": garbage.size,
+    }
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 EXPORTS = {"doctor": doctor, "repo": repo}

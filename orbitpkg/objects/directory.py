@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 __all__ = ["TEMPORARY", "DirectoryStore"]
 
 TEMPORARY: Final = ".tmp"
+LOCK_NAME: Final = "lock"
 """The folder, right under the root, of what is not finished yet."""
 
 _COPY_BYTES: Final = 8 << 20
@@ -238,6 +239,8 @@ class DirectoryStore:
         folder = self.root / TEMPORARY
         with _translated(folder):
             for name, found in _entries(folder):
+                if name == LOCK_NAME:
+                    continue
                 started = datetime.fromtimestamp(found.st_mtime, UTC)
                 yield UploadInfo(key="", id=name, started=started)
 
@@ -284,7 +287,7 @@ class DirectoryStore:
     def _lock(self) -> Iterator[bool]:
         """Keep other writers of this directory from renaming; False where locks do not work."""
         _make_folder(self.root / TEMPORARY)
-        fd = os.open(self.root / TEMPORARY / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        fd = os.open(self.root / TEMPORARY / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX)
