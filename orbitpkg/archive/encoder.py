@@ -37,7 +37,7 @@ _AVERAGE_BYTES = 1024 * 1024
 _MIN_BYTES = 256 * 1024
 # The stream is cut a segment at a time. Larger ones would save little copying and cost memory for each in flight.
 _SEGMENT_BYTES = 2 * MAX_CHUNK_BYTES
-_IN_FLIGHT_BYTES = 3 * _SEGMENT_BYTES
+_IN_FLIGHT_BYTES = 2 * _SEGMENT_BYTES
 # More compress faster than one thread reads, and each takes memory of its own.
 _MAX_THREADS = 8
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orbitpkg.errors import AccessDenied, IntegrityError, UnsupportedByStore
 from orbitpkg.objects.failures import failure_of
@@ -193,9 +193,9 @@ def quoted(etag: str | None) -> str | None:
     return f'"{etag}"'
 
 
-def _as_bytes(data: bytes | memoryview) -> bytes:
+def _as_bytes(data: bytes | memoryview) -> Any:
     """Give ``data`` as what botocore sends in one piece, copying only if it is a part of something larger."""
     if isinstance(data, bytes):
         return data
     whole = data.obj
-    return whole if isinstance(whole, bytes) and len(whole) == data.nbytes else bytes(data)
+    return whole if isinstance(whole, bytes | bytearray) and len(whole) == data.nbytes else bytes(data)

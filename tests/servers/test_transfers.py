@@ -18,6 +18,7 @@ from orbitpkg.objects import open_store
 from orbitpkg.objects.memory import Fault, Faults, MemoryStore
 from orbitpkg.transfer.publish import Outcome
 from tests.packages import make_package, noise, tree_of
+from tests.peak_memory import peak_mebibytes
 from tests.servers.interposed import Answer, Request, interposed
 
 if TYPE_CHECKING:
@@ -387,3 +388,30 @@ class Notes:
 
     def advance(self, count: int) -> None:
         pass
+
+
+class TestMemory:
+    """A process stays under 200 MiB, whatever the package's size; here it is larger than that."""
+
+    @pytest.fixture
+    def large(self, tmp_path: Path) -> Path:
+        files = {f"part-{number}": noise(64 * MIB, seed=number) for number in range(5)}
+        return make_package(tmp_path / "large", name="large", files=files)
+
+    @pytest.mark.parametrize("name", ["directory", "moto"])
+    def test_publishing(
+        self, name: str, large: Path, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        url = address(name, request, tmp_path, monkeypatch)
+        assert peak_mebibytes("import orbitpkg, sys; orbitpkg.publish(*sys.argv[1:])", large, url) < 200
+
+    def test_installing_and_upgrading(self, large: Path, nginx: StaticSite) -> None:
+        site = nginx.new_folder()
+        site.root.rmdir()
+        api.publish(large, site.root)
+        (large / "part-0").write_bytes(noise(64 * MIB, seed=9))
+        make_package(large, name="large", version="2.0.0", files={})
+        api.publish(large, site.root)
+        install = "import orbitpkg, sys; orbitpkg.install(sys.argv[1], repository=sys.argv[2])"
+        for version in ("1.0.0", "2.0.0"):
+            assert peak_mebibytes(install, f"large=={version}", site.url) < 200
