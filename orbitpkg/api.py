@@ -18,19 +18,22 @@ from orbitpkg.store.package import Package, find_package
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import ExitStack
     from datetime import timedelta
     from typing import TypeAlias
 
     from orbitpkg.archive.reader import LocalArchive
     from orbitpkg.model.manifest import Manifest
+    from orbitpkg.model.project import RepositorySetting
     from orbitpkg.model.release import Release
     from orbitpkg.reporting import Reporter
     from orbitpkg.repository.garbage import Garbage
+    from orbitpkg.repository.places import Places
     from orbitpkg.repository.probe import ProbeReport
     from orbitpkg.repository.repository import Repository
     from orbitpkg.resolver.resolver import Resolution
+    from orbitpkg.settings import Settings
     from orbitpkg.store.store import Finding, Store
     from orbitpkg.transfer.install import Available
     from orbitpkg.transfer.plan import InstallPlan
@@ -49,12 +52,16 @@ __all__ = [
     "default_repository",
     "doctor",
     "home",
+    "home_of",
     "init",
     "init_repository",
     "install",
     "install_all",
+    "install_releases",
+    "installed_of",
     "is_archive",
     "is_offline",
+    "open_places",
     "open_repository",
     "package",
     "packages",
@@ -64,8 +71,10 @@ __all__ = [
     "remove",
     "repository_url",
     "search",
+    "settings",
     "verify",
     "versions",
+    "warnings_of",
 ]
 
 _ARCHIVE_SUFFIX = ".tar.zst"
@@ -98,15 +107,18 @@ class Installed:
         dependencies: Those that these need.
         new: Those of both that were not installed, or not whole, before.
         unchecked: Apps of unknown version that a release names in its compatibility, by package.
+        warnings: What one should know of them: that one is yanked or deprecated, that an index is wrong. A sentence
+            each.
     """
 
-    __slots__ = ("dependencies", "new", "packages", "unchecked")
+    __slots__ = ("dependencies", "new", "packages", "unchecked", "warnings")
 
     def __init__(self) -> None:
         self.packages: list[Package] = []
         self.dependencies: list[Package] = []
         self.new: list[Package] = []
         self.unchecked: dict[str, tuple[str, ...]] = {}
+        self.warnings: list[str] = []
 
 
 class Removed:
@@ -148,16 +160,52 @@ def default_repository() -> str:
     return Path(_home(), "repository").as_uri()
 
 
-def repository_url(said: PathLike | None) -> str:
-    """Give the address of a repository: what is said, else ``ORBITPKG_REPOSITORY``, else the default one.
+def settings(repository: PathLike | None = None) -> Settings:
+    """Say which repositories are in effect, and who says so.
 
     Args:
-        said: An address, or the path of a directory: a ``Path``, or a text that begins with ``.``, ``/`` or ``~``.
+        repository: What the caller says: an address, the path of a directory (a ``Path``, or a text that begins with
+            ``.``, ``/`` or ``~``), or the name of a configured repository. When None, ``ORBITPKG_REPOSITORY`` says it,
+            else the project's file, else the user's configuration, else it is the default one.
+
+    Raises:
+        ProjectError: A file of settings cannot be used.
+        UsageError: A name is none of a repository.
     """
-    text = said or os.environ.get("ORBITPKG_REPOSITORY") or default_repository()
-    if isinstance(text, str) and not text.startswith((".", "/", "~")):
-        return text
-    return Path(text).expanduser().absolute().as_uri()
+    from orbitpkg.settings import read_settings
+
+    return read_settings(repository, default_repository)
+
+
+def repository_url(said: PathLike | None = None, *, package: str | None = None) -> str:
+    """Give the address of a repository.
+
+    Args:
+        said: As for :func:`settings`.
+        package: What it is to hold; where several are in effect, the one that this package is bound to is meant.
+
+    Raises:
+        UsageError: Several are in effect, and none of them is meant for sure.
+    """
+    return _setting(said, package).url
+
+
+def _setting(said: PathLike | None, package: str | None = None) -> RepositorySetting:
+    from orbitpkg.errors import UsageError
+    from orbitpkg.model.project import bound_to
+
+    found = settings(said)
+    if len(found.repositories) == 1:
+        return found.repositories[0]
+    bound = bound_to(package, found.repositories) if package is not None else None
+    if bound is not None:
+        return bound
+    names = [each.name for each in found.repositories]
+    raise UsageError(
+        f"Which of the repositories {', '.join(names)} is meant, nobody said.",
+        hint=f"Say it: --repository {names[0]}" + (f", or bind {package} to one: packages" if package else ""),
+        repositories=names,
+    )
 
 
 def is_offline(*, said: bool = False) -> bool:
@@ -165,29 +213,71 @@ def is_offline(*, said: bool = False) -> bool:
     return said or os.environ.get("ORBITPKG_OFFLINE", "").lower() not in {"", "0", "false", "no"}
 
 
-def open_repository(repository: PathLike | None = None, *, offline: bool = False) -> Repository:
+def open_repository(
+    repository: PathLike | None = None, *, offline: bool = False, package: str | None = None
+) -> Repository:
     """Open a repository; nothing is asked of it yet.
 
     Args:
-        repository: As for :func:`repository_url`.
+        repository: As for :func:`settings`.
         offline: Refuse one that takes a network.
+        package: As for :func:`repository_url`.
 
     Raises:
         UsageError: The address cannot be read.
         OfflineError: It takes a network.
     """
     from orbitpkg.errors import OfflineError
+
+    setting = _setting(repository, package)
+    if is_offline(said=offline) and _takes_network(setting.url):
+        raise OfflineError(
+            f"{setting.url} cannot be reached: offline mode is on.",
+            hint="Leave out --offline, or unset ORBITPKG_OFFLINE.",
+            url=setting.url,
+        )
+    return _opened_repository(setting)
+
+
+def open_places(
+    repository: PathLike | None = None, *, offline: bool = False, reporter: Reporter | None = None
+) -> Places:
+    """Give the repositories in effect; each is opened when it is first asked.
+
+    Offline, those that take a network answer from what this machine keeps of them, and no socket is opened.
+
+    Args:
+        repository: As for :func:`settings`.
+        offline: Use no network.
+        reporter: Told when a mirror takes the place of a repository.
+    """
+    from functools import partial
+
+    from orbitpkg.reporting import SILENT
+    from orbitpkg.repository.cache import Cache
+    from orbitpkg.repository.places import Places
+
+    opener = partial(_opened_repository, offline=is_offline(said=offline), tell=(reporter or SILENT).note)
+    return Places(settings(repository).repositories, opener, cache=Cache(Path(_home(), "cache")))
+
+
+def _opened_repository(
+    setting: RepositorySetting, *, offline: bool = False, tell: Callable[[str], None] = lambda _: None
+) -> Repository:
     from orbitpkg.objects import open_store
+    from orbitpkg.objects.offline import OfflineStore
+    from orbitpkg.repository.mirrors import MirroredStore
     from orbitpkg.repository.repository import Repository
 
-    url = repository_url(repository)
-    if is_offline(said=offline) and not url.startswith(("file:", "memory:")):
-        raise OfflineError(
-            f"{url} cannot be reached: offline mode is on.",
-            hint="Leave out --offline, or unset ORBITPKG_OFFLINE.",
-            url=url,
-        )
-    return Repository(open_store(url))
+    urls = [setting.url, *setting.mirrors]
+    stores = [OfflineStore(url) if offline and _takes_network(url) else open_store(url) for url in urls]
+    if len(stores) == 1:
+        return Repository(stores[0])
+    return Repository(MirroredStore(stores, tell=tell))
+
+
+def _takes_network(url: str) -> bool:
+    return not url.startswith(("file:", "memory:"))
 
 
 # Making packages.
@@ -295,7 +385,7 @@ def publish(
 
     Args:
         path: The directory, or the archive.
-        repository: Where to, as for :func:`repository_url`.
+        repository: Where to, as for :func:`settings`.
         unsafe_single_writer: Publish even to a store that ignores create-only writes; the caller vouches that nobody
             else publishes there.
         dry_run: Do all but change the repository.
@@ -317,10 +407,11 @@ def publish(
     place, report = Path(path), reporter or SILENT
     if not place.is_dir() and is_archive(path):
         with _opened(place) as archive:
+            manifest = archive_manifest(archive)
             return publish_archive(
-                open_repository(repository, offline=offline),
+                open_repository(repository, offline=offline, package=manifest.key),
                 archive,
-                archive_manifest(archive),
+                manifest,
                 published=_now(),
                 journals=_journals(),
                 unsafe_single_writer=unsafe_single_writer,
@@ -329,7 +420,7 @@ def publish(
             )
     tree = read_tree(place)
     return publish_tree(
-        open_repository(repository, offline=offline),
+        open_repository(repository, offline=offline, package=tree.manifest.key),
         tree,
         published=_now(),
         journals=_journals(),
@@ -372,7 +463,7 @@ def install(
 
     Args:
         requirement: ``model``, ``model==2.0.0``, ``model>=1.2,<2`` …, or the path of an archive.
-        repository: Where from, as for :func:`repository_url`.
+        repository: Where from, as for :func:`settings`.
         app: ``NAME==VERSION`` of the app, or apps, that will use it, besides those installed beside the interpreter.
         only: A glob, or globs, of the files wanted; a later install without it completes the package.
         offline: Use no network: what is installed must do.
@@ -436,33 +527,56 @@ def install_all(
             only=only,
             offline=offline,
             prereleases=prereleases,
+            reporter=report,
         )
         asked = dict.fromkeys(requirement.key for requirement in wanted)
         if source is not None:
-            _install_releases(store, source, resolution, only=dict.fromkeys(asked, only), reporter=report)
-    return _installed(store.layout, resolution, list(asked), before)
+            install_releases(
+                store,
+                source,
+                resolution.releases,
+                repositories={key: offer.repository for key, offer in resolution.offers.items()},
+                only=dict.fromkeys(asked, only),
+                reporter=report,
+            )
+    result = installed_of(store.layout, resolution.releases, list(asked), before)
+    result.unchecked = dict(resolution.unchecked)
+    if source is not None:
+        result.warnings = warnings_of(source, result)
+    return result
 
 
-def _install_releases(
+def install_releases(
     store: Store,
     source: RepositorySource,
-    resolution: Resolution,
+    releases: Mapping[str, Release],
     *,
+    repositories: Mapping[str, str | None],
     only: Mapping[str, Sequence[str]],
     reporter: Reporter,
 ) -> None:
-    """Install releases, several at once over one pool of workers."""
+    """Install releases, several at once over one pool of workers.
+
+    Args:
+        store: Where to.
+        source: Where from.
+        releases: By canonical name.
+        repositories: The names of the repositories they are from, where that is known.
+        only: Globs of the files wanted, of those of which not all are.
+        reporter: Told how far it is.
+    """
     from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 
     from orbitpkg.transfer.install import install as install_available
     from orbitpkg.transfer.pool import Pool, StoppedError
 
     def install_one(key: str) -> None:
-        with source.opened(resolution.releases[key]) as available:
+        with source.opened(releases[key], repository=repositories.get(key)) as available:
             install_available(store, available, pool=pool, only=only.get(key, ()), reporter=reporter)
 
     with Pool() as pool, ThreadPoolExecutor(_AT_ONCE, "orbitpkg-install") as packages:
-        futures = [packages.submit(install_one, key) for key in resolution.releases]
+        keys = [key for key, release in releases.items() if only.get(key) or not _is_whole(store.layout, release)]
+        futures = [packages.submit(install_one, key) for key in keys]
         try:
             done, _ = wait(futures, return_when=FIRST_EXCEPTION)
         except BaseException:
@@ -475,6 +589,14 @@ def _install_releases(
     failures.sort(key=lambda error: isinstance(error, StoppedError))
     if failures:
         raise failures[0]
+
+
+def _is_whole(layout: Layout, release: Release) -> bool:
+    """Say whether this very release is installed with all of its files, so that nothing needs to be asked for."""
+    from orbitpkg.store.package import open_package
+
+    package = open_package(layout, release.key, release.version)
+    return package is not None and package.digest == release.digest and package.is_complete
 
 
 def _understood(requirements: Sequence[PathLike], stack: ExitStack) -> tuple[list[Requirement], dict[str, Available]]:
@@ -503,40 +625,51 @@ def _resolve(
     only: Sequence[str],
     offline: bool,
     prereleases: bool,
+    reporter: Reporter | None = None,
 ) -> tuple[Resolution, RepositorySource | None]:
     """Choose releases; without a source when all of them are installed and nobody needs to be asked."""
-    from orbitpkg.errors import OrbitError, ResolutionError
+    from orbitpkg.errors import OrbitError
     from orbitpkg.resolver.apps import Apps, parse_apps
     from orbitpkg.resolver.resolver import resolve
     from orbitpkg.store.store import Store
-    from orbitpkg.transfer.sources import InstalledSource, RepositorySource
+    from orbitpkg.transfer.sources import InstalledSource, RepositorySource, resolve_as_recorded
 
     held = Apps(parse_apps(apps))
-    url = repository_url(repository)
-    local_only = is_offline(said=offline) and not url.startswith(("file:", "memory:"))
+    effect = settings(repository)
+    networked = [_takes_network(setting.url) for setting in effect.repositories]
+    local_only = is_offline(said=offline) and any(networked)
     exact = not archives and all(requirement.range.exact for requirement in wanted)
     if exact or (local_only and not archives):
         # What somebody names a repository for must come from it; what nobody does, from anywhere.
-        said = repository is not None or "ORBITPKG_REPOSITORY" in os.environ
-        installed = InstalledSource(layout, origin=url if said and not local_only else None, only=only)
+        origin = effect.repositories[0].url if effect.is_said and not local_only else None
         try:
-            return resolve(wanted, installed, apps=held, prereleases=prereleases), None
-        except (ResolutionError, OrbitError) as error:
-            if local_only:
+            return resolve(
+                wanted, InstalledSource(layout, origin=origin, only=only), apps=held, prereleases=prereleases
+            ), None
+        except OrbitError as error:
+            if local_only and all(networked):
                 error.hint = f"Offline mode is on, so only what is installed can be had. {error.hint or ''}".rstrip()
                 raise
-    source = RepositorySource(open_repository(repository, offline=offline), Store(layout.home), archives)
-    return resolve(wanted, source, apps=held, prereleases=prereleases), source
+    places = open_places(repository, offline=offline, reporter=reporter)
+    source = RepositorySource(places, Store(layout.home), archives)
+    return resolve_as_recorded(wanted, source, apps=held, prereleases=prereleases), source
 
 
-def _installed(layout: Layout, resolution: Resolution, asked: Sequence[str], before: set[str]) -> Installed:
+def installed_of(layout: Layout, releases: Mapping[str, Release], asked: Sequence[str], before: set[str]) -> Installed:
+    """Say what installing came to.
+
+    Args:
+        layout: Of the store.
+        releases: Those that were installed, by canonical name.
+        asked: The names of those that were asked for.
+        before: The digests of what was installed before.
+    """
     from orbitpkg.errors import StorageError
     from orbitpkg.store.package import open_package
 
     result = Installed()
-    result.unchecked = dict(resolution.unchecked)
-    for key in [*asked, *(key for key in resolution.releases if key not in asked)]:
-        release = resolution.releases[key]
+    for key in [*asked, *(key for key in releases if key not in asked)]:
+        release = releases[key]
         package = open_package(layout, key, release.version)
         if package is None:
             raise StorageError(f"{release} was removed while it was being installed.", hint="Install it again.")
@@ -544,6 +677,16 @@ def _installed(layout: Layout, resolution: Resolution, asked: Sequence[str], bef
         if package.digest not in before:
             result.new.append(package)
     return result
+
+
+def warnings_of(source: RepositorySource, result: Installed) -> list[str]:
+    """Say what one should know of what was newly installed, and where indexes and records differ."""
+    from orbitpkg.model.names import canonical_name
+    from orbitpkg.model.versions import parse_version
+
+    new = [(canonical_name(package.name), parse_version(package.version)) for package in result.new]
+    told = [line for name, version in new for line in source.warnings(name, version)]
+    return told + source.places.differences
 
 
 def plan_all(
@@ -583,7 +726,7 @@ def plan_all(
         asked = {requirement.key for requirement in wanted}
         plans = []
         for key, release in resolution.releases.items():
-            with source.opened(release) as available:
+            with source.opened(release, repository=resolution.offers[key].repository) as available:
                 steps = plan(store, available, only=only if key in asked else ())
             if steps.files:
                 plans.append((release, steps))
@@ -626,7 +769,6 @@ def remove(requirement: str, *, dry_run: bool = False) -> list[Removed]:
         NotInstalled: Nothing installed fits.
         StorageError: The store cannot be written.
     """
-    from orbitpkg.model.versions import parse_version
     from orbitpkg.store.package import installed_versions, not_installed
     from orbitpkg.store.store import Store
 
@@ -634,11 +776,13 @@ def remove(requirement: str, *, dry_run: bool = False) -> list[Removed]:
     there = installed_versions(store.layout, wanted.key)
     chosen = [version for version in there if wanted.range.allows(version)]
     if not chosen:
-        raise not_installed(store.layout, wanted, there)
+        error = not_installed(store.layout, wanted, there)
+        error.hint = "See what is installed: orbitpkg list"
+        raise error
     removed = []
     for version in chosen:
         found = find_package(store.layout, parse_requirement(f"{wanted.key}=={version}"), prereleases=True)
-        freed = found.contents.total_size if dry_run else store.remove(wanted.key, parse_version(str(version)))
+        freed = found.contents.total_size if dry_run else store.remove(wanted.key, version)
         removed.append(Removed(found.name, found.version, freed))
     return removed
 
@@ -693,17 +837,34 @@ def versions(name: str, *, repository: PathLike | None = None, offline: bool = F
         PackageNotFound: Nobody published a package of this name there.
         RepositoryError: The repository cannot be read.
     """
-    source, key = open_repository(repository, offline=offline), parse_requirement(name).key
+    key, source = parse_requirement(name).key, _source(repository, offline=offline)
     found = source.versions(key)
     if not found:
         raise source.nothing_found(key, key, [])
     return [str(version) for version in found]
 
 
+def _source(repository: PathLike | None, *, offline: bool) -> RepositorySource:
+    from orbitpkg.store.store import Store
+    from orbitpkg.transfer.sources import RepositorySource
+
+    return RepositorySource(open_places(repository, offline=offline), Store(_home()), {})
+
+
+def home_of(name: str, repository: PathLike | None = None, *, offline: bool = False) -> str:
+    """Give the address of the repository that a package comes from.
+
+    Raises:
+        ResolutionError: Two repositories have it, and it is bound to neither.
+        RepositoryError: A repository did not say.
+    """
+    return open_places(repository, offline=offline).home(parse_requirement(name).key).url
+
+
 def released(
     requirement: str, *, repository: PathLike | None = None, offline: bool = False, prereleases: bool = False
 ) -> Release:
-    """Read the record of the best published release that a requirement allows.
+    """Read the record of the best published release that a requirement allows; a yanked one only if it is named.
 
     Raises:
         PackageNotFound, VersionNotFound: There is none.
@@ -711,14 +872,17 @@ def released(
     """
     from orbitpkg.model.requirements import best
 
-    wanted, source = parse_requirement(requirement), open_repository(repository, offline=offline)
+    wanted, source = parse_requirement(requirement), _source(repository, offline=offline)
     if wanted.range.exact:
         return source.release(wanted.key, wanted.range.exact)
     there = source.versions(wanted.key)
-    version = best(there, wanted.range, prereleases=prereleases)
-    if version is None:
-        raise source.nothing_found(wanted.key, str(wanted), there)
-    return source.release(wanted.key, version)
+    left = list(there)
+    while (version := best(left, wanted.range, prereleases=prereleases)) is not None:
+        offer = source.offer(wanted.key, version)
+        if offer is not None and offer.yanked is None:
+            return source.release(wanted.key, version)
+        left.remove(version)
+    raise source.nothing_found(wanted.key, str(wanted), there)
 
 
 def search(text: str = "", *, repository: PathLike | None = None, offline: bool = False) -> list[Found]:
@@ -730,12 +894,14 @@ def search(text: str = "", *, repository: PathLike | None = None, offline: bool 
     """
     from concurrent.futures import ThreadPoolExecutor
 
-    source = open_repository(repository, offline=offline)
-    names = source.names()
-    if not names:
-        source.config()
-    with ThreadPoolExecutor(16, "orbitpkg-search") as pool:
-        summaries = [index for index in pool.map(source.summary, names) if index.releases]
+    places, summaries = open_places(repository, offline=offline), []
+    for setting in places.settings:
+        source = places.catalogue(setting).repository
+        names = source.names()
+        if not names:
+            source.config()
+        with ThreadPoolExecutor(16, "orbitpkg-search") as pool:
+            summaries += [index for index in pool.map(source.summary, names) if index.releases]
     word = text.casefold()
     return [
         Found(index.name, str(index.newest), index.description)
@@ -750,7 +916,7 @@ def init_repository(
     """Make a repository at an address, unless there is one.
 
     Args:
-        repository: The address, as for :func:`repository_url`.
+        repository: The address, as for :func:`settings`.
         create_bucket: Make the bucket, too, if it does not exist.
         offline: Refuse one that takes a network.
 
@@ -791,7 +957,7 @@ def collect_repository(
     """Delete what a repository holds and no release needs.
 
     Args:
-        repository: Which one, as for :func:`repository_url`.
+        repository: Which one, as for :func:`settings`.
         grace: How old something must be; a week when None. Must be longer than any publishing takes.
         dry_run: Change nothing.
         offline: Refuse a repository that takes a network.

@@ -20,6 +20,7 @@ __all__ = [
     "FileNotInPackage",
     "IntegrityError",
     "LockTimeout",
+    "LockfileError",
     "ManifestError",
     "NoSpace",
     "NotInstalled",
@@ -30,6 +31,7 @@ __all__ = [
     "OrbitError",
     "PackageNotFound",
     "Problem",
+    "ProjectError",
     "ReadOnlyRepository",
     "ReadOnlyStore",
     "ReleaseExists",
@@ -105,6 +107,18 @@ class ManifestError(OrbitError):
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         lines = "".join(f"\n  {problem}" for problem in problems)
         super().__init__(f"{where}: {count}{lines}", problems=[problem._asdict() for problem in problems])
+
+
+class ProjectError(OrbitError):
+    """A project's file, or the user's configuration, cannot be used."""
+
+    code = "project"
+
+
+class LockfileError(ProjectError):
+    """A lockfile cannot be used: damaged, of a newer format, in conflict, missing, or not what the project asks for."""
+
+    code = "lockfile"
 
 
 class TreeChanged(OrbitError):

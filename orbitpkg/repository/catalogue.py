@@ -97,14 +97,19 @@ class Catalogue:
     Args:
         repository: The repository.
         cache: What this machine keeps of it; None keeps nothing.
+        mirrored: Whether a mirror may be the one who answers. Then a record that is not the one the index tells of
+            is refused: which of the two is right cannot be told.
 
     Attributes:
         differences: Where its indexes were found to differ from its records, a sentence each.
+        corrections: How often a record was found not to be what was said of it before it was read.
     """
 
-    def __init__(self, repository: Repository, cache: Cache | None) -> None:
+    def __init__(self, repository: Repository, cache: Cache | None, *, mirrored: bool = False) -> None:
         self.repository = repository
         self.differences: list[str] = []
+        self.corrections = 0
+        self._mirrored = mirrored
         self._cache = cache
         self._stocks: dict[str, Stock] = {}
         self._releases: dict[tuple[str, Version], Release] = {}
@@ -120,6 +125,10 @@ class Catalogue:
         if name not in self._stocks:
             self._stocks[name] = self._look(name)
         return self._stocks[name]
+
+    def seen(self, name: str) -> Stock | None:
+        """Give what :meth:`stock` gave before; None when it was not asked."""
+        return self._stocks.get(name)
 
     def _look(self, name: str) -> Stock:
         kept = self._cache.index(self.repository.url, name) if self._cache else None
@@ -224,6 +233,7 @@ class Catalogue:
                 if stock is not None and entry is not None:
                     self._differ(name, f"The index of {name} tells of {version}, which has no record.")
                     stock.drop(version)
+                    self.corrections += 1
                 return None
             self.keep(release)
             if stock is not None and entry is not None:
@@ -275,8 +285,17 @@ class Catalogue:
         told = IndexEntry.of(release)
         state = {"yanked": entry.yanked, "deprecated": entry.deprecated}
         fields = [field for field in differing(entry, told) if field not in state]
-        if fields:
-            self._differ(release.key, f"The index of {release.key} is wrong about {release}: {', '.join(fields)}.")
+        if not fields:
+            return
+        if self._mirrored and "digest" in fields:
+            raise IntegrityError(
+                f"{release} of {self.repository.url} and its mirrors is not the release that the index tells of.",
+                hint="One of them is out of date, or altered: leave out the mirrors to see which.",
+                expected=entry.digest,
+                found=release.digest,
+            )
+        self._differ(release.key, f"The index of {release.key} is wrong about {release}: {', '.join(fields)}.")
+        self.corrections += 1
         stock.correct(release.version, entry.corrected(told))
 
     def status(self, name: str, version: Version) -> Status | None:

@@ -253,7 +253,7 @@ class Repository:
             close = []
         return PackageNotFound(
             f"There is no package {name} in {self.url}.",
-            hint=f"Did you mean {' or '.join(close)}?" if close else "See what there is: orbitpkg search",
+            hint=f"Did you mean {' or '.join(close)}?" if close else f"See what there is: orbitpkg search -r {self.url}",
             name=name,
             nearest=close,
         )

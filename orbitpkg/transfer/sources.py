@@ -1,4 +1,4 @@
-"""Where releases to install are found: in a repository and in archives at hand, or in what is installed already.
+"""Where releases to install are found: in repositories and in archives at hand, or in what is installed already.
 
 Both are sources for the resolver; the first can also make a release :class:`~orbitpkg.transfer.install.Available`.
 """
@@ -10,10 +10,12 @@ import os
 from typing import TYPE_CHECKING
 
 from orbitpkg.archive.reader import LocalArchive
-from orbitpkg.errors import NotInstalled, PackageNotFound
+from orbitpkg.errors import NotInstalled, PackageNotFound, VersionNotFound
 from orbitpkg.model.names import nearest
 from orbitpkg.model.patterns import compile_glob
+from orbitpkg.model.project import bound_to
 from orbitpkg.resolver.offers import Offer
+from orbitpkg.resolver.resolver import resolve
 from orbitpkg.store.package import installed_names, installed_versions, open_package
 from orbitpkg.store.records import load_release
 from orbitpkg.transfer.install import available_release
@@ -23,65 +25,115 @@ if TYPE_CHECKING:
 
     from orbitpkg.errors import OrbitError
     from orbitpkg.model.release import Release
+    from orbitpkg.model.requirements import Requirement
     from orbitpkg.model.versions import Version
-    from orbitpkg.repository.repository import Repository
+    from orbitpkg.repository.catalogue import Catalogue
+    from orbitpkg.repository.places import Places
+    from orbitpkg.resolver.apps import Apps
+    from orbitpkg.resolver.resolver import Resolution
     from orbitpkg.store.layout import Layout
     from orbitpkg.store.package import Package
     from orbitpkg.store.store import Store
     from orbitpkg.transfer.install import Available
 
-__all__ = ["InstalledSource", "RepositorySource"]
+__all__ = ["InstalledSource", "RepositorySource", "resolve_as_recorded"]
 
 
 class RepositorySource:
-    """A repository, and archives that stand for the packages they hold.
+    """Repositories, and archives that stand for the packages they hold.
 
     Args:
-        repository: The repository.
+        places: The repositories.
         store: Where an archive is kept while it is read, if it can only be read whole.
         archives: Archives by the canonical names of their packages; of such a package nothing else is offered.
     """
 
-    def __init__(self, repository: Repository, store: Store, archives: Mapping[str, Available]) -> None:
-        self._repository = repository
+    def __init__(self, places: Places, store: Store, archives: Mapping[str, Available]) -> None:
+        self.places = places
         self._store = store
         self._archives = archives
-        self._releases: dict[tuple[str, Version], Release] = {
-            (name, there.release.version): there.release for name, there in archives.items()
-        }
+
+    @property
+    def corrections(self) -> int:
+        """How often a record was found not to be what was offered; then what was chosen must be chosen again."""
+        return sum(self.places.catalogue(setting).corrections for setting in self.places.opened)
 
     def versions(self, name: str) -> list[Version]:
         """List the versions of a package; empty when there is no such package."""
         if name in self._archives:
             return [self._archives[name].release.version]
-        return self._repository.versions(name)
-
-    def release(self, name: str, version: Version) -> Release:
-        """Read a release."""
-        if (name, version) not in self._releases:
-            self._releases[name, version] = self._repository.release(name, version)
-        return self._releases[name, version]
+        return self._catalogue(name).stock(name).versions
 
     def offer(self, name: str, version: Version) -> Offer | None:
         """Say what is known of a version; None when there is no such version."""
         there = self._archives.get(name)
         if there is not None:
             return Offer.of(there.release) if there.release.version == version else None
-        if (name, version) not in self._releases:
-            release = self._repository.find_release(name, version)
-            if release is None:
-                return None
-            self._releases[name, version] = release
-        return Offer.of(self._releases[name, version])
+        catalogue = self._catalogue(name)
+        home = self.places.home(name).name
+        stock = catalogue.seen(name)
+        if stock is None:
+            # An exact version: its record says all, with one request.
+            release = catalogue.release(name, version)
+            return None if release is None else Offer.of(release, repository=home)
+        entry = stock.entry(version)
+        if entry is None:
+            return None
+        return Offer(
+            dependencies=entry.dependencies,
+            compatibility=entry.compatibility,
+            yanked=entry.yanked,
+            repository=home,
+        )
+
+    def release(self, name: str, version: Version) -> Release:
+        """Read a release.
+
+        Raises:
+            VersionNotFound: It is gone, or was never there.
+        """
+        there = self._archives.get(name)
+        if there is not None:
+            return there.release
+        catalogue = self._catalogue(name)
+        release = catalogue.release(name, version)
+        if release is None:
+            stock = catalogue.stock(name)
+            raise self.nothing_found(name, f"{name}=={version}", list(stock.versions))
+        return release
+
+    def warnings(self, name: str, version: Version) -> list[str]:
+        """Say what the one who installs a release should know: that it was yanked or deprecated, and why."""
+        if name in self._archives:
+            return []
+        catalogue = self._catalogue(name)
+        stock = catalogue.seen(name)
+        entry = stock.entry(version) if stock is not None else None
+        if entry is not None:
+            states = {"yanked": entry.yanked, "deprecated": entry.deprecated}
+        else:
+            status = catalogue.status(name, version)
+            states = {} if status is None else {str(status.state): status.reason}
+        return [
+            f"{name} {version} is {state}{f': {reason}' if reason else ''}."
+            for state, reason in states.items()
+            if reason is not None
+        ]
 
     @contextlib.contextmanager
-    def opened(self, release: Release) -> Iterator[Available]:
-        """Read what installing a release takes."""
+    def opened(self, release: Release, *, repository: str | None = None) -> Iterator[Available]:
+        """Read what installing a release takes.
+
+        Args:
+            release: Which one.
+            repository: The name of the repository it is from, if that is known.
+        """
         there = self._archives.get(release.key)
         if there is not None:
             yield there
             return
-        available = available_release(self._repository, release, self._store)
+        home = self.places.named(repository) if repository else self.places.home(release.key)
+        available = available_release(self.places.catalogue(home).repository, release, self._store)
         try:
             yield available
         finally:
@@ -94,10 +146,52 @@ class RepositorySource:
         Raises:
             RepositoryNotFound: There is no repository to begin with.
         """
-        error = self._repository.nothing_found(name, wanted, versions)
-        if isinstance(error, PackageNotFound) and not error.data.get("nearest"):
-            self._repository.config()
+        repository = self._catalogue(name).repository
+        error = repository.nothing_found(name, wanted, versions)
+        if isinstance(error, PackageNotFound):
+            self._say_elsewhere(name, error)
         return error
+
+    def _say_elsewhere(self, name: str, error: PackageNotFound) -> None:
+        """Say that other repositories were not asked, or that there is no repository to begin with."""
+        settings = self.places.settings
+        if len(settings) == 1:
+            if not error.data.get("nearest"):
+                self._catalogue(name).repository.config()
+            return
+        bound = bound_to(name, settings)
+        if bound is None:
+            error.message = f"There is no package {name} in {', '.join(setting.name for setting in settings)}."
+        else:
+            error.hint = f"{name} is bound to {bound.name}, so that it was looked for nowhere else. {error.hint or ''}"
+
+    def _catalogue(self, name: str) -> Catalogue:
+        return self.places.catalogue(self.places.home(name))
+
+
+def resolve_as_recorded(
+    requirements: Sequence[Requirement],
+    source: RepositorySource,
+    *,
+    apps: Apps | None = None,
+    prereleases: bool = False,
+    prefer: Mapping[str, Version] | None = None,
+) -> Resolution:
+    """Choose releases as :func:`~orbitpkg.resolver.resolver.resolve` does, from what records say.
+
+    What is chosen is chosen by what indexes say; then the records of the chosen are read. Where one says something
+    else than its index did, all is chosen again, with what the record says.
+    """
+    while True:
+        before = source.corrections
+        try:
+            resolution = resolve(requirements, source, apps=apps, prereleases=prereleases, prefer=prefer)
+        except VersionNotFound:
+            if source.corrections == before:
+                raise
+        else:
+            if source.corrections == before:
+                return resolution
 
 
 class InstalledSource:

@@ -1,0 +1,132 @@
+"""Copies of one repository, tried in order: the next one is asked when one does not answer.
+
+Only silence is a reason to go on. What a store says, "there is none" and "you may not" among it, is an answer. Whoever
+reads through this holds what it gets against digests; a mirror can be late, not wrong.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from orbitpkg.errors import RepositoryUnreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from orbitpkg.objects.protocol import ObjectInfo, ObjectStore, PartLimits, Upload, UploadInfo
+
+__all__ = ["MirroredStore"]
+
+T = TypeVar("T")
+
+
+class MirroredStore:
+    """An ``ObjectStore`` that reads from the first of several that answers, and writes to the first of all.
+
+    Args:
+        stores: The repository's own, then its mirrors.
+        tell: Told once when a store does not answer and the next is asked.
+    """
+
+    def __init__(self, stores: Sequence[ObjectStore], *, tell: Callable[[str], None] = lambda _: None) -> None:
+        self.url: Final = stores[0].url
+        self._stores = stores
+        self._tell = tell
+        # Once silent, always silent: each try takes as long as patience lasts.
+        self._silent: set[str] = set()
+
+    @property
+    def part_limits(self) -> PartLimits:
+        """How uploads to the first store may be cut."""
+        return self._stores[0].part_limits
+
+    def _ask(self, work: Callable[[ObjectStore], T]) -> T:
+        first: RepositoryUnreachable | None = None
+        for store, following in zip(self._stores, [*self._stores[1:], None], strict=True):
+            if store.url in self._silent and following is not None:
+                continue
+            try:
+                return work(store)
+            except RepositoryUnreachable as error:
+                first = first or error
+                if following is not None and store.url not in self._silent:
+                    self._silent.add(store.url)
+                    self._tell(f"{store.url} does not answer; {following.url} is asked instead.")
+        assert first is not None
+        raise first
+
+    def get(self, key: str, *, max_bytes: int | None = None) -> tuple[bytes, ObjectInfo]:
+        """Read a whole object; see ``ObjectStore.get``."""
+        return self._ask(lambda store: store.get(key, max_bytes=max_bytes))
+
+    def get_if_changed(self, key: str, *, etag: str, max_bytes: int | None = None) -> tuple[bytes, ObjectInfo] | None:
+        """Read an object unless it is unchanged; see ``ObjectStore.get_if_changed``.
+
+        A mirror has ETags of its own, and says "changed".
+        """
+        return self._ask(lambda store: store.get_if_changed(key, etag=etag, max_bytes=max_bytes))
+
+    def get_range(self, key: str, start: int, length: int, *, etag: str | None = None) -> bytes | memoryview:
+        """Read a range; see ``ObjectStore.get_range``."""
+        return self._ask(lambda store: store.get_range(key, start, length, etag=etag))
+
+    def stream(self, key: str, start: int = 0, length: int | None = None) -> Iterator[memoryview]:
+        """Read in pieces; see ``ObjectStore.stream``. One that begins goes on from where it began."""
+
+        def begin(store: ObjectStore) -> tuple[memoryview | None, Iterator[memoryview]]:
+            pieces = iter(store.stream(key, start, length))
+            return next(pieces, None), pieces
+
+        first, rest = self._ask(begin)
+        if first is not None:
+            yield first
+        yield from rest
+
+    def head(self, key: str) -> ObjectInfo:
+        """Tell about an object; see ``ObjectStore.head``."""
+        return self._ask(lambda store: store.head(key))
+
+    def list_folders(self, prefix: str) -> list[str]:
+        """Name folders; see ``ObjectStore.list_folders``."""
+        return self._ask(lambda store: store.list_folders(prefix))
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Tell about objects; see ``ObjectStore.list``."""
+        return iter(self._ask(lambda store: list(store.list(prefix))))
+
+    def put(self, key: str, data: bytes | memoryview) -> ObjectInfo:
+        """Write an object; see ``ObjectStore.put``."""
+        return self._stores[0].put(key, data)
+
+    def create(self, key: str, data: bytes | memoryview) -> ObjectInfo:
+        """Write an object only if it is absent; see ``ObjectStore.create``."""
+        return self._stores[0].create(key, data)
+
+    def replace(self, key: str, data: bytes | memoryview, *, etag: str) -> ObjectInfo:
+        """Write over an unchanged object; see ``ObjectStore.replace``."""
+        return self._stores[0].replace(key, data, etag=etag)
+
+    def delete(self, key: str) -> None:
+        """Remove an object; see ``ObjectStore.delete``."""
+        self._stores[0].delete(key)
+
+    def start_upload(self, key: str) -> Upload:
+        """Begin to write by parts; see ``ObjectStore.start_upload``."""
+        return self._stores[0].start_upload(key)
+
+    def resume_upload(self, key: str, upload: str) -> Upload | None:
+        """Go on with an upload; see ``ObjectStore.resume_upload``."""
+        return self._stores[0].resume_upload(key, upload)
+
+    def list_uploads(self) -> Iterator[UploadInfo]:
+        """Tell about uploads that are not over; see ``ObjectStore.list_uploads``."""
+        return self._stores[0].list_uploads()
+
+    def abort_upload(self, info: UploadInfo) -> None:
+        """Forget an upload; see ``ObjectStore.abort_upload``."""
+        self._stores[0].abort_upload(info)
+
+    def close(self) -> None:
+        """Let go of connections; see ``ObjectStore.close``."""
+        for store in self._stores:
+            store.close()
