@@ -110,9 +110,12 @@ def _unchecked(name: str, apps: Sequence[str]) -> str:
 
 def _tell_plans(console: Console, plans: Sequence[tuple[Release, InstallPlan]]) -> Mapping[str, object]:
     for release, plan in plans:
-        amount = Totals(len(plan.files), plan.bytes_to_write)
+        requests = "1 request" if len(plan.requests) == 1 else f"{len(plan.requests):,} requests"
+        reused = f", {size(plan.bytes_reused)} from this disk" if plan.bytes_reused else ""
         console.account(
-            f"Would install {release.name} {release.version}", f"{amount}; {size(plan.bytes_to_fetch)} to fetch"
+            f"Would install {release.name} {release.version}",
+            f"{Totals(len(plan.files), plan.bytes_to_write)} to write",
+            f"{size(plan.bytes_to_fetch)} to fetch in {requests}{reused}",
         )
     if not plans:
         console.account("Everything is installed already.")
@@ -123,10 +126,11 @@ def _plan_facts(release: Release, plan: InstallPlan) -> dict[str, object]:
     return {
         "name": release.name,
         "version": str(release.version),
-        "files": [file.path for file in plan.files],
+        "files": len(plan.files),
         "bytes": plan.bytes_to_write,
         "bytes_to_fetch": plan.bytes_to_fetch,
         "bytes_reused": plan.bytes_reused,
+        "requests": len(plan.requests),
     }
 
 

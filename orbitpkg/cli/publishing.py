@@ -72,6 +72,7 @@ def publish(
         **release_facts(result.release),
         "outcome": result.outcome.name.lower(),
         "uploaded_bytes": result.uploaded,
+        "copied_bytes": result.copied,
         "repository": url,
         "install": install,
     }
@@ -83,12 +84,13 @@ def _tell(console: Console, result: Published, url: str, install: str) -> None:
     release = result.release
     said = f"{release.name} {release.version}"
     amount = f"{Totals(release.archive.files, release.archive.bytes)}; {size(result.uploaded)}"
+    copied = f", {size(result.copied)} copied from earlier releases" if result.copied else ""
     if result.outcome is Outcome.WOULD:
-        console.account(f"Would publish {said}", f"to {url}", f"{amount} to upload")
+        console.account(f"Would publish {said}", f"to {url}", f"{amount} to upload{copied}")
     elif result.outcome is Outcome.ALREADY:
         console.account(f"{said} is published already, with the same content", f"in {url}", install)
     else:
-        console.account(f"Published {said}", f"to {url}", f"{amount} uploaded", install)
+        console.account(f"Published {said}", f"to {url}", f"{amount} uploaded{copied}", install)
 
 
 EXPORTS = {"publish": publish}

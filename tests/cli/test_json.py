@@ -94,6 +94,7 @@ def test_build(furnished: Machine) -> None:
 def test_publish(furnished: Machine) -> None:
     more = {
         "outcome": "already",
+        "copied_bytes": 0,
         "uploaded_bytes": 0,
         "repository": furnished.repository,
         "install": f"orbitpkg install tiny==1.0.0 --repository {furnished.repository}",
@@ -131,9 +132,10 @@ def test_install_rehearsed(furnished: Machine) -> None:
     assert plan == {
         "name": "tiny",
         "version": "1.0.0",
-        "files": ["package.json", "data/words.txt", "model.bin"],
+        "files": 3,
         "bytes": total_bytes(furnished),
         "bytes_reused": 0,
+        "requests": 1,
     }
 
 

@@ -149,10 +149,10 @@ def test_a_rehearsed_install_changes_nothing(furnished: Machine) -> None:
     assert furnished.run("install", "tiny", "--dry-run") == Result(0, "Everything is installed already.\n", "")
     furnished.succeed("remove", "tiny")
     done = furnished.run("install", "tiny", "--dry-run")
-    first, second = done.out.splitlines()
+    first, second, third = done.out.splitlines()
     assert first == "Would install tiny 1.0.0"
-    assert second.startswith("  3 files, 1.1 kB; ")
-    assert second.endswith(" to fetch")
+    assert second == "  3 files, 1.1 kB to write"
+    assert third.endswith(" to fetch in 1 request")
     assert furnished.run("list").out == ""
 
 
