@@ -149,7 +149,9 @@ def _precedence(prerelease: tuple[str, ...]) -> tuple[object, ...]:
 
 def _successor(version: Version) -> Version:
     if not version.prerelease:
-        return Version(version.major, version.minor, version.patch + 1)
+        from semantic_version import Version as Reference
+
+        return parse_version(str(Reference(str(version)).next_patch()))
     *first, last = version.prerelease
     tail = (str(int(last) + 1),) if last.isdigit() else (last, "1")
     return Version(version.major, version.minor, version.patch, (*first, *tail))
