@@ -28,8 +28,10 @@ if TYPE_CHECKING:
         StorageError,
         UsageError,
     )
+    from orbitpkg.projects import project
     from orbitpkg.reporting import Reporter
     from orbitpkg.store.package import Package
+    from orbitpkg.store.project import Project
     from orbitpkg.transfer.publish import Published
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "NotInstalled",
     "OrbitError",
     "Package",
+    "Project",
     "Published",
     "Removed",
     "Reporter",
@@ -51,6 +54,7 @@ __all__ = [
     "install",
     "package",
     "packages",
+    "project",
     "publish",
     "remove",
 ]
@@ -58,6 +62,7 @@ __all__ = [
 # Where each name is, but for the errors.
 _ROOMS = {
     "Package": "orbitpkg.store.package",
+    "Project": "orbitpkg.store.project",
     "Published": "orbitpkg.transfer.publish",
     "Removed": "orbitpkg.api",
     "Reporter": "orbitpkg.reporting",
@@ -65,6 +70,7 @@ _ROOMS = {
     "install": "orbitpkg.api",
     "package": "orbitpkg.api",
     "packages": "orbitpkg.api",
+    "project": "orbitpkg.projects",
     "publish": "orbitpkg.api",
     "remove": "orbitpkg.api",
 }

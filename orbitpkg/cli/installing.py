@@ -83,12 +83,15 @@ def install(
         console.account(f"{said}: {_amount(package)}", f"orbitpkg path {package.name}=={package.version}")
     for package in result.dependencies:
         console.account(f"{_said(package, new=package.digest in new)}, as a dependency: {_amount(package)}")
+    for line in result.warnings:
+        console.note(line)
     for name, unchecked in result.unchecked.items():
         console.note(_unchecked(name, unchecked))
     return {
         "packages": [package_facts(package) for package in result.packages],
         "dependencies": [package_facts(package) for package in result.dependencies],
         "new": [f"{package.name}=={package.version}" for package in result.new],
+        "warnings": list(result.warnings),
         "unchecked": {name: list(unchecked) for name, unchecked in result.unchecked.items()},
     }
 

@@ -127,10 +127,17 @@ def repository_options(*, verb: str) -> Decorator:
 
 
 def address(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
-    """Take a word without a scheme for a directory when it is one; any other is read further down."""
+    """Take a word without a scheme for a directory when it is one; any other is read further down.
+
+    What could be a repository's name is left alone: a configured one counts before a directory.
+    """
     del context, option
     import os
 
+    from orbitpkg.model.names import is_valid_name
+
+    if value and is_valid_name(value):
+        return value
     if value and ":" not in value and os.path.isdir(value):  # noqa: PTH112
         return os.path.abspath(value)  # noqa: PTH100
     return value

@@ -60,7 +60,7 @@ def publish(
         offline=offline,
         reporter=console.reporter(),
     )
-    url = api.repository_url(repository)
+    url = api.repository_url(repository, package=result.release.key)
     install = f"orbitpkg install {result.release} --repository {shlex.quote(url)}"
     _tell(console, result, url, install)
     if url == api.default_repository():

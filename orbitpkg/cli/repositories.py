@@ -1,4 +1,4 @@
-"""Commands about repositories themselves: ``doctor``, ``repo init``, ``repo gc``."""
+"""Commands about repositories themselves: ``doctor``, and the group ``repo``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from orbitpkg.cli.console import Console
     from orbitpkg.repository.probe import Answer, ProbeReport
 
-__all__ = ["EXPORTS", "doctor", "repo", "repo_gc", "repo_init"]
+__all__ = ["EXPORTS", "doctor", "repo", "repo_add", "repo_gc", "repo_init", "repo_list", "repo_reindex", "repo_remove"]
 
 
 @command("doctor", "orbitpkg doctor", "orbitpkg doctor s3://my-bucket/models")
@@ -70,7 +70,7 @@ def _judge(report: ProbeReport) -> tuple[str, bool]:
 
 @click.group("repo", no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
 def repo() -> None:
-    """Make a repository, and keep it tidy."""
+    """Make a repository, name it, and keep it tidy."""
 
 
 repo.params += global_options()
@@ -146,6 +146,106 @@ def repo_gc(console: Console, url: str | None, *, dry_run: bool, older_than: flo
         ],
         "bytes": garbage.size,
     }
+
+
+@command(
+    "reindex", "orbitpkg repo reindex", "orbitpkg repo reindex digits --repository s3://my-bucket/models", group=repo
+)
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@repository_options(verb="mend")
+def repo_reindex(
+    console: Console, names: tuple[str, ...], repository: str | None, *, offline: bool
+) -> dict[str, object]:
+    """Write the indexes of packages anew.
+
+    They are made from the records, which are right whatever an index says. Without a NAME, those of all packages.
+    """
+    from orbitpkg import projects
+
+    url, changes = projects.reindex(names, repository=repository, offline=offline)
+    for change in changes:
+        said = "was right" if not change.differences else "was mended"
+        console.account(f"The index of {change.name} {said}: {_count(change.releases, 'release')}", *change.differences)
+    if not changes:
+        console.note(f"There is no package in {url}")
+    rows = [
+        {"name": change.name, "releases": change.releases, "differences": list(change.differences)}
+        for change in changes
+    ]
+    return {"repository": url, "packages": rows}
+
+
+_USER = click.option("--user", is_flag=True, help="In the user's configuration, even within a project.")
+
+
+@command(
+    "add",
+    "orbitpkg repo add ours s3://our-models --packages 'acme-*'",
+    "orbitpkg repo add public https://models.example.org --mirror https://mirror.example.org",
+    group=repo,
+)
+@click.argument("name")
+@click.argument("url")
+@click.option(
+    "--packages",
+    metavar="GLOB",
+    multiple=True,
+    help="Packages that come from there and are looked for nowhere else, like 'acme-*'. May be given again.",
+)
+@click.option(
+    "--mirror",
+    "mirrors",
+    metavar="URL",
+    multiple=True,
+    help="A copy, asked when it does not answer. May be given again.",
+)
+@_USER
+def repo_add(
+    console: Console, name: str, url: str, *, packages: tuple[str, ...], mirrors: tuple[str, ...], user: bool
+) -> dict[str, object]:
+    """Name a repository.
+
+    In the project's file, or outside of a project in the user's configuration. One that has this name already gets
+    this address, and keeps what it binds.
+    """
+    from orbitpkg import projects
+
+    path = projects.add_repository(name, url, packages=packages, mirrors=mirrors, user=user)
+    console.account(f"Named {url} {name}", f"in {path}")
+    return {"name": name, "url": url, "packages": list(packages), "mirrors": list(mirrors), "path": str(path)}
+
+
+@command("list", "orbitpkg repo list", "orbitpkg repo list --json", group=repo)
+def repo_list(console: Console) -> dict[str, object]:
+    """List the repositories in effect.
+
+    In their order: name, address, and which packages are bound to it.
+    """
+    from orbitpkg import api
+
+    effect = api.settings()
+    console.rows((each.name, each.url, " ".join(each.packages)) for each in effect.repositories)
+    console.note(f"Said by {effect.said_by}" if effect.said_by else "Nobody named one: this is the default one")
+    rows = [
+        {"name": each.name, "url": each.url, "mirrors": list(each.mirrors), "packages": list(each.packages)}
+        for each in effect.repositories
+    ]
+    return {"said_by": effect.said_by or None, "repositories": rows}
+
+
+@command("remove", "orbitpkg repo remove ours", group=repo)
+@click.argument("name")
+@_USER
+def repo_remove(console: Console, name: str, *, user: bool) -> dict[str, object]:
+    """Take a repository's name away.
+
+    In the file where repo add would put it. The repository itself stays as it is.
+    """
+    from orbitpkg import projects
+
+    path = projects.remove_repository(name, user=user)
+    console.account(f"{name} names no repository any more", f"in {path}")
+    return {"name": name, "path": str(path)}
 
 
 def _count(number: int, thing: str) -> str:

@@ -26,7 +26,7 @@ def versions(console: Console, name: str, repository: str | None, *, offline: bo
 
     found = api.versions(name, repository=repository, offline=offline)
     console.data(found)
-    return {"name": name, "versions": found, "repository": api.repository_url(repository)}
+    return {"name": name, "versions": found, "repository": api.home_of(name, repository, offline=offline)}
 
 
 @command("search", "orbitpkg search", "orbitpkg search digit --repository s3://my-bucket/models")
@@ -40,7 +40,7 @@ def search(console: Console, text: str, repository: str | None, *, offline: bool
     from orbitpkg import api
 
     found = api.search(text, repository=repository, offline=offline)
-    url = api.repository_url(repository)
+    url = ", ".join(each.url for each in api.settings(repository).repositories)
     console.rows((each.name, each.newest, each.description) for each in found)
     if not found:
         console.note(f"No package in {url} is about {text!r}" if text else f"There is no package in {url}")

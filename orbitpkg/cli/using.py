@@ -143,7 +143,7 @@ def show(
     place = (
         {"path": str(package.path), "origin": package.origin}
         if package is not None
-        else {"path": None, "origin": api.repository_url(repository)}
+        else {"path": None, "origin": api.home_of(release.name, repository, offline=offline)}
     )
     console.sentence(f"{release.name} {release.version}")
     if release.description:

@@ -27,6 +27,7 @@ from orbitpkg.model.requirements import parse_range
 from orbitpkg.model.schemas import load_schema
 from orbitpkg.model.versions import parse_version
 from orbitpkg.repository.index import parse_index
+from orbitpkg.repository.status import parse_status
 from tests.docs.documents import DOCUMENTS, TOP, Block, Document, document
 from tests.docs.shell import Shell, matches, open_shell
 from tests.packages import archive_of, make_package, noise
@@ -218,6 +219,8 @@ def test_json_is_a_valid_document_of_its_kind(block: Block) -> None:
         parse_contents(data)
     elif "Statement" in value:
         check_policy(value)
+    elif "state" in value:
+        parse_status(data, what="the status")
     else:
         assert {"format", "id", "store"} == value.keys()
 
@@ -332,7 +335,7 @@ def test_every_attribute_of_a_package_is_told() -> None:
 
 
 def test_signatures_are_those_of_the_functions() -> None:
-    for name in ("build", "publish", "install", "package", "packages", "remove"):
+    for name in ("build", "publish", "install", "package", "packages", "project", "remove"):
         found = re.search(rf"`orbitpkg\.{name}\(([^`]*?)\)[^`()]*`", API)
         assert found is not None, name
         told = [part.partition("=")[0] for part in re.sub(r"\s", "", found[1]).split(",") if part not in {"", "*"}]

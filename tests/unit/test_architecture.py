@@ -45,7 +45,7 @@ HOMES = {
     "tqdm": {"cli"},
 }
 # What an app runs on its way to an installed file, and what it must not wait for there.
-APP_PATH = {"__init__", "_version", "api", "errors", "model", "store"}
+APP_PATH = {"__init__", "_version", "api", "errors", "model", "projects", "store"}
 SLOW = {*HOMES, "packaging", "semantic_version"}
 # The model knows no disk, network, clock or environment.
 IMPURE = {"glob", "http", "os", "random", "shutil", "socket", "subprocess", "tempfile", "threading", "time", "urllib"}

@@ -1,0 +1,154 @@
+"""A project as its app sees it: the packages that are locked, and no others.
+
+As for :mod:`orbitpkg.store.package`: no network, no write, no lock, and no hash but that of a record of a few hundred
+bytes, which is what says that the package is the locked one.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from orbitpkg.errors import IntegrityError, LockfileError, NotInstalled, StorageError
+from orbitpkg.model.lockfile import LOCK_NAME, MAX_LOCK_BYTES, parse_lock
+from orbitpkg.model.requirements import parse_requirement
+from orbitpkg.store.package import open_package
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from orbitpkg.model.lockfile import Lock, LockedPackage
+    from orbitpkg.store.layout import Layout
+    from orbitpkg.store.package import Package
+
+__all__ = ["Project", "find_lock", "locked_package", "open_project", "read_lock"]
+
+_HINT = "Install what is locked: orbitpkg sync"
+
+
+class Project:
+    """The locked packages of a project.
+
+    Attributes:
+        path: The project's folder.
+        lock: What its lockfile says.
+    """
+
+    __slots__ = ("_layout", "lock", "path")
+
+    def __init__(self, layout: Layout, path: Path, lock: Lock) -> None:
+        self._layout = layout
+        self.path = path
+        self.lock = lock
+
+    def __repr__(self) -> str:
+        return f"<orbitpkg.Project {str(self.path)!r}>"
+
+    def package(self, requirement: str) -> Package:
+        """Give the locked version of a package.
+
+        Args:
+            requirement: Its name; a range, if there is one, is held against the locked version.
+
+        Raises:
+            LockfileError: It is not locked, or in another version.
+            NotInstalled: It is locked and not installed.
+            IntegrityError: What is installed under this version is another release.
+        """
+        wanted = parse_requirement(requirement)
+        locked = self.lock.packages.get(wanted.key)
+        if locked is None:
+            raise self._not_locked(wanted.name, wanted.key)
+        if not wanted.range.allows(locked.version):
+            raise LockfileError(
+                f"{self.path / LOCK_NAME} locks {locked}, and {wanted} is asked for.",
+                hint=f"Ask for {wanted.name} alone, or lock another version: orbitpkg add '{wanted}'",
+                name=wanted.name,
+            )
+        return locked_package(self._layout, locked)
+
+    def packages(self) -> list[Package]:
+        """List the locked packages, by name.
+
+        Raises:
+            NotInstalled, IntegrityError: As for :meth:`package`.
+        """
+        return [locked_package(self._layout, locked) for locked in self.lock.packages.values()]
+
+    def _not_locked(self, name: str, key: str) -> LockfileError:
+        from orbitpkg.model.names import nearest
+
+        close = nearest(key, self.lock.packages)
+        add = f"orbitpkg add {name}"
+        hint = f"Did you mean {' or '.join(close)}? If not: {add}" if close else add
+        return LockfileError(f"{self.path / LOCK_NAME} locks no {name}.", hint=hint, name=name)
+
+
+def locked_package(layout: Layout, locked: LockedPackage) -> Package:
+    """Give a locked release as it is installed.
+
+    Raises:
+        NotInstalled: It is not.
+        IntegrityError: What is installed under this version is another release.
+    """
+    package = open_package(layout, locked.key, locked.version)
+    if package is None:
+        raise NotInstalled(f"{locked} is locked and not installed in {layout.home}.", hint=_HINT, name=locked.name)
+    if package.digest != locked.digest:
+        raise IntegrityError(
+            f"{locked} is installed from {package.origin}, and is not the release that is locked.",
+            hint=f"Remove it, then install the locked one: orbitpkg remove {locked}, then orbitpkg sync",
+            name=locked.name,
+            expected=locked.digest,
+            found=package.digest,
+        )
+    return package
+
+
+def open_project(layout: Layout, start: str | os.PathLike[str] | None = None) -> Project:
+    """Find the lockfile in a folder, or the nearest one above it, and read it.
+
+    Args:
+        layout: Of the store.
+        start: The folder; the working directory when None.
+
+    Raises:
+        LockfileError: There is none, or it cannot be used.
+    """
+    folder = find_lock(start)
+    if folder is None:
+        raise LockfileError(
+            f"There is no {LOCK_NAME} in {os.path.abspath(start or '.')}, nor above it.",  # noqa: PTH100
+            hint="In the project's folder: orbitpkg lock",
+        )
+    lock = read_lock(folder)
+    assert lock is not None
+    return Project(layout, folder, lock)
+
+
+def find_lock(start: str | os.PathLike[str] | None = None) -> Path | None:
+    """Give the nearest folder with a lockfile, from this one upwards; None when there is none."""
+    folder = os.path.abspath(start or ".")  # noqa: PTH100 - an app's start counts microseconds
+    while not os.path.exists(f"{folder}/{LOCK_NAME}"):  # noqa: PTH110
+        parent = os.path.dirname(folder)  # noqa: PTH120
+        if parent == folder:
+            return None
+        folder = parent
+    return Path(folder)
+
+
+def read_lock(folder: Path) -> Lock | None:
+    """Read a project's lockfile; None when there is none.
+
+    Raises:
+        LockfileError: It cannot be used.
+        StorageError: It cannot be read.
+    """
+    path = folder / LOCK_NAME
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_LOCK_BYTES + 1)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read: {error.strerror}.") from error
+    return parse_lock(data, where=str(path))
