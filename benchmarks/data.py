@@ -2,7 +2,7 @@
 
 Version 1, at scale 1 about 750 MiB: weights of 512 MiB (normally distributed numbers in bfloat16), 128 MiB of random
 bytes, 12 CSV files of 8 MiB, 500 small JSON files, a tokenizer of 5 MiB. Version 2: 1 % of the weights overwritten in
-runs, 64 bytes inserted near the start of the random file, one CSV grown by 100 KiB, three JSON files changed, one
+one run, 64 bytes inserted near the start of the random file, one CSV grown by 100 KiB, three JSON files changed, one
 added, one removed.
 """
 
@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 
-__all__ = ["CHANGED_RUNS", "make_versions"]
+__all__ = ["make_versions"]
 
 MIB = 1 << 20
-CHANGED_RUNS = 8
 _BLOCK = 8 * MIB
+_WRITTEN = 1_700_000_000
 
 
 def make_versions(root: Path, *, scale: float = 1.0, name: str = "bench") -> tuple[Path, Path]:
@@ -29,12 +30,18 @@ def make_versions(root: Path, *, scale: float = 1.0, name: str = "bench") -> tup
         shutil.rmtree(root, ignore_errors=True)
         root.mkdir(parents=True)
         _first(first, scale)
+        _manifest(first, name, "1.0.0")
+        # A web server tells times to the second: what changes must not look as old as what it was.
+        for path in first.rglob("*"):
+            os.utime(path, (_WRITTEN, _WRITTEN))
         _second(first, second, scale)
-        for folder, version in ((first, "1.0.0"), (second, "2.0.0")):
-            manifest = {"name": name, "version": version, "include": ["**"]}
-            (folder / "package.json").write_text(json.dumps(manifest))
-        (root / "complete").touch()
+        _manifest(second, name, "2.0.0")
+        (root / "complete").write_text(json.dumps({"changed": _changed(first, second)}))
     return first, second
+
+
+def _manifest(folder: Path, name: str, version: str) -> None:
+    (folder / "package.json").write_text(json.dumps({"name": name, "version": version, "include": ["**"]}))
 
 
 def _first(folder: Path, scale: float) -> None:
@@ -76,15 +83,36 @@ def _weights(path: Path, size: int) -> None:
 
 
 def _overwrite(path: Path) -> None:
-    """Overwrite 1 % of a file in runs, evenly spread: fine-tuned layers."""
+    """Overwrite 1 % of a file in one run: a fine-tuned layer."""
     rng = np.random.default_rng(5)
     size = path.stat().st_size
-    run = size // 100 // CHANGED_RUNS // 2 * 2
     with path.open("r+b") as file:
-        for number in range(CHANGED_RUNS):
-            file.seek((number * size // CHANGED_RUNS + size // 20) // 2 * 2)
-            numbers = (rng.standard_normal(run // 2, dtype=np.float32) * 0.02).view(np.uint32)
-            file.write((numbers >> 16).astype(np.uint16).tobytes())
+        file.seek(size // 3 // 2 * 2)
+        numbers = (rng.standard_normal(size // 200, dtype=np.float32) * 0.02).view(np.uint32)
+        file.write((numbers >> 16).astype(np.uint16).tobytes())
+
+
+def _changed(first: Path, second: Path) -> int:
+    """Count the bytes of version 2 that version 1 does not have in the same file: what lies between both ends."""
+    return sum(
+        _different(first / path.relative_to(second), path)
+        for path in second.rglob("*")
+        if path.is_file() and path.name != "package.json"
+    )
+
+
+def _different(old: Path, new: Path) -> int:
+    if not old.exists():
+        return new.stat().st_size
+    before, after = (np.frombuffer(path.read_bytes(), dtype=np.uint8) for path in (old, new))
+    same = _same_start(before, after)
+    return after.size - same - _same_start(before[same:][::-1], after[same:][::-1])
+
+
+def _same_start(one: np.ndarray, other: np.ndarray) -> int:
+    length = min(one.size, other.size)
+    differences = np.flatnonzero(one[:length] != other[:length])
+    return int(differences[0]) if differences.size else length
 
 
 def _random(path: Path, size: int, *, seed: int) -> None:
