@@ -1,0 +1,139 @@
+"""What no installer can do without, done barely: `limits.py get|pipeline|digest …`, each a process of its own.
+
+get URL FILE         fetch an object in ranges of 8 MiB with 8 threads, and write them to a file
+pipeline URL FILE    the same, decompress and digest each chunk, and write the uncompressed stream
+digest FOLDER        BLAKE3 over each file of a tree
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from obstore.store import ObjectStore
+
+    from orbitpkg.model.contents import Chunk, Contents
+
+__all__ = ["digest", "get", "main", "pipeline"]
+
+THREADS = 8
+RANGE_BYTES = 8 << 20
+
+
+def _open(url: str) -> tuple[ObjectStore, str]:
+    from obstore.store import HTTPStore, S3Store
+
+    place, _, name = url.rpartition("/")
+    if not url.startswith("s3:"):
+        return HTTPStore(place, client_options={"allow_http": True}), name
+    bucket, _, prefix = place.removeprefix("s3://").partition("/")
+    store = S3Store(
+        bucket,
+        prefix=prefix,
+        endpoint=os.environ["AWS_ENDPOINT_URL"],
+        virtual_hosted_style_request=False,
+        client_options={"allow_http": True},
+    )
+    return store, name
+
+
+def get(url: str, target: Path) -> None:
+    """Fetch an object into a file."""
+    import obstore
+
+    store, name = _open(url)
+    size = obstore.head(store, name)["size"]
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+
+    def fetch(start: int) -> None:
+        length = min(RANGE_BYTES, size - start)
+        os.pwrite(descriptor, obstore.get_range(store, name, start=start, length=length), start)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(fetch, range(0, size, RANGE_BYTES)))
+    os.close(descriptor)
+
+
+def pipeline(url: str, target: Path) -> None:
+    """Fetch an archive, and write its stream into a file."""
+    import obstore
+    from blake3 import blake3
+
+    store, name = _open(url)
+    contents = _contents(store, name)
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+
+    def fetch(run: list[Chunk]) -> None:
+        start = run[0].position
+        length = run[-1].position + run[-1].stored - start
+        data = memoryview(obstore.get_range(store, name, start=start, length=length))
+        for chunk in run:
+            begin = chunk.position - start
+            raw = zstd.decompress(data[begin : begin + chunk.stored])
+            if blake3(raw).hexdigest() != chunk.blake3:
+                raise SystemExit(f"damaged at {chunk.offset}")
+            os.pwrite(descriptor, raw, chunk.offset)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(fetch, _runs(contents)))
+    os.close(descriptor)
+
+
+def _contents(store: ObjectStore, name: str) -> Contents:
+    import obstore
+
+    from orbitpkg.archive.frames import FOOTER_BYTES, parse_footer, unpack_contents
+
+    size = obstore.head(store, name)["size"]
+    footer = bytes(obstore.get_range(store, name, start=size - FOOTER_BYTES, length=FOOTER_BYTES))
+    place = parse_footer(footer, archive_size=size, where=name)
+    packed = bytes(obstore.get_range(store, name, start=place.offset, length=place.length))
+    return unpack_contents(packed, place, where=name)
+
+
+def _runs(contents: Contents) -> Iterator[list[Chunk]]:
+    run: list[Chunk] = []
+    for chunk in contents.chunks:
+        if run and chunk.position + chunk.stored - run[0].position > RANGE_BYTES:
+            yield run
+            run = []
+        run.append(chunk)
+    if run:
+        yield run
+
+
+def digest(folder: Path) -> None:
+    """Digest each file, a large one with all cores."""
+    from blake3 import blake3
+
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            blake3(max_threads=blake3.AUTO).update_mmap(path).digest()
+
+
+def main() -> None:
+    """Do what the command line says."""
+    match sys.argv[1:]:
+        case ["get", url, target]:
+            get(url, Path(target))
+        case ["pipeline", url, target]:
+            pipeline(url, Path(target))
+        case ["digest", folder]:
+            digest(Path(folder))
+        case _:
+            raise SystemExit(__doc__)
+
+
+if __name__ == "__main__":
+    main()
