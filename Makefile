@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --no-input --quiet
 PYTEST_OPTIONS := -n auto --maxprocesses=4 --dist=worksteal
 
-.PHONY: help demo test check lint types format test-lowest clean
+.PHONY: help demo test check lint types format test-lowest bench clean
 .DELETE_ON_ERROR:
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo "make check        lint, formatting (make lint) and types (make types)"
 	@echo "make format       mend what can be mended without thinking"
 	@echo "make test-lowest  run the tests with the oldest dependencies that pyproject.toml allows"
+	@echo "make bench        compare with other tools, 20 minutes; APT=1, as root, installs those that Debian has"
 	@echo "make clean        remove the environments and the caches"
 
 demo: $(VENV)/.has-demo
@@ -40,8 +41,16 @@ test-lowest: $(VENV)/.has-tests
 	$(PY) tests/lowest.py > $(VENV)/lowest.txt
 	$(MAKE) VENV=.venv-lowest PIP_CONSTRAINT=$(CURDIR)/$(VENV)/lowest.txt test
 
+# Tools to compare with, each program's own; DVC would otherwise decide what the library's dependencies may be.
+BENCH_DEBIAN := restic nginx-light zstd iproute2 util-linux radosgw ceph-mon ceph-osd ceph-mgr ceph-common
+
+bench: $(VENV)/.has-bench .venv-bench/.has-peers
+	$(if $(APT),apt-get update -qq && apt-get install -qq -y --no-install-recommends $(BENCH_DEBIAN))
+	$(PY) -m benchmarks.run --keep
+	$(PY) -m benchmarks.growth --large
+
 clean:
-	rm -rf $(VENV) .venv-lowest .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build
+	rm -rf $(VENV) .venv-lowest .venv-bench .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build
 
 # pip reads its own settings (files and PIP_* variables) and so finds packages wherever this machine gets them from.
 $(VENV)/.made:
@@ -56,3 +65,12 @@ $(VENV)/.has-demo: pyproject.toml $(VENV)/.made
 $(VENV)/.has-tests: pyproject.toml $(VENV)/.made
 	$(PIP) install --editable . --group demo --group test --group check
 	@touch $@ $(VENV)/.has-demo
+
+$(VENV)/.has-bench: pyproject.toml $(VENV)/.made
+	$(PIP) install --editable . --group bench
+	@touch $@
+
+.venv-bench/.has-peers: pyproject.toml
+	$(MAKE) VENV=.venv-bench .venv-bench/.made
+	$(subst $(VENV),.venv-bench,$(PIP)) install --group bench-peers
+	@touch $@
