@@ -99,17 +99,21 @@ class Catalogue:
         cache: What this machine keeps of it; None keeps nothing.
         mirrored: Whether a mirror may be the one who answers. Then a record that is not the one the index tells of
             is refused: which of the two is right cannot be told.
+        one_page: Up to how many versions a package is listed each time.
 
     Attributes:
         differences: Where its indexes were found to differ from its records, a sentence each.
         corrections: How often a record was found not to be what was said of it before it was read.
     """
 
-    def __init__(self, repository: Repository, cache: Cache | None, *, mirrored: bool = False) -> None:
+    def __init__(
+        self, repository: Repository, cache: Cache | None, *, mirrored: bool = False, one_page: int = _ONE_PAGE
+    ) -> None:
         self.repository = repository
         self.differences: list[str] = []
         self.corrections = 0
         self._mirrored = mirrored
+        self._one_page = one_page
         self._cache = cache
         self._stocks: dict[str, Stock] = {}
         self._releases: dict[tuple[str, Version], Release] = {}
@@ -135,7 +139,7 @@ class Catalogue:
         known = self._understood(kept, name)
         listed = None
         try:
-            if known is not None and len(known.releases) > _ONE_PAGE:
+            if known is not None and len(known.releases) > self._one_page:
                 listed = list_package(self.repository, name) if has_markers(self.repository, name) else None
                 must_list = False
             else:

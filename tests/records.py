@@ -1,0 +1,27 @@
+"""Records of releases that were never built, for tests of what reads records and nothing else."""
+
+from __future__ import annotations
+
+import json
+
+from orbitpkg.archive.frames import archive_size
+from orbitpkg.model.manifest import parse_manifest
+from orbitpkg.model.release import ArchiveTotals, ContentsPlace, Release, new_release
+
+__all__ = ["record_of"]
+
+_PLACE = ContentsPlace(offset=800, length=200, raw_length=900, blake3="ab" * 32)
+
+
+def record_of(name: str, version: str, **manifest: object) -> Release:
+    """Make a release that a repository takes."""
+    document = {"name": name, "version": version, "include": ["**"], **manifest}
+    read = parse_manifest(json.dumps(document).encode())
+    totals = ArchiveTotals(
+        key=f"archives/{read.key}/{read.key}-{version}-0123456789ab.tar.zst",
+        size=archive_size(_PLACE),
+        files=1,
+        bytes=100,
+        encoder="none",
+    )
+    return new_release(read, archive=totals, contents=_PLACE, published="2026-01-31T12:00:00Z")
