@@ -1,0 +1,500 @@
+"""A project's file and its lockfile on the disk, and the packages that an app gets by them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+import orbitpkg
+from orbitpkg import api, projects
+from orbitpkg.edits import put_repository, put_requirements, remove_repository, write_text
+from orbitpkg.errors import (
+    IntegrityError,
+    LockfileError,
+    NotInstalled,
+    ProjectError,
+    ResolutionError,
+    UsageError,
+    VersionNotFound,
+)
+from orbitpkg.model.project import RepositorySetting
+from orbitpkg.model.requirements import parse_requirement
+from orbitpkg.settings import find_project, read_settings
+from tests.packages import make_package, tree_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+COMMENTED = """\
+# mine
+requirements = [  # which
+  "alpha",  # why alpha
+  # beta is for later
+  "beta>=1",
+]
+
+[repositories.ours]  # hello
+url = "s3://x"  # there
+"""
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ORBITPKG_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("ORBITPKG_CONFIG", str(tmp_path / "config.toml"))
+    for variable in ("ORBITPKG_REPOSITORY", "ORBITPKG_OFFLINE"):
+        monkeypatch.delenv(variable, raising=False)
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project's folder, which is the working directory."""
+    folder = tmp_path / "app"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def publish(folder: Path, name: str, version: str, repository: Path, **manifest: object) -> None:
+    files = {"what.txt": f"{name} {version}".encode()}
+    package = make_package(folder / f"{name}-{version}", name=name, version=version, files=files, **manifest)
+    api.publish(package, repository)
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Path:
+    """A repository: two versions of top, which needs base, of which there are three."""
+    repository = tmp_path / "shelf"
+    for version in ("1.0.0", "1.1.0", "2.0.0"):
+        publish(tmp_path, "base", version, repository)
+    publish(tmp_path, "top", "1.0.0", repository, dependencies={"base": ">=1,<2"})
+    publish(tmp_path, "top", "1.1.0", repository, dependencies={"base": ">=1"})
+    return repository
+
+
+@pytest.fixture
+def project(app: Path, shelf: Path) -> Path:
+    """A project that uses that repository."""
+    (app / "orbit.toml").write_text(f'# comment\n[repositories.shelf]\nurl = "../{shelf.name}"\n')
+    return app
+
+
+class TestEdits:
+    def edited(self, tmp_path: Path, text: str, *requirements: str, name: str = "orbit.toml") -> str:
+        path = tmp_path / name
+        path.write_text(text)
+        return put_requirements(path, map(parse_requirement, requirements))
+
+    def test_comments_order_and_layout_stay(self, tmp_path: Path) -> None:
+        edited = self.edited(tmp_path, COMMENTED, "gamma", "Beta==2.0.0")
+        assert edited == COMMENTED.replace('  "beta>=1",\n', '  "Beta==2.0.0",\n  "gamma",\n')
+
+    def test_a_table_of_pyproject_is_edited_and_nothing_else(self, tmp_path: Path) -> None:
+        text = (
+            '[project]\nname = "x"  # x\n\n[tool.orbitpkg]\nrequirements = ["a"]  # ours\n\n[tool.mypy]\nwarn = true\n'
+        )
+        assert self.edited(tmp_path, text, "b", name="pyproject.toml") == text.replace('["a"]', '["a", "b"]')
+
+    def test_a_new_file_is_begun(self, tmp_path: Path) -> None:
+        text = put_requirements(tmp_path / "orbit.toml", [parse_requirement("a>=1")])
+        assert text.endswith('requirements = [\n    "a>=1",\n]\n')
+
+    def test_a_repository_is_put_changed_and_taken_out(self, tmp_path: Path) -> None:
+        path = tmp_path / "orbit.toml"
+        path.write_text(COMMENTED)
+        put = put_repository(path, RepositorySetting(name="two", url="s3://two", packages=("a-*",)))
+        assert put == COMMENTED + '\n[repositories.two]\nurl = "s3://two"\npackages = ["a-*"]\n'
+        path.write_text(put)
+        moved = put_repository(path, RepositorySetting(name="two", url="s3://other", packages=("b",)))
+        assert moved == put.replace("s3://two", "s3://other").replace('["a-*"]', '["a-*", "b"]')
+        assert remove_repository(path, "two").rstrip() == COMMENTED.rstrip()
+        with pytest.raises(UsageError, match="names no repository 'three'"):
+            remove_repository(path, "three")
+
+    @pytest.mark.parametrize("text", ["requirements = 1", "[", "requirements = [1]", 'requirements = ["a>>1"]', "[x]"])
+    def test_a_file_that_cannot_be_used_is_not_written_over(self, tmp_path: Path, text: str) -> None:
+        with pytest.raises(ProjectError):
+            self.edited(tmp_path, text, "b")
+        assert (tmp_path / "orbit.toml").read_text() == text
+
+    def test_a_link_stays_a_link_and_a_mode_a_mode(self, tmp_path: Path) -> None:
+        real = tmp_path / "real.toml"
+        real.write_text("old")
+        real.chmod(0o640)
+        link = tmp_path / "link.toml"
+        link.symlink_to(real)
+        write_text(link, "new")
+        assert (link.is_symlink(), real.read_text(), real.stat().st_mode & 0o777) == (True, "new", 0o640)
+
+
+class TestSettings:
+    def urls(self, said: str | None = None) -> list[str]:
+        return [each.url for each in read_settings(said, lambda: "file:///default").repositories]
+
+    def test_a_word_counts_before_a_variable_before_the_project_before_the_user(
+        self, app: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert self.urls() == ["file:///default"]
+        (tmp_path / "config.toml").write_text('[repositories.mine]\nurl = "s3://mine"\n')
+        assert self.urls() == ["s3://mine"]
+        (app / "orbit.toml").write_text('[repositories.ours]\nurl = "s3://ours"\n[repositories.b]\nurl = "s3://b"\n')
+        assert self.urls() == ["s3://ours", "s3://b"]
+        monkeypatch.setenv("ORBITPKG_REPOSITORY", "s3://variable")
+        assert self.urls() == ["s3://variable"]
+        assert self.urls("s3://word") == ["s3://word"]
+        assert self.urls("b") == ["s3://b"]
+
+    def test_a_name_that_is_none_suggests_the_nearest(self, app: Path) -> None:
+        (app / "orbit.toml").write_text('[repositories.models]\nurl = "s3://models"\n')
+        with pytest.raises(UsageError, match="no repository 'model'") as caught:
+            self.urls("model")
+        assert caught.value.hint == "Did you mean models?"
+
+    def test_a_configured_name_counts_before_a_directory_of_that_name(self, app: Path) -> None:
+        (app / "models").mkdir()
+        assert self.urls("models") == [(app / "models").as_uri()]
+        (app / "orbit.toml").write_text('[repositories.models]\nurl = "s3://models"\n')
+        assert self.urls("models") == ["s3://models"]
+
+    def test_paths_begin_at_the_file_and_the_project_is_found_from_below(
+        self, app: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (app / "pyproject.toml").write_text('[tool.orbitpkg.repositories.a]\nurl = "./a"\nmirrors = ["../b"]\n')
+        below = app / "deep" / "down"
+        below.mkdir(parents=True)
+        (app / "deep" / "pyproject.toml").write_text("[project]\n")
+        monkeypatch.chdir(below)
+        found = find_project()
+        assert found is not None
+        assert found.folder == app
+        assert [(each.url, each.mirrors) for each in found.document.repositories] == [
+            ((app / "a").as_uri(), ((app.parent / "b").as_uri(),))
+        ]
+
+    def test_a_broken_pyproject_that_is_not_about_orbitpkg_is_passed_over(self, app: Path) -> None:
+        (app / "pyproject.toml").write_text("[broken")
+        assert find_project() is None
+        (app / "pyproject.toml").write_text("[tool.orbitpkg\n")
+        with pytest.raises(ProjectError, match="cannot be read"):
+            find_project()
+
+
+def versions(locked: projects.Locked) -> dict[str, str]:
+    return {key: str(package.version) for key, package in locked.lock.packages.items()}
+
+
+class TestLocking:
+    def test_add_writes_both_files_and_installs(self, project: Path) -> None:
+        locked, installed = projects.add(["top<1.1"])
+        assert versions(locked) == {"base": "1.1.0", "top": "1.0.0"}
+        assert [str(package.version) for package in installed.packages] == ["1.0.0"]
+        assert (project / "orbit.toml").read_text().startswith("# comment\n")
+        assert '"top<1.1",' in (project / "orbit.toml").read_text()
+        assert orbitpkg.project().package("base").read_text("what.txt") == "base 1.1.0"
+
+    @pytest.mark.usefixtures("project")
+    def test_what_is_locked_stays_until_it_is_upgraded(self, tmp_path: Path, shelf: Path) -> None:
+        projects.add(["top"])
+        assert versions(projects.lock()) == {"base": "2.0.0", "top": "1.1.0"}
+        publish(tmp_path, "base", "2.1.0", shelf)
+        publish(tmp_path, "top", "1.2.0", shelf, dependencies={"base": ""})
+        assert projects.lock().changes == []
+        assert projects.lock(upgrade=["base"]).changes == [("base", "2.0.0", "2.1.0")]
+        assert projects.lock(upgrade=True).changes == [("top", "1.1.0", "1.2.0")]
+        with pytest.raises(UsageError, match="bse is not locked"):
+            projects.lock(upgrade=["bse"])
+
+    def test_an_add_that_has_no_solution_changes_nothing(self, project: Path) -> None:
+        projects.add(["top<1.1"])
+        before = tree_of(project)
+        with pytest.raises(ResolutionError):
+            projects.add(["base>=2"])
+        with pytest.raises(ResolutionError):
+            projects.add(["nowhere"])
+        assert tree_of(project) == before
+
+    def test_a_requirement_that_goes_takes_what_it_needed_along(self, project: Path) -> None:
+        projects.add(["top"])
+        text = (project / "orbit.toml").read_text()
+        (project / "orbit.toml").write_text(text.replace('"top"', '"base==1.0.0"'))
+        assert projects.lock().changes == [("base", "2.0.0", "1.0.0"), ("top", "1.1.0", None)]
+
+    def test_a_lock_that_says_the_same_is_not_touched(self, project: Path) -> None:
+        projects.add(["top"])
+        before = (project / "orbit.lock").stat()
+        projects.lock()
+        projects.sync()
+        after = (project / "orbit.lock").stat()
+        assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
+
+    @pytest.mark.usefixtures("project")
+    def test_a_release_that_was_replaced_is_refused(self, shelf: Path) -> None:
+        projects.add(["base==1.0.0"])
+        record = shelf / "releases" / "base" / "1.0.0.json"
+        record.write_bytes(record.read_bytes().replace(b'"published":"2', b'"published":"3'))
+        with pytest.raises(IntegrityError, match=r"is not the base==1\.0\.0 that is locked"):
+            projects.lock()
+
+    @pytest.mark.usefixtures("app")
+    def test_without_a_project_it_says_how_to_begin_one(self) -> None:
+        with pytest.raises(ProjectError) as caught:
+            projects.lock()
+        assert caught.value.hint == "Begin a project: orbitpkg add NAME"
+
+
+class TestSyncing:
+    def test_locked_fails_when_stale_and_changes_nothing(self, project: Path) -> None:
+        projects.add(["base<2"])
+        text = (project / "orbit.toml").read_text()
+        (project / "orbit.toml").write_text(text.replace("base<2", "base>=2"))
+        before = tree_of(project)
+        with pytest.raises(LockfileError, match=r"needs base>=2, and base==1\.1\.0 is locked"):
+            projects.sync(locked=True)
+        assert tree_of(project) == before
+        result, _ = projects.sync(frozen=True)
+        assert result is None
+        result, _ = projects.sync()
+        assert result is not None
+        assert result.changes == [("base", "1.1.0", "2.0.0")]
+
+    @pytest.mark.usefixtures("project")
+    def test_frozen_asks_for_the_records_it_names_and_for_no_index(
+        self, shelf: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        projects.add(["base==1.0.0"])
+        for pattern in ("index/*", "releases/top/*.json", "releases/base/[12].[12]*"):
+            for path in shelf.glob(pattern):
+                path.unlink()
+        monkeypatch.setenv("ORBITPKG_HOME", str(home.parent / "another"))
+        _, installed = projects.sync(frozen=True)
+        assert [str(package.version) for package in installed.new] == ["1.0.0"]
+
+    @pytest.mark.parametrize("frozen", [True, False])
+    @pytest.mark.usefixtures("project")
+    def test_a_record_of_another_digest_stops_everything(
+        self, shelf: Path, home: Path, monkeypatch: pytest.MonkeyPatch, *, frozen: bool
+    ) -> None:
+        projects.add(["top"])
+        record = shelf / "releases" / "top" / "1.1.0.json"
+        record.write_bytes(record.read_bytes().replace(b'"published":"2', b'"published":"3'))
+        monkeypatch.setenv("ORBITPKG_HOME", str(home.parent / "another"))
+        with pytest.raises(IntegrityError, match="is not the one that is locked"):
+            projects.sync(frozen=frozen)
+        assert api.packages() == []
+
+    @pytest.mark.usefixtures("project")
+    def test_a_record_that_is_gone_is_named(self, shelf: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        projects.add(["base"])
+        (shelf / "releases" / "base" / "2.0.0.json").unlink()
+        monkeypatch.setenv("ORBITPKG_HOME", str(home.parent / "another"))
+        with pytest.raises(VersionNotFound, match=r"base==2\.0\.0 is locked, and is not in"):
+            projects.sync(frozen=True)
+
+    @pytest.mark.parametrize("options", [{"frozen": True}, {"locked": True}])
+    @pytest.mark.usefixtures("project")
+    def test_without_a_lockfile_there_is_nothing_to_go_by(self, options: dict[str, bool]) -> None:
+        with pytest.raises(LockfileError, match=r"There is no orbit\.lock"):
+            projects.sync(locked="locked" in options, frozen="frozen" in options)
+
+    @pytest.mark.usefixtures("project")
+    def test_a_package_that_was_bound_elsewhere_since_makes_the_lock_stale(self, tmp_path: Path) -> None:
+        projects.add(["base"])
+        projects.add_repository("other", str(tmp_path / "other"), packages=["base"])
+        with pytest.raises(LockfileError, match="is locked from shelf, and bound to other"):
+            projects.sync(locked=True)
+
+    @pytest.mark.usefixtures("project")
+    def test_a_yanked_release_that_is_locked_stays_and_installs_with_a_warning(
+        self, home: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        projects.add(["base"])
+        projects.mark("base==2.0.0", "yanked", reason="wrong labels")
+        locked = projects.lock()
+        assert (locked.changes, locked.warnings) == ([], ["base 2.0.0 is yanked: wrong labels."])
+        monkeypatch.setenv("ORBITPKG_HOME", str(home.parent / "another"))
+        _, installed = projects.sync(locked=True)
+        assert installed.warnings == ["base 2.0.0 is yanked: wrong labels."]
+        assert projects.lock(upgrade=True).changes == [("base", "2.0.0", "1.1.0")]
+
+
+class TestYanking:
+    def test_a_yanked_release_is_installed_only_by_its_exact_version(self, shelf: Path) -> None:
+        projects.mark("base==2.0.0", "yanked", reason="wrong labels", repository=shelf)
+        assert api.install("base", repository=shelf).version == "1.1.0"
+        result = api.install_all(["base==2.0.0"], repository=shelf)
+        assert [package.version for package in result.packages] == ["2.0.0"]
+        assert result.warnings == ["base 2.0.0 is yanked: wrong labels."]
+        projects.mark("base==2.0.0", "available", repository=shelf)
+        assert api.install("base", repository=shelf).version == "2.0.0"
+
+    def test_a_deprecated_release_is_chosen_with_a_warning(self, shelf: Path) -> None:
+        projects.mark("base", "deprecated", reason="use other", repository=shelf)
+        result = api.install_all(["base"], repository=shelf)
+        assert result.warnings == ["base 2.0.0 is deprecated: use other."]
+
+    def test_yanking_every_version_by_a_bare_name_is_refused(self, shelf: Path) -> None:
+        with pytest.raises(UsageError, match="is every version of base"):
+            projects.mark("base", "yanked", reason="x", repository=shelf)
+
+    def test_what_is_not_there_cannot_be_yanked(self, shelf: Path) -> None:
+        with pytest.raises(VersionNotFound):
+            projects.mark("base==7.0.0", "yanked", reason="x", repository=shelf)
+
+
+class TestSeveralRepositories:
+    @pytest.fixture
+    def second(self, project: Path, tmp_path: Path) -> Path:
+        """A second repository of the project, which holds a base of its own, newer than any other."""
+        assert project.is_dir()
+        repository = tmp_path / "second"
+        publish(tmp_path / "foreign", "base", "9.0.0", repository)
+        publish(tmp_path / "foreign", "only-there", "1.0.0", repository)
+        projects.add_repository("second", str(repository))
+        return repository
+
+    @pytest.mark.usefixtures("second")
+    def test_a_name_that_two_have_and_none_binds_is_an_error_that_says_what_to_do(self) -> None:
+        with pytest.raises(ResolutionError, match="base is in 2 repositories: shelf, second") as caught:
+            projects.add(["base"])
+        assert "--packages base" in str(caught.value.hint)
+        assert caught.value.data["repositories"] == ["shelf", "second"]
+
+    @pytest.mark.usefixtures("second")
+    def test_so_is_a_dependency(self) -> None:
+        with pytest.raises(ResolutionError, match="base is in 2 repositories"):
+            projects.add(["top"])
+
+    @pytest.mark.parametrize("requirement", ["base", "base==9.0.0"])
+    @pytest.mark.usefixtures("second")
+    def test_a_bound_name_is_looked_for_nowhere_else(self, shelf: Path, requirement: str) -> None:
+        projects.add_repository("shelf", str(shelf), packages=["ba*"])
+        if requirement == "base":
+            locked, _ = projects.add([requirement])
+            assert versions(locked) == {"base": "2.0.0"}
+            assert locked.lock.packages["base"].repository == "shelf"
+        else:
+            with pytest.raises(ResolutionError):
+                projects.add([requirement])
+
+    @pytest.mark.usefixtures("second")
+    def test_a_name_that_one_has_is_found_there(self) -> None:
+        locked, _ = projects.add(["only-there"])
+        assert locked.lock.packages["only-there"].repository == "second"
+
+    @pytest.mark.usefixtures("second")
+    def test_a_bound_name_that_is_not_there_says_that_it_was_looked_for_nowhere_else(self, shelf: Path) -> None:
+        projects.add_repository("shelf", str(shelf), packages=["only-*"])
+        with pytest.raises(ResolutionError):
+            projects.add(["only-there"])
+
+    @pytest.mark.usefixtures("second")
+    def test_a_repository_that_is_down_is_an_error_even_if_another_holds_the_name(self) -> None:
+        projects.add_repository("down", "http://127.0.0.1:9/models")
+        with pytest.raises(orbitpkg.RepositoryError, match=r"127\.0\.0\.1"):
+            projects.add(["only-there"])
+
+    @pytest.mark.usefixtures("second")
+    def test_publishing_needs_to_know_where_to(self, shelf: Path, tmp_path: Path) -> None:
+        package = make_package(tmp_path / "new", name="new-one")
+        with pytest.raises(UsageError, match="Which of the repositories shelf, second is meant"):
+            api.publish(package)
+        assert api.publish(package, "second").release.name == "new-one"
+        projects.add_repository("shelf", str(shelf), packages=["new-*"])
+        assert api.publish(make_package(tmp_path / "new", name="new-two")).outcome == "published"
+        assert (shelf / "releases" / "new-two").is_dir()
+
+    @pytest.mark.usefixtures("home")
+    def test_a_lock_of_a_repository_that_nobody_names_any_more(self, second: Path) -> None:
+        projects.add(["only-there"])
+        projects.add_repository("third", str(second))
+        projects.remove_repository("second")
+        api.remove("only-there")
+        with pytest.raises(ProjectError, match="takes packages from a repository 'second'"):
+            projects.sync(frozen=True)
+
+
+class TestAnAppsView:
+    def test_only_what_is_locked_is_given_whatever_else_is_installed(self, project: Path) -> None:
+        api.install("base==2.0.0")
+        projects.add(["base<2"])
+        assert api.package("base").version == "2.0.0"
+        assert orbitpkg.project().package("base").version == "1.1.0"
+        assert [package.name for package in orbitpkg.project(project).packages()] == ["base"]
+        with pytest.raises(LockfileError, match=r"locks base==1\.1\.0, and base>=2 is asked for"):
+            orbitpkg.project().package("base>=2")
+
+    @pytest.mark.usefixtures("project")
+    def test_a_name_that_is_not_locked_suggests_the_nearest(self) -> None:
+        projects.add(["base"])
+        with pytest.raises(LockfileError, match="locks no bse") as caught:
+            orbitpkg.project().package("bse")
+        assert caught.value.hint == "Did you mean base? If not: orbitpkg add bse"
+
+    @pytest.mark.usefixtures("project")
+    def test_what_is_not_installed_says_how_to_install_it(self) -> None:
+        projects.add(["base"])
+        api.remove("base")
+        with pytest.raises(NotInstalled) as caught:
+            orbitpkg.project().package("base")
+        assert caught.value.hint == "Install what is locked: orbitpkg sync"
+
+    def test_another_release_of_the_locked_version_is_refused(self, project: Path) -> None:
+        projects.add(["base"])
+        text = (project / "orbit.lock").read_text()
+        digest = orbitpkg.project().package("base").digest
+        (project / "orbit.lock").write_text(text.replace(digest, "0" * 64))
+        with pytest.raises(IntegrityError, match="is not the release that is locked"):
+            orbitpkg.project().package("base")
+
+    def test_it_is_found_from_below_and_missed_with_a_hint(self, project: Path, tmp_path: Path) -> None:
+        projects.add(["base"])
+        (project / "deep").mkdir()
+        assert orbitpkg.project(project / "deep").path == project
+        with pytest.raises(LockfileError) as caught:
+            orbitpkg.project(tmp_path)
+        assert caught.value.hint == "In the project's folder: orbitpkg lock"
+
+    @pytest.mark.usefixtures("project")
+    def test_it_loads_no_slow_library(self) -> None:
+        projects.add(["base"])
+        program = (
+            "import sys, orbitpkg; orbitpkg.project().package('base').file_path('what.txt');"
+            "sys.stdout.write(' '.join(sys.modules))"
+        )
+        done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+        loaded = {name.split(".")[0] for name in done.stdout.split()}
+        assert (
+            loaded & {"tomlkit", "dataclasses", "obstore", "boto3", "jsonschema", "semantic_version", "packaging"}
+            == set()
+        )
+
+
+class TestLooking:
+    @pytest.mark.usefixtures("project")
+    def test_outdated_tells_what_is_allowed_and_what_there_is(self) -> None:
+        projects.add(["top==1.0.0", "base==1.0.0"])
+        found = [(each.name, each.current, each.allowed, each.newest) for each in projects.outdated()]
+        assert found == [("base", "1.0.0", "1.0.0", "2.0.0"), ("top", "1.0.0", "1.0.0", "1.1.0")]
+        projects.mark("base==2.0.0", "yanked", reason="x")
+        assert projects.outdated()[0].newest == "1.1.0"
+
+    @pytest.mark.usefixtures("shelf")
+    def test_the_tree_is_the_projects_or_that_of_what_is_installed(self, project: Path) -> None:
+        def told(branches: list[projects.Branch]) -> list[object]:
+            return [(each.name, each.version, each.wanted, told(each.needs)) for each in branches]
+
+        expected: list[object] = [("base", "2.0.0", ">=1", [])]
+        projects.add(["top"])
+        assert told(projects.dependency_tree()) == [("top", "1.1.0", "", expected)]
+        (project / "orbit.toml").unlink()
+        assert told(projects.dependency_tree()) == [("top", "1.1.0", "", expected)]
+
+    def test_a_diff_needs_no_file(self, shelf: Path) -> None:
+        old, new, found = projects.diff("base==1.0.0", "base", repository=shelf)
+        assert (str(old), str(new)) == ("base==1.0.0", "base==2.0.0")
+        assert [each.new.path for each in found.changed] == ["package.json", "what.txt"]
+        assert api.packages() == []

@@ -1,0 +1,188 @@
+"""Lockfiles: written in one way, read back whole or refused with the reason."""
+
+from __future__ import annotations
+
+import pytest
+
+from orbitpkg.errors import LockfileError
+from orbitpkg.model.lockfile import MAX_LOCK_BYTES, Lock, LockedPackage, package_requirements, parse_lock
+from orbitpkg.model.requirements import parse_requirement
+from orbitpkg.model.versions import parse_version
+
+
+def locked(name: str, version: str = "1.0.0", *dependencies: str, repository: str = "ours") -> LockedPackage:
+    return LockedPackage(
+        name=name,
+        version=parse_version(version),
+        digest=f"{len(name):x}" * 64,
+        size=1234,
+        repository=repository,
+        dependencies=dependencies,
+    )
+
+
+LOCK = Lock([locked("Zeta_Model", "2.0.0-rc.1", "alpha>=1,<2", "beta"), locked("beta"), locked("alpha", "1.5.0")])
+TEXT = """\
+# Written by orbitpkg. Keep it under version control; change it with orbitpkg add, lock and sync.
+format = 1
+
+[[package]]
+name = "alpha"
+version = "1.5.0"
+digest = "5555555555555555555555555555555555555555555555555555555555555555"
+size = 1234
+repository = "ours"
+dependencies = []
+
+[[package]]
+name = "beta"
+version = "1.0.0"
+digest = "4444444444444444444444444444444444444444444444444444444444444444"
+size = 1234
+repository = "ours"
+dependencies = []
+
+[[package]]
+name = "Zeta_Model"
+version = "2.0.0-rc.1"
+digest = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+size = 1234
+repository = "ours"
+dependencies = [
+  "alpha>=1,<2",
+  "beta",
+]
+
+# end
+"""
+
+
+def refused(text: str | bytes) -> LockfileError:
+    data = text.encode() if isinstance(text, str) else text
+    with pytest.raises(LockfileError) as caught:
+        parse_lock(data, where="app/orbit.lock")
+    assert "app/orbit.lock" in caught.value.message
+    assert caught.value.hint
+    return caught.value
+
+
+def test_a_lock_is_written_in_one_way_and_read_back() -> None:
+    assert LOCK.to_toml() == TEXT
+    assert parse_lock(TEXT.encode()) == LOCK
+
+
+def test_a_lock_of_nothing_can_be_read() -> None:
+    assert parse_lock(Lock().to_toml().encode()) == Lock()
+
+
+def test_line_ends_of_another_system_do_not_matter() -> None:
+    assert parse_lock(TEXT.replace("\n", "\r\n").encode()) == LOCK
+
+
+def test_one_packages_change_changes_its_lines_only() -> None:
+    changed = Lock([*LOCK.packages.values(), locked("beta", "1.1.0")]).to_toml()
+    pairs = zip(TEXT.splitlines(), changed.splitlines(), strict=True)
+    assert [new for old, new in pairs if old != new] == ['version = "1.1.0"']
+
+
+def test_a_lock_that_is_cut_short_anywhere_is_refused() -> None:
+    whole = TEXT.rstrip().encode()
+    for end in range(len(whole)):
+        refused(whole[:end])
+
+
+def test_a_lock_that_is_cut_between_two_packages_is_said_to_be_cut() -> None:
+    error = refused(TEXT[: TEXT.index('[[package]]\nname = "beta"')])
+    assert "it was cut short" in error.message
+
+
+@pytest.mark.parametrize("version", [2, 99, 2**63 - 1])
+def test_a_newer_format_asks_for_an_upgrade(version: int) -> None:
+    error = refused(TEXT.replace("format = 1", f"format = {version}"))
+    assert f"has format {version}; this orbitpkg reads format 1" in error.message
+    assert "pip install -U orbitpkg" in str(error.hint)
+
+
+def test_a_merge_conflict_is_named_with_its_line() -> None:
+    ours = TEXT.replace(
+        'version = "1.5.0"', '<<<<<<< HEAD\nversion = "1.5.0"\n=======\nversion = "1.6.0"\n>>>>>>> theirs'
+    )
+    error = refused(ours)
+    assert "has a merge conflict, in line 6" in error.message
+    assert "git checkout --ours orbit.lock" in str(error.hint)
+
+
+def test_two_spellings_of_one_name_are_one_package_locked_twice() -> None:
+    second = TEXT[TEXT.index("[[package]]") : TEXT.index('[[package]]\nname = "beta"')].replace("alpha", "Alpha")
+    error = refused(TEXT.replace("# end", f"{second}\n# end"))
+    assert "alpha==1.5.0 and Alpha==1.5.0 are one package, locked twice" in error.message
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("format = 1", "", "does not say its format"),
+        ("format = 1", "format = true", "does not say its format"),
+        ("format = 1", 'format = "1"', "does not say its format"),
+        ('name = "beta"', 'name = "../beta"', "is named '../beta'"),
+        ('name = "beta"', "name = 1", "is named 1"),
+        ('version = "1.0.0"', 'version = "1.0"', "version of beta"),
+        ('version = "1.0.0"', "version = 1.0", "version of beta"),
+        ("4" * 64, "4" * 63, "digest of beta"),
+        ("4" * 64, "G" * 64, "digest of beta"),
+        ("size = 1234", "size = -1", "size of alpha"),
+        ("size = 1234", "size = 1.0", "size of alpha"),
+        ('repository = "ours"', 'repository = "s3://x"', "repository of alpha"),
+        ("dependencies = []", 'dependencies = "beta"', "dependencies of alpha"),
+        ("dependencies = []", "dependencies = [1]", "dependencies of alpha"),
+        ("dependencies = []\n", "", "says no dependencies"),
+        ("[[package]]", "[package]", ""),
+        ("size = 1234", "size = 1234\nsize = 1234", ""),
+    ],
+)
+def test_what_is_wrong_with_a_package_is_told(old: str, new: str, reason: str) -> None:
+    assert reason in refused(TEXT.replace(old, new, 1)).message
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff\xfe", b"[[[[", b"format = 1", b"\0", b"x = " + b"[" * 5000, b"{}"])
+def test_what_is_no_lockfile_is_refused(data: bytes) -> None:
+    refused(data)
+
+
+def test_a_lockfile_larger_than_the_bound_is_not_parsed() -> None:
+    assert "is the most" in refused(b"#" * (MAX_LOCK_BYTES + 1)).message
+
+
+def test_a_dependency_that_cannot_be_read_is_told_when_it_is_used() -> None:
+    package = locked("alpha", "1.0.0", "beta>>1")
+    with pytest.raises(LockfileError, match=r"a dependency of alpha==1\.0\.0"):
+        package_requirements(package)
+
+
+class TestStaleness:
+    def stale(self, *requirements: str) -> list[str]:
+        return LOCK.staleness([parse_requirement(text) for text in requirements])
+
+    def test_a_lock_that_answers_all_is_not_stale(self) -> None:
+        assert self.stale("zeta-model", "Alpha>=1") == []
+
+    def test_a_requirement_that_is_not_locked(self) -> None:
+        assert self.stale("zeta-model", "gamma>=1") == ["The project needs gamma>=1, which is not locked."]
+
+    def test_a_requirement_that_allows_another_version(self) -> None:
+        assert self.stale("zeta-model", "beta>=2") == ["The project needs beta>=2, and beta==1.0.0 is locked."]
+
+    def test_a_package_that_nothing_needs(self) -> None:
+        assert self.stale("alpha", "beta") == ["Zeta_Model==2.0.0-rc.1 is locked, and nothing needs it."]
+
+    def test_a_dependency_that_is_not_locked_or_in_another_version(self) -> None:
+        lock = Lock([locked("a", "1.0.0", "b>=2", "c"), locked("b")])
+        assert lock.staleness([parse_requirement("a")]) == [
+            "a==1.0.0 needs b>=2, and b==1.0.0 is locked.",
+            "a==1.0.0 needs c, which is not locked.",
+        ]
+
+    def test_packages_that_need_one_another_in_a_circle(self) -> None:
+        lock = Lock([locked("a", "1.0.0", "b"), locked("b", "1.0.0", "a")])
+        assert lock.staleness([parse_requirement("a")]) == []
+        assert len(lock.staleness([])) == 2
