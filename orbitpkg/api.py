@@ -1,8 +1,8 @@
 """What orbitpkg does, as functions: the command line and ``import orbitpkg`` both offer these.
 
-The environment is read here and nowhere below, except for the credentials of object stores: ``ORBITPKG_HOME`` (the
-home folder), ``ORBITPKG_REPOSITORY`` (the repository when none is given), ``ORBITPKG_OFFLINE``. It is read at each
-call; nothing is remembered between calls.
+The environment is read here and nowhere below, except for the credentials of object stores and the time to wait for a
+lock: ``ORBITPKG_HOME`` (the home folder), ``ORBITPKG_REPOSITORY`` (the repository when none is given),
+``ORBITPKG_OFFLINE``. It is read at each call; nothing is remembered between calls.
 
 An app's start goes through :func:`package`, so this module imports nothing that that does not need.
 """

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import click
 
 from orbitpkg.cli.layout import count, size
-from orbitpkg.cli.options import command, installed_names
+from orbitpkg.cli.options import command, installed_names, repository_options
 from orbitpkg.errors import IntegrityError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from orbitpkg.cli.console import Console
-    from orbitpkg.store.package import Package
-    from orbitpkg.store.store import Finding
+    from orbitpkg.store.condition import Finding
+    from orbitpkg.upkeep import Checked
 
 __all__ = ["EXPORTS", "remove", "verify"]
 
@@ -46,41 +46,91 @@ def remove(console: Console, requirements: tuple[str, ...], *, dry_run: bool) ->
     return {"dry_run": dry_run, "removed": removed}
 
 
-@command("verify", "orbitpkg verify", "orbitpkg verify digits==1.0.0 --json")
+@command(
+    "verify",
+    "orbitpkg verify",
+    "orbitpkg verify digits==1.0.0 --json",
+    "orbitpkg verify --quick",
+    "orbitpkg verify digits --repair",
+)
 @click.argument("requirements", metavar="[REQ]...", nargs=-1, shell_complete=installed_names)
-def verify(console: Console, requirements: tuple[str, ...]) -> dict[str, object]:
+@click.option("--quick", is_flag=True, help="Compare sizes and times; hash only what is newer than its release.")
+@click.option("--repair", is_flag=True, help="Make whole what is damaged; fetch only what is broken.")
+@repository_options(verb="repair from, instead of where each release came from")
+def verify(
+    console: Console,
+    requirements: tuple[str, ...],
+    repository: str | None,
+    *,
+    quick: bool,
+    repair: bool,
+    offline: bool,
+) -> dict[str, object]:
     """Hash what is installed and list what is damaged.
 
-    Every installed version that a REQ allows is looked at; without a REQ, everything. Exits 1 if a file is missing,
-    altered, or not of the package.
+    Every installed version that a REQ allows is looked at; without a REQ, everything. The exit code is the sum of 16
+    if a file is missing, 32 if one is altered, 64 if one is there that is none of the package; after --repair, of what
+    could not be mended.
     """
-    from orbitpkg import api
+    from orbitpkg import api, upkeep
 
-    results = api.verify(requirements, reporter=console.reporter())
-    for package, findings in results:
-        console.data([f"{package.name} {package.version}  {'damaged' if findings else 'good'}"])
-        console.data(f"  {finding.flaw}  {finding.path}" for finding in findings)
-    if not results:
+    checked = upkeep.check(
+        requirements,
+        quick=quick,
+        repair=repair,
+        repository=repository,
+        offline=offline,
+        reporter=console.reporter(),
+    )
+    for each in checked:
+        console.data([f"{each.name} {each.version}  {_verdict(each)}"])
+        console.data(f"  {finding.flaw}  {finding.path}" for finding in each.findings)
+        if each.aside is not None:
+            console.note(f"What is no file of {each.name} {each.version} is now in {each.aside}")
+        if each.failure is not None:
+            why = " ".join(filter(None, [each.failure.message, each.failure.hint]))
+            console.note(f"{each.name} {each.version} could not be repaired. {why}")
+    if not checked:
         console.note(f"Nothing is installed in {api.home()}")
-    data: dict[str, object] = {"packages": [_facts(package, findings) for package, findings in results]}
-    damaged = [(package, findings) for package, findings in results if findings]
-    if damaged:
-        raise _damage(damaged, data)
+    data: dict[str, object] = {"packages": [_facts(each) for each in checked]}
+    bits = upkeep.flaw_bits(finding for each in checked for finding in each.left)
+    if bits:
+        # Not raised: the exit code of what is raised says less.
+        console.fail(_damage([each for each in checked if each.left], data))
+        raise click.exceptions.Exit(bits)
     return data
 
 
-def _facts(package: Package, findings: Sequence[Finding]) -> dict[str, object]:
-    flaws = [{"path": finding.path, "flaw": str(finding.flaw)} for finding in findings]
-    return {"name": package.name, "version": package.version, "good": not findings, "findings": flaws}
+def _verdict(checked: Checked) -> str:
+    if checked.left:
+        return "damaged"
+    return "repaired" if checked.findings else "good"
 
 
-def _damage(damaged: Sequence[tuple[Package, Sequence[Finding]]], data: dict[str, object]) -> IntegrityError:
-    number = sum(len(findings) for _, findings in damaged)
-    names = [f"{package.name}=={package.version}" for package, _ in damaged]
+def _facts(checked: Checked) -> dict[str, object]:
+    return {
+        "name": checked.name,
+        "version": checked.version,
+        "good": not checked.left,
+        "findings": _rows(checked.findings),
+        "left": _rows(checked.left),
+        "fetched_bytes": checked.fetched,
+        "aside": checked.aside,
+        "failure": checked.failure.message if checked.failure else None,
+    }
+
+
+def _rows(findings: Sequence[Finding]) -> list[dict[str, str]]:
+    return [{"path": finding.path, "flaw": str(finding.flaw)} for finding in findings]
+
+
+def _damage(damaged: Sequence[Checked], data: dict[str, object]) -> IntegrityError:
+    number = sum(len(each.left) for each in damaged)
+    names = [f"{each.name}=={each.version}" for each in damaged]
     verb = "is" if number == 1 else "are"
     return IntegrityError(
         f"{count(number, 'file')} of {', '.join(names)} {verb} not as published.",
-        hint=f"Install it anew: orbitpkg remove {' '.join(names)}, then orbitpkg install {' '.join(names)}",
+        hint=f"Mend it: orbitpkg verify --repair {' '.join(names)}",
         **data,
     )
 

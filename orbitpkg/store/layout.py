@@ -11,6 +11,7 @@
     store/v1/tmp/…                                    what is not whole yet, and what is on its way out
     store/v1/locks/…                                  locks, which spare double work and nothing else
     store/v1/roots/…                                  lockfiles that keep releases from garbage collection
+    store/v1/aside/…                                  what a repair found among a release's files and moved away
 
 A folder ``packages/<name>/<version>`` appears by one rename and is whole from then on.
 """
@@ -36,7 +37,7 @@ class Layout:
         root: The store in it.
     """
 
-    __slots__ = ("blobs", "home", "locks", "packages", "root", "roots", "tmp")
+    __slots__ = ("aside", "blobs", "home", "locks", "packages", "root", "roots", "tmp")
 
     def __init__(self, home: str | os.PathLike[str]) -> None:
         self.home = os.path.abspath(os.path.expanduser(os.fspath(home)))  # noqa: PTH100, PTH111 - see the class
@@ -46,6 +47,7 @@ class Layout:
         self.tmp = f"{self.root}/tmp"  # noqa: S108 - the store's own
         self.locks = f"{self.root}/locks"
         self.roots = f"{self.root}/roots"
+        self.aside = f"{self.root}/aside"
 
     def package(self, key: str) -> str:
         """Where the versions of a package are, by its canonical name."""

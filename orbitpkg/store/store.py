@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
 import secrets
 import shutil
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from blake3 import blake3
-
-from orbitpkg.errors import LockTimeout, StorageError
+from orbitpkg.errors import LockTimeout, StorageError, UsageError
+from orbitpkg.store.condition import Finding, Flaw, file_digest, find_flaws
 from orbitpkg.store.durable import clone_or_link, storage_errors, sync_files, sync_folder, write_file
 from orbitpkg.store.layout import CONTENTS_NAME, FILES_NAME, ORIGIN_NAME, RECORD_NAME, STATE_NAME, Layout
 from orbitpkg.store.package import Package, installed_packages, open_package
@@ -40,29 +39,8 @@ MIN_BLOB_BYTES = 32 * 1024
 """Smaller files have no blob: a link costs as much as writing them, and 100,000 links a second's work."""
 
 _LOCK_SECONDS = 300.0
-_READ_BYTES = 1024 * 1024
+_LOCK_VARIABLE = "ORBITPKG_LOCK_TIMEOUT"
 _STATE = b'{"complete":false,"format":1}'
-
-
-class Flaw(StrEnum):
-    """What can be wrong with a file of an installed release."""
-
-    MISSING = "missing"
-    ALTERED = "altered"
-    EXTRA = "extra"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One file that is not as its release says.
-
-    Attributes:
-        path: Relative to the release's files.
-        flaw: What is wrong with it.
-    """
-
-    path: str
-    flaw: Flaw
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,20 +92,22 @@ class Store:
             on_wait: Called once when another process holds the lock.
 
         Raises:
-            LockTimeout: It was held for longer than five minutes.
+            LockTimeout: It was held for longer than ``ORBITPKG_LOCK_TIMEOUT`` says, in seconds; five minutes without.
             ReadOnlyStore: The store may not be written.
+            UsageError: The variable is no number of seconds.
         """
         from filelock import FileLock, Timeout
 
+        seconds = _lock_seconds()
         lock = FileLock(f"{self.layout.locks}/{release.key}-{release.version}.lock")
         with storage_errors(self.layout.locks):
             self._make_folder(self.layout.locks)
             try:
-                _acquire(lock, on_wait)
+                _acquire(lock, seconds, on_wait)
             except Timeout as error:
                 raise LockTimeout(
-                    f"Another process has been installing {release} for {_LOCK_SECONDS:.0f} s.",
-                    hint="Wait for it, or end it, and run the command again.",
+                    f"Another process has been installing {release} for {seconds:g} s.",
+                    hint=f"Wait for it, or end it, and run the command again; {_LOCK_VARIABLE} says how long to wait.",
                 ) from error
             except NotImplementedError:
                 # No locks on this file system: two installs of one release do the work twice, and that is all.
@@ -315,23 +295,7 @@ class Store:
             IntegrityError: The record or the contents themselves are altered.
             StorageError: A file cannot be read.
         """
-        root = package.dir_path()
-        expected = package.contents.by_path
-        found = {
-            path.relative_to(root).as_posix() for path in root.rglob("*") if not path.is_dir() or path.is_symlink()
-        }
-        findings = [Finding(path=path, flaw=Flaw.EXTRA) for path in found - expected.keys()]
-        if package.is_complete:
-            findings += [Finding(path=path, flaw=Flaw.MISSING) for path in expected.keys() - found]
-        for path in sorted(expected.keys() & found):
-            file, place = expected[path], root / path
-            with storage_errors(str(place)):
-                same = not place.is_symlink() and place.stat().st_size == file.size
-                if not same or file_digest(str(place)) != file.blake3:
-                    findings.append(Finding(path=path, flaw=Flaw.ALTERED))
-            if progress:
-                progress(file.size)
-        return sorted(findings, key=lambda finding: finding.path)
+        return find_flaws(package, progress=progress)
 
     def _make_folder(self, path: str) -> None:
         if not os.path.isdir(self.layout.home):  # noqa: PTH112
@@ -339,7 +303,18 @@ class Store:
         os.makedirs(path, exist_ok=True)  # noqa: PTH103
 
 
-def _acquire(lock: BaseFileLock, on_wait: Callable[[], None] | None) -> None:
+def _lock_seconds() -> float:
+    said = os.environ.get(_LOCK_VARIABLE) or _LOCK_SECONDS
+    try:
+        seconds = float(said)
+    except ValueError:
+        seconds = -1
+    if not 0 <= seconds < math.inf:
+        raise UsageError(f"{_LOCK_VARIABLE}={said!r} is no number of seconds.", hint="Write it like 60; 0 waits not.")
+    return seconds
+
+
+def _acquire(lock: BaseFileLock, seconds: float, on_wait: Callable[[], None] | None) -> None:
     from filelock import Timeout
 
     try:
@@ -347,17 +322,4 @@ def _acquire(lock: BaseFileLock, on_wait: Callable[[], None] | None) -> None:
     except Timeout:
         if on_wait:
             on_wait()
-        lock.acquire(timeout=_LOCK_SECONDS)
-
-
-def file_digest(path: str) -> str:
-    """Give the BLAKE3 of a file's content.
-
-    Read, not mapped: a mapped file that another process cuts short kills the reader.
-    """
-    hasher = blake3()
-    room = memoryview(bytearray(_READ_BYTES))
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - the store's paths are strings
-        while count := file.readinto(room):
-            hasher.update(room[:count])
-    return hasher.hexdigest()
+        lock.acquire(timeout=seconds)

@@ -185,8 +185,11 @@ def test_remove(furnished: Machine) -> None:
     assert done.envelope == success("remove", {"dry_run": False, "removed": removed})
 
 
+UNTOUCHED: dict[str, Any] = {"left": [], "fetched_bytes": 0, "aside": None, "failure": None}
+
+
 def test_verify(furnished: Machine) -> None:
-    package = {"name": "tiny", "version": "1.0.0", "good": True, "findings": []}
+    package = {"name": "tiny", "version": "1.0.0", "good": True, "findings": [], **UNTOUCHED}
     assert furnished.run("verify", "--json").envelope == success("verify", {"packages": [package]})
 
 
@@ -197,16 +200,34 @@ def test_verify_of_what_is_damaged(furnished: Machine) -> None:
         "version": "1.0.0",
         "good": False,
         "findings": [{"path": "model.bin", "flaw": "missing"}],
+        **UNTOUCHED,
+        "left": [{"path": "model.bin", "flaw": "missing"}],
     }
     done = furnished.run("verify", "--json")
-    assert (done.code, done.err) == (1, "")
+    assert (done.code, done.err) == (16, "")
     assert done.envelope == failure(
         "verify",
         "integrity",
         "1 file of tiny==1.0.0 is not as published.",
-        "Install it anew: orbitpkg remove tiny==1.0.0, then orbitpkg install tiny==1.0.0",
+        "Mend it: orbitpkg verify --repair tiny==1.0.0",
         packages=[package],
     )
+
+
+def test_verify_that_repairs(furnished: Machine) -> None:
+    (furnished.home / "store" / "v1" / "packages" / "tiny" / "1.0.0" / "files" / "model.bin").unlink()
+    package = {
+        "name": "tiny",
+        "version": "1.0.0",
+        "good": True,
+        "findings": [{"path": "model.bin", "flaw": "missing"}],
+        **UNTOUCHED,
+    }
+    done = furnished.run("verify", "--json", "--repair")
+    (row,) = done.envelope["data"]["packages"]
+    assert (done.code, done.err, row.pop("fetched_bytes") > 0) == (0, "", True)
+    package.pop("fetched_bytes")
+    assert row == package
 
 
 def test_doctor(furnished: Machine) -> None:

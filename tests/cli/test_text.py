@@ -262,17 +262,35 @@ def test_verify_is_content_with_what_is_whole(furnished: Machine) -> None:
     assert furnished.run("verify") == Result(0, "tiny 1.0.0  good\n", "")
 
 
-def test_verify_lists_what_is_damaged_and_exits_1(furnished: Machine) -> None:
+def test_verify_lists_what_is_damaged_and_says_of_what_kind_by_its_exit_code(furnished: Machine) -> None:
     installed_file(furnished, "model.bin").chmod(0o644)
     installed_file(furnished, "model.bin").write_bytes(bytes(999) + b"1")
     installed_file(furnished, "data/words.txt").unlink()
     installed_file(furnished, "more").write_bytes(b"")
     assert furnished.run("verify", "tiny") == Result(
-        1,
+        16 + 32 + 64,
         "tiny 1.0.0  damaged\n  missing  data/words.txt\n  altered  model.bin\n  extra  more\n",
-        "error: 3 files of tiny==1.0.0 are not as published.\n"
-        "hint: Install it anew: orbitpkg remove tiny==1.0.0, then orbitpkg install tiny==1.0.0\n",
+        "error: 3 files of tiny==1.0.0 are not as published.\nhint: Mend it: orbitpkg verify --repair tiny==1.0.0\n",
     )
+
+
+def test_verify_repairs_when_asked_to_and_says_where_it_put_what(furnished: Machine) -> None:
+    installed_file(furnished, "data/words.txt").unlink()
+    installed_file(furnished, "more").write_bytes(b"")
+    done = furnished.run("verify", "--repair", "--quick", "tiny")
+    assert (done.code, done.out) == (0, "tiny 1.0.0  repaired\n  missing  data/words.txt\n  extra  more\n")
+    (aside,) = (furnished.home / "store" / "v1" / "aside").iterdir()
+    assert done.err.splitlines()[-1] == f"note: What is no file of tiny 1.0.0 is now in {aside}"
+    assert furnished.run("verify") == Result(0, "tiny 1.0.0  good\n", "")
+
+
+def test_verify_says_why_it_cannot_repair(furnished: Machine) -> None:
+    installed_file(furnished, "data/words.txt").unlink()
+    (furnished.home / "repository").rename(furnished.home / "elsewhere")
+    done = furnished.run("verify", "--repair")
+    assert (done.code, done.out) == (16, "tiny 1.0.0  damaged\n  missing  data/words.txt\n")
+    assert "note: tiny 1.0.0 could not be repaired. " in done.err
+    assert furnished.run("verify", "--repair", "--repository", furnished.home / "elsewhere").code == 0
 
 
 def test_doctor_answers_each_question_by_trying(furnished: Machine) -> None:
