@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 
     from orbitpkg.model.versions import Version
     from orbitpkg.reporting import Reporter
+    from orbitpkg.repository.verification import Verdict
     from orbitpkg.store.condition import Condition
     from orbitpkg.store.store import Store
     from orbitpkg.transfer.repair import Supplier
 
-__all__ = ["Checked", "check", "flaw_bits"]
+__all__ = ["Checked", "check", "check_repository", "flaw_bits"]
 
 _BITS = {Flaw.MISSING: 16, Flaw.ALTERED: 32, Flaw.EXTRA: 64}
 
@@ -54,11 +55,11 @@ class Checked:
     failure: OrbitError | None = None
 
 
-def flaw_bits(findings: Iterable[Finding]) -> int:
+def flaw_bits(flaws: Iterable[str]) -> int:
     """Say in bits what is wrong: 16 something missing, 32 something altered, 64 something too many."""
     bits = 0
-    for finding in findings:
-        bits |= _BITS[finding.flaw]
+    for flaw in flaws:
+        bits |= _BITS[Flaw(flaw)]
     return bits
 
 
@@ -101,6 +102,31 @@ def check(
         else _checked(condition)
         for condition in conditions
     ]
+
+
+def check_repository(
+    repository: str | os.PathLike[str] | None = None,
+    *,
+    share: float = 0.0,
+    offline: bool = False,
+    reporter: Reporter = SILENT,
+) -> Verdict:
+    """Hold the records, archives and indexes of a repository against one another.
+
+    Args:
+        repository: Which one, as for :func:`.api.settings`.
+        share: How much of the archives to read: 0 nothing but their sizes, 1 everything.
+        offline: Refuse a repository that takes a network.
+        reporter: Told how far it is.
+
+    Raises:
+        RepositoryError: It cannot be read.
+    """
+    from orbitpkg.repository.verification import verify_repository
+
+    source = api.open_repository(repository, offline=offline)
+    with reporter.task("Verifying", None) as task:
+        return verify_repository(source, share=share, progress=task.advance)
 
 
 def _chosen(layout: Layout, requirements: Sequence[str]) -> list[tuple[str, Version]]:

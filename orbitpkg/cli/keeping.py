@@ -93,7 +93,7 @@ def verify(
     if not checked:
         console.note(f"Nothing is installed in {api.home()}")
     data: dict[str, object] = {"packages": [_facts(each) for each in checked]}
-    bits = upkeep.flaw_bits(finding for each in checked for finding in each.left)
+    bits = upkeep.flaw_bits(finding.flaw for each in checked for finding in each.left)
     if bits:
         # Not raised: the exit code of what is raised says less.
         console.fail(_damage([each for each in checked if each.left], data))

@@ -7,13 +7,24 @@ from typing import TYPE_CHECKING
 import click
 
 from orbitpkg.cli.options import address, command, global_options, repository_options
-from orbitpkg.errors import RepositoryError
+from orbitpkg.errors import IntegrityError, RepositoryError, UsageError
 
 if TYPE_CHECKING:
     from orbitpkg.cli.console import Console
     from orbitpkg.repository.probe import Answer, ProbeReport
 
-__all__ = ["EXPORTS", "doctor", "repo", "repo_add", "repo_gc", "repo_init", "repo_list", "repo_reindex", "repo_remove"]
+__all__ = [
+    "EXPORTS",
+    "doctor",
+    "repo",
+    "repo_add",
+    "repo_gc",
+    "repo_init",
+    "repo_list",
+    "repo_reindex",
+    "repo_remove",
+    "repo_verify",
+]
 
 
 @command("doctor", "orbitpkg doctor", "orbitpkg doctor s3://my-bucket/models")
@@ -146,6 +157,52 @@ def repo_gc(console: Console, url: str | None, *, dry_run: bool, older_than: flo
         ],
         "bytes": garbage.size,
     }
+
+
+@command(
+    "verify",
+    "orbitpkg repo verify s3://my-bucket/models",
+    "orbitpkg repo verify --read-data --subset 5%",
+    group=repo,
+)
+@click.argument("url", metavar="[URL]", required=False, callback=address)
+@click.option("--read-data", is_flag=True, help="Read the archives, too, and hold every chunk against its digest.")
+@click.option("--subset", metavar="SHARE", help="With --read-data: read only a part of all data, like 5%.")
+def repo_verify(console: Console, url: str | None, *, read_data: bool, subset: str | None) -> dict[str, object]:
+    """Hold records, archives and indexes against one another.
+
+    Archives by their sizes, or with --read-data by every byte. The exit code is the sum of 16 if something is missing
+    and 32 if something is altered.
+    """
+    from orbitpkg import api, upkeep
+    from orbitpkg.cli.layout import count, size
+    from orbitpkg.model.quantities import parse_share
+
+    if subset is not None and not read_data:
+        raise UsageError("--subset says how much to read.", hint="Say --read-data, too.")
+    share = parse_share(subset) if subset is not None else float(read_data)
+    place = api.repository_url(url)
+    verdict = upkeep.check_repository(place, share=share, reporter=console.reporter())
+    console.rows((str(fault.kind), fault.key, fault.detail) for fault in verdict.faults)
+    looked = f"{count(verdict.packages, 'package')}, {count(verdict.releases, 'release')}, {size(verdict.size)}"
+    console.sentence(f"{looked}; {size(verdict.read)} read: {'damaged' if verdict.faults else 'good'}")
+    data: dict[str, object] = {
+        "repository": place,
+        "packages": verdict.packages,
+        "releases": verdict.releases,
+        "bytes": verdict.size,
+        "read_bytes": verdict.read,
+        "faults": [{"key": each.key, "flaw": str(each.kind), "detail": each.detail} for each in verdict.faults],
+    }
+    if verdict.faults:
+        said = f"{count(len(verdict.faults), 'object')} of {place} {_are(len(verdict.faults))} not as published."
+        console.fail(IntegrityError(said, hint="An index can be made anew: orbitpkg repo reindex", **data))
+        raise click.exceptions.Exit(upkeep.flaw_bits(fault.kind for fault in verdict.faults))
+    return data
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"
 
 
 @command(

@@ -79,7 +79,7 @@ class TestChecking:
         (package.path / "data/c").touch()
         found = only(upkeep.check())
         assert flaws(found) == {"big.bin": Flaw.ALTERED, "data/a": Flaw.MISSING, "data/c": Flaw.EXTRA}
-        assert upkeep.flaw_bits(found.findings) == 16 + 32 + 64
+        assert upkeep.flaw_bits(finding.flaw for finding in found.findings) == 16 + 32 + 64
         assert found.left == found.findings
 
     @pytest.mark.parametrize("bits", range(16, 128, 16))
