@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING
 
 from orbitpkg.archive.reader import LocalArchive
-from orbitpkg.errors import NotInstalled, PackageNotFound, VersionNotFound
+from orbitpkg.errors import NotInstalled, OfflineError, PackageNotFound, ResolutionError
 from orbitpkg.model.names import nearest
 from orbitpkg.model.patterns import compile_glob
 from orbitpkg.model.project import bound_to
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 __all__ = ["InstalledSource", "RepositorySource", "resolve_as_recorded"]
 
+# How many records are read before it is said that nothing fits; most of them are kept on this machine.
+_CHECKED_OFFERS = 32
+
 
 class RepositorySource:
     """Repositories, and archives that stand for the packages they hold.
@@ -52,6 +55,8 @@ class RepositorySource:
         self.places = places
         self._store = store
         self._archives = archives
+        # Of what indexes say, in the order in which it was asked for.
+        self._offered: dict[tuple[str, Version], None] = {}
 
     @property
     def corrections(self) -> int:
@@ -79,12 +84,19 @@ class RepositorySource:
         entry = stock.entry(version)
         if entry is None:
             return None
+        self._offered[name, version] = None
         return Offer(
             dependencies=entry.dependencies,
             compatibility=entry.compatibility,
             yanked=entry.yanked,
             repository=home,
         )
+
+    def check_offers(self) -> None:
+        """Hold what was offered first against its records, as far as that takes no long time."""
+        with contextlib.suppress(OfflineError):
+            for name, version in list(self._offered)[:_CHECKED_OFFERS]:
+                self._catalogue(name).release(name, version)
 
     def release(self, name: str, version: Version) -> Release:
         """Read a release.
@@ -180,13 +192,18 @@ def resolve_as_recorded(
     """Choose releases as :func:`~orbitpkg.resolver.resolver.resolve` does, from what records say.
 
     What is chosen is chosen by what indexes say; then the records of the chosen are read. Where one says something
-    else than its index did, all is chosen again, with what the record says.
+    else than its index did, all is chosen again, with what the record says. Where nothing fits, records of what was
+    offered are read before that is said.
     """
     while True:
         before = source.corrections
         try:
             resolution = resolve(requirements, source, apps=apps, prereleases=prereleases, prefer=prefer)
-        except VersionNotFound:
+        except ResolutionError:
+            # A record that was gone has corrected its index already. Else an index may say what is not so and be the
+            # reason why nothing fits.
+            if source.corrections == before:
+                source.check_offers()
             if source.corrections == before:
                 raise
         else:

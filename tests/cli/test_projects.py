@@ -1,0 +1,226 @@
+"""Commands of projects, repositories and the life of a release: whole outputs, as text and as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cli.machine import Machine, Result, write_package
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def shop(machine: Machine) -> Machine:
+    """A machine with a project in its working directory, and beside it a repository of tiny and big."""
+    for name, version, needs in (("tiny", "1.0.0", {}), ("tiny", "1.1.0", {}), ("big", "1.0.0", {"tiny": "<1.1"})):
+        write_package(machine.folder / f"{name}-{version}", name, version, dependencies=needs)
+        machine.succeed("publish", f"{name}-{version}", "--repository", "./shelf")
+    (machine.folder / "orbit.toml").write_text('# ours\n[repositories.shelf]\nurl = "./shelf"\n')
+    return machine
+
+
+def shelf(machine: Machine) -> str:
+    return (machine.folder / "shelf").as_uri()
+
+
+def index_of(machine: Machine, name: str) -> Path:
+    return machine.folder / "shelf" / "index" / f"{name}.json"
+
+
+def test_add_says_what_was_locked_and_installed(shop: Machine) -> None:
+    assert shop.run("add", "big") == Result(
+        0,
+        "Locked 2 packages\n"
+        "  + big 1.0.0\n"
+        "  + tiny 1.0.0\n"
+        "Installed big 1.0.0: 3 files, 1.1 kB\n"
+        "Installed tiny 1.0.0: 3 files, 1.1 kB\n",
+        "",
+    )
+    assert (shop.folder / "orbit.toml").read_text() == (
+        '# ours\nrequirements = [\n    "big",\n]\n\n[repositories.shelf]\nurl = "./shelf"\n'
+    )
+
+
+def test_add_begins_a_project_where_there_is_none(furnished: Machine) -> None:
+    done = furnished.run("add", "tiny")
+    assert done == Result(
+        0, "Locked 1 package\n  + tiny 1.0.0\nEverything that is locked is installed: 1 package\n", ""
+    )
+    assert 'repository = "default"' in (furnished.folder / "orbit.lock").read_text()
+
+
+def test_add_under_json_tells_all_of_it(shop: Machine) -> None:
+    data = shop.run("add", "big", "--json").envelope["data"]
+    assert data["lock"] == str(shop.folder / "orbit.lock")
+    assert data["changes"] == [
+        {"name": "big", "old": None, "new": "1.0.0"},
+        {"name": "tiny", "old": None, "new": "1.0.0"},
+    ]
+    assert [(row["name"], row["version"], row["repository"], row["dependencies"]) for row in data["locked"]] == [
+        ("big", "1.0.0", "shelf", ["tiny<1.1"]),
+        ("tiny", "1.0.0", "shelf", []),
+    ]
+    assert data["new"] == ["big==1.0.0", "tiny==1.0.0"]
+    assert [package["name"] for package in data["packages"]] == ["big"]
+
+
+def test_lock_tells_changes_and_that_there_are_none(shop: Machine) -> None:
+    shop.succeed("add", "tiny<1.1")
+    (shop.folder / "orbit.toml").write_text('requirements = ["tiny"]\n[repositories.shelf]\nurl = "./shelf"\n')
+    assert shop.run("lock") == Result(0, "orbit.lock stays as it is: 1 package\n", "")
+    expected = Result(0, "Locked 1 package\n    tiny 1.0.0 -> 1.1.0\n", "")
+    assert shop.run("lock", "--upgrade", "tiny") == expected
+    assert shop.run("lock", "--upgrade", "--json").envelope["data"]["changes"] == []
+
+
+def test_sync_locked_says_why_the_lock_does_not_do(shop: Machine) -> None:
+    shop.succeed("add", "tiny<1.1")
+    (shop.folder / "orbit.toml").write_text('requirements = ["big"]\n[repositories.shelf]\nurl = "./shelf"\n')
+    assert shop.run("sync", "--locked") == Result(
+        1,
+        "",
+        "error: orbit.lock does not answer what the project asks for:\n"
+        "    The project needs big, which is not locked.\n"
+        "    tiny==1.0.0 is locked, and nothing needs it.\n"
+        "hint: Bring it up to the project: orbitpkg lock\n",
+    )
+    error = shop.run("sync", "--locked", "--json").envelope["error"]
+    assert (error["code"], len(error["data"]["reasons"])) == ("lockfile", 2)
+
+
+def test_sync_brings_the_lock_up_and_installs(shop: Machine) -> None:
+    shop.succeed("add", "tiny<1.1")
+    (shop.folder / "orbit.toml").write_text('requirements = ["big"]\n[repositories.shelf]\nurl = "./shelf"\n')
+    assert shop.run("sync") == Result(0, "Locked 2 packages\n  + big 1.0.0\nInstalled big 1.0.0: 3 files, 1.1 kB\n", "")
+    assert shop.run("sync", "--frozen") == Result(0, "Everything that is locked is installed: 2 packages\n", "")
+    assert shop.run("sync", "--frozen", "--locked").code == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("format = 2\n\n# end\n", "has format 2; this orbitpkg reads format 1."),
+        ("<<<<<<< HEAD\nformat = 1\n", "has a merge conflict, in line 1."),
+        ("format = 1\n\n[[package]]\nname =", "cannot be used: it was cut short"),
+    ],
+)
+@pytest.mark.parametrize("command", [["lock"], ["sync"], ["sync", "--frozen"], ["add", "tiny"], ["tree"]])
+def test_a_lockfile_that_cannot_be_used_is_left_alone(
+    shop: Machine, text: str, message: str, command: list[str]
+) -> None:
+    shop.succeed("add", "tiny")
+    (shop.folder / "orbit.lock").write_text(text)
+    done = shop.run(*command)
+    assert (done.code, done.out) == (1, "")
+    assert message in done.err
+    assert "hint: " in done.err
+    assert (shop.folder / "orbit.lock").read_text() == text
+
+
+def test_tree_draws_what_needs_what(shop: Machine) -> None:
+    shop.succeed("add", "big", "tiny")
+    assert shop.run("tree") == Result(0, "big 1.0.0\n`-- tiny 1.0.0  (<1.1)\ntiny 1.0.0\n", "")
+    data = shop.run("tree", "--json").envelope["data"]["packages"]
+    assert data[0]["needs"] == [{"name": "tiny", "version": "1.0.0", "wanted": "<1.1", "repeated": False, "needs": []}]
+
+
+def test_outdated_lists_current_allowed_and_newest(shop: Machine) -> None:
+    shop.succeed("add", "big")
+    assert shop.run("outdated") == Result(0, "tiny  1.0.0  1.0.0  1.1.0\n", "")
+    (row,) = shop.run("outdated", "--json").envelope["data"]["packages"]
+    assert row == {"name": "tiny", "current": "1.0.0", "allowed": "1.0.0", "newest": "1.1.0"}
+
+
+def test_diff_names_files_and_bytes(shop: Machine) -> None:
+    files = {"model.bin": bytes(2000), "new.txt": b"12345"}
+    write_package(shop.folder / "tiny-2.0.0", "tiny", "2.0.0", files=files)
+    shop.succeed("publish", "tiny-2.0.0")
+    done = shop.run("diff", "tiny==1.0.0", "tiny")
+    *rows, last = done.out.splitlines()
+    assert rows == [
+        "-  data/words.txt  8 bytes",
+        "~  model.bin       1.0 kB -> 2.0 kB",
+        "+  new.txt         5 bytes",
+        "~  package.json    " + rows[-1].split("    ")[1],
+    ]
+    assert last.startswith(
+        "tiny==1.0.0 -> tiny==2.0.0: 1 added (5 bytes), 1 removed (8 bytes), 2 changed, 0 files the same; "
+    )
+    data = shop.run("diff", "tiny==1.0.0", "tiny", "--json").envelope["data"]
+    assert [(row["path"], row["bytes"]) for row in data["added"]] == [("new.txt", 5)]
+    assert next((row["path"], row["old_bytes"], row["bytes"]) for row in data["changed"]) == ("model.bin", 1000, 2000)
+
+
+def test_a_yanked_release_is_not_chosen_and_installs_by_name_with_a_warning(shop: Machine) -> None:
+    assert shop.run("yank", "tiny==1.1.0", "--reason", "wrong labels") == Result(
+        0, f"tiny 1.1.0 is yanked\n  in {shelf(shop)}\n", ""
+    )
+    assert shop.run("install", "tiny").out.startswith("Installed tiny 1.0.0: ")
+    done = shop.run("install", "tiny==1.1.0")
+    assert (done.code, done.err) == (0, "note: tiny 1.1.0 is yanked: wrong labels.\n")
+    assert shop.run("yank", "tiny==1.1.0", "--undo").out.startswith("tiny 1.1.0 is available\n")
+    assert shop.run("install", "tiny").out.startswith("tiny 1.1.0 is installed")
+
+
+def test_deprecating_takes_all_that_a_requirement_allows(shop: Machine) -> None:
+    data = shop.run("deprecate", "tiny", "--reason", "use big", "--json").envelope["data"]
+    assert data == {
+        "name": "tiny",
+        "versions": ["1.0.0", "1.1.0"],
+        "state": "deprecated",
+        "reason": "use big",
+        "repository": shelf(shop),
+    }
+    assert shop.run("install", "tiny").err == "note: tiny 1.1.0 is deprecated: use big.\n"
+
+
+@pytest.mark.parametrize("words", [["yank", "tiny==1.0.0"], ["deprecate", "tiny"], ["yank", "tiny", "--reason", "x"]])
+def test_a_reason_and_a_range_are_needed(shop: Machine, words: list[str]) -> None:
+    assert shop.run(*words).code == 2
+
+
+def test_repositories_are_named_listed_and_taken_away(machine: Machine) -> None:
+    config = machine.folder / "config.toml"
+    assert machine.run("repo", "list", ORBITPKG_CONFIG=str(config)) == Result(
+        0, f"default  {machine.repository}\n", "note: Nobody named one: this is the default one\n"
+    )
+    added = machine.run("repo", "add", "ours", "./shelf", "--packages", "Acme_*", ORBITPKG_CONFIG=str(config))
+    assert added == Result(0, f"Named ./shelf ours\n  in {config}\n", "")
+    assert machine.run("repo", "list", ORBITPKG_CONFIG=str(config)) == Result(
+        0, f"ours  {shelf(machine)}  acme-*\n", f"note: Said by {config}\n"
+    )
+    assert machine.run("repo", "remove", "ours", ORBITPKG_CONFIG=str(config)).code == 0
+    assert machine.run("repo", "remove", "ours", ORBITPKG_CONFIG=str(config)).code == 2
+
+
+def test_a_word_that_names_no_repository_is_a_mistake(shop: Machine) -> None:
+    assert shop.run("versions", "tiny", "--repository", "shelv") == Result(
+        2, "", "error: There is no repository 'shelv'.\nhint: Did you mean shelf?\n"
+    )
+    assert shop.run("versions", "tiny", "--repository", "shelf").out == "1.0.0\n1.1.0\n"
+
+
+def test_an_index_that_lies_is_overruled_told_and_mended(shop: Machine) -> None:
+    index = json.loads(index_of(shop, "big").read_bytes())
+    index["releases"]["1.0.0"]["dependencies"] = {"evil": ""}
+    index_of(shop, "big").write_text(json.dumps(index))
+    done = shop.run("add", "big")
+    assert done.code == 0, done.err
+    assert "  + tiny 1.0.0\n" in done.out
+    assert "evil" not in done.out + done.err
+    assert "note: The index of big is wrong about big==1.0.0: dependencies. The records of" in done.err
+    assert shop.run("repo", "reindex") == Result(
+        0,
+        "The index of big was mended: 1 release\n"
+        "  It was wrong about big 1.0.0: dependencies.\n"
+        "The index of tiny was right: 2 releases\n",
+        "",
+    )
+    assert shop.run("repo", "reindex", "tiny", "--json").envelope["data"]["packages"] == [
+        {"name": "tiny", "releases": 2, "differences": []}
+    ]
