@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from orbitpkg.model.manifest import Manifest
     from orbitpkg.model.project import RepositorySetting
     from orbitpkg.model.release import Release
+    from orbitpkg.model.versions import Version
     from orbitpkg.reporting import Reporter
     from orbitpkg.repository.garbage import Garbage
     from orbitpkg.repository.places import Places
@@ -781,10 +782,26 @@ def remove(requirement: str, *, dry_run: bool = False) -> list[Removed]:
         raise error
     removed = []
     for version in chosen:
-        found = find_package(store.layout, parse_requirement(f"{wanted.key}=={version}"), prereleases=True)
-        freed = found.contents.total_size if dry_run else store.remove(wanted.key, version)
-        removed.append(Removed(found.name, found.version, freed))
+        name, size = _name_and_size(store.layout, wanted.key, version)
+        freed = size if dry_run else store.remove(wanted.key, version)
+        removed.append(Removed(name, str(version), freed))
     return removed
+
+
+def _name_and_size(layout: Layout, key: str, version: Version) -> tuple[str, int]:
+    """Give what a package is called and how large it is, as far as that can be read: what is damaged can be removed."""
+    from contextlib import suppress
+
+    from orbitpkg.errors import IntegrityError, StorageError
+    from orbitpkg.store.package import open_package
+
+    name = key
+    with suppress(StorageError, IntegrityError):
+        package = open_package(layout, key, version)
+        if package is not None:
+            name = package.name
+            return name, package.contents.total_size
+    return name, 0
 
 
 def verify(

@@ -26,10 +26,14 @@ def load_schema(name: SchemaName) -> dict[str, Any]:
         IntegrityError: The installation of orbitpkg lacks the file.
     """
     for folder in _FOLDERS:
-        path = folder / f"{name}.schema.json"
-        if path.is_file():
-            schema: dict[str, Any] = json.loads(path.read_bytes())
-            return schema
+        try:
+            data = (folder / f"{name}.schema.json").read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise IntegrityError(f"orbitpkg's own file {error.filename} cannot be read: {error.strerror}.") from error
+        schema: dict[str, Any] = json.loads(data)
+        return schema
     raise IntegrityError(
         f"orbitpkg's own file {name}.schema.json is missing",
         hint="reinstall orbitpkg",

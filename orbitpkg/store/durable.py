@@ -19,7 +19,7 @@ from orbitpkg.errors import NoSpace, ReadOnlyStore, StorageError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["clone_or_link", "storage_errors", "sync_files", "sync_folder", "write_file"]
+__all__ = ["clone_or_link", "storage_errors", "sync_files", "sync_folder", "sync_open_folder", "write_file"]
 
 # Up to here one fsync each is cheaper than flushing whatever else waits for the same file system.
 _FEW_FILES = 32
@@ -103,8 +103,17 @@ def sync_folder(path: str) -> None:
     """Have the names in a folder on the disk on return, where the system lets folders be synced."""
     if os.name == "nt":
         return
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        _sync(path)
+        sync_open_folder(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_open_folder(descriptor: int) -> None:
+    """Do so with a folder that is open."""
+    try:
+        os.fsync(descriptor)
     except OSError as error:
         # Some network file systems refuse to sync a folder; their renames are durable by themselves.
         if error.errno not in {errno.EINVAL, errno.EBADF, errno.ENOTSUP}:

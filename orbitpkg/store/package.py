@@ -11,7 +11,7 @@ import json
 import os
 from pathlib import Path
 
-from orbitpkg.errors import FileNotInPackage, NotInstalled, StorageError
+from orbitpkg.errors import FileNotInPackage, NotInstalled, StorageError, UsageError
 from orbitpkg.model.requirements import Requirement, best
 from orbitpkg.model.versions import Version, parse_version
 from orbitpkg.store.layout import FILES_NAME, ORIGIN_NAME, RECORD_NAME, STATE_NAME, Layout
@@ -37,6 +37,8 @@ __all__ = [
 # S_IFMT and S_IFREG; importing ``stat`` for two constants of every Unix and Windows costs more than the call.
 _FILE_TYPE = 0o170000
 _REGULAR = 0o100000
+# orbitpkg.model.release has it too, and takes longer to import than an app has.
+_MAX_RECORD_BYTES = 64 * 1024
 
 
 class Package:
@@ -99,8 +101,15 @@ class Package:
 
     @property
     def origin(self) -> str:
-        """The address of the repository or archive it was installed from."""
-        return Path(self._home, ORIGIN_NAME).read_text(encoding="utf-8")
+        """The address of the repository or archive it was installed from.
+
+        Raises:
+            StorageError: It cannot be read.
+        """
+        try:
+            return Path(self._home, ORIGIN_NAME).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise StorageError(f"{self._home}/{ORIGIN_NAME} cannot be read: {error}.") from error
 
     @property
     def is_complete(self) -> bool:
@@ -225,7 +234,15 @@ def installed_names(layout: Layout) -> list[str]:
 
 def installed_versions(layout: Layout, key: str) -> list[Version]:
     """List the installed versions of a package, oldest first."""
-    return sorted(parse_version(folder) for folder in _folders(layout.package(key)))
+    return sorted(filter(None, map(_version, _folders(layout.package(key)))))
+
+
+def _version(folder: str) -> Version | None:
+    # What others left among the packages is no release.
+    try:
+        return parse_version(folder)
+    except UsageError:
+        return None
 
 
 def _folders(path: str) -> list[str]:
@@ -259,15 +276,15 @@ def open_package(layout: Layout, key: str, version: Version) -> Package | None:
     home = layout.release(key, version)
     try:
         with open(f"{home}/{RECORD_NAME}", "rb") as file:  # noqa: PTH123
-            raw = file.read()
-        record = json.loads(raw)
-        if not isinstance(record, dict) or record["version"] != str(version):
+            raw = file.read(_MAX_RECORD_BYTES + 1)
+        record = json.loads(raw) if len(raw) <= _MAX_RECORD_BYTES else None
+        if not isinstance(record, dict) or record["version"] != str(version) or not _is_sound(record):
             raise ValueError  # noqa: TRY301
     except FileNotFoundError:
         return None
     except OSError as error:
         raise StorageError(f"{home} cannot be read: {error.strerror}.") from error
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, RecursionError) as error:
         raise StorageError(
             f"{home} is damaged: its record is not the one of {key} {version}.",
             hint=f"Install it anew: orbitpkg remove {key}=={version}, then orbitpkg install {key}=={version}",
@@ -275,6 +292,15 @@ def open_package(layout: Layout, key: str, version: Version) -> Package | None:
     import hashlib
 
     return Package(home, record, hashlib.sha256(raw).hexdigest())
+
+
+def _is_sound(record: Mapping[str, Any]) -> bool:
+    """Say whether a record holds what an app reads of it, as what it reads it as."""
+    if not isinstance(record["name"], str) or not isinstance(record.get("description", ""), str):
+        return False
+    if not isinstance(record.get("license"), str | None):
+        return False
+    return all(isinstance(record.get(key, {}), dict) for key in ("compatibility", "dependencies", "metadata"))
 
 
 def not_installed(layout: Layout, requirement: Requirement, versions: list[Version]) -> NotInstalled:

@@ -9,20 +9,19 @@ holds.
 from __future__ import annotations
 
 import contextlib
-import errno
 import math
 import os
 import secrets
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from orbitpkg.errors import LockTimeout, StorageError, UsageError
+from orbitpkg.errors import IntegrityError, LockTimeout, NotInstalled, StorageError, UsageError
 from orbitpkg.store.condition import Finding, Flaw, file_digest, find_flaws
-from orbitpkg.store.durable import clone_or_link, storage_errors, sync_files, sync_folder, write_file
-from orbitpkg.store.layout import CONTENTS_NAME, FILES_NAME, ORIGIN_NAME, RECORD_NAME, STATE_NAME, Layout
-from orbitpkg.store.package import Package, installed_packages, open_package
+from orbitpkg.store.durable import clone_or_link, storage_errors, sync_folder
+from orbitpkg.store.layout import RECORD_NAME, Layout
+from orbitpkg.store.package import Package, installed_names, installed_packages, installed_versions, open_package
+from orbitpkg.store.staging import Staging, add, claim, leave, mark_whole, publish
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -40,33 +39,6 @@ MIN_BLOB_BYTES = 32 * 1024
 
 _LOCK_SECONDS = 300.0
 _LOCK_VARIABLE = "ORBITPKG_LOCK_TIMEOUT"
-_STATE = b'{"complete":false,"format":1}'
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Staging:
-    """A folder in which a release is made whole before anyone sees it.
-
-    It is named for the release's digest, so that an install that was stopped finds its own work again.
-
-    Attributes:
-        release: What is being installed.
-        origin: The address it comes from.
-        folder: Where.
-    """
-
-    release: Release
-    origin: str
-    folder: str
-
-    @property
-    def files(self) -> str:
-        """Where the files go, by their paths in the package."""
-        return f"{self.folder}/{FILES_NAME}"
-
-    def path(self, file: FileEntry) -> str:
-        """Where one file goes."""
-        return f"{self.folder}/{FILES_NAME}/{file.path}"
 
 
 class Store:
@@ -115,10 +87,11 @@ class Store:
         try:
             yield
         finally:
-            lock.release()
+            with contextlib.suppress(OSError):  # closing the file ends the lock as well
+                lock.release()
 
     def stage(self, release: Release, *, origin: str) -> Staging:
-        """Give the folder in which a release is made whole; what an earlier attempt left is still in it.
+        """Give a folder in which to make a release whole, with what an earlier attempt has left.
 
         Args:
             release: Which one.
@@ -127,12 +100,13 @@ class Store:
         Raises:
             StorageError: It cannot be made.
         """
-        folder = f"{self.layout.tmp}/{release.key}-{release.version}-{release.digest[:16]}"
-        staging = Staging(release=release, origin=origin, folder=folder)
-        with storage_errors(staging.folder):
+        with storage_errors(self.layout.tmp):
             self._make_folder(self.layout.tmp)
-            os.makedirs(staging.files, exist_ok=True)  # noqa: PTH103
-        return staging
+            return claim(self.layout.tmp, release, origin=origin)
+
+    def leave(self, staging: Staging) -> None:
+        """Leave a staging folder, with what is in it, to the next install of the release."""
+        leave(staging)
 
     @contextlib.contextmanager
     def scratch_file(self) -> Iterator[tuple[Path, IO[bytes]]]:
@@ -189,68 +163,52 @@ class Store:
                 clone_or_link(path, blob)
 
     def commit(
-        self, staging: Staging, packed_contents: bytes, files: Sequence[FileEntry], *, complete: bool
+        self,
+        staging: Staging,
+        packed: bytes,
+        contents: Contents,
+        files: Sequence[FileEntry],
+        *,
+        installed: bool,
     ) -> Package:
         """Make a staged release visible.
 
         Args:
             staging: Where it is.
-            packed_contents: Its compressed contents, as they came.
+            packed: Its compressed contents, as they came.
+            contents: The same, understood.
             files: The files that are staged and verified.
-            complete: Whether, with what is installed of it already, these are all files of the release.
+            installed: Whether the release was visible already and these are files that it lacked.
 
         Raises:
-            StorageError: The disk did not do it; the store is as it was.
+            IntegrityError: Another process has installed something else under this version meanwhile.
+            StorageError: The disk did not do it, or somebody removed the release; the store is as it was.
         """
         release = staging.release
         target = self.layout.release(release.key, release.version)
         with storage_errors(target):
-            if os.path.exists(f"{target}/{RECORD_NAME}"):  # noqa: PTH110
-                self._add(staging, files, target, complete=complete)
+            if installed or os.path.exists(f"{target}/{RECORD_NAME}"):  # noqa: PTH110
+                add(staging, contents, files, target)
             else:
-                self._publish(staging, packed_contents, files, target, complete=complete)
+                publish(staging, packed, contents, files, target, make_folder=self._make_folder)
+        return self._visible(release)
+
+    def complete(self, release: Release, contents: Contents) -> Package:
+        """Note that all files of a release are installed, if they are.
+
+        Raises:
+            StorageError: The disk did not do it, or somebody removed the release.
+        """
+        target = self.layout.release(release.key, release.version)
+        with storage_errors(target):
+            mark_whole(release, contents, target)
+        return self._visible(release)
+
+    def _visible(self, release: Release) -> Package:
         package = open_package(self.layout, release.key, release.version)
         if package is None:
             raise StorageError(f"{release} was removed while it was being installed.", hint="Install it again.")
         return package
-
-    def _publish(
-        self, staging: Staging, packed_contents: bytes, files: Sequence[FileEntry], target: str, *, complete: bool
-    ) -> None:
-        write_file(f"{staging.folder}/{RECORD_NAME}", staging.release.raw)
-        write_file(f"{staging.folder}/{CONTENTS_NAME}", packed_contents)
-        write_file(f"{staging.folder}/{ORIGIN_NAME}", staging.origin.encode())
-        if not complete:
-            write_file(f"{staging.folder}/{STATE_NAME}", _STATE)
-        sync_files([staging.path(file) for file in files], folder=staging.folder)
-        parent = os.path.dirname(target)  # noqa: PTH120
-        self._make_folder(parent)
-        try:
-            os.rename(staging.folder, target)  # noqa: PTH104
-        except OSError as error:
-            # Another process was first, with locks that do nothing. What it installed is the same release.
-            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST} or not os.path.exists(f"{target}/{RECORD_NAME}"):  # noqa: PTH110
-                raise
-            self._add(staging, files, target, complete=complete)
-        sync_folder(parent)
-
-    def _add(self, staging: Staging, files: Sequence[FileEntry], target: str, *, complete: bool) -> None:
-        sync_files([staging.path(file) for file in files], folder=staging.folder)
-        folders = {f"{target}/{FILES_NAME}"}
-        for file in files:
-            place = f"{target}/{FILES_NAME}/{file.path}"
-            folder = os.path.dirname(place)  # noqa: PTH120
-            if folder not in folders:
-                os.makedirs(folder, exist_ok=True)  # noqa: PTH103
-                folders.add(folder)
-            os.rename(staging.path(file), place)  # noqa: PTH104
-        for folder in folders:
-            sync_folder(folder)
-        if complete:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(f"{target}/{STATE_NAME}")  # noqa: PTH108
-            sync_folder(target)
-        self.discard(staging)
 
     def remove(self, key: str, version: Version) -> int:
         """Remove an installed release, and the blobs that no other one needs.
@@ -260,27 +218,38 @@ class Store:
         Raises:
             StorageError: The store cannot be written; the release is still whole.
         """
-        package = open_package(self.layout, key, version)
-        contents = package.contents if package else None
+        contents = self._contents_of(key, version)
         target = self.layout.release(key, version)
         with storage_errors(target):
             self._make_folder(self.layout.tmp)
             trash = f"{self.layout.tmp}/removed-{secrets.token_hex(8)}"
-            os.rename(target, trash)  # noqa: PTH104
+            try:
+                os.rename(target, trash)  # noqa: PTH104
+            except FileNotFoundError:
+                raise NotInstalled(f"{key} {version} is not installed (any more).", name=key) from None
             sync_folder(os.path.dirname(target))  # noqa: PTH120
-            with contextlib.suppress(OSError):  # other versions are in it
-                os.rmdir(self.layout.package(key))  # noqa: PTH106
+        # It is gone. What cannot be tidied away now is garbage, and no failure.
+        with contextlib.suppress(OSError):  # other versions are in it
+            os.rmdir(self.layout.package(key))  # noqa: PTH106
         freed = self._drop_blobs(contents) if contents else 0
         shutil.rmtree(trash, ignore_errors=True)
         return freed
 
+    def _contents_of(self, key: str, version: Version) -> Contents | None:
+        with contextlib.suppress(StorageError, IntegrityError):  # what is damaged can be removed
+            package = open_package(self.layout, key, version)
+            return package.contents if package else None
+        return None
+
     def _drop_blobs(self, contents: Contents) -> int:
         doomed = {(file.blake3, file.executable): file for file in contents.files}
-        for package in self.packages():
-            for file in package.contents.files:
-                doomed.pop((file.blake3, file.executable), None)
+        for name in installed_names(self.layout):
+            for version in installed_versions(self.layout, name):
+                others = self._contents_of(name, version)
+                for file in others.files if others else ():
+                    doomed.pop((file.blake3, file.executable), None)
         for file in doomed.values():
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):
                 os.unlink(self.layout.blob(file.blake3, executable=file.executable))  # noqa: PTH108
         return sum(file.size for file in doomed.values())
 

@@ -204,35 +204,39 @@ def install(
         missing = _missing(store, available, chosen)
         installed = open_package(store.layout, release.key, release.version)
         if installed is not None and not missing:
-            return installed
+            return _whole_if_it_is(store, installed, available)
         staging = store.stage(release, origin=available.origin)
         try:
             _fill(store, staging, available, missing, pool=pool, reporter=reporter)
-            complete = not _missing(store, available, available.contents.files, besides=missing)
-            return store.commit(staging, available.packed, missing, complete=complete)
+            return store.commit(staging, available.packed, available.contents, missing, installed=installed is not None)
         except (IntegrityError, StorageError):
             # What is wrong stays wrong, and a full disk wants its space back. What the network or the user stopped
             # is kept for the next run.
             store.discard(staging)
             raise
+        except BaseException:
+            store.leave(staging)
+            raise
 
 
-def _missing(
-    store: Store, available: Available, files: Sequence[FileEntry], *, besides: Sequence[FileEntry] = ()
-) -> tuple[FileEntry, ...]:
+def _whole_if_it_is(store: Store, installed: Package, available: Available) -> Package:
+    if installed.is_complete or _missing(store, available, available.contents.files):
+        return installed
+    return store.complete(available.release, available.contents)
+
+
+def _missing(store: Store, available: Available, files: Sequence[FileEntry]) -> tuple[FileEntry, ...]:
     """Give those of some files that are not installed."""
     release = available.release
     installed = open_package(store.layout, release.key, release.version)
     if installed is not None and installed.digest != release.digest:
         _check_same(installed, available)
-    coming = {file.path for file in besides}
-    left = [file for file in files if file.path not in coming]
-    if installed is None or not left:
-        return tuple(left)
+    if installed is None:
+        return tuple(files)
     if installed.is_complete:
         return ()
     folder = installed.path
-    return tuple(file for file in left if not os.path.exists(f"{folder}/{file.path}"))  # noqa: PTH110
+    return tuple(file for file in files if not os.path.exists(f"{folder}/{file.path}"))  # noqa: PTH110
 
 
 def _check_same(installed: Package, available: Available) -> None:

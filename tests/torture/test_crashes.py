@@ -1,0 +1,228 @@
+"""Commands that are killed, or failed by the kernel, at each system call that changes the store.
+
+After each: what was installed is as it was, what is visible is whole, and the same command run again does its work.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from orbitpkg import api
+from orbitpkg.errors import NotInstalled
+from tests.packages import make_package, noise, tree_of
+from tests.torture.failures import all_failures
+from tests.torture.scale import sample, tally
+from tests.torture.tracing import victim
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from orbitpkg.store.package import Package
+    from tests.torture.tracing import Result, Victim
+
+Tree = dict[str, tuple[bytes, bool]]
+
+# Of each kind of file one: in several chunks, with a blob, without one, empty, executable, in folders of its own.
+FIRST = {
+    "weights.bin": noise(1_500_000),
+    "blob.bin": noise(50_000, seed=1),
+    "a/b/small": b"small",
+    "empty": b"",
+    "run.sh": b"#!/bin/sh\n",
+}
+SECOND = FIRST | {"weights.bin": FIRST["weights.bin"][:-1000] + noise(2000, seed=2), "new.bin": noise(40_000, seed=3)}
+# So many that they are synced by one call for the file system.
+THIRD = FIRST | {f"many/{number}": str(number).encode() for number in range(40)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """A command, and what there was before it.
+
+    Attributes:
+        before: Commands that were done.
+        words: The command.
+        after: What is installed when it is done.
+        untouched: What was installed before and is not what the command is about.
+    """
+
+    before: Sequence[Sequence[str]]
+    words: Sequence[str]
+    after: Sequence[str]
+    untouched: Sequence[str] = ()
+
+
+SCENES = {
+    "install": Scene(before=[], words=["install", "model==1.0.0"], after=["1.0.0"]),
+    "install-many": Scene(before=[], words=["install", "model==3.0.0"], after=["3.0.0"]),
+    "install-some": Scene(
+        before=[], words=["install", "model==1.0.0", "--only", "weights.bin", "--only", "a/**"], after=["1.0.0"]
+    ),
+    "install-rest": Scene(
+        before=[["install", "model==1.0.0", "--only", "run.sh"]], words=["install", "model==1.0.0"], after=["1.0.0"]
+    ),
+    "upgrade": Scene(
+        before=[["install", "model==1.0.0"]],
+        words=["install", "model==2.0.0"],
+        after=["1.0.0", "2.0.0"],
+        untouched=["1.0.0"],
+    ),
+    "remove": Scene(
+        before=[["install", "model==1.0.0"], ["install", "model==2.0.0"]],
+        words=["remove", "model==1.0.0"],
+        after=["2.0.0"],
+        untouched=["2.0.0"],
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """Where scenes are played: a repository of three releases, and what each of them holds."""
+
+    folder: Path
+    repository: Path
+    trees: Mapping[str, Tree]
+    victim: Victim
+
+    def words(self, words: Sequence[str]) -> list[str]:
+        """Give the words of a command, with the repository if it takes one."""
+        return [*words, "--repository", str(self.repository)] if words[0] == "install" else [*words]
+
+    def home(self, name: str, scene: Scene) -> Path:
+        """Make a home folder as it was before a scene."""
+        template = self.folder / f"{name}-before"
+        if not template.exists():
+            template.mkdir()
+            for words in scene.before:
+                self.do(words, template)
+        home = self.folder / "home"
+        shutil.rmtree(home, ignore_errors=True)
+        # With its hard links: what is a blob as well as a file must stay so.
+        subprocess.run(["cp", "-a", template, home], check=True)
+        return home
+
+    def do(self, words: Sequence[str], home: Path) -> None:
+        """Do a command here, undisturbed."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("ORBITPKG_HOME", str(home))
+            if words[0] == "remove":
+                api.remove(words[1])
+            else:
+                only = [word for option, word in itertools.pairwise(words) if option == "--only"]
+                api.install(words[1], repository=self.repository, only=only)
+
+    def check(self, home: Path) -> list[Package]:
+        """See that all that is visible is right, and that each file is whole; gives what is installed."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("ORBITPKG_HOME", str(home))
+            packages = api.packages()
+            for package in packages:
+                tree = self.trees[package.version]
+                there = {path: (data, run) for path, (data, run) in tree.items() if package.has_file(path)}
+                assert tree_of(package.path) == there
+                if package.is_complete:
+                    assert there == tree
+            assert [findings for _, findings in api.verify() if findings] == []
+        return packages
+
+    def check_and_finish(self, scene: Scene, home: Path) -> None:
+        """See that nothing is lost or half-done, and that the command does its work now."""
+        versions = [package.version for package in self.check(home)]
+        assert set(scene.untouched) <= set(versions)
+        try:
+            self.do(scene.words, home)
+        except NotInstalled:
+            assert scene.words[0] == "remove"
+        packages = self.check(home)
+        assert [package.version for package in packages] == list(scene.after)
+        if "--only" not in scene.words:
+            assert all(package.is_complete for package in packages)
+        # A release that is there in part, then wanted whole, is whole.
+        for version in scene.after:
+            self.do(["install", f"model=={version}"], home)
+        assert all(package.is_complete for package in self.check(home))
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    folder = tmp_path_factory.mktemp("stage")
+    repository = folder / "repository"
+    trees: dict[str, Tree] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ORBITPKG_HOME", str(folder / "publisher"))
+        for version, files in (("1.0.0", FIRST), ("2.0.0", SECOND), ("3.0.0", THIRD)):
+            source = make_package(folder / version, version=version, files=files)
+            (source / "run.sh").chmod(0o755)
+            api.publish(source, repository)
+            trees[version] = tree_of(source)
+    with victim(folder / "victim") as process:
+        yield Stage(folder=folder, repository=repository, trees=trees, victim=process)
+
+
+def points(stage: Stage, name: str, *, calls: frozenset[str] | None = None) -> list[tuple[str, int]]:
+    """Give all calls at which a scene's command can be met: the call's name, and which of its kind."""
+    scene = SCENES[name]
+    counts = stage.victim.calls(stage.words(scene.words), stage.home(name, scene))
+    return [
+        (call, number)
+        for call, count in sorted(counts.items())
+        if calls is None or call in calls
+        for number in range(1, count + 1)
+    ]
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("name", SCENES)
+def test_killed_at_any_call_nothing_is_half_done_and_the_next_run_works(stage: Stage, name: str) -> None:
+    scene, killed = SCENES[name], 0
+    everywhere = points(stage, name)
+    chosen = sample(everywhere, 10)
+    with all_failures() as watch:
+        for call, number in chosen:
+            home = stage.home(name, scene)
+            result = stage.victim.run(stage.words(scene.words), home, f"{call}:signal=KILL:when={number}")
+            killed += result.killed
+            with watch(f"killed at {call} number {number}: {result.output}"):
+                assert result.killed or result.status == 0
+                stage.check_and_finish(scene, home)
+    tally(f"kills of {scene.words[0]}", killed)
+    assert killed > 0
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("error", ["EIO", "ENOSPC"])
+@pytest.mark.parametrize("name", SCENES)
+def test_failed_at_any_call_the_error_is_named_and_nothing_is_half_done(stage: Stage, name: str, error: str) -> None:
+    scene, failed = SCENES[name], 0
+    everywhere = points(stage, name)
+    chosen = sample(everywhere, 10)
+    with all_failures() as watch:
+        for call, number in chosen:
+            home = stage.home(name, scene)
+            result = stage.victim.run(stage.words(scene.words), home, f"{call}:error={error}:when={number}")
+            failed += result.status != 0
+            with watch(f"{error} at {call} number {number}: {result.output}"):
+                assert_clean(result, call)
+                versions = [package.version for package in stage.check(home)]
+                if result.status == 0:
+                    assert versions == list(scene.after)
+                stage.check_and_finish(scene, home)
+    tally(f"calls of {scene.words[0]} failed by {error}", len(chosen))
+    assert failed > 0
+
+
+def assert_clean(result: Result, call: str) -> None:
+    """An expected failure is told in one sentence; a traceback, or a bug's exit code, is none."""
+    assert result.status in {0, 1}
+    assert "Traceback" not in result.output
+    # The call that failed may be the one that says so, in another thread than the first that failed.
+    if result.status and call != "write":
+        assert "error" in result.output.lower()
