@@ -260,6 +260,7 @@ def _lock(
     source = _source(repository, offline=offline, reporter=reporter)
     there = old.packages if old is not None else {}
     prefer = {key: package.version for key, package in there.items() if key not in anew}
+    source.places.look_up(_expected(requirements, old))
     resolution = resolve_as_recorded(requirements, source, apps=Apps(parse_apps(apps)), prefer=prefer)
     packages = [_locked(release, source.places.home(key).name) for key, release in resolution.releases.items()]
     for package in packages:
@@ -269,6 +270,22 @@ def _lock(
     locked.warnings += source.places.differences
     locked.unchecked = dict(resolution.unchecked)
     return locked, source
+
+
+def _expected(requirements: Sequence[Requirement], old: Lock | None) -> list[str]:
+    """Give the packages that are sure to be asked for: what is wanted, and what the locked ones of that need."""
+    from orbitpkg.model.lockfile import package_requirements
+
+    wanted = list(requirements)
+    expected: dict[str, None] = {}
+    while wanted:
+        want = wanted.pop()
+        if want.key in expected or want.range.exact:
+            continue
+        expected[want.key] = None
+        package = old.packages.get(want.key) if old is not None else None
+        wanted += package_requirements(package) if package is not None else []
+    return list(expected)
 
 
 def _source(
@@ -365,6 +382,7 @@ def sync(
     from orbitpkg.model.lockfile import LOCK_NAME
     from orbitpkg.settings import find_project
     from orbitpkg.store.project import find_lock, read_lock
+    from orbitpkg.store.roots import register_lockfile
 
     found = find_project() if frozen else _project()
     folder = found.folder if found is not None else find_lock()
@@ -390,6 +408,8 @@ def sync(
     assert there is not None
     source = _source(repository, offline=offline, reporter=reporter)
     asked = [requirement.key for requirement in found.document.requirements] if found is not None else []
+    assert folder is not None
+    register_lockfile(Layout(home()), folder / LOCK_NAME, there)
     installed = _install(there, source, asked=asked, offline=offline, reporter=reporter, warn=not frozen)
     return result, installed
 
@@ -507,7 +527,9 @@ def outdated(*, repository: str | os.PathLike[str] | None = None, offline: bool 
     """
     source = _source(repository, offline=offline)
     found: list[Outdated] = []
-    for name, key, current, wants in _in_use():
+    used = _in_use()
+    source.places.look_up(key for _, key, _, _ in used)
+    for name, key, current, wants in used:
         allowed = _newest(source, key, wants) or current
         newest = _newest(source, key, ()) or current
         if newest > current or allowed > current:

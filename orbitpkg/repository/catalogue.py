@@ -92,7 +92,7 @@ class Stock:
 
 
 class Catalogue:
-    """What one repository has, as it was when first asked; not for several threads.
+    """What one repository has, as it was when first asked. Several threads may ask, each for packages of its own.
 
     Args:
         repository: The repository.

@@ -7,16 +7,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from typing import TYPE_CHECKING
 
-from orbitpkg.errors import ProjectError, ResolutionError
+from orbitpkg.errors import OfflineError, ProjectError, ResolutionError
 from orbitpkg.model.names import nearest
 from orbitpkg.model.project import DEFAULT_NAME, bound_to
 from orbitpkg.repository.catalogue import Catalogue
 from orbitpkg.repository.indexing import read_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from orbitpkg.model.project import RepositorySetting
     from orbitpkg.repository.cache import Cache
@@ -45,6 +47,7 @@ class Places:
         self._opener = opener
         self._cache = cache
         self._catalogues: dict[str, Catalogue] = {}
+        self._opening = threading.Lock()
         self._homes: dict[str, RepositorySetting] = {}
 
     @property
@@ -59,10 +62,11 @@ class Places:
 
     def catalogue(self, setting: RepositorySetting) -> Catalogue:
         """Give what one of the repositories has."""
-        if setting.name not in self._catalogues:
-            repository = self._opener(setting)
-            self._catalogues[setting.name] = Catalogue(repository, self._cache, mirrored=bool(setting.mirrors))
-        return self._catalogues[setting.name]
+        with self._opening:
+            if setting.name not in self._catalogues:
+                repository = self._opener(setting)
+                self._catalogues[setting.name] = Catalogue(repository, self._cache, mirrored=bool(setting.mirrors))
+            return self._catalogues[setting.name]
 
     def named(self, name: str) -> RepositorySetting:
         """Give the repository of a name that a lockfile says.
@@ -84,9 +88,18 @@ class Places:
             )
         return found
 
-    def is_unclear(self, package: str) -> bool:
-        """Say whether it takes looking to know where a package comes from."""
-        return package not in self._homes and len(self.settings) > 1 and bound_to(package, self.settings) is None
+    def look_up(self, packages: Iterable[str]) -> None:
+        """Ask for several packages at once, by canonical names: what would be asked for one after the other is there.
+
+        Raises:
+            RepositoryError: A repository did not say.
+        """
+        read_all(self._look_up, packages)
+
+    def _look_up(self, package: str) -> None:
+        # What is not kept is told when, and if, it is needed.
+        with contextlib.suppress(OfflineError):
+            self.catalogue(self.home(package)).stock(package)
 
     def home(self, package: str) -> RepositorySetting:
         """Say which repository a package comes from, by its canonical name; the first when none has it.
@@ -105,8 +118,6 @@ class Places:
         bound = bound_to(package, self.settings)
         if bound is not None:
             return bound
-        for setting in self.settings:
-            self.catalogue(setting)
         stocks = read_all(lambda setting: self.catalogue(setting).stock(package), self.settings)
         there = [setting for setting, stock in zip(self.settings, stocks, strict=True) if stock.versions]
         if len(there) > 1:

@@ -253,7 +253,9 @@ class Repository:
             close = []
         return PackageNotFound(
             f"There is no package {name} in {self.url}.",
-            hint=f"Did you mean {' or '.join(close)}?" if close else f"See what there is: orbitpkg search -r {self.url}",
+            hint=f"Did you mean {' or '.join(close)}?"
+            if close
+            else f"See what there is: orbitpkg search -r {self.url}",
             name=name,
             nearest=close,
         )
