@@ -568,15 +568,23 @@ def install_releases(
     """
     from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 
+    from orbitpkg.store.roots import running
     from orbitpkg.transfer.install import install as install_available
     from orbitpkg.transfer.pool import Pool, StoppedError
+
+    keys = [key for key, release in releases.items() if only.get(key) or not _is_whole(store.layout, release)]
+    if not keys:
+        return
 
     def install_one(key: str) -> None:
         with source.opened(releases[key], repository=repositories.get(key)) as available:
             install_available(store, available, pool=pool, only=only.get(key, ()), reporter=reporter)
 
-    with Pool() as pool, ThreadPoolExecutor(_AT_ONCE, "orbitpkg-install") as packages:
-        keys = [key for key, release in releases.items() if only.get(key) or not _is_whole(store.layout, release)]
+    with (
+        running(store.layout, releases.values()),
+        Pool() as pool,
+        ThreadPoolExecutor(_AT_ONCE, "orbitpkg-install") as packages,
+    ):
         futures = [packages.submit(install_one, key) for key in keys]
         try:
             done, _ = wait(futures, return_when=FIRST_EXCEPTION)

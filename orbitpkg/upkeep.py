@@ -1,4 +1,4 @@
-"""Looking after what is there: verifying and repairing what is installed, verifying repositories."""
+"""Looking after what is there: verifying and repairing what is installed, verifying repositories, making room."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
     from orbitpkg.reporting import Reporter
     from orbitpkg.repository.verification import Verdict
     from orbitpkg.store.condition import Condition
+    from orbitpkg.store.garbage import Garbage, Policy
     from orbitpkg.store.store import Store
     from orbitpkg.transfer.repair import Supplier
 
-__all__ = ["Checked", "check", "check_repository", "flaw_bits"]
+__all__ = ["Checked", "check", "check_repository", "flaw_bits", "tidy"]
 
 _BITS = {Flaw.MISSING: 16, Flaw.ALTERED: 32, Flaw.EXTRA: 64}
 
@@ -127,6 +128,33 @@ def check_repository(
     source = api.open_repository(repository, offline=offline)
     with reporter.task("Verifying", None) as task:
         return verify_repository(source, share=share, progress=task.advance)
+
+
+def tidy(policy: Policy, *, dry_run: bool = False) -> Garbage:
+    """Delete what the store holds and nobody needs.
+
+    Args:
+        policy: Which old versions go, too.
+        dry_run: Change nothing.
+
+    Returns:
+        What was, or would be, deleted.
+
+    Raises:
+        IntegrityError: What a lockfile needs is not known.
+        StorageError: The store cannot be read or written.
+    """
+    from dataclasses import replace
+
+    from orbitpkg.store.garbage import collect, find_garbage
+    from orbitpkg.store.store import Store
+
+    store = Store(api.home())
+    found = find_garbage(store.layout, policy)
+    if dry_run:
+        return found
+    done = tuple(collect(store, found))
+    return replace(found, items=done, size=found.size + found.freed - sum(item.size for item in done))
 
 
 def _chosen(layout: Layout, requirements: Sequence[str]) -> list[tuple[str, Version]]:

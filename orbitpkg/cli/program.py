@@ -45,6 +45,7 @@ COMMANDS: Final = {
     "search": "searching",
     "remove": "keeping",
     "verify": "keeping",
+    "gc": "tidying",
     "yank": "marking",
     "deprecate": "marking",
     "doctor": "repositories",

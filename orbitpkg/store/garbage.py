@@ -1,0 +1,471 @@
+"""What a store holds and nobody needs: found first, as a list that can be shown, and deleted then.
+
+Always: what installs that were stopped left and no install continued for a day, blobs that no installed release holds,
+journals of uploads that nobody went on with for a week, what is kept of repositories and unused for 90 days, roots
+of lockfiles that are gone. If a policy says so: old versions.
+
+Nothing is taken that an install which is running needs. It holds its lock, where locks work; it writes to its folder,
+which is younger than a day then; what it is to use is among the roots. And if all of this fails, it fails: what it
+shows to anybody is made by a rename of what it has verified.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from orbitpkg.errors import NotInstalled, OrbitError, UsageError
+from orbitpkg.model.requirements import parse_range
+from orbitpkg.model.versions import Version, parse_version
+from orbitpkg.store.durable import storage_errors
+from orbitpkg.store.layout import RECORD_NAME
+from orbitpkg.store.package import installed_names, installed_versions, open_package
+from orbitpkg.store.processes import releases_in_use
+from orbitpkg.store.roots import read_roots
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from datetime import timedelta
+
+    from orbitpkg.store.layout import Layout
+    from orbitpkg.store.package import Package
+    from orbitpkg.store.store import Store
+
+__all__ = ["Garbage", "GarbageKind", "Item", "Kept", "Policy", "collect", "find_garbage"]
+
+_HOUR = 3600.0
+_DAY = 24 * _HOUR
+_STAGING, _JOURNAL, _CACHE = _DAY, 7 * _DAY, 90 * _DAY
+_DIGEST_DIGITS = 16
+
+
+class GarbageKind(StrEnum):
+    """What something is that nobody needs."""
+
+    RELEASE = "release"
+    BLOB = "blob"
+    STAGING = "unfinished install"
+    UPLOAD = "unfinished upload"
+    CACHE = "cache"
+    ROOT = "root of a lockfile that is gone"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Which old versions go: those to which all that is said here applies. When nothing is said, none.
+
+    Attributes:
+        keep_last: Keep this many versions of each package, the newest; one when only something else is said.
+        older_than: Only what was installed longer ago.
+        max_size: Only until the store is no larger than so many bytes; what was installed first goes first.
+    """
+
+    keep_last: int | None = None
+    older_than: timedelta | None = None
+    max_size: int | None = None
+
+    @property
+    def takes_releases(self) -> bool:
+        """Whether it takes old versions at all."""
+        return not (self.keep_last is None and self.older_than is None and self.max_size is None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """Something that nobody needs.
+
+    Attributes:
+        kind: What it is.
+        name: Of a release, ``NAME==VERSION``; else the path, from the home folder.
+        size: How many bytes its end sets free; what it shares with what stays is not counted.
+        seen: When it was last changed, in nanoseconds: what changes afterwards is left.
+    """
+
+    kind: GarbageKind
+    name: str
+    size: int
+    seen: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """An old version that a policy would take and that is needed.
+
+    Attributes:
+        name: ``NAME==VERSION``.
+        reason: Who needs it.
+    """
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Garbage:
+    """What can go.
+
+    Attributes:
+        items: What.
+        kept: Which old versions are needed.
+        size: The store's size in bytes when all of it is gone.
+    """
+
+    items: tuple[Item, ...]
+    kept: tuple[Kept, ...]
+    size: int
+
+    @property
+    def freed(self) -> int:
+        """How many bytes it is."""
+        return sum(item.size for item in self.items)
+
+
+def find_garbage(
+    layout: Layout,
+    policy: Policy,
+    *,
+    grace: float = _STAGING,
+    now: float | None = None,
+    in_use: Callable[[Layout], set[tuple[str, str]]] = releases_in_use,
+) -> Garbage:
+    """Find what nobody needs. Changes nothing.
+
+    Args:
+        layout: Of the store.
+        policy: Which old versions may go.
+        grace: How many seconds what may belong to an install that is running must have been left alone.
+        now: The time, in seconds since 1970; the present one when None.
+        in_use: Says which releases processes have open.
+
+    Raises:
+        UsageError: The policy keeps a negative number of versions.
+        IntegrityError: What a root needs is not known.
+        StorageError: The store cannot be read.
+    """
+    if policy.keep_last is not None and policy.keep_last < 0:
+        raise UsageError(f"Keeping the last {policy.keep_last} versions means nothing.", hint="Keep 0 or more.")
+    now = time.time() if now is None else now
+    with storage_errors(layout.root):
+        return _Search(layout, policy, grace=grace, now=now, in_use=in_use).run()
+
+
+class _Search:
+    def __init__(
+        self,
+        layout: Layout,
+        policy: Policy,
+        *,
+        grace: float,
+        now: float,
+        in_use: Callable[[Layout], set[tuple[str, str]]],
+    ) -> None:
+        self._layout = layout
+        self._policy = policy
+        self._grace = grace
+        self._now = now
+        self._roots = read_roots(layout, now=now)
+        self._in_use = in_use(layout) if policy.takes_releases else set()
+        self._usage = _Usage()
+        self._blobs: dict[str, set[tuple[str, Version]]] = defaultdict(set)
+        self._blobs_of: dict[tuple[str, Version], set[str]] = defaultdict(set)
+        self._gone: set[tuple[str, Version]] = set()
+        self._gone_owners: set[object] = set()
+        self._packages: dict[tuple[str, Version], Package] = {}
+        self._installed: dict[tuple[str, Version], int] = {}
+
+    def run(self) -> Garbage:
+        self._look()
+        items = [*self._loose_blobs(), *self._unfinished(), *self._journals(), *self._cached(), *self._stale_roots()]
+        # Only what the store holds counts for its size, not what is beside it.
+        inside = {GarbageKind.BLOB, GarbageKind.STAGING, GarbageKind.ROOT}
+        size = self._usage.total - sum(item.size for item in items if item.kind in inside)
+        releases, kept = self._old_releases(size)
+        return Garbage(
+            items=(*releases, *items), kept=tuple(kept), size=size - sum(release.size for release in releases)
+        )
+
+    def _look(self) -> None:
+        layout = self._layout
+        for key in installed_names(layout):
+            for version in installed_versions(layout, key):
+                self._look_at(key, version)
+        for path, status in _files(layout.blobs):
+            self._usage.add(("blob", os.path.basename(path)), status)  # noqa: PTH119
+        for folder in (layout.tmp, layout.roots, layout.aside):
+            for _, status in _files(folder):
+                self._usage.add(("other", folder), status)
+
+    def _look_at(self, key: str, version: Version) -> None:
+        layout, home = self._layout, self._layout.release(key, version)
+        for _, status in _files(home):
+            self._usage.add((key, version), status)
+        try:
+            package = open_package(layout, key, version)
+            contents = package.contents if package else None
+            installed = os.stat(f"{home}/{RECORD_NAME}").st_mtime_ns  # noqa: PTH116
+        except (OrbitError, FileNotFoundError):
+            return  # a damaged one is for verify, and one that goes is gone
+        if package is None or contents is None:
+            return
+        self._packages[key, version], self._installed[key, version] = package, installed
+        for file in contents.files:
+            blob = f"{file.blake3}{'x' if file.executable else ''}"
+            self._blobs[blob].add((key, version))
+            self._blobs_of[key, version].add(blob)
+
+    # What can always go.
+
+    def _is_old(self, status: os.stat_result, seconds: float) -> bool:
+        return self._now - max(status.st_mtime, status.st_ctime) >= seconds
+
+    def _item(self, kind: GarbageKind, path: str, size: int, status: os.stat_result) -> Item:
+        return Item(kind=kind, name=os.path.relpath(path, self._layout.home), size=size, seen=_seen(status))
+
+    def _loose_blobs(self) -> Iterator[Item]:
+        for path, status in _files(self._layout.blobs):
+            name = os.path.basename(path)  # noqa: PTH119
+            if name not in self._blobs and self._is_old(status, self._grace):
+                yield self._item(GarbageKind.BLOB, path, self._usage.freed({("blob", name)}, besides=set()), status)
+
+    def _unfinished(self) -> Iterator[Item]:
+        for entry in _entries(self._layout.tmp):
+            try:
+                files = [entry.stat(follow_symlinks=False), *(status for _, status in _files(entry.path))]
+            except FileNotFoundError:
+                continue
+            newest = max(files, key=_seen)
+            if self._is_old(newest, self._grace):
+                size = sum(status.st_size for status in files[1:] or files if status.st_nlink == 1)
+                yield self._item(GarbageKind.STAGING, entry.path, size, newest)
+
+    def _journals(self) -> Iterator[Item]:
+        for path, status in _files(f"{self._layout.home}/uploads"):
+            if self._is_old(status, _JOURNAL):
+                yield self._item(GarbageKind.UPLOAD, path, status.st_size, status)
+
+    def _cached(self) -> Iterator[Item]:
+        for path, status in _files(f"{self._layout.home}/cache"):
+            if self._is_old(status, _CACHE) and self._now - status.st_atime >= _CACHE:
+                yield self._item(GarbageKind.CACHE, path, status.st_size, status)
+
+    def _stale_roots(self) -> Iterator[Item]:
+        for path in self._roots.stale:
+            with contextlib.suppress(FileNotFoundError):
+                status = os.stat(path)  # noqa: PTH116
+                yield self._item(GarbageKind.ROOT, path, status.st_size, status)
+
+    # What a policy takes.
+
+    def _old_releases(self, size: int) -> tuple[list[Item], list[Kept]]:
+        left = sorted(self._candidates(), key=lambda release: (self._installed[release], release))
+        kept = {release: reason for release in left if (reason := self._reason(release)) is not None}
+        left = [release for release in left if release not in kept]
+        staying = set(self._packages)
+        items: list[Item] = []
+        while (release := self._next(left, staying)) is not None:
+            if self._policy.max_size is not None and size <= self._policy.max_size:
+                break
+            left.remove(release)
+            staying.discard(release)
+            freed = self._freed_with(release)
+            size -= freed
+            name = f"{release[0]}=={release[1]}"
+            items.append(Item(kind=GarbageKind.RELEASE, name=name, size=freed, seen=self._installed[release]))
+        else:
+            kept |= {release: f"{user[0]}=={user[1]}" for release in left if (user := self._user(release, staying))}
+        return items, [Kept(name=f"{key}=={version}", reason=why) for (key, version), why in sorted(kept.items())]
+
+    def _candidates(self) -> Iterator[tuple[str, Version]]:
+        policy = self._policy
+        if not policy.takes_releases:
+            return
+        last = 1 if policy.keep_last is None else policy.keep_last
+        before = (self._now - (policy.older_than.total_seconds() if policy.older_than else 0)) * 1e9
+        by_name: dict[str, list[Version]] = defaultdict(list)
+        for key, version in self._packages:
+            by_name[key].append(version)
+        for key, versions in by_name.items():
+            for version in sorted(versions, reverse=True)[last:]:
+                if policy.older_than is None or self._installed[key, version] < before:
+                    yield key, version
+
+    def _reason(self, release: tuple[str, Version]) -> str | None:
+        if (release[0], str(release[1])) in self._in_use:
+            return "a process that has a file of it open"
+        return self._roots.needed.get(release)
+
+    def _next(
+        self, left: Iterable[tuple[str, Version]], staying: set[tuple[str, Version]]
+    ) -> tuple[str, Version] | None:
+        return next((release for release in left if self._user(release, staying) is None), None)
+
+    def _user(self, release: tuple[str, Version], staying: set[tuple[str, Version]]) -> tuple[str, Version] | None:
+        """Give a release that stays and needs this one, for no other that stays would do."""
+        key, version = release
+        for other in sorted(staying):
+            for name, text in self._packages[other].dependencies.items():
+                if name.lower() != key and _key(name) != key:
+                    continue
+                allowed = parse_range(text)
+                if allowed.allows(version) and not any(
+                    allowed.allows(rival) for rival_key, rival in staying if rival_key == key and rival != version
+                ):
+                    return other
+        return None
+
+    def _freed_with(self, release: tuple[str, Version]) -> int:
+        """Say what the end of a release frees beyond that of those before it: it, and the blobs only they had."""
+        self._gone.add(release)
+        blobs = (name for name in self._blobs_of[release] if self._blobs[name] <= self._gone)
+        return self._usage.freed({release, *(("blob", name) for name in blobs)}, besides=self._gone_owners)
+
+
+def _key(name: str) -> str:
+    from orbitpkg.model.names import canonical_name
+
+    return canonical_name(name)
+
+
+class _Usage:
+    """Who holds which bytes: a file with several names is held by all of them, and free when the last is gone."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._alone: dict[object, int] = defaultdict(int)
+        self._shared: dict[tuple[int, int], tuple[int, int, list[object]]] = {}
+        self._of: dict[object, list[tuple[int, int]]] = defaultdict(list)
+
+    def add(self, owner: object, status: os.stat_result) -> None:
+        if status.st_nlink == 1:
+            self.total += status.st_size
+            self._alone[owner] += status.st_size
+            return
+        key = status.st_dev, status.st_ino
+        if key not in self._shared:
+            self.total += status.st_size
+            self._shared[key] = status.st_size, status.st_nlink, []
+        self._shared[key][2].append(owner)
+        self._of[owner].append(key)
+
+    def freed(self, owners: set[object], *, besides: set[object]) -> int:
+        """Say how much goes with some owners when others went before; these count among those from then on."""
+        besides |= owners
+        alone = sum(self._alone.get(owner, 0) for owner in owners)
+        shared = {key for owner in owners for key in self._of.get(owner, ())}
+        return alone + sum(
+            size
+            for size, links, holders in (self._shared[key] for key in shared)
+            if sum(holder in besides for holder in holders) == links
+        )
+
+
+def _seen(status: os.stat_result) -> int:
+    return max(status.st_mtime_ns, status.st_ctime_ns)
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _files(folder: str) -> Iterator[tuple[str, os.stat_result]]:
+    """Give the files below a folder, and what the system says of each; what vanishes meanwhile is left out."""
+    for entry in _entries(folder):
+        if entry.is_dir(follow_symlinks=False):
+            yield from _files(entry.path)
+        else:
+            with contextlib.suppress(FileNotFoundError):
+                yield entry.path, os.lstat(entry.path)
+
+
+# Deleting.
+
+
+def collect(store: Store, garbage: Garbage) -> list[Item]:
+    """Delete what was found, but for what was changed since; returns what was deleted.
+
+    Raises:
+        StorageError: The store may not be written.
+    """
+    return [item for item in garbage.items if _delete(store, item)]
+
+
+def _delete(store: Store, item: Item) -> bool:
+    if item.kind is GarbageKind.RELEASE:
+        return _delete_release(store, item)
+    path = f"{store.layout.home}/{item.name}"
+    with storage_errors(path):
+        try:
+            if item.kind is GarbageKind.STAGING:
+                return _delete_staging(store, path, item.seen)
+            if _seen(os.lstat(path)) != item.seen:
+                return False
+            os.unlink(path)  # noqa: PTH108
+        except FileNotFoundError:
+            return False
+    return True
+
+
+def _delete_release(store: Store, item: Item) -> bool:
+    key, _, text = item.name.partition("==")
+    version = parse_version(text)
+    record = f"{store.layout.release(key, version)}/{RECORD_NAME}"
+    # An install that began since may count on it.
+    if (key, version) in read_roots(store.layout).needed:
+        return False
+    try:
+        if os.stat(record).st_mtime_ns != item.seen:  # noqa: PTH116
+            return False
+        store.remove(key, version)
+    except (FileNotFoundError, NotInstalled):
+        return False
+    return True
+
+
+def _delete_staging(store: Store, path: str, seen: int) -> bool:
+    with _lock_of(store.layout, os.path.basename(path)) as is_free:  # noqa: PTH119
+        statuses = [os.lstat(path), *(status for _, status in _files(path))]
+        if not is_free or max(map(_seen, statuses)) != seen:
+            return False
+        # Out of the way in one step: whoever might still look for it finds nothing rather than a part.
+        away = f"{store.layout.tmp}/removed-{secrets.token_hex(8)}"
+        os.rename(path, away)  # noqa: PTH104
+        if os.path.isdir(away):  # noqa: PTH112
+            shutil.rmtree(away, ignore_errors=True)
+        else:
+            os.unlink(away)  # noqa: PTH108
+    return True
+
+
+@contextlib.contextmanager
+def _lock_of(layout: Layout, name: str) -> Iterator[bool]:
+    """Take the lock of the install that a folder is named for; gives whether nobody else has it."""
+    label, _, digest = name.partition("_")[0].rpartition("-")
+    if len(digest) != _DIGEST_DIGITS or not os.path.isdir(layout.locks):  # noqa: PTH112
+        yield True
+        return
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(f"{layout.locks}/{label}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        yield False
+        return
+    except NotImplementedError:  # no locks on this file system
+        yield True
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
