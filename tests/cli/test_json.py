@@ -116,6 +116,7 @@ def test_install(furnished: Machine) -> None:
         "packages": [installed(furnished)],
         "dependencies": [],
         "new": [],
+        "warnings": [],
         "unchecked": {},
     }
     assert furnished.run("install", "tiny", "--json").envelope == success("install", expected)
