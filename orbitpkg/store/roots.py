@@ -40,7 +40,7 @@ _FORMAT = 1
 _MAX_BYTES = 64 * 1024 * 1024
 _DAY = 86_400.0
 _LOCKFILE_GONE = 30 * _DAY
-_RUNNING = "running-"
+_RUNNING, _PART = "running-", ".part-"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -95,12 +95,12 @@ def running(layout: Layout, releases: Iterable[object]) -> Iterator[None]:
 
 
 def _write(layout: Layout, root: str, document: dict[str, object], *, sync: bool = True) -> None:
-    part = f"{layout.tmp}/scratch-{secrets.token_hex(8)}"
+    # Not under tmp, where garbage collection could take it.
+    part = f"{layout.roots}/{_PART}{secrets.token_hex(8)}"
     with storage_errors(root):
         if not os.path.isdir(layout.home):  # noqa: PTH112
             os.makedirs(layout.home, mode=0o700, exist_ok=True)  # noqa: PTH103
-        for folder in (layout.tmp, layout.roots):
-            os.makedirs(folder, exist_ok=True)  # noqa: PTH103
+        os.makedirs(layout.roots, exist_ok=True)  # noqa: PTH103
         if sync:
             write_file(part, canonical_json(document))
         else:
@@ -135,7 +135,7 @@ def read_roots(layout: Layout, *, now: float | None = None) -> Roots:
         try:
             document = _parsed(data, path)
         except IntegrityError:
-            if not name.startswith(_RUNNING):
+            if not name.startswith((_RUNNING, _PART)):
                 raise
             document = {}  # cut short by a crash of the system, and its install with it
         _add(roots, path, document, age)
