@@ -367,6 +367,32 @@ class TestManyFiles:
             api.install_all([f"m{number}" for number in range(6)], repository=memory.url)
 
 
+class TestTogether:
+    def test_processes_that_install_the_same_release_at_once_fetch_it_about_once(
+        self, moto: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bytes_asked: list[int] = []
+
+        def meddle(request: Request) -> None:
+            if request.method == "GET" and "range" in request.headers:
+                start, end = map(int, request.headers["range"].removeprefix("bytes=").split("-"))
+                bytes_asked.append(end - start + 1)
+
+        with interposed(moto.endpoint, meddle) as endpoint:
+            for key, value in {**moto.env(), "AWS_ENDPOINT_URL": endpoint}.items():
+                monkeypatch.setenv(key, value)
+            url = f"s3://{moto.new_bucket()}/p"
+            folder = make_package(tmp_path / "p", files={"weights": noise(24 * MIB)})
+            size = api.publish(folder, url).uploaded
+            bytes_asked.clear()
+            code = "import orbitpkg, sys; orbitpkg.install('model', repository=sys.argv[1])"
+            processes = [subprocess.Popen([sys.executable, "-c", code, url]) for _ in range(3)]
+            assert [process.wait() for process in processes] == [0, 0, 0]
+        # Each reads the contents; the chunks are read by the first alone.
+        assert sum(bytes_asked) <= 1.1 * size
+        assert [flaws for _, flaws in api.verify()] == [[]]
+
+
 class Notes:
     """A reporter that keeps what it is told."""
 
