@@ -23,8 +23,9 @@ from orbitpkg.repository.index import IndexEntry
 from orbitpkg.repository.layout import index_key, record_key
 from tests.packages import make_package, noise, tree_of
 from tests.records import record_of
+from tests.servers.fixtures import skip_or_fail
 from tests.servers.interposed import Answer, Request, interposed
-from tests.servers.processes import HOST, free_port
+from tests.servers.processes import HOST, ServerMissing, find_program, free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -202,6 +203,13 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+def tracer() -> Path:
+    try:
+        return find_program("strace", how_to_get="apt-get install strace")
+    except ServerMissing as missing:
+        skip_or_fail(missing)
+
+
 class TestOffline:
     """No socket is opened: held by the kernel's own record of what the process asked of it."""
 
@@ -220,9 +228,7 @@ class TestOffline:
 
     def traced(self, machine: Machine, *words: str) -> tuple[subprocess.CompletedProcess[str], list[str]]:
         """Run a command; gives also the sockets that it or a child of it asked for, but for those of its own."""
-        strace = shutil.which("strace")
-        if strace is None:
-            pytest.skip("strace is missing (apt-get install strace)")
+        strace = str(tracer())
         log = machine.app.parent / "trace"
         command = [strace, "-f", "-qq", "-e", "trace=socket,connect,bind", "-o", str(log)]
         done = subprocess.run(
@@ -285,9 +291,7 @@ class TestOffline:
             projects.sync(frozen=True)
 
     def test_a_trace_sees_the_sockets_of_a_command_that_asks(self, machine: Machine) -> None:
-        strace = shutil.which("strace")
-        if strace is None:
-            pytest.skip("strace is missing (apt-get install strace)")
+        strace = str(tracer())
         log = machine.app.parent / "trace"
         command = [strace, "-f", "-qq", "-e", "trace=socket,connect,bind", "-o", str(log), sys.executable, "-c"]
         subprocess.run([*command, UNREACHABLE, "versions", "model"], cwd=machine.app, check=True, capture_output=True)
