@@ -147,7 +147,11 @@ def parse_index(data: bytes, *, name: str) -> Index:
     table = parse_json(data, what=what, max_bytes=MAX_INDEX_BYTES)
     try:
         if not isinstance(table, dict) or table["format"] != _FORMAT:
-            raise IntegrityError(f"{what[0].upper()}{what[1:]} is not of a format this orbitpkg reads.")
+            said = table.get("format") if isinstance(table, dict) else None
+            raise IntegrityError(
+                f"{what[0].upper()}{what[1:]} has format {said!r}; this orbitpkg reads format {_FORMAT}.",
+                hint="A newer orbitpkg may read it: upgrade with pip install -U orbitpkg.",
+            )
         return Index(
             name=_text(table["name"]),
             description=_text(table["description"]),

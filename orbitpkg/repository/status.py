@@ -65,7 +65,11 @@ def parse_status(data: bytes, *, what: str) -> Status:
     table = parse_json(data, what=what, max_bytes=MAX_STATUS_BYTES)
     try:
         if not isinstance(table, dict) or table["format"] != _FORMAT:
-            raise IntegrityError(f"{what[0].upper()}{what[1:]} is not of a format this orbitpkg reads.")
+            said = table.get("format") if isinstance(table, dict) else None
+            raise IntegrityError(
+                f"{what[0].upper()}{what[1:]} has format {said!r}; this orbitpkg reads format {_FORMAT}.",
+                hint="A newer orbitpkg may read it: upgrade with pip install -U orbitpkg.",
+            )
         return Status(state=State(table["state"]), reason=_text(table["reason"]), changed=_text(table["changed"]))
     except (KeyError, TypeError, ValueError, UsageError) as error:
         raise IntegrityError(

@@ -20,13 +20,16 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["CONTENTS_NAME", "FILES_NAME", "ORIGIN_NAME", "RECORD_NAME", "STATE_NAME", "Layout"]
+__all__ = ["CONTENTS_NAME", "FILES_NAME", "FORMAT", "ORIGIN_NAME", "RECORD_NAME", "STATE_NAME", "Layout", "newer_store"]
 
 RECORD_NAME = "release.json"
 CONTENTS_NAME = "contents"
 ORIGIN_NAME = "origin"
 STATE_NAME = "state.json"
 FILES_NAME = "files"
+
+FORMAT = 1
+"""The number of the store's format. A store of another one lies beside this one, not in its place."""
 
 
 class Layout:
@@ -41,7 +44,7 @@ class Layout:
 
     def __init__(self, home: str | os.PathLike[str]) -> None:
         self.home = os.path.abspath(os.path.expanduser(os.fspath(home)))  # noqa: PTH100, PTH111 - see the class
-        self.root = f"{self.home}/store/v1"
+        self.root = f"{self.home}/store/v{FORMAT}"
         self.packages = f"{self.root}/packages"
         self.blobs = f"{self.root}/blobs"
         self.tmp = f"{self.root}/tmp"  # noqa: S108 - the store's own
@@ -60,3 +63,15 @@ class Layout:
     def blob(self, digest: str, *, executable: bool) -> str:
         """Where a file's content is, by its BLAKE3 and whether it is executable."""
         return f"{self.blobs}/{digest[:2]}/{digest}{'x' if executable else ''}"
+
+
+def newer_store(layout: Layout) -> str | None:
+    """Give the path of a store of a newer format beside a store's place; None when there is none."""
+    parent = os.path.dirname(layout.root)  # noqa: PTH120
+    try:
+        names = os.listdir(parent)
+    except OSError:
+        return None
+    numbers = [int(name[1:]) for name in names if name[:1] == "v" and name[1:].isdecimal()]
+    newest = max(numbers, default=0)
+    return f"{parent}/v{newest}" if newest > FORMAT else None

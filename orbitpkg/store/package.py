@@ -37,7 +37,8 @@ __all__ = [
 # S_IFMT and S_IFREG; importing ``stat`` for two constants of every Unix and Windows costs more than the call.
 _FILE_TYPE = 0o170000
 _REGULAR = 0o100000
-# orbitpkg.model.release has it too, and takes longer to import than an app has.
+# orbitpkg.model.release has them too, and takes longer to import than an app has.
+_RECORD_FORMAT = 1
 _MAX_RECORD_BYTES = 64 * 1024
 
 
@@ -280,6 +281,8 @@ def open_package(layout: Layout, key: str, version: Version) -> Package | None:
         record = json.loads(raw) if len(raw) <= _MAX_RECORD_BYTES else None
         if not isinstance(record, dict) or record["version"] != str(version) or not _is_sound(record):
             raise ValueError  # noqa: TRY301
+        if record.get("format") != _RECORD_FORMAT:
+            raise _newer(home, record.get("format"))
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -292,6 +295,13 @@ def open_package(layout: Layout, key: str, version: Version) -> Package | None:
     import hashlib
 
     return Package(home, record, hashlib.sha256(raw).hexdigest())
+
+
+def _newer(home: str, number: object) -> StorageError:
+    return StorageError(
+        f"{home} has format {number}; this orbitpkg reads format {_RECORD_FORMAT}.",
+        hint="A newer orbitpkg installed it: upgrade with pip install -U orbitpkg.",
+    )
 
 
 def _is_sound(record: Mapping[str, Any]) -> bool:
@@ -312,8 +322,10 @@ def not_installed(layout: Layout, requirement: Requirement, versions: list[Versi
         versions: The installed versions of that package.
     """
     from orbitpkg.model.names import nearest
+    from orbitpkg.store.layout import newer_store
 
     command = f"orbitpkg install {_quoted(str(requirement))}"
+    newer = newer_store(layout)
     if versions:
         there = ", ".join(map(str, versions))
         message = f"No installed version of {requirement.name} fits {requirement}; installed: {there}."
@@ -321,6 +333,8 @@ def not_installed(layout: Layout, requirement: Requirement, versions: list[Versi
         message = f"{requirement.name} is not installed in {layout.home}."
         close = nearest(requirement.key, installed_names(layout))
         command = f"Did you mean {' or '.join(close)}? If not: {command}" if close else command
+    if newer is not None:
+        command = f"{newer} is the store of a newer orbitpkg: upgrade with pip install -U orbitpkg. Or: {command}"
     return NotInstalled(message, hint=command, name=requirement.name, installed=[str(version) for version in versions])
 
 

@@ -27,6 +27,7 @@ from orbitpkg.model.lockfile import MAX_LOCK_BYTES, parse_lock
 from orbitpkg.model.names import canonical_name
 from orbitpkg.model.versions import Version, parse_version
 from orbitpkg.store.durable import storage_errors, write_file
+from orbitpkg.store.folders import make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -98,9 +99,7 @@ def _write(layout: Layout, root: str, document: dict[str, object], *, sync: bool
     # Not under tmp, where garbage collection could take it.
     part = f"{layout.roots}/{_PART}{secrets.token_hex(8)}"
     with storage_errors(root):
-        if not os.path.isdir(layout.home):  # noqa: PTH112
-            os.makedirs(layout.home, mode=0o700, exist_ok=True)  # noqa: PTH103
-        os.makedirs(layout.roots, exist_ok=True)  # noqa: PTH103
+        make_folder(layout, layout.roots)
         if sync:
             write_file(part, canonical_json(document))
         else:

@@ -19,6 +19,7 @@ from typing import IO, TYPE_CHECKING
 from orbitpkg.errors import IntegrityError, LockTimeout, NotInstalled, StorageError, UsageError
 from orbitpkg.store.condition import Finding, Flaw, file_digest, find_flaws
 from orbitpkg.store.durable import clone_or_link, storage_errors, sync_folder
+from orbitpkg.store.folders import make_folder
 from orbitpkg.store.layout import RECORD_NAME, Layout
 from orbitpkg.store.package import Package, installed_names, installed_packages, installed_versions, open_package
 from orbitpkg.store.staging import Staging, add, claim, leave, mark_whole, publish
@@ -267,9 +268,7 @@ class Store:
         return find_flaws(package, progress=progress)
 
     def _make_folder(self, path: str) -> None:
-        if not os.path.isdir(self.layout.home):  # noqa: PTH112
-            os.makedirs(self.layout.home, mode=0o700, exist_ok=True)  # noqa: PTH103
-        os.makedirs(path, exist_ok=True)  # noqa: PTH103
+        make_folder(self.layout, path)
 
 
 def _lock_seconds() -> float:

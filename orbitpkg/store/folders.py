@@ -1,0 +1,38 @@
+"""Making the folders of a store."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from orbitpkg.errors import StorageError
+from orbitpkg.store.layout import FORMAT, newer_store
+
+if TYPE_CHECKING:
+    from orbitpkg.store.layout import Layout
+
+__all__ = ["make_folder"]
+
+
+def make_folder(layout: Layout, path: str) -> None:
+    """Make a folder of a store, and those above it; the home folder for this user alone.
+
+    Raises:
+        StorageError: A newer orbitpkg has begun a store here, and this one none: nobody would find what is in it.
+        OSError: It cannot be made.
+    """
+    if not os.path.isdir(layout.home):  # noqa: PTH112
+        os.makedirs(layout.home, mode=0o700, exist_ok=True)  # noqa: PTH103
+    if not os.path.isdir(layout.root):  # noqa: PTH112
+        _refuse_newer(layout)
+    os.makedirs(path, exist_ok=True)  # noqa: PTH103
+
+
+def _refuse_newer(layout: Layout) -> None:
+    newer = newer_store(layout)
+    if newer is not None:
+        raise StorageError(
+            f"{newer} is the store of a newer orbitpkg; this one reads format {FORMAT}.",
+            hint="Upgrade with pip install -U orbitpkg, or set ORBITPKG_HOME to another folder.",
+            path=newer,
+        )
