@@ -6,12 +6,14 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --no-input --quiet
 PYTEST_OPTIONS := -n auto --maxprocesses=4 --dist=worksteal
 
-.PHONY: help demo test check lint types format test-lowest bench clean
+.PHONY: help demo test torture fuzz check lint types format test-lowest bench clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo         take a model the whole way: build, publish, install on another machine, use"
 	@echo "make test         run the tests, on real servers where they are installed"
+	@echo "make torture      kill, fail, race and poison everything, everywhere (SCALE=0.1: a tenth of it)"
+	@echo "make fuzz         fuzz every parser, guided by coverage (SECONDS=60 for each)"
 	@echo "make check        lint, formatting (make lint) and types (make types)"
 	@echo "make format       mend what can be mended without thinking"
 	@echo "make test-lowest  run the tests with the oldest dependencies that pyproject.toml allows"
@@ -23,6 +25,22 @@ demo: $(VENV)/.has-demo
 
 test: $(VENV)/.has-tests
 	$(PY) -m pytest $(PYTEST_OPTIONS)
+
+# What each part came to is added up at the end.
+SCALE := 1
+torture: $(VENV)/.has-tests
+	@rm -f $(VENV)/tally.txt
+	ORBITPKG_TORTURE=$(SCALE) ORBITPKG_TALLY=$(CURDIR)/$(VENV)/tally.txt \
+		nice -n 10 $(PY) -m pytest -n 2 --dist=worksteal --timeout=1500 tests/torture tests/fuzz tests/bad_inputs tests/store; \
+		status=$$?; $(PY) tests/torture/figures.py $(VENV)/tally.txt; exit $$status
+
+SECONDS := 60
+FUZZED := json manifest contents record installed-record index status lockfile requirement range version archive \
+	sealed-archive
+fuzz: $(FUZZED:%=fuzz-%)
+
+fuzz-%: $(VENV)/.has-fuzz
+	PYTHONPATH=. nice -n 10 $(PY) tests/fuzz/run.py $* $(SECONDS)
 
 check: lint types
 
@@ -60,6 +78,10 @@ $(VENV)/.made:
 
 $(VENV)/.has-demo: pyproject.toml $(VENV)/.made
 	$(PIP) install --editable . --group demo
+	@touch $@
+
+$(VENV)/.has-fuzz: $(VENV)/.has-tests
+	$(PIP) install --group fuzz
 	@touch $@
 
 $(VENV)/.has-tests: pyproject.toml $(VENV)/.made

@@ -143,7 +143,7 @@ def _parsed(data: bytes, path: Path) -> dict[str, Any]:
         return tomllib.loads(data.decode())
     except UnicodeDecodeError:
         raise ProjectError(f"{path} is not UTF-8.") from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # an integer of 5,000 digits is TOML, and too long for Python
         raise ProjectError(f"{path} cannot be read: {error}.", hint="It is TOML: https://toml.io") from None
 
 

@@ -208,7 +208,7 @@ def _parsed(text: str, where: str) -> dict[str, Any]:
 
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # not TOML, or an integer of more digits than Python reads
         cut = "" if text.rstrip().endswith(_END) else "it was cut short: "
         raise _damaged(where, f"{cut}{error}") from None
     except RecursionError:
