@@ -800,11 +800,11 @@ def _name_and_size(layout: Layout, key: str, version: Version) -> tuple[str, int
     """Give what a package is called and how large it is, as far as that can be read: what is damaged can be removed."""
     from contextlib import suppress
 
-    from orbitpkg.errors import IntegrityError, StorageError
+    from orbitpkg.errors import OrbitError
     from orbitpkg.store.package import open_package
 
     name = key
-    with suppress(StorageError, IntegrityError):
+    with suppress(OrbitError):
         package = open_package(layout, key, version)
         if package is not None:
             name = package.name

@@ -233,18 +233,18 @@ def _number(literal: str) -> int | float:
     return float(literal) if any(char in ".eE" for char in literal) else int(literal)
 
 
-def _float_fault(literal: str) -> str | None:
-    try:
-        return f"the number {literal[:40]} is too large" if abs(float(literal)) == float("inf") else None
-    except ValueError:  # 1e999.0: what is a number to begin with, and too large, goes on as none
-        return f"{literal[:40]} is not a number that JSON knows"
-
-
 def _number_fault(literal: str) -> str | None:
     if literal.lstrip("-")[:1] in ("N", "I"):
         return f"{literal} is not a number that JSON knows"
+    try:
+        return _size_fault(literal)
+    except ValueError:  # 1e999.0, 99999999999999999999c: what is too large a number to begin with, and goes on as none
+        return f"{literal[:40]} is not a number that JSON knows"
+
+
+def _size_fault(literal: str) -> str | None:
     if any(char in ".eE" for char in literal):
-        return _float_fault(literal)
+        return f"the number {literal[:40]} is too large" if abs(float(literal)) == float("inf") else None
     if len(literal) > _INTEGER_CHARACTERS or not _LOWEST <= int(literal) <= _HIGHEST:
         shown = literal if len(literal) <= _INTEGER_CHARACTERS + 5 else f"of {len(literal.lstrip('-'))} digits"
         return f"the integer {shown} does not fit 64 bits"

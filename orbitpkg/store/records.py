@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orbitpkg.archive.frames import unpack_contents
-from orbitpkg.errors import StorageError
+from orbitpkg.errors import NotInstalled, StorageError
 from orbitpkg.model.release import Release, parse_release
 from orbitpkg.model.versions import parse_version
 from orbitpkg.store.layout import CONTENTS_NAME, RECORD_NAME
@@ -21,6 +21,7 @@ def load_release(home: str) -> Release:
     """Read the record of an installed release.
 
     Raises:
+        NotInstalled: It was removed.
         StorageError: It cannot be read.
         IntegrityError: It is altered.
     """
@@ -34,6 +35,7 @@ def load_contents(home: str) -> Contents:
     """Read the contents of an installed release, held against its record.
 
     Raises:
+        NotInstalled: It was removed.
         StorageError: They cannot be read.
         IntegrityError: They are altered.
     """
@@ -46,6 +48,10 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        release = f"{path.parent.parent.name}=={path.parent.name}"
+        name, version = path.parent.parent.name, path.parent.name
+        release = f"{name}=={version}"
+        if isinstance(error, FileNotFoundError) and not path.parent.exists():
+            hint = f"orbitpkg install {release}"
+            raise NotInstalled(f"{release} is not installed any more.", hint=hint, name=name) from error
         hint = f"Install it anew: orbitpkg remove {release}, then orbitpkg install {release}"
         raise StorageError(f"{path} cannot be read: {error.strerror}.", hint=hint) from error

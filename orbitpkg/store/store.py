@@ -16,7 +16,7 @@ import shutil
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from orbitpkg.errors import IntegrityError, LockTimeout, NotInstalled, StorageError, UsageError
+from orbitpkg.errors import LockTimeout, NotInstalled, OrbitError, StorageError, UsageError
 from orbitpkg.store.condition import Finding, Flaw, file_digest, find_flaws
 from orbitpkg.store.durable import clone_or_link, storage_errors, sync_folder
 from orbitpkg.store.folders import make_folder
@@ -237,7 +237,7 @@ class Store:
         return freed
 
     def _contents_of(self, key: str, version: Version) -> Contents | None:
-        with contextlib.suppress(StorageError, IntegrityError):  # what is damaged can be removed
+        with contextlib.suppress(OrbitError):  # what is damaged, or gone, can be removed
             package = open_package(self.layout, key, version)
             return package.contents if package else None
         return None

@@ -1,0 +1,100 @@
+"""Many processes at once in one store and in one repository, with locks and without."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from orbitpkg import api
+from tests.packages import make_package, noise
+from tests.torture.scale import scaled, tally
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+RACER = Path(__file__).with_name("racer.py")
+PROCESSES, TURNS = scaled(6, 32), scaled(25, 80)
+# Takes a release's lock, says so, and keeps it.
+HOLDER = """
+import sys, time
+from orbitpkg import api
+from orbitpkg.store.store import Store
+release = api.released("model==1.0.0", repository=sys.argv[1])
+with Store(sys.argv[2]).lock(release):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ORBITPKG_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """Three releases of one package that share most, and a package that nobody touches."""
+    shared = {"weights.bin": noise(1_200_000), "a/blob": noise(40_000, seed=1), "b/c/small": b"small"}
+    for version in ("1.0.0", "2.0.0", "3.0.0"):
+        files = {**shared, "a/own": noise(60_000, seed=int(version[0])), "b/version": version.encode()}
+        api.publish(make_package(tmp_path / version, version=version, files=files), tmp_path / "repository")
+    api.publish(make_package(tmp_path / "kept", name="kept", files=shared), tmp_path / "repository")
+    return tmp_path / "repository"
+
+
+def ended(processes: Sequence[subprocess.Popen[str]]) -> list[str]:
+    """Wait for processes, and give what each wrote; all must have ended well."""
+    said = [process.communicate() for process in processes]
+    assert [err for process, (_, err) in zip(processes, said, strict=True) if process.returncode] == []
+    return [out for out, _ in said]
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("locks", ["real", "none"])
+def test_processes_that_install_remove_and_read_one_store_never_meet_half_a_file(
+    repository: Path, home: Path, locks: str
+) -> None:
+    kept = api.install("kept", repository=repository)
+    processes = [
+        subprocess.Popen(
+            [sys.executable, RACER, str(number), str(TURNS), locks, str(repository)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(PROCESSES)
+    ]
+    done = [json.loads(out) for out in ended(processes)]
+    assert [findings for _, findings in api.verify() if findings] == []
+    for version in ("1.0.0", "2.0.0", "3.0.0"):
+        assert api.install(f"model=={version}", repository=repository).is_complete
+    assert [findings for _, findings in api.verify() if findings] == []
+    assert kept in api.packages()
+    assert [name for name in os.listdir(home / "store/v1/tmp") if not name.startswith("removed-")] == []
+    refused = sum(count for counts in done for what, count in counts.items() if "refused" in what)
+    tally(f"turns of {PROCESSES} processes in one store ({locks} locks)", PROCESSES * TURNS)
+    tally("of those, refused since another had removed it", refused)
+
+
+def test_the_lock_of_a_process_that_was_killed_keeps_nobody(repository: Path, home: Path) -> None:
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(repository), str(home)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with holder:
+        assert holder.stdout
+        assert holder.stdout.readline() == "held\n"
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+    assert list((home / "store/v1/locks").iterdir()) != []
+    assert api.install("model==1.0.0", repository=repository).is_complete
