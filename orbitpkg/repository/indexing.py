@@ -14,12 +14,13 @@ lists everything. Nothing here needs conditional writes, which not every store h
 
 from __future__ import annotations
 
+import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
-from orbitpkg.errors import AccessDenied, IntegrityError, RepositoryError, UsageError
+from orbitpkg.errors import AccessDenied, IntegrityError, ObjectExists, RepositoryError, UsageError
 from orbitpkg.model.versions import Version, parse_version
 from orbitpkg.repository.index import Index, IndexEntry
 from orbitpkg.repository.layout import (
@@ -130,8 +131,10 @@ def has_markers(repository: Repository, name: str) -> bool:
 def announce(repository: Repository, name: str) -> str:
     """Leave a marker that a package is about to change; returns its key."""
     key = new_marker_key(name)
-    # Created, not put: a bucket's policy may let nothing below the records be overwritten.
-    repository.objects.create(key, _MARKER)
+    # Created, not put: a bucket's policy may let nothing below the records be overwritten. Nobody else has this key:
+    # one that exists was created by a request whose reply was lost.
+    with contextlib.suppress(ObjectExists):
+        repository.objects.create(key, _MARKER)
     return key
 
 

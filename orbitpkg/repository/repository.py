@@ -325,7 +325,12 @@ class Repository:
         else:
             return release
         there = self.find_release(release.key, release.version)
-        if there is not None and there.raw == release.raw:
+        if there is None:
+            raise RepositoryError(
+                f"{self.url} says that {release} is published already, and has no record of it.",
+                hint="Nothing was published. Run the same command again.",
+            )
+        if there.raw == release.raw:
             return release
         raise self.exists(release.name, release.key, release.version)
 

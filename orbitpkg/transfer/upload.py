@@ -12,7 +12,7 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from orbitpkg.errors import AccessDenied, RepositoryError
+from orbitpkg.errors import AccessDenied, ObjectExists, ObjectNotFound, RepositoryError
 from orbitpkg.transfer.assemble import CopiedPart, SentPart
 from orbitpkg.transfer.journal import part_identity
 
@@ -107,7 +107,7 @@ class _Sender:
         with self._pool:
             if self._upload is None:
                 assert self._first is not None
-                self._objects.create(self._sent.key, bytes(self._first.data))
+                self._create(bytes(self._first.data))
                 self._sent.size = self._sent.sent = self._first.length
             else:
                 while self._pending:
@@ -115,6 +115,21 @@ class _Sender:
                 self._upload.complete()
             self._journal.forget()
             return self._sent
+
+    def _create(self, data: bytes) -> None:
+        try:
+            self._objects.create(self._sent.key, data)
+        except ObjectExists as error:
+            # Nobody else has this key: it was created by a request whose reply was lost.
+            try:
+                there, _ = self._objects.get(self._sent.key, max_bytes=len(data))
+            except ObjectNotFound:
+                there = b""
+            if there != data:
+                raise RepositoryError(
+                    f"{self._objects.url} says that it has {self._sent.key}, and does not have what was sent.",
+                    hint="Nothing was published. Run the command again.",
+                ) from error
 
     def stop(self, *, keep: bool) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)

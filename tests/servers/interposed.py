@@ -46,12 +46,20 @@ class Answer:
 
     Attributes:
         lost: The server is asked and does the work, and its answer never arrives.
+        reset: The connection ends and the server is not asked.
+        stall: Nothing is said until the test is over, and the server is not asked.
+        rangeless: The server is asked for all of the object, whatever the client asked for.
+        alter: The server is asked, and this makes another answer of its answer.
     """
 
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     lost: bool = False
+    reset: bool = False
+    stall: bool = False
+    rangeless: bool = False
+    alter: Callable[[Answer], Answer] | None = None
 
 
 @contextmanager
@@ -59,6 +67,7 @@ def interposed(endpoint: str, meddle: Callable[[Request], Answer | None]) -> Ite
     """Stand before the server at `endpoint`; `meddle` answers in its stead, or gives None to let it do so itself."""
     asked: dict[tuple[str, str], int] = {}
     lock = threading.Lock()
+    over = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -76,14 +85,11 @@ def interposed(endpoint: str, meddle: Callable[[Request], Answer | None]) -> Ite
                 number = asked[self.command, self.path] = asked.get((self.command, self.path), 0) + 1
             headers = {name.lower(): value for name, value in self.headers.items()}
             request = Request(method=self.command, path=self.path, headers=headers, number=number)
-            answer = meddle(request)
-            if answer is None or answer.lost:
-                forwarded = _forward(endpoint, request, body)
-                if answer is not None:
-                    self.close_connection = True
-                    return
-                answer = forwarded
-            self._say(answer)
+            answer = _answer(endpoint, request, body, meddle(request), over)
+            if answer is None:
+                self.close_connection = True
+            else:
+                self._say(answer)
 
         def _say(self, answer: Answer) -> None:
             self.send_response(answer.status)
@@ -94,6 +100,9 @@ def interposed(endpoint: str, meddle: Callable[[Request], Answer | None]) -> Ite
             self.end_headers()
             if self.command != "HEAD":
                 self.wfile.write(answer.body)
+            declared = next((value for name, value in answer.headers.items() if name.lower() == "content-length"), None)
+            if declared is not None and self.command != "HEAD" and int(declared) != len(answer.body):
+                self.close_connection = True
 
         do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _serve  # noqa: N815
 
@@ -104,17 +113,37 @@ def interposed(endpoint: str, meddle: Callable[[Request], Answer | None]) -> Ite
     try:
         yield f"http://{HOST}:{server.server_port}"
     finally:
+        over.set()
         server.shutdown()
         server.server_close()
         thread.join()
 
 
-def _forward(endpoint: str, request: Request, body: bytes) -> Answer:
+def _answer(
+    endpoint: str, request: Request, body: bytes, wanted: Answer | None, over: threading.Event
+) -> Answer | None:
+    """Give what is answered, or None when the connection ends without an answer."""
+    if wanted is None:
+        return _forward(endpoint, request, body)
+    if wanted.stall:
+        over.wait()
+    if wanted.stall or wanted.reset:
+        return None
+    if wanted.lost or wanted.rangeless or wanted.alter:
+        forwarded = _forward(endpoint, request, body, rangeless=wanted.rangeless)
+        if wanted.lost:
+            return None
+        return wanted.alter(forwarded) if wanted.alter else forwarded
+    return wanted
+
+
+def _forward(endpoint: str, request: Request, body: bytes, *, rangeless: bool = False) -> Answer:
     connection = http.client.HTTPConnection(urlsplit(endpoint).netloc, timeout=30)
     try:
         connection.putrequest(request.method, request.path, skip_host=True, skip_accept_encoding=True)
         for name, value in request.headers.items():
-            connection.putheader(name, value)
+            if not (rangeless and name == "range"):
+                connection.putheader(name, value)
         connection.endheaders(body)
         response = connection.getresponse()
         headers = {name: value for name, value in response.getheaders() if name.lower() not in HOP_BY_HOP}

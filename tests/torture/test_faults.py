@@ -6,7 +6,11 @@ named error, never a false success; running it again succeeds; and no record eve
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -21,7 +25,7 @@ from orbitpkg.transfer.publish import Outcome
 from tests.packages import make_package, noise, tree_of
 from tests.servers.interposed import Answer, interposed
 from tests.torture.failures import all_failures
-from tests.torture.scale import SCALE, sample, tally
+from tests.torture.scale import SCALE, sample, scaled, tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -266,3 +270,124 @@ def test_an_install_that_meets_a_fault_is_right_or_says_so_and_again_succeeds(st
     tally(f"faults at requests of install ({kind})", met)
     tally("of those, told as errors", failed)
     assert met > 0
+
+
+class Assassin(Meddler):
+    """Kills the process that asks, at one request: before it is answered, or after it is done."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.victim: subprocess.Popen[bytes] | None = None
+
+    def __call__(self, request: Request) -> Answer | None:
+        answer = super().__call__(request)
+        if answer is None or self.victim is None:
+            return None
+        if not answer.lost:
+            self.victim.kill()
+            return answer
+        return Answer(alter=self._after)
+
+    def _after(self, answer: Answer) -> Answer:
+        assert self.victim
+        self.victim.kill()
+        return answer
+
+
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize("kind", ["small", "large", "delta"])
+def test_a_publisher_killed_between_any_two_requests_is_taken_up_by_the_next(
+    moto: S3Server, tmp_path: Path, kind: str
+) -> None:
+    assassin = Assassin()
+    killed = 0
+    with interposed(moto.endpoint, assassin) as endpoint, all_failures() as watch:
+        bucket = moto.new_bucket()
+        stage = Stage(folder=tmp_path, bucket=bucket, server=moto, endpoint=endpoint, meddler=assassin)
+        work = Publishing(stage, kind)
+        work.next()
+        with stage.through(meddled=True):
+            work.do()
+        everywhere = [(at, how) for at in range(len(assassin.asked)) for how in ("reset", "lost")]
+        for at, how in sample(everywhere, 4):
+            name = work.next()
+            assassin.victim = None
+            assassin.arm(at, FAULTS[how])
+            with watch(f"{kind}: killed at {at}, {how}"):
+                with stage.through(meddled=True):
+                    command = [sys.executable, "-m", "orbitpkg", "publish", str(work.folder), "--repository", work.url]
+                    assassin.victim = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                    killed += assassin.victim.wait() == -signal.SIGKILL
+                    stage.check(work.url)
+                    with pytest.MonkeyPatch.context() as patch:
+                        # On the machine it was killed on, with what it left there.
+                        patch.setenv("AWS_ENDPOINT_URL", moto.endpoint)
+                        assert work.do() in {Outcome.PUBLISHED, Outcome.ALREADY}
+                work.install(name)
+    tally(f"kills of publish between requests ({kind})", killed)
+    assert killed > 0
+
+
+@pytest.mark.parametrize("fault", ["lost", "412"])
+def test_a_write_that_is_said_to_exist_is_never_told_as_somebody_elses(stage: Stage, fault: str) -> None:
+    work = Publishing(stage, "small")
+    work.next()
+    stage.meddler.arm(-1, None)
+    with stage.through(meddled=True):
+        work.do()
+    writes = [at for at, asked in enumerate(stage.meddler.asked) if asked.startswith("PUT")]
+    assert len(writes) >= 4
+    for at in writes:
+        name = work.next()
+        stage.meddler.arm(at, FAULTS[fault])
+        with stage.through(meddled=True):
+            error = attempt(work)
+            assert error is None or fault == "412"
+            assert not isinstance(error, ReleaseExists | ObjectExists)
+            assert error is None or work.do() is Outcome.PUBLISHED
+        work.install(name)
+
+
+def attempt(work: Publishing) -> OrbitError | None:
+    try:
+        assert work.do() is Outcome.PUBLISHED
+    except OrbitError as error:
+        return error
+    return None
+
+
+@pytest.mark.timeout(900)
+def test_of_16_publishers_one_wins_each_version_and_all_versions_are_listed(stage: Stage) -> None:
+    url = stage.url("races")
+    rounds = scaled(1, 12)
+    with stage.through(meddled=False):
+        api.init_repository(url)
+        for number in range(rounds):
+            folders = [
+                make_package(
+                    stage.folder / f"r{number}-{n}", version=f"{number}.{n % 8}.0", files={"n": str(n).encode()}
+                )
+                for n in range(16)
+            ]
+            with ThreadPoolExecutor(16) as pool:
+                results = list(pool.map(lambda folder: published(folder, url), folders))
+            for minor in range(8):
+                assert sorted([results[minor], results[minor + 8]]) == ["lost", "published"]
+                winner = minor if results[minor] == "published" else minor + 8
+                package = api.install(f"model=={number}.{minor}.0", repository=url)
+                assert package.read_text("n") == str(winner)
+        expected = [f"{number}.{minor}.0" for number in range(rounds) for minor in range(8)]
+        with closing(open_store(url)) as objects:
+            repository = Repository(objects)
+            assert [str(version) for version in repository.versions("model")] == expected
+            index = repository.index("model")
+            assert index is not None
+            assert [str(version) for version in sorted(index.releases)] == expected
+    tally("publishers that raced", rounds * 16)
+
+
+def published(folder: Path, url: str) -> str:
+    try:
+        return str(api.publish(folder, url).outcome)
+    except ReleaseExists:
+        return "lost"
