@@ -18,6 +18,8 @@ from blake3 import blake3
 
 import orbitpkg
 from orbitpkg import FileNotInPackage, NotInstalled, OrbitError
+from orbitpkg.store.garbage import Policy
+from orbitpkg.upkeep import tidy
 
 SEED, TURNS, LOCKS, REPOSITORY = sys.argv[1:]
 VERSIONS = ["1.0.0", "2.0.0", "3.0.0"]
@@ -52,7 +54,7 @@ def main() -> None:
     counts: collections.Counter[str] = collections.Counter()
     for _ in range(int(TURNS)):
         version = chance.choice(VERSIONS)
-        deed = chance.choice(["install", "install", "some", "remove", "read", "read", "kept", "list"])
+        deed = chance.choice(["install", "install", "some", "remove", "read", "read", "kept", "list", "gc"])
         counts[deed] += 1
         try:
             match deed:
@@ -67,6 +69,8 @@ def main() -> None:
                     read(f"model=={version}")
                 case "kept":
                     read_kept()
+                case "gc":
+                    tidy(Policy(keep_last=chance.choice([None, 1])))
                 case _:
                     orbitpkg.packages()
         except OrbitError as error:

@@ -15,6 +15,8 @@ import pytest
 
 from orbitpkg import api
 from orbitpkg.errors import NotInstalled
+from orbitpkg.store.garbage import Policy
+from orbitpkg.upkeep import tidy
 from tests.packages import make_package, noise, tree_of
 from tests.torture.failures import all_failures
 from tests.torture.scale import sample, tally
@@ -80,6 +82,12 @@ SCENES = {
         after=["2.0.0"],
         untouched=["2.0.0"],
     ),
+    "gc": Scene(
+        before=[["install", "model==1.0.0"], ["install", "model==2.0.0"]],
+        words=["gc", "--keep-last", "1"],
+        after=["2.0.0"],
+        untouched=["2.0.0"],
+    ),
 }
 
 
@@ -113,7 +121,9 @@ class Stage:
         """Do a command here, undisturbed."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("ORBITPKG_HOME", str(home))
-            if words[0] == "remove":
+            if words[0] == "gc":
+                tidy(Policy(keep_last=1))
+            elif words[0] == "remove":
                 api.remove(words[1])
             else:
                 only = [word for option, word in itertools.pairwise(words) if option == "--only"]
@@ -184,7 +194,7 @@ def points(stage: Stage, name: str, *, calls: frozenset[str] | None = None) -> l
 def test_killed_at_any_call_nothing_is_half_done_and_the_next_run_works(stage: Stage, name: str) -> None:
     scene, killed = SCENES[name], 0
     everywhere = points(stage, name)
-    chosen = sample(everywhere, 10)
+    chosen = sample(everywhere, 6)
     with all_failures() as watch:
         for call, number in chosen:
             home = stage.home(name, scene)
@@ -203,7 +213,7 @@ def test_killed_at_any_call_nothing_is_half_done_and_the_next_run_works(stage: S
 def test_failed_at_any_call_the_error_is_named_and_nothing_is_half_done(stage: Stage, name: str, error: str) -> None:
     scene, failed = SCENES[name], 0
     everywhere = points(stage, name)
-    chosen = sample(everywhere, 10)
+    chosen = sample(everywhere, 6)
     with all_failures() as watch:
         for call, number in chosen:
             home = stage.home(name, scene)

@@ -198,7 +198,7 @@ def points(count: int) -> list[tuple[int, str]]:
     everywhere = [(at, name) for at in range(count) for name in faults]
     # Ten seconds each.
     stalls = sample([(at, "stall") for at in range(count)], 0) if SCALE else []
-    return [*sample(everywhere, 4), *stalls[:: max(1, len(stalls) // 6)]]
+    return [*sample(everywhere, 3), *stalls[:: max(1, len(stalls) // 6)]]
 
 
 @pytest.mark.timeout(1500)
@@ -309,7 +309,7 @@ def test_a_publisher_killed_between_any_two_requests_is_taken_up_by_the_next(
         with stage.through(meddled=True):
             work.do()
         everywhere = [(at, how) for at in range(len(assassin.asked)) for how in ("reset", "lost")]
-        for at, how in sample(everywhere, 4):
+        for at, how in sample(everywhere, 2):
             name = work.next()
             assassin.victim = None
             assassin.arm(at, FAULTS[how])
