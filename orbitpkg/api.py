@@ -512,6 +512,7 @@ def install_all(
     """
     from contextlib import ExitStack
 
+    from orbitpkg.prohibitions import forbidden_formats
     from orbitpkg.reporting import SILENT
     from orbitpkg.store.store import Store
 
@@ -540,6 +541,8 @@ def install_all(
                 only=dict.fromkeys(asked, only),
                 reporter=report,
             )
+        else:
+            _refuse_installed(store.layout, resolution.releases, forbidden_formats())
     result = installed_of(store.layout, resolution.releases, list(asked), before)
     result.unchecked = dict(resolution.unchecked)
     if source is not None:
@@ -568,16 +571,22 @@ def install_releases(
     """
     from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 
+    from orbitpkg.prohibitions import forbidden_formats, refuse_forbidden
     from orbitpkg.store.roots import running
+    from orbitpkg.transfer.install import choose_files
     from orbitpkg.transfer.install import install as install_available
     from orbitpkg.transfer.pool import Pool, StoppedError
 
+    forbidden = forbidden_formats()
+    _refuse_installed(store.layout, releases, forbidden)
     keys = [key for key, release in releases.items() if only.get(key) or not _is_whole(store.layout, release)]
     if not keys:
         return
 
     def install_one(key: str) -> None:
         with source.opened(releases[key], repository=repositories.get(key)) as available:
+            chosen = choose_files(available.contents, only.get(key, ()))
+            refuse_forbidden(releases[key], (file.path for file in chosen), forbidden)
             install_available(store, available, pool=pool, only=only.get(key, ()), reporter=reporter)
 
     with (
@@ -598,6 +607,17 @@ def install_releases(
     failures.sort(key=lambda error: isinstance(error, StoppedError))
     if failures:
         raise failures[0]
+
+
+def _refuse_installed(layout: Layout, releases: Mapping[str, Release], forbidden: frozenset[str]) -> None:
+    """Refuse what is installed already and forbidden here: another project may have installed it."""
+    from orbitpkg.prohibitions import refuse_forbidden
+    from orbitpkg.store.package import open_package
+
+    for key, release in releases.items() if forbidden else ():
+        package = open_package(layout, key, release.version)
+        if package is not None:
+            refuse_forbidden(release, package.files(), forbidden)
 
 
 def _is_whole(layout: Layout, release: Release) -> bool:

@@ -18,6 +18,7 @@ __all__ = [
     "BucketNotFound",
     "CredentialsError",
     "FileNotInPackage",
+    "ForbiddenFormat",
     "IntegrityError",
     "LockTimeout",
     "LockfileError",
@@ -61,10 +62,13 @@ class OrbitError(Exception):
     code: ClassVar[str] = "error"
 
     def __init__(self, message: str, *, hint: str | None = None, **data: object) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
-        self.data = data
+        # Here, so that no one who prints or logs an error can forget it.
+        from orbitpkg.redaction import redacted, redacted_data
+
+        self.message = redacted(message)
+        super().__init__(self.message)
+        self.hint = redacted(hint) if hint else hint
+        self.data = {name: redacted_data(value) for name, value in data.items()}
 
     def __str__(self) -> str:
         return f"{self.message}\n{self.hint}" if self.hint else self.message
@@ -245,6 +249,12 @@ class ArchiveError(IntegrityError):
     """An archive, or its contents, is damaged, truncated, hostile or of an unknown format."""
 
     code = "archive"
+
+
+class ForbiddenFormat(OrbitError):
+    """A package holds files that can run code, of a format that the project, the user or the environment forbids."""
+
+    code = "forbidden-format"
 
 
 class ResolutionError(OrbitError):

@@ -142,7 +142,7 @@ class Console:
 
     def _write_out(self, text: str) -> None:
         try:
-            sys.stdout.write(text)
+            sys.stdout.write(_public(text))
             sys.stdout.flush()
         except OSError as error:
             _discard(sys.stdout)
@@ -153,9 +153,17 @@ class Console:
                 ) from error
 
 
+def _public(text: str) -> str:
+    if ":/" not in text:
+        return text
+    from orbitpkg.redaction import redacted
+
+    return redacted(text)
+
+
 def _write_err(text: str) -> None:
     try:
-        sys.stderr.write(text)
+        sys.stderr.write(_public(text))
         sys.stderr.flush()
     except OSError:
         _discard(sys.stderr)

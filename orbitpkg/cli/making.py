@@ -43,10 +43,20 @@ def validate(console: Console, directory: str) -> dict[str, object]:
     It is the one in DIR (default: the working directory). Every problem is told at once.
     """
     from orbitpkg import api
+    from orbitpkg.prohibitions import executable_in
 
     manifest, files, size = api.check_manifest(directory)
     console.account(f"{directory} is a valid package: {manifest.name} {manifest.version}, {Totals(files, size)}")
-    return {"name": manifest.name, "version": str(manifest.version), "files": files, "bytes": size}
+    executable = executable_in(directory)
+    for form, paths in executable.items():
+        console.note(f"{form} files can run code when they are loaded: {', '.join(paths)}")
+    return {
+        "name": manifest.name,
+        "version": str(manifest.version),
+        "files": files,
+        "bytes": size,
+        "executable": {form: list(paths) for form, paths in executable.items()},
+    }
 
 
 @command("build", "orbitpkg build my-model", "archive=$(orbitpkg build my-model -o dist)")

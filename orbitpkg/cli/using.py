@@ -126,6 +126,7 @@ def show(
     from orbitpkg import api
     from orbitpkg.cli.facts import installed_release, package_facts, release_facts
     from orbitpkg.errors import NotInstalled, OfflineError, RepositoryNotFound
+    from orbitpkg.model.executables import executable_files
 
     package: Package | None = None
     if repository is None:
@@ -148,9 +149,16 @@ def show(
     console.sentence(f"{release.name} {release.version}")
     if release.description:
         console.sentence(release.description)
-    console.pairs(_facts(release, place), whole=("from", "path"))
+    executable = executable_files(package.files()) if package is not None else None
+    console.pairs([*_facts(release, place), ("can run code", _carried(executable))], whole=("from", "path"))
     complete = package is not None and bool(package_facts(package)["complete"])
-    return {**release_facts(release), "installed": package is not None, "complete": complete, **place}
+    return {
+        **release_facts(release),
+        "installed": package is not None,
+        "complete": complete,
+        "executable": executable,
+        **place,
+    }
 
 
 def _facts(release: Release, place: Mapping[str, str | None]) -> list[tuple[str, str]]:
@@ -169,6 +177,10 @@ def _facts(release: Release, place: Mapping[str, str | None]) -> list[tuple[str,
         ("from", place["origin"] or ""),
         ("path", place["path"] or ""),
     ]
+
+
+def _carried(executable: Mapping[str, Iterable[str]] | None) -> str:
+    return _lines(f"{form}: {', '.join(paths)}" for form, paths in (executable or {}).items())
 
 
 def _lines(lines: Iterable[str]) -> str:

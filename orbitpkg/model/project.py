@@ -20,6 +20,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from orbitpkg.errors import ProjectError, UsageError
+from orbitpkg.model.executables import check_formats
 from orbitpkg.model.names import canonical_name, is_valid_name, nearest
 from orbitpkg.model.requirements import Requirement, parse_requirement
 
@@ -39,7 +40,7 @@ __all__ = [
 DEFAULT_NAME = "default"
 """The name of a repository that nobody named."""
 
-_KEYS = ("requirements", "repositories")
+_KEYS = ("requirements", "repositories", "forbid")
 _REPOSITORY_KEYS = ("url", "mirrors", "packages")
 
 
@@ -67,10 +68,12 @@ class ProjectDocument:
     Attributes:
         requirements: What the project uses, in the order of the file.
         repositories: In the order of the file.
+        forbid: Formats of files that are not installed.
     """
 
     requirements: tuple[Requirement, ...] = ()
     repositories: tuple[RepositorySetting, ...] = field(default=())
+    forbid: tuple[str, ...] = ()
 
 
 def parse_project(table: Mapping[str, Any], *, where: str) -> ProjectDocument:
@@ -90,10 +93,18 @@ def parse_project(table: Mapping[str, Any], *, where: str) -> ProjectDocument:
     return ProjectDocument(
         requirements=_requirements(_texts(table.get("requirements", []), f"{where}: requirements"), where),
         repositories=tuple(_repository(name, row, where) for name, row in repositories.items()),
+        forbid=_formats(_texts(table.get("forbid", []), f"{where}: forbid"), where),
     )
 
 
 _EXAMPLE = 'Write it like [repositories.ours], then url = "s3://our-models".'
+
+
+def _formats(texts: Iterable[str], where: str) -> tuple[str, ...]:
+    try:
+        return check_formats(texts, where=f"{where}: forbid")
+    except UsageError as error:
+        raise ProjectError(error.message, hint=error.hint) from error
 
 
 def _requirements(texts: Iterable[str], where: str) -> tuple[Requirement, ...]:

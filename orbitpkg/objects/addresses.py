@@ -92,7 +92,14 @@ def _bucket(url: str, rest: str) -> Address:
     prefix = prefix.strip("/")
     # A "?" is legal in a key, but here it is a query that somebody expects to be obeyed.
     if prefix and (not is_valid_key(prefix) or "?" in prefix or "#" in prefix):
-        raise UsageError(f"{url}: {prefix!r} cannot be the prefix of keys.", hint="Use plain path parts.", url=url)
+        said = re.split(r"[?#]", prefix)[0]  # what follows may be a signature
+        raise UsageError(
+            f"{url}: what follows {said!r} cannot be part of a prefix of keys."
+            if said != prefix
+            else f"{url}: {prefix!r} cannot be the prefix of keys.",
+            hint="Use plain path parts.",
+            url=url,
+        )
     return Address(scheme="s3", place=bucket, prefix=prefix)
 
 

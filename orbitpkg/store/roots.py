@@ -126,7 +126,7 @@ def read_roots(layout: Layout, *, now: float | None = None) -> Roots:
         path = f"{layout.roots}/{name}"
         try:
             with open(path, "rb") as file:  # noqa: PTH123
-                data, age = file.read(_MAX_BYTES), now - os.fstat(file.fileno()).st_mtime
+                data, status = file.read(_MAX_BYTES), os.fstat(file.fileno())
         except FileNotFoundError:
             continue
         except OSError as error:
@@ -137,7 +137,7 @@ def read_roots(layout: Layout, *, now: float | None = None) -> Roots:
             if not name.startswith((_RUNNING, _PART)):
                 raise
             document = {}  # cut short by a crash of the system, and its install with it
-        _add(roots, path, document, age)
+        _add(roots, path, document, now - max(status.st_mtime, status.st_ctime))
     return roots
 
 

@@ -70,7 +70,7 @@ def test_init(machine: Machine) -> None:
 
 
 def test_validate(furnished: Machine) -> None:
-    expected = {"name": "tiny", "version": "1.0.0", "files": 3, "bytes": total_bytes(furnished)}
+    expected = {"name": "tiny", "version": "1.0.0", "files": 3, "bytes": total_bytes(furnished), "executable": {}}
     assert furnished.run("validate", "--json", "tiny").envelope == success("validate", expected)
 
 
@@ -163,8 +163,9 @@ def test_files(furnished: Machine) -> None:
 
 def test_show(furnished: Machine) -> None:
     place = {"installed": True, "complete": True, "path": files_of(furnished), "origin": furnished.repository}
+    place |= {"executable": {}}
     assert furnished.run("show", "tiny", "--json").envelope == success("show", {**release(furnished), **place})
-    place |= {"installed": False, "complete": False, "path": None}
+    place |= {"installed": False, "complete": False, "path": None, "executable": None}
     done = furnished.run("show", "tiny", "--json", "--repository", furnished.repository)
     assert done.envelope == success("show", {**release(furnished), **place})
 

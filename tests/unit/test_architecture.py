@@ -21,11 +21,11 @@ PACKAGE = TOP / "orbitpkg"
 
 # From the ground up: a room may import itself, its floor (as long as no circle arises) and the floors below it.
 FLOORS = (
-    {"errors", "_version", "reporting"},
+    {"errors", "_version", "redaction", "reporting"},
     {"model"},
     {"archive", "objects"},
     {"repository", "resolver", "store", "transfer"},
-    {"api", "edits", "projects", "settings", "upkeep"},
+    {"api", "edits", "prohibitions", "projects", "settings", "upkeep"},
     {"cli"},
 )
 FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor}

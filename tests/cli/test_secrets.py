@@ -1,0 +1,135 @@
+"""Nothing that is secret is ever written: to the screen, to JSON, to a file, whatever goes wrong.
+
+Each secret is marked, so that it can be looked for in all that a command leaves. Nothing listens at the addresses, so
+that each of them fails, at one step or another.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import pytest
+
+from orbitpkg.errors import OrbitError
+from orbitpkg.redaction import redacted
+from tests.cli.machine import write_package
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from tests.cli.machine import Machine, Result
+
+MARK = "MARKEDSECRET"
+NOWHERE = "127.0.0.1:9"
+ENVIRONMENT: Mapping[str, str] = {
+    "AWS_ACCESS_KEY_ID": f"AKIA{MARK}",
+    "AWS_SECRET_ACCESS_KEY": f"{MARK}/key+",
+    "AWS_SESSION_TOKEN": f"{MARK}token",
+    "AWS_ENDPOINT_URL_S3": f"http://{NOWHERE}",
+    "AWS_REGION": "us-east-1",
+    "AWS_MAX_ATTEMPTS": "1",
+    "SOME_OTHER_TOKEN": MARK,
+    "ORBITPKG_DEBUG": "1",
+}
+# Where a scheme takes no password or query, that is an error of usage, which must not repeat them.
+ADDRESSES = (
+    f"https://user:{MARK}@{NOWHERE}/models",
+    f"http://user:{MARK}@{NOWHERE}/models",
+    f"https://{NOWHERE}/models?X-Amz-Signature={MARK}&X-Amz-Credential={MARK}",
+    f"http://{NOWHERE}/models#{MARK}",
+    f"s3://AKIA:{MARK}@bucket/prefix",
+    f"s3://bucket/prefix?secret={MARK}",
+    "s3://bucket/prefix",
+    f"ftp://user:{MARK}@{NOWHERE}/models",
+    f"https:/user:{MARK}@{NOWHERE}",
+    f"https://user:{MARK}@[bad/models",
+    f"https://user:{quote(MARK + '@:')}@{NOWHERE}:port/models",
+)
+# These are tried, and each try at an address where nothing listens takes a while.
+TRIED = (ADDRESSES[0], ADDRESSES[6])
+COMMANDS = (
+    ("install", "tiny==9.0.0"),
+    ("install", "other"),
+    ("publish", "tiny"),
+    ("versions", "other"),
+    ("search",),
+    ("show", "other"),
+    ("doctor",),
+    ("verify", "--repair"),
+    ("repo", "verify"),
+    ("repo", "init"),
+    ("repo", "gc"),
+)
+
+
+def call(machine: Machine, command: tuple[str, ...], address: str, *more: str) -> Result:
+    if command[0] == "repo":
+        return machine.run(*command, address, *more, **ENVIRONMENT)
+    return machine.run(*command, "--repository", address, *more, **ENVIRONMENT)
+
+
+def leaks(folder: Path) -> list[str]:
+    """The files below a folder that hold the mark, or are named for it."""
+    return [
+        str(path)
+        for path in folder.rglob("*")
+        if MARK in path.name or (path.is_file() and MARK.encode() in path.read_bytes())
+    ]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_no_output_and_no_file_holds_a_secret(furnished: Machine, command: tuple[str, ...]) -> None:
+    write_package(furnished.folder / "tiny", version="9.0.0")
+    (furnished.home / "store/v1/packages/tiny/1.0.0/files/model.bin").unlink()
+    tried = TRIED if command[0] in {"install", "publish"} else ()
+    refused = [address for address in ADDRESSES if "?" in address or "#" in address or ":/user" in address]
+    for number, address in enumerate([*refused, *tried]):
+        more = ("--json",) if number % 2 else ()
+        done = call(furnished, command, address, *more)
+        assert done.code in {1, 2, 16}, (address, done)
+        assert MARK not in done.out + done.err, (address, more)
+    assert leaks(furnished.folder) == []
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_no_setting_repeats_a_secret(furnished: Machine, address: str) -> None:
+    (furnished.folder / "orbit.toml").write_text(
+        f'requirements = ["other"]\n\n[repositories.ours]\nurl = "{address}"\n'
+    )
+    for command in (("repo", "list"), ("tree",)):
+        done = furnished.run(*command, "--json", **ENVIRONMENT)
+        assert MARK not in done.out + done.err, command
+    (furnished.folder / "orbit.toml").unlink()
+    done = furnished.run("install", "other", "--offline", **{**ENVIRONMENT, "ORBITPKG_REPOSITORY": address})
+    assert MARK not in done.out + done.err
+    assert leaks(furnished.folder) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("see https://user:pass@host/a now", "see https://…@host/a now"),
+        ("https://host/a?X-Amz-Signature=1&b=2 failed", "https://host/a?… failed"),
+        ("https://u:p@ss@host:1/a#b", "https://…@host:1/a?…"),
+        ("https:/user:pass@host", "https:/…@host"),
+        ('{"url": "s3://KEY:SECRET@bucket/x?y", "n": "a@b"}', '{"url": "s3://…@bucket/x?…", "n": "a@b"}'),
+        ("file:///home/me/a@b.c", "file:///home/me/a@b.c"),
+        ("What? #1 at a@b: https://toml.io", "What? #1 at a@b: https://toml.io"),
+    ],
+)
+def test_what_may_be_secret_is_left_out_of_addresses(text: str, left: str) -> None:
+    assert redacted(text) == left
+
+
+def test_an_error_never_holds_a_secret_whoever_prints_it() -> None:
+    error = OrbitError(f"https://u:{MARK}@h", hint=f"s3://k:{MARK}@b", url=f"http://h?{MARK}", more=[f"s3://{MARK}@b"])
+    assert MARK not in f"{error} {error!r} {error.args} {error.data} {error.message} {error.hint}"
+
+
+def test_what_is_published_tells_nothing_of_the_environment(machine: Machine) -> None:
+    write_package(machine.folder / "tiny")
+    assert machine.run("publish", "tiny", **ENVIRONMENT).code == 0
+    assert machine.run("install", "tiny", **ENVIRONMENT).code == 0
+    assert leaks(machine.folder) == []

@@ -1,0 +1,85 @@
+"""Formats that can run code: told by their names, and refused where somebody forbids them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+import orbitpkg
+from orbitpkg import api
+from orbitpkg.errors import ForbiddenFormat, ProjectError, UsageError
+from orbitpkg.model.executables import executable_files, forbidden_files
+from tests.packages import archive_of, make_package
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project's file in the working directory, and a home folder of the test's own."""
+    monkeypatch.setenv("ORBITPKG_HOME", str(tmp_path / "home"))
+    for variable in ("ORBITPKG_REPOSITORY", "ORBITPKG_FORBID"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("ORBITPKG_CONFIG", str(tmp_path / "config.toml"))
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+    return tmp_path / "project" / "orbit.toml"
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """An archive with a pickle."""
+    return archive_of(make_package(tmp_path / "package"), tmp_path / "p.tar.zst")
+
+
+@pytest.mark.parametrize(
+    ("path", "form"),
+    [("a/B.PKL", "pickle"), ("m.joblib", "joblib"), ("m.pt", "pytorch"), ("m.h5", "keras"), ("x.ipynb", "notebook"),
+     ("pytorch_model.bin", "pytorch"), ("model.bin", None), ("pkl", None), ("m.safetensors", None)],
+)  # fmt: skip
+def test_formats_are_known_by_their_names(path: str, form: str | None) -> None:
+    assert executable_files([path]) == ({form: (path,)} if form else {})
+
+
+def test_forbidding_pickles_forbids_what_holds_them() -> None:
+    paths = ["a.pkl", "b.joblib", "c.pt", "d.h5"]
+    assert list(forbidden_files(paths, ["pickle"])) == ["pickle", "joblib", "pytorch"]
+    assert list(forbidden_files(paths, ["joblib"])) == ["joblib"]
+
+
+@pytest.mark.parametrize("where", ["project", "user", "environment"])
+def test_a_package_with_a_forbidden_file_is_not_installed(
+    archive: Path, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    if where == "environment":
+        monkeypatch.setenv("ORBITPKG_FORBID", "notebook, pickle")
+    else:
+        (project if where == "project" else tmp_path / "config.toml").write_text('forbid = ["pickle"]\n')
+    with pytest.raises(ForbiddenFormat, match=r"holds pickle files.*data/model\.pkl") as caught:
+        orbitpkg.install(archive)
+    assert caught.value.data["formats"] == {"pickle": ["data/model.pkl"]}
+    assert orbitpkg.packages() == []
+    assert orbitpkg.install(archive, only="data/*.csv").files() == ("data/labels.csv", "package.json")
+    with pytest.raises(ForbiddenFormat):
+        orbitpkg.install(archive)
+
+
+def test_what_another_project_installed_is_refused_all_the_same(archive: Path, project: Path) -> None:
+    api.install(archive)
+    project.write_text('forbid = ["pickle"]\n')
+    for requirement in (archive, "model==1.0.0"):
+        with pytest.raises(ForbiddenFormat):
+            orbitpkg.install(requirement)
+
+
+def test_a_format_that_nobody_knows_is_refused(archive: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.write_text('forbid = ["pickel"]\n')
+    with pytest.raises(ProjectError, match="'pickel' is no format") as caught:
+        orbitpkg.install(archive)
+    assert caught.value.hint == "Did you mean pickle?"
+    project.unlink()
+    monkeypatch.setenv("ORBITPKG_FORBID", "everything")
+    with pytest.raises(UsageError, match="ORBITPKG_FORBID"):
+        orbitpkg.install(archive)
