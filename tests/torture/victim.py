@@ -50,16 +50,18 @@ def serve() -> None:
     for line in sys.stdin:
         task = json.loads(line)
         reader, writer = os.pipe()
+        # Here, not in the fork: a tracer may be there before it.
+        output = os.open(task["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         pid = os.fork()
         if pid == 0:
             os.close(writer)
-            output = os.open(task["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             os.dup2(output, 1)
             os.dup2(output, 2)
             os.read(reader, 1)
             os.close(reader)
             os._exit(run(task["words"], task["home"]))
         os.close(reader)
+        os.close(output)
         print(json.dumps({"pid": pid}), file=answers, flush=True)
         sys.stdin.readline()
         os.write(writer, b"x")
