@@ -281,8 +281,8 @@ def open_package(layout: Layout, key: str, version: Version) -> Package | None:
         record = json.loads(raw) if len(raw) <= _MAX_RECORD_BYTES else None
         if not isinstance(record, dict) or record["version"] != str(version) or not _is_sound(record):
             raise ValueError  # noqa: TRY301
-        if record.get("format") != _RECORD_FORMAT:
-            raise _newer(home, record.get("format"))
+        if record["format"] > _RECORD_FORMAT:
+            raise _newer(home, record["format"])
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -306,6 +306,8 @@ def _newer(home: str, number: object) -> StorageError:
 
 def _is_sound(record: Mapping[str, Any]) -> bool:
     """Say whether a record holds what an app reads of it, as what it reads it as."""
+    if type(record["format"]) is not int or record["format"] < _RECORD_FORMAT:
+        return False
     if not isinstance(record["name"], str) or not isinstance(record.get("description", ""), str):
         return False
     if not isinstance(record.get("license"), str | None):

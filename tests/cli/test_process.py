@@ -199,7 +199,7 @@ def test_ctrl_c_ends_the_wait_for_a_server_that_never_answers(once: bool, machin
 
 def test_what_is_started_in_the_background_of_a_shell_is_not_interrupted(stuck: tuple[Machine, Path]) -> None:
     machine, record = stuck
-    whole = json.dumps({"name": "tiny", "version": "1.0.0"}).encode()
+    whole = json.dumps({"format": 1, "name": "tiny", "version": "1.0.0"}).encode()
     ignoring = (
         "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
     )
