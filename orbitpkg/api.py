@@ -455,6 +455,7 @@ def install(
     *,
     repository: PathLike | None = None,
     app: str | Iterable[str] | None = None,
+    python: PathLike | None = None,
     only: str | Iterable[str] | None = None,
     offline: bool = False,
     prereleases: bool = False,
@@ -466,6 +467,7 @@ def install(
         requirement: ``model``, ``model==2.0.0``, ``model>=1.2,<2`` …, or the path of an archive.
         repository: Where from, as for :func:`settings`.
         app: ``NAME==VERSION`` of the app, or apps, that will use it, besides those installed beside the interpreter.
+        python: That interpreter, or the folder of a virtual environment; the running one when None.
         only: A glob, or globs, of the files wanted; a later install without it completes the package.
         offline: Use no network: what is installed must do.
         prereleases: Whether pre-releases are candidates.
@@ -482,6 +484,7 @@ def install(
         [requirement],
         repository=repository,
         apps=_listed(app),
+        python=python,
         only=_listed(only),
         offline=offline,
         prereleases=prereleases,
@@ -501,6 +504,7 @@ def install_all(
     *,
     repository: PathLike | None = None,
     apps: Sequence[str] = (),
+    python: PathLike | None = None,
     only: Sequence[str] = (),
     offline: bool = False,
     prereleases: bool = False,
@@ -526,6 +530,7 @@ def install_all(
             archives=archives,
             repository=repository,
             apps=apps,
+            python=python,
             only=only,
             offline=offline,
             prereleases=prereleases,
@@ -651,6 +656,7 @@ def _resolve(
     archives: Mapping[str, Available],
     repository: PathLike | None,
     apps: Sequence[str],
+    python: PathLike | None,
     only: Sequence[str],
     offline: bool,
     prereleases: bool,
@@ -658,12 +664,12 @@ def _resolve(
 ) -> tuple[Resolution, RepositorySource | None]:
     """Choose releases; without a source when all of them are installed and nobody needs to be asked."""
     from orbitpkg.errors import OrbitError
-    from orbitpkg.resolver.apps import Apps, parse_apps
+    from orbitpkg.resolver.apps import read_apps
     from orbitpkg.resolver.resolver import resolve
     from orbitpkg.store.store import Store
     from orbitpkg.transfer.sources import InstalledSource, RepositorySource, resolve_as_recorded
 
-    held = Apps(parse_apps(apps))
+    held = read_apps(apps, python=python)
     effect = settings(repository)
     networked = [_takes_network(setting.url) for setting in effect.repositories]
     local_only = is_offline(said=offline) and any(networked)
@@ -723,6 +729,7 @@ def plan_all(
     *,
     repository: PathLike | None = None,
     apps: Sequence[str] = (),
+    python: PathLike | None = None,
     only: Sequence[str] = (),
     offline: bool = False,
     prereleases: bool = False,
@@ -746,6 +753,7 @@ def plan_all(
             archives=archives,
             repository=repository,
             apps=apps,
+            python=python,
             only=only,
             offline=offline,
             prereleases=prereleases,
@@ -765,18 +773,32 @@ def plan_all(
 # Using what is installed.
 
 
-def package(requirement: str, *, prereleases: bool = False) -> Package:
+def package(
+    requirement: str,
+    *,
+    prereleases: bool = False,
+    app: str | Iterable[str] | None = None,
+    python: PathLike | None = None,
+) -> Package:
     """Give the best installed version of a package. Works offline, and in a store that may only be read.
 
     Args:
         requirement: ``model``, ``model==2.0.0``, ``model>=1.2,<2`` …
         prereleases: Whether pre-releases are candidates; one that the requirement names is in any case.
+        app: The app, or apps, that it must work with: ``NAME==VERSION``, or ``NAME`` of a distribution that is
+            installed. One whose version nobody knows is not checked, which is logged as a warning.
+        python: The interpreter that these are installed beside; the running one when None.
 
     Raises:
-        UsageError: The requirement cannot be read.
+        UsageError: The requirement or an app cannot be read.
         NotInstalled: Nothing installed fits.
     """
-    return find_package(Layout(_home()), parse_requirement(requirement), prereleases=prereleases)
+    wanted = parse_requirement(requirement)
+    if app is None:
+        return find_package(Layout(_home()), wanted, prereleases=prereleases)
+    from orbitpkg.resolver.suiting import find_suiting
+
+    return find_suiting(Layout(_home()), wanted, _listed(app), python=python, prereleases=prereleases)
 
 
 def packages() -> list[Package]:

@@ -129,6 +129,7 @@ def add(
     *,
     repository: str | os.PathLike[str] | None = None,
     apps: Sequence[str] = (),
+    python: str | os.PathLike[str] | None = None,
     offline: bool = False,
     reporter: Reporter | None = None,
 ) -> tuple[Locked, Installed]:
@@ -162,6 +163,7 @@ def add(
         set(new),
         repository=repository,
         apps=apps,
+        python=python,
         offline=offline,
         reporter=reporter,
     )
@@ -175,6 +177,7 @@ def lock(
     upgrade: bool | Iterable[str] = False,
     repository: str | os.PathLike[str] | None = None,
     apps: Sequence[str] = (),
+    python: str | os.PathLike[str] | None = None,
     offline: bool = False,
     reporter: Reporter | None = None,
 ) -> Locked:
@@ -186,6 +189,7 @@ def lock(
         upgrade: Choose these packages anew, or all of them.
         repository: Where from, as for :func:`orbitpkg.api.settings`.
         apps: ``NAME==VERSION`` of apps that will use them.
+        python: The interpreter that other apps are installed beside; the running one when None.
         offline: Use no network: what this machine keeps of indexes and records must do.
         reporter: Told how far it is.
 
@@ -206,6 +210,7 @@ def lock(
         anew,
         repository=repository,
         apps=apps,
+        python=python,
         offline=offline,
         reporter=reporter,
     )
@@ -250,18 +255,19 @@ def _lock(
     *,
     repository: str | os.PathLike[str] | None,
     apps: Sequence[str],
+    python: str | os.PathLike[str] | None,
     offline: bool,
     reporter: Reporter | None,
 ) -> tuple[Locked, RepositorySource]:
     from orbitpkg.model.lockfile import LOCK_NAME, Lock
-    from orbitpkg.resolver.apps import Apps, parse_apps
+    from orbitpkg.resolver.apps import read_apps
     from orbitpkg.transfer.sources import resolve_as_recorded
 
     source = _source(repository, offline=offline, reporter=reporter)
     there = old.packages if old is not None else {}
     prefer = {key: package.version for key, package in there.items() if key not in anew}
     source.places.look_up(_expected(requirements, old))
-    resolution = resolve_as_recorded(requirements, source, apps=Apps(parse_apps(apps)), prefer=prefer)
+    resolution = resolve_as_recorded(requirements, source, apps=read_apps(apps, python=python), prefer=prefer)
     packages = [_locked(release, source.places.home(key).name) for key, release in resolution.releases.items()]
     for package in packages:
         _refuse_replaced(there.get(package.key), package)
@@ -357,6 +363,7 @@ def sync(
     frozen: bool = False,
     repository: str | os.PathLike[str] | None = None,
     apps: Sequence[str] = (),
+    python: str | os.PathLike[str] | None = None,
     offline: bool = False,
     reporter: Reporter | None = None,
 ) -> tuple[Locked | None, Installed]:
@@ -367,6 +374,7 @@ def sync(
         frozen: Go by the lockfile alone, whatever the project asks for; no index is asked, only the locked records.
         repository: Where from, as for :func:`orbitpkg.api.settings`.
         apps: ``NAME==VERSION`` of apps that will use them, for locking.
+        python: The interpreter that other apps are installed beside; the running one when None.
         offline: Use no network: what is installed must do.
         reporter: Told how far it is.
 
@@ -401,7 +409,7 @@ def sync(
         )
     if reasons:
         assert found is not None
-        result = lock(repository=repository, apps=apps, offline=offline, reporter=reporter)
+        result = lock(repository=repository, apps=apps, python=python, offline=offline, reporter=reporter)
         there = result.lock
     else:
         result = None

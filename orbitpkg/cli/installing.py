@@ -8,7 +8,7 @@ import click
 
 from orbitpkg.cli.facts import Totals, package_facts, totals
 from orbitpkg.cli.layout import count, size
-from orbitpkg.cli.options import command, repository_options
+from orbitpkg.cli.options import app_options, command, repository_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,9 +32,7 @@ __all__ = ["EXPORTS", "install"]
 @click.option(
     "--only", metavar="GLOB", multiple=True, help="Only files that match, like 'data/**'. May be given again."
 )
-@click.option(
-    "--app", "apps", metavar="NAME==VERSION", multiple=True, help="An app that will use them. May be given again."
-)
+@app_options
 @click.option("--pre", is_flag=True, help="Let pre-releases be chosen.")
 @click.option("--dry-run", is_flag=True, help="Say what would be installed, and change nothing.")
 def install(
@@ -45,6 +43,7 @@ def install(
     offline: bool,
     only: tuple[str, ...],
     apps: tuple[str, ...],
+    python: str | None,
     pre: bool,
     dry_run: bool,
 ) -> Mapping[str, object]:
@@ -63,6 +62,7 @@ def install(
             requirements,
             repository=repository,
             apps=apps,
+            python=python,
             only=only,
             offline=offline,
             prereleases=pre,
@@ -72,6 +72,7 @@ def install(
         requirements,
         repository=repository,
         apps=apps,
+        python=python,
         only=only,
         offline=offline,
         prereleases=pre,

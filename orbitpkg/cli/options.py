@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ExampleCommand",
     "address",
+    "app_options",
     "command",
     "command_name",
     "global_options",
@@ -124,6 +125,19 @@ def repository_options(*, verb: str) -> Decorator:
         return repository(offline(function))
 
     return add
+
+
+def app_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--app`` and ``--python``."""
+    app = click.option(
+        "--app", "apps", metavar="NAME==VERSION", multiple=True, help="An app that will use them. May be given again."
+    )
+    python = click.option(
+        "--python",
+        metavar="PATH",
+        help="The interpreter, or virtual environment, that other apps are installed beside. Default: orbitpkg's own.",
+    )
+    return app(python(function))
 
 
 def address(context: click.Context, option: click.Parameter, value: str | None) -> str | None:

@@ -39,6 +39,8 @@ COMMANDS: Final = {
     "files": "using",
     "show": "using",
     "tree": "comparing",
+    "why": "explaining",
+    "why-not": "explaining",
     "outdated": "comparing",
     "diff": "comparing",
     "versions": "searching",

@@ -8,11 +8,10 @@ import click
 
 from orbitpkg.cli.facts import package_facts, totals
 from orbitpkg.cli.layout import count
-from orbitpkg.cli.options import command, repository_options
+from orbitpkg.cli.options import app_options, command, repository_options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from typing import Any
+    from collections.abc import Mapping, Sequence
 
     from orbitpkg.api import Installed
     from orbitpkg.cli.console import Console
@@ -23,16 +22,10 @@ __all__ = ["EXPORTS", "add", "lock", "sync"]
 _ALL = "*"
 
 
-def _apps(function: Callable[..., Any]) -> Callable[..., Any]:
-    return click.option(
-        "--app", "apps", metavar="NAME==VERSION", multiple=True, help="An app that will use them. May be given again."
-    )(function)
-
-
 @command("add", "orbitpkg add digits", "orbitpkg add 'digits>=1.2,<2' tokenizer")
 @click.argument("requirements", metavar="REQ...", nargs=-1, required=True)
 @repository_options(verb="install from")
-@_apps
+@app_options
 def add(
     console: Console,
     requirements: tuple[str, ...],
@@ -40,6 +33,7 @@ def add(
     *,
     offline: bool,
     apps: tuple[str, ...],
+    python: str | None,
 ) -> dict[str, object]:
     """Have the project use packages.
 
@@ -49,7 +43,7 @@ def add(
     from orbitpkg import projects
 
     locked, installed = projects.add(
-        requirements, repository=repository, apps=apps, offline=offline, reporter=console.reporter()
+        requirements, repository=repository, apps=apps, python=python, offline=offline, reporter=console.reporter()
     )
     _tell_lock(console, locked)
     _tell_installed(console, installed)
@@ -66,7 +60,7 @@ def add(
     help="Choose this package anew, or all without a NAME. May be given again.",
 )
 @repository_options(verb="choose from")
-@_apps
+@app_options
 def lock(
     console: Console,
     repository: str | None,
@@ -74,6 +68,7 @@ def lock(
     upgrade: tuple[str, ...],
     offline: bool,
     apps: tuple[str, ...],
+    python: str | None,
 ) -> dict[str, object]:
     """Choose what the project uses, and write orbit.lock.
 
@@ -82,7 +77,9 @@ def lock(
     from orbitpkg import projects
 
     anew: bool | Sequence[str] = True if _ALL in upgrade else upgrade
-    locked = projects.lock(upgrade=anew, repository=repository, apps=apps, offline=offline, reporter=console.reporter())
+    locked = projects.lock(
+        upgrade=anew, repository=repository, apps=apps, python=python, offline=offline, reporter=console.reporter()
+    )
     _tell_lock(console, locked)
     return _lock_facts(locked)
 
@@ -91,7 +88,7 @@ def lock(
 @click.option("--locked", is_flag=True, help="Fail if orbit.lock does not answer the project; never change it.")
 @click.option("--frozen", is_flag=True, help="Go by orbit.lock alone: ask for the records it names and nothing else.")
 @repository_options(verb="install from")
-@_apps
+@app_options
 def sync(
     console: Console,
     repository: str | None,
@@ -100,6 +97,7 @@ def sync(
     frozen: bool,
     offline: bool,
     apps: tuple[str, ...],
+    python: str | None,
 ) -> dict[str, object]:
     """Install what is locked.
 
@@ -111,7 +109,13 @@ def sync(
     if locked and frozen:
         raise click.UsageError("--locked and --frozen exclude each other.")
     result, installed = projects.sync(
-        locked=locked, frozen=frozen, repository=repository, apps=apps, offline=offline, reporter=console.reporter()
+        locked=locked,
+        frozen=frozen,
+        repository=repository,
+        apps=apps,
+        python=python,
+        offline=offline,
+        reporter=console.reporter(),
     )
     if result is not None:
         _tell_lock(console, result)

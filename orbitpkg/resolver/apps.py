@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from orbitpkg.errors import UsageError
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ["AppVerdict", "Apps", "installed_app_version", "parse_apps"]
+__all__ = ["AppVerdict", "Apps", "app_names", "installed_app_version", "read_apps"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,27 +32,19 @@ class AppVerdict:
     unchecked: tuple[str, ...]
 
 
-def parse_apps(texts: Iterable[str]) -> dict[str, str]:
-    """Read ``NAME==VERSION`` of apps; the names in canonical form.
-
-    Raises:
-        UsageError: One cannot be read.
-    """
-    from packaging.utils import canonicalize_name
+def _parse_app(text: str) -> tuple[str, str | None]:
+    from packaging.utils import InvalidName, canonicalize_name
     from packaging.version import InvalidVersion, Version
 
-    apps: dict[str, str] = {}
-    for text in texts:
-        name, separator, version = (part.strip() for part in text.partition("=="))
-        try:
+    name, separator, version = (part.strip() for part in text.partition("=="))
+    try:
+        key = str(canonicalize_name(name, validate=True))
+        if separator:
             Version(version)
-        except InvalidVersion:
-            name = ""
-        if not name or not separator:
-            hint = "Write it like --app my_library==1.0.0"
-            raise UsageError(f"The app {text!r} is not a name, == and a version.", hint=hint)
-        apps[canonicalize_name(name)] = version
-    return apps
+    except (InvalidName, InvalidVersion) as error:
+        hint = "Write it like my_library==1.0.0, or the name alone of what is installed."
+        raise UsageError(f"The app {text!r} is not a name, == and a version.", hint=hint) from error
+    return key, version if separator else None
 
 
 def installed_app_version(name: str) -> str | None:
@@ -62,8 +55,9 @@ def installed_app_version(name: str) -> str | None:
     if name == "python":
         return platform.python_version()
     try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
+        # What was half removed has no version.
+        return metadata.version(name) or None
+    except (metadata.PackageNotFoundError, KeyError, ValueError):
         return None
 
 
@@ -80,7 +74,7 @@ class Apps:
         said: Mapping[str, str] | None = None,
         installed: Callable[[str], str | None] = installed_app_version,
     ) -> None:
-        self._said = said or {}
+        self._said = dict(said or {})
         self._installed = installed
         self._versions: dict[str, str | None] = {}
         self._verdicts: dict[tuple[tuple[str, str], ...], AppVerdict] = {}
@@ -104,15 +98,56 @@ class Apps:
         excluded, unchecked = [], []
         for app, specifier in compatibility.items():
             version = self.version(app)
-            if version is None:
-                unchecked.append(app)
-            elif not _allows(specifier, version):
-                excluded.append(f"{app} {version} (works with {app}{specifier})")
+            match _allows(specifier, version):
+                case None:
+                    unchecked.append(app)
+                case False:
+                    excluded.append(f"{app} {version} (works with {app}{specifier})")
         return AppVerdict(excluded=tuple(excluded), unchecked=tuple(unchecked))
 
 
-def _allows(specifier: str, version: str) -> bool:
-    from packaging.specifiers import SpecifierSet
+def read_apps(texts: Iterable[str], *, python: str | os.PathLike[str] | None = None) -> Apps:
+    """Make the apps of what a caller says.
 
-    # A pre-release of an app is a version of it like any other here: somebody runs it.
-    return SpecifierSet(specifier).contains(version, prereleases=True)
+    Args:
+        texts: ``NAME==VERSION`` each, or ``NAME``: then the version is looked up.
+        python: The interpreter beside which versions are looked up; the running one when None.
+
+    Raises:
+        UsageError: A text cannot be read, or the interpreter cannot be asked.
+    """
+    said = {name: version for name, version in map(_parse_app, texts) if version is not None}
+    if python is None:
+        return Apps(said)
+    from orbitpkg.resolver.interpreters import installed_in
+
+    there = installed_in(python)
+    return Apps(said, lambda name: there.get(_canonical(name)))
+
+
+def app_names(texts: Iterable[str]) -> Callable[[str], bool]:
+    """Give what tells whether a name is that of one of the apps a caller says.
+
+    Raises:
+        UsageError: A text cannot be read.
+    """
+    names = {name for name, _ in map(_parse_app, texts)}
+    return lambda name: _canonical(name) in names
+
+
+def _canonical(name: str) -> str:
+    from packaging.utils import canonicalize_name
+
+    return canonicalize_name(name)
+
+
+def _allows(specifier: str, version: str | None) -> bool | None:
+    """Whether a specifier allows a version; None where either says nothing that PEP 440 knows."""
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        # A pre-release of an app is a version of it like any other here: somebody runs it.
+        return None if version is None else SpecifierSet(specifier).contains(Version(version), prereleases=True)
+    except (InvalidSpecifier, InvalidVersion):
+        return None

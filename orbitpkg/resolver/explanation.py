@@ -36,7 +36,7 @@ _MAX_ATTEMPTS = 300
 _MAX_ASKED = 10
 _MAX_LINES = 12
 _MAX_RUNS = 4
-_SHORT_RUN = 2
+_SHORT_RUN = 3
 
 
 def explain(request: Request, clash: Clash, source: Source) -> OrbitError:
@@ -287,7 +287,7 @@ def _told(head: str, lines: Sequence[str]) -> str:
 
 
 def _runs(shelf: Shelf, states: int) -> str:
-    """Name versions; three or more that follow one another by the first and the last of them."""
+    """Name versions; many that follow one another by the first and the last of them."""
     runs: list[list[Version]] = []
     before = -1
     for at, version in enumerate(shelf.versions):

@@ -292,7 +292,7 @@ def sections() -> dict[str, str]:
     """The sections of the command line's document, by command."""
     cli = document("docs/cli.md")
     headings = [line.removeprefix("### ") for line in cli.prose if line.startswith("### `orbitpkg ")]
-    words = re.compile(r"`(orbitpkg(?: [a-z]+)+)")
+    words = re.compile(r"`(orbitpkg(?: [a-z-]+)+)")
     return {found[1]: cli.section(heading) for heading in headings if (found := words.match(heading))}
 
 

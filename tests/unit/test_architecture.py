@@ -25,7 +25,7 @@ FLOORS = (
     {"model"},
     {"archive", "objects"},
     {"repository", "resolver", "store", "transfer"},
-    {"api", "edits", "prohibitions", "projects", "settings", "upkeep"},
+    {"api", "edits", "prohibitions", "projects", "reasons", "settings", "upkeep"},
     {"cli"},
 )
 FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor}

@@ -1,0 +1,290 @@
+"""What ``why``, ``why-not`` and a failed ``install`` print, compared exactly; and which apps are asked about."""
+
+from __future__ import annotations
+
+import os
+import sys
+import venv
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cli.machine import Machine, Result, write_package
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+@pytest.fixture
+def stocked(machine: Machine) -> Machine:
+    """A machine whose repository holds packages that need each other; nothing is installed."""
+    publish(machine, "tokenizer", "1.0.0")
+    publish(machine, "tokenizer", "2.0.0")
+    publish(machine, "tokenizer", "3.0.0-rc.1")
+    publish(
+        machine,
+        "classifier",
+        "1.0.0",
+        dependencies={"tokenizer": ">=2"},
+        compatibility={"my_library": ">=1,<2"},
+    )
+    publish(machine, "bundle", "1.0.0", dependencies={"classifier": "*"})
+    return machine
+
+
+def publish(machine: Machine, name: str, version: str, **more: Mapping[str, str]) -> None:
+    write_package(machine.folder / f"{name}-{version}", name, version, None, **more)
+    machine.succeed("publish", f"{name}-{version}")
+
+
+def test_a_clash_names_the_fewest_requirements_and_who_needs_what(stocked: Machine) -> None:
+    assert stocked.run("install", "tokenizer==2.0.0", "bundle", "tokenizer<2") == Result(
+        1,
+        "",
+        "error: Nothing fits both tokenizer==2.0.0 and tokenizer<2; there is 1.0.0, 2.0.0 and 3.0.0-rc.1.\n"
+        "hint: Instead of tokenizer==2.0.0, tokenizer 1.0.0 would fit. "
+        "Instead of tokenizer<2, tokenizer 2.0.0 would fit.\n",
+    )
+    assert stocked.run("install", "bundle", "tokenizer<2") == Result(
+        1,
+        "",
+        "error: Nothing fits both bundle and tokenizer<2:\n"
+        "    bundle 1.0.0 needs classifier\n"
+        "    classifier 1.0.0 needs tokenizer>=2\n"
+        "hint: Instead of tokenizer<2, tokenizer 2.0.0 would fit.\n",
+    )
+
+
+def test_an_app_that_excludes_everything_is_named(stocked: Machine) -> None:
+    assert stocked.run("install", "bundle", "--app", "my_library==2.0") == Result(
+        1,
+        "",
+        "error: Nothing fits bundle:\n"
+        "    bundle 1.0.0 needs classifier\n"
+        "    classifier 1.0.0 does not work with my_library 2.0 (works with my_library>=1,<2)\n"
+        "hint: Ask for another range, or use a version of the app that one of these works with.\n",
+    )
+
+
+def test_a_clash_under_json_has_its_facts(stocked: Machine) -> None:
+    done = stocked.run("install", "bundle", "tokenizer<2", "--json")
+    assert done.envelope["error"]["data"] == {
+        "requirements": ["bundle", "tokenizer<2"],
+        "because": ["bundle 1.0.0 needs classifier", "classifier 1.0.0 needs tokenizer>=2"],
+    }
+
+
+def test_what_was_yanked_says_why_and_how_to_have_it(stocked: Machine) -> None:
+    stocked.succeed("yank", "tokenizer==2.0.0", "--reason", "wrong vocabulary")
+    assert stocked.run("install", "tokenizer>=2") == Result(
+        1,
+        "",
+        "error: Nothing fits tokenizer>=2:\n"
+        "    tokenizer 3.0.0-rc.1 is a pre-release\n"
+        "    tokenizer 2.0.0 was yanked: wrong vocabulary\n"
+        "hint: With pre-releases there is a way: --pre takes tokenizer 3.0.0-rc.1. "
+        "tokenizer 2.0.0 would fit, but was yanked: wrong vocabulary. To have it all the same: tokenizer==2.0.0\n",
+    )
+
+
+def test_why_tells_the_way_from_what_nobody_needs(stocked: Machine) -> None:
+    stocked.succeed("install", "bundle")
+    assert stocked.run("why", "tokenizer") == Result(
+        0, "tokenizer 2.0.0\n  bundle 1.0.0 needs classifier, classifier 1.0.0 needs tokenizer>=2\n", ""
+    )
+    assert stocked.run("why", "bundle") == Result(0, "bundle 1.0.0\n  nothing that is installed needs it\n", "")
+
+
+def test_why_tells_of_every_version_that_is_installed(stocked: Machine) -> None:
+    stocked.succeed("install", "bundle")
+    stocked.succeed("install", "tokenizer==1.0.0")
+    done = stocked.run("why", "Tokenizer")
+    assert done.out.splitlines()[0] == "Tokenizer 1.0.0, 2.0.0"
+
+
+def test_why_knows_what_is_needed_and_not_there(stocked: Machine) -> None:
+    stocked.succeed("install", "bundle")
+    stocked.succeed("remove", "tokenizer")
+    assert stocked.run("why", "tokenizer").out.splitlines()[0] == "tokenizer (not installed)"
+
+
+def test_why_of_what_nobody_knows_suggests_a_name(stocked: Machine) -> None:
+    stocked.succeed("install", "bundle")
+    assert stocked.run("why", "tokeniser") == Result(
+        1,
+        "",
+        f"error: tokeniser is not installed in {stocked.home}, and nothing there needs it.\n"
+        "hint: Did you mean tokenizer?\n",
+    )
+
+
+def test_why_goes_by_the_lockfile_of_a_project(stocked: Machine) -> None:
+    stocked.succeed("add", "bundle")
+    assert stocked.run("why", "tokenizer") == Result(
+        0,
+        "tokenizer 2.0.0\n"
+        "  the project asks for bundle, bundle 1.0.0 needs classifier, classifier 1.0.0 needs tokenizer>=2\n",
+        "",
+    )
+    assert stocked.run("why", "bundle").out == "bundle 1.0.0\n  the project asks for bundle\n"
+    assert stocked.run("why", "classifier", "--json").envelope["data"] == {
+        "name": "classifier",
+        "versions": ["1.0.0"],
+        "lock": str(stocked.folder / "orbit.lock"),
+        "chains": [{"asked": "bundle", "links": [{"release": "bundle==1.0.0", "needs": "classifier"}]}],
+    }
+    (stocked.folder / "orbit.toml").write_text("requirements = []\n")
+    assert stocked.run("why", "classifier").out == (
+        "classifier 1.0.0\n  nothing asks for it any more, bundle 1.0.0 needs classifier\n"
+    )
+
+
+def test_why_not_tries_a_requirement_beside_others(stocked: Machine) -> None:
+    assert stocked.run("why-not", "tokenizer<2", "bundle") == Result(
+        0,
+        "Nothing fits both tokenizer<2 and bundle:\n"
+        "  bundle 1.0.0 needs classifier\n"
+        "  classifier 1.0.0 needs tokenizer>=2\n"
+        "Instead of tokenizer<2, tokenizer 2.0.0 would fit.\n",
+        "",
+    )
+    assert stocked.run("why-not", "bundle", "tokenizer>=2") == Result(
+        0,
+        "Nothing stands against bundle. It would be:\n  bundle 1.0.0\n  classifier 1.0.0\n  tokenizer 2.0.0\n",
+        "",
+    )
+
+
+def test_why_not_of_what_there_is_not_is_an_answer(stocked: Machine) -> None:
+    done = stocked.run("why-not", "tokenizr", "--json")
+    assert done.code == 0
+    data = done.envelope["data"]
+    assert (data["fits"], data["code"]) == (False, "package-not-found")
+    assert data["message"] == f"There is no package tokenizr in {stocked.repository}."
+    assert data["hint"] == "Did you mean tokenizer?"
+
+
+def test_why_not_says_what_of_it_the_project_asks_for(stocked: Machine) -> None:
+    stocked.succeed("add", "bundle")
+    before = (stocked.folder / "orbit.lock").read_bytes()
+    assert stocked.run("why-not", "tokenizer==1.0.0").out == (
+        "Nothing fits both bundle and tokenizer==1.0.0:\n"
+        "  bundle 1.0.0 needs classifier\n"
+        "  classifier 1.0.0 needs tokenizer>=2\n"
+        "  orbit.toml asks for bundle\n"
+        "Instead of tokenizer==1.0.0, tokenizer 2.0.0 would fit.\n"
+    )
+    assert (stocked.folder / "orbit.lock").read_bytes() == before
+
+
+def test_why_not_takes_apps_and_prereleases(stocked: Machine) -> None:
+    done = stocked.run("why-not", "bundle", "--app", "my_library==1.5", "--pre")
+    assert done.out.endswith("  tokenizer 3.0.0-rc.1\n")
+    assert stocked.run("why-not", "bundle", "--app", "my_library==2", "--json").envelope["data"]["fits"] is False
+
+
+def environment_with(folder: Path, name: str, version: str) -> Path:
+    """Make a virtual environment that has a distribution, without installing one."""
+    venv.create(folder, with_pip=False, symlinks=True)
+    site = folder / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
+    facts = site / f"{name}-{version}.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    return folder
+
+
+@pytest.mark.parametrize("place", ["", "bin/python"])
+def test_an_interpreter_that_is_named_says_which_apps_there_are(stocked: Machine, place: str) -> None:
+    old = environment_with(stocked.folder / "old", "My_Library", "1.4")
+    new = environment_with(stocked.folder / "new", "My_Library", "2.0")
+    assert stocked.run("install", "bundle", "--python", new / place).code == 1
+    done = stocked.run("install", "bundle", "--python", old / place)
+    assert (done.code, done.err) == (0, "")
+    assert stocked.run("lock", "--python", new / place).code == 1  # there is no project yet
+    stocked.succeed("add", "bundle", "--python", old / place)
+    assert stocked.run("lock", "--upgrade", "--python", new / place).code == 1
+    assert stocked.run("why-not", "bundle", "--python", new / place, "--json").envelope["data"]["fits"] is False
+
+
+def test_an_app_that_is_said_counts_before_one_that_is_installed(stocked: Machine) -> None:
+    new = environment_with(stocked.folder / "new", "my-library", "2.0")
+    assert stocked.run("install", "bundle", "--python", new, "--app", "my.library==1.0").code == 0
+
+
+def test_an_app_without_a_version_is_looked_up(stocked: Machine) -> None:
+    done = stocked.run("install", "bundle", "--app", "my_library")
+    assert done.err == (
+        "note: Whether classifier works with my_library was not checked: "
+        "no version of it is known here (--app my_library==VERSION).\n"
+    )
+    new = environment_with(stocked.folder / "new", "my_library", "2.0")
+    assert stocked.run("install", "bundle", "--app", "my_library", "--python", new).code == 1
+
+
+@pytest.mark.parametrize("word", ["my library", "my_library=1.0", "my_library==", "my_library==one", "==1.0", ""])
+def test_an_app_that_cannot_be_read_is_refused(machine: Machine, word: str) -> None:
+    assert machine.run("install", "bundle", "--app", word) == Result(
+        2,
+        "",
+        f"error: The app {word!r} is not a name, == and a version.\n"
+        "hint: Write it like my_library==1.0.0, or the name alone of what is installed.\n",
+    )
+
+
+HINT = "hint: --python takes the path of a Python 3.8 or newer, or the folder of a virtual environment.\n"
+
+
+def script(folder: Path, text: str) -> Path:
+    path = folder / "python"
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("echo no such module >&2; exit 3", "it ended with exit code 3: no such module"),
+        ("exit 1", "it ended with exit code 1"),
+        ("echo hello", "it does not answer as a Python does"),
+        ("echo; echo 'orbitpkg:[1]'", "it does not answer as a Python does"),
+        ("echo; echo 'orbitpkg:{'", "it does not answer as a Python does"),
+    ],
+)
+def test_what_is_no_interpreter_is_refused(machine: Machine, text: str, reason: str) -> None:
+    path = script(machine.folder, text)
+    done = machine.run("install", "bundle", "--python", path)
+    assert done == Result(2, "", f"error: The interpreter {path} cannot say what is installed: {reason}.\n{HINT}")
+
+
+@pytest.mark.parametrize(
+    ("word", "reason"),
+    [
+        ("nowhere/python", "No such file or directory"),
+        ("no-such-python", "there is no such program"),
+        (".", "it is a folder without an interpreter in it"),
+        ("plain", "Permission denied"),
+    ],
+)
+def test_an_interpreter_that_is_not_there_is_refused(machine: Machine, word: str, reason: str) -> None:
+    (machine.folder / "plain").write_text("text")
+    if word == "plain" and os.access(machine.folder / "plain", os.X_OK):
+        pytest.skip("every file can be executed by this user on this file system: run as another user")
+    path = "./plain" if word == "plain" else word
+    done = machine.run("install", "bundle", "--python", path)
+    assert done == Result(2, "", f"error: The interpreter {word} cannot say what is installed: {reason}.\n{HINT}")
+
+
+def test_an_interpreter_is_found_as_a_shell_finds_it(stocked: Machine) -> None:
+    old = environment_with(stocked.folder / "old", "my_library", "1.4")
+    path = os.pathsep.join([str(old / "bin"), os.environ["PATH"]])
+    done = stocked.run("install", "bundle", "--python", "python", PATH=path)
+    assert (done.code, done.err) == (0, "")
+
+
+def test_what_start_up_files_of_an_interpreter_print_is_no_answer(stocked: Machine) -> None:
+    old = environment_with(stocked.folder / "old", "my_library", "1.4")
+    (next(old.glob("lib/*/site-packages")) / "noise.pth").write_text("import sys; print('orbitpkg:hello')\n")
+    done = stocked.run("install", "bundle", "--python", old)
+    assert (done.code, done.err) == (0, "")
