@@ -34,7 +34,7 @@ def test_no_command_shows_the_help_on_stderr(machine: Machine) -> None:
         ("instal tiny", "error: There is no command 'instal'.\nhint: Did you mean orbitpkg install?\n"),
         ("frobnicate", "error: There is no command 'frobnicate'.\nhint: orbitpkg --help lists the commands.\n"),
         ("install", "error: Missing argument 'REQ|ARCHIVE...'.\nhint: orbitpkg install --help shows how it is used.\n"),
-        ("install tiny --app x", None),
+        ("install tiny --app x==", None),
         ("install 1%", None),
         ("path ''", None),
         ("versions tiny --repository s3:/bucket", None),
