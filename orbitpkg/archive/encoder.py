@@ -15,6 +15,7 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from mmap import mmap
 from typing import TYPE_CHECKING
 
 import pyfastcdc
@@ -148,7 +149,7 @@ class _Cutter:
         self._tree = tree
         self._files = files
         self._progress = progress
-        self._segment = memoryview(bytearray(_SEGMENT_BYTES))
+        self._segment = _new_segment()
         self._filled = 0
         self._offset = 0
         self._cdc = pyfastcdc.FastCDC(_AVERAGE_BYTES, min_size=_MIN_BYTES, max_size=MAX_CHUNK_BYTES)
@@ -206,7 +207,7 @@ class _Cutter:
         segment does would end there in the whole stream as well.
         """
         segment, filled = self._segment, self._filled
-        self._segment, self._filled = memoryview(bytearray(_SEGMENT_BYTES)), 0
+        self._segment, self._filled = _new_segment(), 0
         for piece in self._cdc.cut_buf(segment[:filled]):
             if piece.offset + piece.length < filled or final:
                 yield segment[piece.offset : piece.offset + piece.length]
@@ -227,6 +228,11 @@ def hash_tree(tree: SourceTree, *, progress: Callable[[int], None] | None = None
         pass
     tree.check_unchanged()
     return frozenset(map(identity_of, files))
+
+
+def _new_segment() -> memoryview:
+    """Give memory that goes back to the system once nothing refers to it; freed heap of this size stays with us."""
+    return memoryview(mmap(-1, _SEGMENT_BYTES))
 
 
 def usable_cores() -> int:
