@@ -64,15 +64,15 @@ _ROOMS = {
     "Package": "orbitpkg.store.package",
     "Project": "orbitpkg.store.project",
     "Published": "orbitpkg.transfer.publish",
-    "Removed": "orbitpkg.api",
+    "Removed": "orbitpkg.api.using",
     "Reporter": "orbitpkg.reporting",
-    "build": "orbitpkg.api",
-    "install": "orbitpkg.api",
-    "package": "orbitpkg.api",
-    "packages": "orbitpkg.api",
+    "build": "orbitpkg.api.making",
+    "install": "orbitpkg.api.installing",
+    "package": "orbitpkg.api.using",
+    "packages": "orbitpkg.api.using",
     "project": "orbitpkg.projects",
-    "publish": "orbitpkg.api",
-    "remove": "orbitpkg.api",
+    "publish": "orbitpkg.api.making",
+    "remove": "orbitpkg.api.using",
 }
 
 

@@ -24,6 +24,8 @@ OURS = "orbitpkg"
 PACKAGE = {"orbitpkg", "orbitpkg._version"}
 USE = PACKAGE | {
     "orbitpkg.api",
+    "orbitpkg.api.places",
+    "orbitpkg.api.using",
     "orbitpkg.errors",
     "orbitpkg.model",
     "orbitpkg.model.names",

@@ -1,0 +1,189 @@
+"""Looking into repositories, making one, and keeping it in order."""
+
+from __future__ import annotations
+
+from orbitpkg.api.places import home_folder, open_places, open_repository, repository_url
+from orbitpkg.model.requirements import parse_requirement
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import os
+    from datetime import timedelta
+    from typing import TypeAlias
+
+    from orbitpkg.model.release import Release
+    from orbitpkg.repository.garbage import Garbage
+    from orbitpkg.repository.probe import ProbeReport
+    from orbitpkg.repository.repository import Repository
+    from orbitpkg.transfer.sources import RepositorySource
+
+    PathLike: TypeAlias = str | os.PathLike[str]
+
+__all__ = ["Found", "collect_repository", "doctor", "home_of", "init_repository", "released", "search", "versions"]
+
+
+class Found:
+    """A package that a search found.
+
+    Attributes:
+        name: As its author writes it.
+        newest: Its newest version.
+        description: What its author says of it.
+    """
+
+    __slots__ = ("description", "name", "newest")
+
+    def __init__(self, name: str, newest: str, description: str) -> None:
+        self.name = name
+        self.newest = newest
+        self.description = description
+
+
+def versions(name: str, *, repository: PathLike | None = None, offline: bool = False) -> list[str]:
+    """List the published versions of a package, oldest first.
+
+    Raises:
+        PackageNotFound: Nobody published a package of this name there.
+        RepositoryError: The repository cannot be read.
+    """
+    key, source = parse_requirement(name).key, _source(repository, offline=offline)
+    found = source.versions(key)
+    if not found:
+        raise source.nothing_found(key, key, [])
+    return [str(version) for version in found]
+
+
+def _source(repository: PathLike | None, *, offline: bool) -> RepositorySource:
+    from orbitpkg.store.store import Store
+    from orbitpkg.transfer.sources import RepositorySource
+
+    return RepositorySource(open_places(repository, offline=offline), Store(home_folder()), {})
+
+
+def home_of(name: str, repository: PathLike | None = None, *, offline: bool = False) -> str:
+    """Give the address of the repository that a package comes from.
+
+    Raises:
+        ResolutionError: Two repositories have it, and it is bound to neither.
+        RepositoryError: A repository did not say.
+    """
+    return open_places(repository, offline=offline).home(parse_requirement(name).key).url
+
+
+def released(
+    requirement: str, *, repository: PathLike | None = None, offline: bool = False, prereleases: bool = False
+) -> Release:
+    """Read the record of the best published release that a requirement allows; a yanked one only if it is named.
+
+    Raises:
+        PackageNotFound, VersionNotFound: There is none.
+        RepositoryError: The repository cannot be read.
+    """
+    from orbitpkg.model.requirements import best
+
+    wanted, source = parse_requirement(requirement), _source(repository, offline=offline)
+    if wanted.range.exact:
+        return source.release(wanted.key, wanted.range.exact)
+    there = source.versions(wanted.key)
+    left = list(there)
+    while (version := best(left, wanted.range, prereleases=prereleases)) is not None:
+        offer = source.offer(wanted.key, version)
+        if offer is not None and offer.yanked is None:
+            return source.release(wanted.key, version)
+        left.remove(version)
+    raise source.nothing_found(wanted.key, str(wanted), there)
+
+
+def search(text: str = "", *, repository: PathLike | None = None, offline: bool = False) -> list[Found]:
+    """List the packages of a repository whose name, description or keywords hold a text; all of them for "".
+
+    Raises:
+        UnsupportedByStore: The repository cannot be listed (a static web server).
+        RepositoryError: It cannot be read.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    places, summaries = open_places(repository, offline=offline), []
+    for setting in places.settings:
+        source = places.catalogue(setting).repository
+        names = source.names()
+        if not names:
+            source.config()
+        with ThreadPoolExecutor(16, "orbitpkg-search") as pool:
+            summaries += [index for index in pool.map(source.summary, names) if index.releases]
+    word = text.casefold()
+    return [
+        Found(index.name, str(index.newest), index.description)
+        for index in summaries
+        if word in " ".join([index.name, index.description, *index.keywords]).casefold()
+    ]
+
+
+def init_repository(
+    repository: PathLike | None = None, *, create_bucket: bool = False, offline: bool = False
+) -> tuple[Repository, ProbeReport | None]:
+    """Make a repository at an address, unless there is one.
+
+    Args:
+        repository: The address, as for :func:`settings`.
+        create_bucket: Make the bucket, too, if it does not exist.
+        offline: Refuse one that takes a network.
+
+    Returns:
+        The repository, and what its store can do; None instead of that when it was a repository already.
+
+    Raises:
+        BucketNotFound: The bucket does not exist.
+        RepositoryError: The store cannot be reached or written.
+    """
+    from orbitpkg.objects import create_bucket as make_bucket
+
+    source = open_repository(repository, offline=offline)
+    if create_bucket:
+        make_bucket(repository_url(repository))
+    _, report = source.init()
+    return source, report
+
+
+def doctor(repository: PathLike | None = None, *, offline: bool = False) -> ProbeReport:
+    """Try what the store of a repository can do.
+
+    Raises:
+        RepositoryError: It cannot be reached, or does not know who asks.
+    """
+    from orbitpkg.repository.probe import probe
+
+    return probe(open_repository(repository, offline=offline).objects)
+
+
+def collect_repository(
+    repository: PathLike | None = None,
+    *,
+    grace: timedelta | None = None,
+    dry_run: bool = False,
+    offline: bool = False,
+) -> Garbage:
+    """Delete what a repository holds and no release needs.
+
+    Args:
+        repository: Which one, as for :func:`settings`.
+        grace: How old something must be; a week when None. Must be longer than any publishing takes.
+        dry_run: Change nothing.
+        offline: Refuse a repository that takes a network.
+
+    Returns:
+        What was, or would be, deleted.
+
+    Raises:
+        RepositoryError: The repository cannot be read or written.
+    """
+    from datetime import timedelta
+
+    from orbitpkg.repository.garbage import collect_garbage, find_garbage
+
+    source = open_repository(repository, offline=offline)
+    source.config()
+    garbage = find_garbage(source, grace=timedelta(days=7) if grace is None else grace)
+    if not dry_run:
+        collect_garbage(source, garbage)
+    return garbage
