@@ -70,7 +70,7 @@ _ROOMS = {
     "install": "orbitpkg.api.installing",
     "package": "orbitpkg.api.using",
     "packages": "orbitpkg.api.using",
-    "project": "orbitpkg.projects",
+    "project": "orbitpkg.projects.using",
     "publish": "orbitpkg.api.making",
     "remove": "orbitpkg.api.using",
 }

@@ -1,25 +1,22 @@
-"""Looking into repositories, making one, and keeping it in order."""
+"""Looking into repositories."""
 
 from __future__ import annotations
 
-from orbitpkg.api.places import home_folder, open_places, open_repository, repository_url
+from orbitpkg.api.places import home_folder, open_places
 from orbitpkg.model.requirements import parse_requirement
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
-    from datetime import timedelta
     from typing import TypeAlias
 
     from orbitpkg.model.release import Release
-    from orbitpkg.repository.garbage import Garbage
-    from orbitpkg.repository.probe import ProbeReport
     from orbitpkg.repository.repository import Repository
     from orbitpkg.transfer.sources import RepositorySource
 
     PathLike: TypeAlias = str | os.PathLike[str]
 
-__all__ = ["Found", "collect_repository", "doctor", "home_of", "init_repository", "released", "search", "versions"]
+__all__ = ["Found", "home_of", "located", "released", "search", "versions"]
 
 
 class Found:
@@ -79,9 +76,22 @@ def released(
         PackageNotFound, VersionNotFound: There is none.
         RepositoryError: The repository cannot be read.
     """
+    return _released(requirement, _source(repository, offline=offline), prereleases=prereleases)
+
+
+def located(
+    requirement: str, *, repository: PathLike | None = None, offline: bool = False, prereleases: bool = False
+) -> tuple[Release, Repository]:
+    """Give what :func:`released` gives, and the repository that it is in; arguments and errors are the same."""
+    source = _source(repository, offline=offline)
+    release = _released(requirement, source, prereleases=prereleases)
+    return release, source.places.catalogue(source.places.home(release.key)).repository
+
+
+def _released(requirement: str, source: RepositorySource, *, prereleases: bool) -> Release:
     from orbitpkg.model.requirements import best
 
-    wanted, source = parse_requirement(requirement), _source(repository, offline=offline)
+    wanted = parse_requirement(requirement)
     if wanted.range.exact:
         return source.release(wanted.key, wanted.range.exact)
     there = source.versions(wanted.key)
@@ -117,73 +127,3 @@ def search(text: str = "", *, repository: PathLike | None = None, offline: bool 
         for index in summaries
         if word in " ".join([index.name, index.description, *index.keywords]).casefold()
     ]
-
-
-def init_repository(
-    repository: PathLike | None = None, *, create_bucket: bool = False, offline: bool = False
-) -> tuple[Repository, ProbeReport | None]:
-    """Make a repository at an address, unless there is one.
-
-    Args:
-        repository: The address, as for :func:`settings`.
-        create_bucket: Make the bucket, too, if it does not exist.
-        offline: Refuse one that takes a network.
-
-    Returns:
-        The repository, and what its store can do; None instead of that when it was a repository already.
-
-    Raises:
-        BucketNotFound: The bucket does not exist.
-        RepositoryError: The store cannot be reached or written.
-    """
-    from orbitpkg.objects import create_bucket as make_bucket
-
-    source = open_repository(repository, offline=offline)
-    if create_bucket:
-        make_bucket(repository_url(repository))
-    _, report = source.init()
-    return source, report
-
-
-def doctor(repository: PathLike | None = None, *, offline: bool = False) -> ProbeReport:
-    """Try what the store of a repository can do.
-
-    Raises:
-        RepositoryError: It cannot be reached, or does not know who asks.
-    """
-    from orbitpkg.repository.probe import probe
-
-    return probe(open_repository(repository, offline=offline).objects)
-
-
-def collect_repository(
-    repository: PathLike | None = None,
-    *,
-    grace: timedelta | None = None,
-    dry_run: bool = False,
-    offline: bool = False,
-) -> Garbage:
-    """Delete what a repository holds and no release needs.
-
-    Args:
-        repository: Which one, as for :func:`settings`.
-        grace: How old something must be; a week when None. Must be longer than any publishing takes.
-        dry_run: Change nothing.
-        offline: Refuse a repository that takes a network.
-
-    Returns:
-        What was, or would be, deleted.
-
-    Raises:
-        RepositoryError: The repository cannot be read or written.
-    """
-    from datetime import timedelta
-
-    from orbitpkg.repository.garbage import collect_garbage, find_garbage
-
-    source = open_repository(repository, offline=offline)
-    source.config()
-    garbage = find_garbage(source, grace=timedelta(days=7) if grace is None else grace)
-    if not dry_run:
-        collect_garbage(source, garbage)
-    return garbage

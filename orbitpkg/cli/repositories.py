@@ -217,9 +217,9 @@ def repo_reindex(
 
     They are made from the records, which are right whatever an index says. Without a NAME, those of all packages.
     """
-    from orbitpkg import projects
+    from orbitpkg import api
 
-    url, changes = projects.reindex(names, repository=repository, offline=offline)
+    url, changes = api.reindex(names, repository=repository, offline=offline)
     for change in changes:
         said = "was right" if not change.differences else "was mended"
         console.account(f"The index of {change.name} {said}: {_count(change.releases, 'release')}", *change.differences)

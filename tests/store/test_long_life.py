@@ -118,7 +118,7 @@ class TestRepository:
         assert str(published.outcome) == "already published"
 
     def test_its_indexes_are_what_they_would_be_made_anew(self, place: Path) -> None:
-        _, changes = projects.reindex((), repository=place)
+        _, changes = api.reindex((), repository=place)
         assert [change.differences for change in changes] == [(), ()]
 
     def test_an_archive_is_installed(self, place: Path) -> None:

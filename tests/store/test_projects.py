@@ -312,7 +312,7 @@ class TestSyncing:
         self, home: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         projects.add(["base"])
-        projects.mark("base==2.0.0", "yanked", reason="wrong labels")
+        api.mark("base==2.0.0", "yanked", reason="wrong labels")
         locked = projects.lock()
         assert (locked.changes, locked.warnings) == ([], ["base 2.0.0 is yanked: wrong labels."])
         monkeypatch.setenv("ORBITPKG_HOME", str(home.parent / "another"))
@@ -323,26 +323,26 @@ class TestSyncing:
 
 class TestYanking:
     def test_a_yanked_release_is_installed_only_by_its_exact_version(self, shelf: Path) -> None:
-        projects.mark("base==2.0.0", "yanked", reason="wrong labels", repository=shelf)
+        api.mark("base==2.0.0", "yanked", reason="wrong labels", repository=shelf)
         assert api.install("base", repository=shelf).version == "1.1.0"
         result = api.install_all(["base==2.0.0"], repository=shelf)
         assert [package.version for package in result.packages] == ["2.0.0"]
         assert result.warnings == ["base 2.0.0 is yanked: wrong labels."]
-        projects.mark("base==2.0.0", "available", repository=shelf)
+        api.mark("base==2.0.0", "available", repository=shelf)
         assert api.install("base", repository=shelf).version == "2.0.0"
 
     def test_a_deprecated_release_is_chosen_with_a_warning(self, shelf: Path) -> None:
-        projects.mark("base", "deprecated", reason="use other", repository=shelf)
+        api.mark("base", "deprecated", reason="use other", repository=shelf)
         result = api.install_all(["base"], repository=shelf)
         assert result.warnings == ["base 2.0.0 is deprecated: use other."]
 
     def test_yanking_every_version_by_a_bare_name_is_refused(self, shelf: Path) -> None:
         with pytest.raises(UsageError, match="is every version of base"):
-            projects.mark("base", "yanked", reason="x", repository=shelf)
+            api.mark("base", "yanked", reason="x", repository=shelf)
 
     def test_what_is_not_there_cannot_be_yanked(self, shelf: Path) -> None:
         with pytest.raises(VersionNotFound):
-            projects.mark("base==7.0.0", "yanked", reason="x", repository=shelf)
+            api.mark("base==7.0.0", "yanked", reason="x", repository=shelf)
 
 
 class TestSeveralRepositories:
@@ -479,7 +479,7 @@ class TestLooking:
         projects.add(["top==1.0.0", "base==1.0.0"])
         found = [(each.name, each.current, each.allowed, each.newest) for each in projects.outdated()]
         assert found == [("base", "1.0.0", "1.0.0", "2.0.0"), ("top", "1.0.0", "1.0.0", "1.1.0")]
-        projects.mark("base==2.0.0", "yanked", reason="x")
+        api.mark("base==2.0.0", "yanked", reason="x")
         assert projects.outdated()[0].newest == "1.1.0"
 
     @pytest.mark.usefixtures("shelf")

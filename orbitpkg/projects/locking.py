@@ -1,0 +1,247 @@
+"""Choosing the releases that a project uses, and writing them down."""
+
+from __future__ import annotations
+
+from orbitpkg.api.places import home, open_places
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+    from typing import TypeAlias
+
+    from orbitpkg.model.lockfile import Lock, LockedPackage
+    from orbitpkg.model.release import Release
+    from orbitpkg.model.requirements import Requirement
+    from orbitpkg.reporting import Reporter
+    from orbitpkg.settings import ProjectFile
+    from orbitpkg.transfer.sources import RepositorySource
+
+    PathLike: TypeAlias = str | os.PathLike[str]
+
+__all__ = ["Locked", "choose", "current_project", "lock", "open_source", "write_lock"]
+
+
+class Locked:
+    """What locking came to.
+
+    Attributes:
+        path: The lockfile.
+        lock: What it says.
+        changes: Name, version before and version now of each package that changed; None where there is none.
+        warnings: What one should know; a sentence each.
+        unchecked: Apps of unknown version that a release names in its compatibility, by package.
+    """
+
+    __slots__ = ("changes", "lock", "path", "unchecked", "warnings")
+
+    def __init__(self, path: Path, lock: Lock, old: Lock | None) -> None:
+        self.path = path
+        self.lock = lock
+        self.changes = _changes(old, lock)
+        self.warnings: list[str] = []
+        self.unchecked: dict[str, tuple[str, ...]] = {}
+
+
+def lock(
+    *,
+    upgrade: bool | Iterable[str] = False,
+    repository: PathLike | None = None,
+    apps: Sequence[str] = (),
+    python: PathLike | None = None,
+    offline: bool = False,
+    reporter: Reporter | None = None,
+) -> Locked:
+    """Choose the releases that the project uses, and write them down.
+
+    What is locked stays as far as the requirements allow.
+
+    Args:
+        upgrade: Choose these packages anew, or all of them.
+        repository: Where from, as for :func:`orbitpkg.api.settings`.
+        apps: ``NAME==VERSION`` of apps that will use them.
+        python: The interpreter that other apps are installed beside; the running one when None.
+        offline: Use no network: what this machine keeps of indexes and records must do.
+        reporter: Told how far it is.
+
+    Raises:
+        ProjectError: There is no project, or its file cannot be used.
+        ResolutionError: Nothing fits.
+        IntegrityError: A release that is locked was replaced by another one of the same version.
+    """
+    from orbitpkg.store.project import read_lock
+
+    found = current_project()
+    old = read_lock(found.folder)
+    anew = _upgraded(upgrade, old)
+    locked, _ = choose(
+        found.folder,
+        found.document.requirements,
+        old,
+        anew,
+        repository=repository,
+        apps=apps,
+        python=python,
+        offline=offline,
+        reporter=reporter,
+    )
+    write_lock(locked, old)
+    return locked
+
+
+def _upgraded(upgrade: bool | Iterable[str], old: Lock | None) -> set[str]:
+    from orbitpkg.errors import UsageError
+    from orbitpkg.model.names import canonical_name, nearest
+
+    there = set(old.packages) if old is not None else set()
+    if isinstance(upgrade, bool):
+        return there if upgrade else set()
+    keys = {canonical_name(name): name for name in upgrade}
+    for key, name in keys.items():
+        if key not in there:
+            close = nearest(key, there)
+            hint = f"Did you mean {' or '.join(close)}?" if close else "See what is locked: orbitpkg tree"
+            raise UsageError(f"{name} is not locked, so that it cannot be upgraded.", hint=hint)
+    return set(keys)
+
+
+def current_project() -> ProjectFile:
+    """Give the file of the project of the working directory.
+
+    Raises:
+        ProjectError: There is none, or it cannot be used.
+    """
+    from orbitpkg.errors import ProjectError
+    from orbitpkg.settings import PROJECT_NAME, find_project
+
+    found = find_project()
+    if found is None:
+        raise ProjectError(
+            f"There is no {PROJECT_NAME} here nor above, and no [tool.orbitpkg] in a pyproject.toml.",
+            hint="Begin a project: orbitpkg add NAME",
+        )
+    return found
+
+
+def choose(
+    folder: Path,
+    requirements: Sequence[Requirement],
+    old: Lock | None,
+    anew: set[str],
+    *,
+    repository: PathLike | None,
+    apps: Sequence[str],
+    python: PathLike | None,
+    offline: bool,
+    reporter: Reporter | None,
+) -> tuple[Locked, RepositorySource]:
+    """Choose releases for a project; nothing is written.
+
+    Args:
+        folder: The project's.
+        requirements: What it asks for.
+        old: What is locked, to stay as far as it can.
+        anew: The canonical names of packages that are chosen anew.
+        repository: As for :func:`lock`, like all that follow.
+        apps: As there.
+        python: As there.
+        offline: As there.
+        reporter: As there.
+    """
+    from orbitpkg.model.lockfile import LOCK_NAME, Lock
+    from orbitpkg.resolver.apps import read_apps
+    from orbitpkg.transfer.sources import resolve_as_recorded
+
+    source = open_source(repository, offline=offline, reporter=reporter)
+    there = old.packages if old is not None else {}
+    prefer = {key: package.version for key, package in there.items() if key not in anew}
+    source.places.look_up(_expected(requirements, old))
+    resolution = resolve_as_recorded(requirements, source, apps=read_apps(apps, python=python), prefer=prefer)
+    packages = [_locked(release, source.places.home(key).name) for key, release in resolution.releases.items()]
+    for package in packages:
+        _refuse_replaced(there.get(package.key), package)
+    locked = Locked(folder / LOCK_NAME, Lock(packages), old)
+    locked.warnings = [line for package in packages for line in source.warnings(package.key, package.version)]
+    locked.warnings += source.places.differences
+    locked.unchecked = dict(resolution.unchecked)
+    return locked, source
+
+
+def _expected(requirements: Sequence[Requirement], old: Lock | None) -> list[str]:
+    """Give the packages that are sure to be asked for: what is wanted, and what the locked ones of that need."""
+    from orbitpkg.model.lockfile import package_requirements
+
+    wanted = list(requirements)
+    expected: dict[str, None] = {}
+    while wanted:
+        want = wanted.pop()
+        if want.key in expected or want.range.exact:
+            continue
+        expected[want.key] = None
+        package = old.packages.get(want.key) if old is not None else None
+        wanted += package_requirements(package) if package is not None else []
+    return list(expected)
+
+
+def open_source(repository: PathLike | None, *, offline: bool, reporter: Reporter | None = None) -> RepositorySource:
+    """Open the repositories in effect, as a source of releases."""
+    from orbitpkg.store.store import Store
+    from orbitpkg.transfer.sources import RepositorySource
+
+    return RepositorySource(open_places(repository, offline=offline, reporter=reporter), Store(home()), {})
+
+
+def _locked(release: Release, repository: str) -> LockedPackage:
+    from orbitpkg.model.lockfile import LockedPackage
+    from orbitpkg.model.requirements import Requirement, parse_range
+
+    return LockedPackage(
+        name=release.name,
+        version=release.version,
+        digest=release.digest,
+        size=release.archive.size,
+        repository=repository,
+        dependencies=[str(Requirement(name, parse_range(text))) for name, text in release.dependencies.items()],
+    )
+
+
+def _refuse_replaced(old: LockedPackage | None, new: LockedPackage) -> None:
+    from orbitpkg.errors import IntegrityError
+
+    if old is None or old.version != new.version or old.digest == new.digest or old.repository != new.repository:
+        return
+    raise IntegrityError(
+        f"{new} in repository {new.repository} is not the {old} that is locked: its digest is {new.digest}, and "
+        f"{old.digest} is expected.",
+        hint="Published releases never change: find out who replaced it. To take it all the same, delete its table "
+        "from orbit.lock and lock again.",
+        name=new.name,
+        expected=old.digest,
+        found=new.digest,
+    )
+
+
+def _changes(old: Lock | None, new: Lock) -> list[tuple[str, str | None, str | None]]:
+    before = old.packages if old is not None else {}
+    changes: list[tuple[str, str | None, str | None]] = []
+    for key in sorted({*before, *new.packages}):
+        was, now = before.get(key), new.packages.get(key)
+        if was == now:
+            continue
+        name = (now or was).name if now or was else key  # type: ignore[union-attr]
+        changes.append((name, str(was.version) if was else None, str(now.version) if now else None))
+    return changes
+
+
+def write_lock(locked: Locked, old: Lock | None) -> None:
+    """Write the lockfile, if it says something else than before.
+
+    Raises:
+        StorageError: It cannot be written.
+    """
+    from orbitpkg.edits import write_text
+
+    # Nobody's file is touched for nothing.
+    if locked.lock != old:
+        write_text(locked.path, locked.lock.to_toml())
