@@ -39,6 +39,7 @@ from orbitpkg.objects.protocol import (
     PartLimits,
     UploadInfo,
     check_key,
+    check_metadata,
     check_prefix,
     check_range,
     is_valid_key,
@@ -46,7 +47,7 @@ from orbitpkg.objects.protocol import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
 __all__ = ["TEMPORARY", "DirectoryStore"]
 
@@ -74,8 +75,9 @@ class DirectoryStore:
         self.root: Final = Path(os.path.abspath(root))  # noqa: PTH100 - resolve() would follow links
         self.url: Final = self.root.as_uri()
 
-    def get(self, key: str, *, max_bytes: int | None = None) -> tuple[bytes, ObjectInfo]:
+    def get(self, key: str, *, max_bytes: int | None = None, version: str | None = None) -> tuple[bytes, ObjectInfo]:
         """Read a whole object; see ``ObjectStore.get``."""
+        self._only_current(version)
         found = self._get(key, None, max_bytes)
         assert found is not None
         return found
@@ -94,9 +96,12 @@ class DirectoryStore:
                 raise IntegrityError(f"{path} has {info.size} bytes; at most {max_bytes} expected.")
             return _read(fd, path, 0, info.size), info
 
-    def get_range(self, key: str, start: int, length: int, *, etag: str | None = None) -> bytes | memoryview:
+    def get_range(
+        self, key: str, start: int, length: int, *, etag: str | None = None, version: str | None = None
+    ) -> bytes | memoryview:
         """Read a range; see ``ObjectStore.get_range``."""
         check_range(start, length)
+        self._only_current(version)
         path = self._path(key)
         with _translated(path), _opened(path) as fd:
             if etag is not None and _info(key, os.fstat(fd)).etag != etag:
@@ -111,11 +116,17 @@ class DirectoryStore:
             for position in range(start, end, STREAM_BYTES):
                 yield memoryview(_read(fd, path, position, min(STREAM_BYTES, end - position)))
 
-    def head(self, key: str) -> ObjectInfo:
+    def head(self, key: str, *, version: str | None = None) -> ObjectInfo:
         """Tell about an object; see ``ObjectStore.head``."""
         path = self._path(key)
         with _translated(path):
+            self._only_current(version)
             return _info(key, _regular(path, path.stat()))
+
+    def metadata(self, key: str, *, version: str | None = None) -> dict[str, str]:
+        """Give none, of a file that is there; see ``ObjectStore.metadata``."""
+        self.head(key, version=version)
+        return {}
 
     def list_folders(self, prefix: str) -> list[str]:
         """Name the folders right below a prefix; see ``ObjectStore.list_folders``."""
@@ -157,24 +168,39 @@ class DirectoryStore:
                 found.append((f"{entry}/", state))
         return sorted(found, key=itemgetter(0))
 
-    def put(self, key: str, data: bytes | memoryview) -> ObjectInfo:
+    def put(self, key: str, data: bytes | memoryview, *, metadata: Mapping[str, str] | None = None) -> ObjectInfo:
         """Write an object; see ``ObjectStore.put``."""
+        check_metadata(metadata)
         path = self._path(key)
         with _translated(path, needed=len(data)), self._written(data) as temporary, self._lock():
             return self._rename(temporary, key)
+
+    def copy(self, source: str, key: str) -> ObjectInfo:
+        """Copy a file; see ``ObjectStore.copy``."""
+        upload = self.start_upload(key)
+        try:
+            upload.copy_whole(source)
+            return upload.complete()
+        finally:
+            upload.abort()
 
     def create(self, key: str, data: bytes | memoryview) -> ObjectInfo:
         """Write an object only if it is absent; see ``ObjectStore.create``."""
         path = self._path(key)
         with _translated(path, needed=len(data)), self._written(data) as temporary:
-            _make_folder(path.parent)
-            info = _info(key, temporary.stat())
-            try:
-                self._link(temporary, path)
-            except FileExistsError as error:
-                raise ObjectExists(f"{path} exists already.", key=key) from error
-            _sync_folder(path.parent)
-            return info
+            return self._appear(temporary, key)
+
+    def _appear(self, temporary: Path, key: str) -> ObjectInfo:
+        """Show a whole file under its name, unless there is one."""
+        path = self._path(key)
+        _make_folder(path.parent)
+        info = _info(key, temporary.stat())
+        try:
+            self._link(temporary, path)
+        except FileExistsError as error:
+            raise ObjectExists(f"{path} exists already.", key=key) from error
+        _sync_folder(path.parent)
+        return info
 
     def _link(self, temporary: Path, path: Path) -> None:
         try:
@@ -224,8 +250,9 @@ class DirectoryStore:
                 path.unlink()
                 _sync_folder(path.parent)
 
-    def start_upload(self, key: str) -> _DirectoryUpload:
+    def start_upload(self, key: str, *, metadata: Mapping[str, str] | None = None) -> _DirectoryUpload:
         """Begin to write by parts; see ``ObjectStore.start_upload``."""
+        check_metadata(metadata)
         path = self._path(key)
         with _translated(path):
             return _DirectoryUpload(self, key, self._temporary())
@@ -252,6 +279,10 @@ class DirectoryStore:
 
     def close(self) -> None:
         """Do nothing: no file stays open between two calls."""
+
+    def _only_current(self, version: str | None) -> None:
+        if version is not None:
+            raise UnsupportedByStore(f"{self.root} is a directory, which keeps no versions of its files.")
 
     def _path(self, key: str) -> Path:
         if check_key(key).partition("/")[0] == TEMPORARY:
@@ -345,10 +376,22 @@ class _DirectoryUpload:
             finally:
                 os.close(fd)
 
-    def complete(self) -> ObjectInfo:
+    def copy_whole(self, source: str) -> None:
+        """Copy all of a file of the same directory, which may be empty."""
+        path = self._store._path(source)  # noqa: SLF001
+        with _translated(path), _opened(path) as source_fd, self._writing(0) as fd:
+            length = os.fstat(source_fd).st_size
+            _copy(source_fd, 0, fd, 0, length)
+            self._parts[1] = 0, length
+
+    def complete(self, *, create_only: bool = False) -> ObjectInfo:
         with self._writing(0) as fd:
             os.ftruncate(fd, joined_length(self._parts))
             _seal(fd)
+            if create_only:
+                info = self._store._appear(self._temporary, self._key)  # noqa: SLF001
+                self._temporary.unlink(missing_ok=True)
+                return info
             with self._store._lock():  # noqa: SLF001
                 return self._store._rename(self._temporary, self._key)  # noqa: SLF001
 

@@ -372,7 +372,7 @@ class _Rule(NamedTuple):
 # The first that fits: codes before statuses, since one status stands for many codes.
 _RULES: Final = (
     _Rule(_no_bucket, frozenset({"NoSuchBucket"})),
-    _Rule(_no_key, frozenset({"NoSuchKey"})),
+    _Rule(_no_key, frozenset({"NoSuchKey", "NoSuchVersion"})),
     _Rule(_no_upload, frozenset({"NoSuchUpload"})),
     _Rule(_expired, frozenset({"ExpiredToken", "TokenRefreshRequired", "ExpiredTokenException"})),
     _Rule(_wrong_clock, frozenset({"RequestTimeTooSkewed"})),

@@ -59,8 +59,9 @@ class HttpStore:
         self._client = ObstoreHttp(url, client_options=options, retry_config=retry_config(patience))
         self._eager = ObstoreHttp(url, client_options=options, retry_config=NO_RETRIES)
 
-    def get(self, key: str, *, max_bytes: int | None = None) -> tuple[bytes, ObjectInfo]:
+    def get(self, key: str, *, max_bytes: int | None = None, version: str | None = None) -> tuple[bytes, ObjectInfo]:
         """Read a whole object; see ``ObjectStore.get``."""
+        self._only_current(version)
         return self._ask(key, lambda: self._get(key, {}, max_bytes))
 
     def get_if_changed(self, key: str, *, etag: str, max_bytes: int | None = None) -> tuple[bytes, ObjectInfo] | None:
@@ -85,11 +86,14 @@ class HttpStore:
             raise IntegrityError(f"{self.url}/{key} has {info.size} bytes; at most {max_bytes} expected.")
         return bytes(result.bytes()), info
 
-    def get_range(self, key: str, start: int, length: int, *, etag: str | None = None) -> bytes | memoryview:
+    def get_range(
+        self, key: str, start: int, length: int, *, etag: str | None = None, version: str | None = None
+    ) -> bytes | memoryview:
         """Read a range; see ``ObjectStore.get_range``."""
         import obstore
 
         check_range(start, length)
+        self._only_current(version)
 
         def work() -> memoryview:
             # No If-Match: the answer names its ETag before its body comes, and a weak one would never match
@@ -111,11 +115,17 @@ class HttpStore:
         while (piece := self._ask(key, lambda: next(pieces, None))) is not None:
             yield piece
 
-    def head(self, key: str) -> ObjectInfo:
+    def head(self, key: str, *, version: str | None = None) -> ObjectInfo:
         """Tell about an object; see ``ObjectStore.head``."""
         import obstore
 
+        self._only_current(version)
         return self._ask(key, lambda: _info(key, obstore.head(self._client, check_key(key))))
+
+    def metadata(self, key: str, *, version: str | None = None) -> dict[str, str]:
+        """Give none, of an object that is there; see ``ObjectStore.metadata``."""
+        self.head(key, version=version)
+        return {}
 
     def list_folders(self, prefix: str) -> list[str]:
         """Refuse: a web server does not list; see ``ObjectStore.list_folders``."""
@@ -125,8 +135,18 @@ class HttpStore:
         """Refuse: a web server does not list; see ``ObjectStore.list``."""
         self._no_listing(prefix)
 
-    def put(self, key: str, data: bytes | memoryview) -> ObjectInfo:  # noqa: ARG002
+    def put(
+        self,
+        key: str,
+        data: bytes | memoryview,  # noqa: ARG002
+        *,
+        metadata: Mapping[str, str] | None = None,  # noqa: ARG002
+    ) -> ObjectInfo:
         """Refuse; see ``ObjectStore.put``."""
+        self._read_only(key)
+
+    def copy(self, source: str, key: str) -> ObjectInfo:  # noqa: ARG002
+        """Refuse; see ``ObjectStore.copy``."""
         self._read_only(key)
 
     def create(self, key: str, data: bytes | memoryview) -> ObjectInfo:  # noqa: ARG002
@@ -141,7 +161,7 @@ class HttpStore:
         """Refuse; see ``ObjectStore.delete``."""
         self._read_only(key)
 
-    def start_upload(self, key: str) -> Upload:
+    def start_upload(self, key: str, *, metadata: Mapping[str, str] | None = None) -> Upload:  # noqa: ARG002
         """Refuse; see ``ObjectStore.start_upload``."""
         self._read_only(key)
 
@@ -159,6 +179,10 @@ class HttpStore:
 
     def close(self) -> None:
         """Do nothing: idle connections go with the store."""
+
+    def _only_current(self, version: str | None) -> None:
+        if version is not None:
+            raise UnsupportedByStore(f"{self.url} keeps no versions of what it serves.")
 
     def _read_only(self, key: str) -> NoReturn:
         raise ReadOnlyRepository(

@@ -8,7 +8,7 @@ are not the ones that were written, an object that changes under a download.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final, Literal, Self
@@ -28,6 +28,7 @@ from orbitpkg.objects.protocol import (
     PartLimits,
     UploadInfo,
     check_key,
+    check_metadata,
     check_prefix,
     check_range,
     is_valid_key,
@@ -35,7 +36,7 @@ from orbitpkg.objects.protocol import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 __all__ = ["Fault", "Faults", "MemoryStore", "Request"]
 
@@ -124,6 +125,7 @@ class Faults:
 class _Stored:
     data: bytes
     info: ObjectInfo
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 class _Bucket:
@@ -135,11 +137,11 @@ class _Bucket:
         self.faults = Faults()
         self._writes = 0
 
-    def write(self, key: str, data: bytes | memoryview) -> ObjectInfo:
+    def write(self, key: str, data: bytes | memoryview, metadata: Mapping[str, str] | None = None) -> ObjectInfo:
         """Store ``data``; the caller holds the lock."""
         self._writes += 1
         info = ObjectInfo(key=key, size=len(data), etag=f'"{self._writes:x}"', modified=datetime.now(UTC))
-        self.objects[key] = _Stored(bytes(data), info)
+        self.objects[key] = _Stored(bytes(data), info, dict(metadata or {}))
         return info
 
 
@@ -178,8 +180,9 @@ class MemoryStore:
         """How this store misbehaves, and what it was asked."""
         return self._bucket.faults
 
-    def get(self, key: str, *, max_bytes: int | None = None) -> tuple[bytes, ObjectInfo]:
+    def get(self, key: str, *, max_bytes: int | None = None, version: str | None = None) -> tuple[bytes, ObjectInfo]:
         """Read a whole object; see ``ObjectStore.get``."""
+        self._only_current(version)
         with self._request("get", check_key(key)) as request:
             stored = request.read()
             if max_bytes is not None and stored.info.size > max_bytes:
@@ -196,8 +199,11 @@ class MemoryStore:
                 raise IntegrityError(f"{self._name(key)} has {stored.info.size} bytes; at most {max_bytes} expected.")
             return bytes(request.spoil(stored.data)), stored.info
 
-    def get_range(self, key: str, start: int, length: int, *, etag: str | None = None) -> bytes | memoryview:
+    def get_range(
+        self, key: str, start: int, length: int, *, etag: str | None = None, version: str | None = None
+    ) -> bytes | memoryview:
         """Read a range; see ``ObjectStore.get_range``."""
+        self._only_current(version)
         with self._request("get_range", check_key(key), start, length) as request:
             if self.faults.no_ranges:
                 raise UnsupportedByStore(f"{self.url} does not answer ranged reads.")
@@ -212,10 +218,17 @@ class MemoryStore:
         for position in range(0, len(data), STREAM_BYTES):
             yield memoryview(data)[position : position + STREAM_BYTES]
 
-    def head(self, key: str) -> ObjectInfo:
+    def head(self, key: str, *, version: str | None = None) -> ObjectInfo:
         """Tell about an object; see ``ObjectStore.head``."""
+        self._only_current(version)
         with self._request("head", check_key(key)) as request:
             return request.read().info
+
+    def metadata(self, key: str, *, version: str | None = None) -> dict[str, str]:
+        """Give an object's metadata; see ``ObjectStore.metadata``."""
+        self._only_current(version)
+        with self._request("metadata", check_key(key)) as request:
+            return dict(request.read().metadata)
 
     def list_folders(self, prefix: str) -> list[str]:
         """Name the folders right below a prefix; see ``ObjectStore.list_folders``."""
@@ -234,10 +247,18 @@ class MemoryStore:
         with self._request("list", check_prefix(prefix)):
             return iter(self._list(prefix))
 
-    def put(self, key: str, data: bytes | memoryview) -> ObjectInfo:
+    def put(self, key: str, data: bytes | memoryview, *, metadata: Mapping[str, str] | None = None) -> ObjectInfo:
         """Write an object; see ``ObjectStore.put``."""
+        kept = check_metadata(metadata)
         with self._request("put", check_key(key), 0, len(data)):
-            return self._bucket.write(key, data)
+            return self._bucket.write(key, data, kept)
+
+    def copy(self, source: str, key: str) -> ObjectInfo:
+        """Copy an object; see ``ObjectStore.copy``."""
+        check_key(key)
+        with self._request("copy", check_key(source)) as request:
+            stored = request.read()
+            return self._bucket.write(key, stored.data, stored.metadata)
 
     def create(self, key: str, data: bytes | memoryview) -> ObjectInfo:
         """Write an object only if it is absent; see ``ObjectStore.create``."""
@@ -261,10 +282,10 @@ class MemoryStore:
         with self._request("delete", check_key(key)):
             self._bucket.objects.pop(key, None)
 
-    def start_upload(self, key: str) -> _MemoryUpload:
+    def start_upload(self, key: str, *, metadata: Mapping[str, str] | None = None) -> _MemoryUpload:
         """Begin to write by parts; see ``ObjectStore.start_upload``."""
         with self._request("start_upload", check_key(key)):
-            return _MemoryUpload(self, key)
+            return _MemoryUpload(self, key, check_metadata(metadata))
 
     def resume_upload(self, key: str, upload: str) -> None:
         """Go on with none: uploads live as long as the process that began them."""
@@ -279,6 +300,10 @@ class MemoryStore:
 
     def close(self) -> None:
         """Do nothing: shared objects outlive the stores opened on them."""
+
+    def _only_current(self, version: str | None) -> None:
+        if version is not None:
+            raise UnsupportedByStore(f"{self.url} keeps no versions of its objects.")
 
     def _name(self, key: str) -> str:
         return f"{self.url}/{key}"
@@ -304,7 +329,8 @@ class _Serving:
                 raise fault.error()
         self._bucket.lock.acquire()
         if any(fault.kind == "change" for fault in self._faults) and self._key in self._bucket.objects:
-            self._bucket.write(self._key, self._bucket.objects[self._key].data)
+            stored = self._bucket.objects[self._key]
+            self._bucket.write(self._key, stored.data, stored.metadata)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -321,8 +347,8 @@ class _Serving:
         for fault in self._faults:
             if fault.kind == "truncate":
                 info = stored.info
-                cut = ObjectInfo(key=info.key, size=max(info.size - 1, 0), etag=info.etag, modified=info.modified)
-                stored = _Stored(stored.data[:-1], cut)
+                cut = replace(info, size=max(info.size - 1, 0))
+                stored = _Stored(stored.data[:-1], cut, stored.metadata)
         return stored
 
     def spoil(self, data: bytes | memoryview) -> bytes | memoryview:
@@ -344,9 +370,10 @@ def _slice(name: str, data: bytes, start: int, length: int) -> memoryview:
 class _MemoryUpload:
     """An ``Upload`` whose parts wait in a dict."""
 
-    def __init__(self, store: MemoryStore, key: str) -> None:
+    def __init__(self, store: MemoryStore, key: str, metadata: Mapping[str, str]) -> None:
         self._store = store
         self._key = key
+        self._metadata = metadata
         self._parts: dict[int, tuple[int, bytes]] | None = {}
 
     id = ""
@@ -365,12 +392,15 @@ class _MemoryUpload:
             data = _slice(f"{self._store.url}/{source}", request.read().data, start, length)
             self._open_parts()[number] = offset, bytes(data)
 
-    def complete(self) -> ObjectInfo:
+    def complete(self, *, create_only: bool = False) -> ObjectInfo:
+        bucket = self._store._bucket  # noqa: SLF001
         with self._store._request("complete", self._key):  # noqa: SLF001
             parts = self._open_parts()
             joined_length({number: (offset, len(data)) for number, (offset, data) in parts.items()})
+            if create_only and self._key in bucket.objects and not bucket.faults.ignore_create_only:
+                raise ObjectExists(f"{self._store.url}/{self._key} exists already.", key=self._key)
             self._parts = None
-            return self._store._bucket.write(self._key, b"".join(parts[number][1] for number in sorted(parts)))  # noqa: SLF001
+            return bucket.write(self._key, b"".join(parts[number][1] for number in sorted(parts)), self._metadata)
 
     def abort(self) -> None:
         with self._store._request("abort", self._key):  # noqa: SLF001

@@ -8,7 +8,7 @@ from orbitpkg.errors import OfflineError
 from orbitpkg.objects.protocol import PartLimits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from orbitpkg.objects.protocol import ObjectInfo, Upload, UploadInfo
 
@@ -27,7 +27,13 @@ class OfflineStore:
     def __init__(self, url: str) -> None:
         self.url: Final = url
 
-    def get(self, key: str, *, max_bytes: int | None = None) -> tuple[bytes, ObjectInfo]:  # noqa: ARG002
+    def get(
+        self,
+        key: str,
+        *,
+        max_bytes: int | None = None,  # noqa: ARG002
+        version: str | None = None,  # noqa: ARG002
+    ) -> tuple[bytes, ObjectInfo]:
         """Refuse."""
         self._refuse(key)
 
@@ -41,7 +47,15 @@ class OfflineStore:
         """Refuse."""
         self._refuse(key)
 
-    def get_range(self, key: str, start: int, length: int, *, etag: str | None = None) -> bytes | memoryview:  # noqa: ARG002
+    def get_range(
+        self,
+        key: str,
+        start: int,  # noqa: ARG002
+        length: int,  # noqa: ARG002
+        *,
+        etag: str | None = None,  # noqa: ARG002
+        version: str | None = None,  # noqa: ARG002
+    ) -> bytes | memoryview:
         """Refuse."""
         self._refuse(key)
 
@@ -49,7 +63,11 @@ class OfflineStore:
         """Refuse."""
         self._refuse(key)
 
-    def head(self, key: str) -> ObjectInfo:
+    def head(self, key: str, *, version: str | None = None) -> ObjectInfo:  # noqa: ARG002
+        """Refuse."""
+        self._refuse(key)
+
+    def metadata(self, key: str, *, version: str | None = None) -> dict[str, str]:  # noqa: ARG002
         """Refuse."""
         self._refuse(key)
 
@@ -61,7 +79,17 @@ class OfflineStore:
         """Refuse."""
         self._refuse(prefix)
 
-    def put(self, key: str, data: bytes | memoryview) -> ObjectInfo:  # noqa: ARG002
+    def put(
+        self,
+        key: str,
+        data: bytes | memoryview,  # noqa: ARG002
+        *,
+        metadata: Mapping[str, str] | None = None,  # noqa: ARG002
+    ) -> ObjectInfo:
+        """Refuse."""
+        self._refuse(key)
+
+    def copy(self, source: str, key: str) -> ObjectInfo:  # noqa: ARG002
         """Refuse."""
         self._refuse(key)
 
@@ -77,7 +105,7 @@ class OfflineStore:
         """Refuse."""
         self._refuse(key)
 
-    def start_upload(self, key: str) -> Upload:
+    def start_upload(self, key: str, *, metadata: Mapping[str, str] | None = None) -> Upload:  # noqa: ARG002
         """Refuse."""
         self._refuse(key)
 

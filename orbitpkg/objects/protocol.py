@@ -8,10 +8,11 @@ ways.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from orbitpkg.errors import RepositoryError
+from orbitpkg.errors import RepositoryError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,6 +27,7 @@ __all__ = [
     "Upload",
     "UploadInfo",
     "check_key",
+    "check_metadata",
     "check_prefix",
     "check_range",
     "is_valid_key",
@@ -38,6 +40,9 @@ STREAM_BYTES: Final = 1024 * 1024
 MAX_KEY_BYTES: Final = 1024
 """The longest key S3 takes, in bytes of UTF-8 (Amazon S3 User Guide, "Creating object key names")."""
 
+_METADATA_BYTES: Final = 2048
+_TOKEN: Final = re.compile(r"[a-z0-9][a-z0-9-]*")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectInfo:
@@ -49,12 +54,15 @@ class ObjectInfo:
         etag: The store's word for this content of the object, as the store spells it (quotes and all); None when the
             store has no such thing. Two contents of one key never share it; one content may have several.
         modified: When it was written, with a time zone; None when the store does not say.
+        version: The store's name for this state of the object, where it keeps older ones and says so (S3's
+            ``VersionId``; listings do not say).
     """
 
     key: str
     size: int
     etag: str | None
     modified: datetime | None
+    version: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,11 +111,16 @@ class Upload(Protocol):
             IntegrityError: ``source`` ends before ``start + length``.
         """
 
-    def complete(self) -> ObjectInfo:
+    def complete(self, *, create_only: bool = False) -> ObjectInfo:
         """Make the object visible, replacing one of the same key.
+
+        Args:
+            create_only: Do not replace one. A store may ignore that, as it may with ``create``: Ceph's gateway and
+                rclone's server do.
 
         Raises:
             ValueError: The parts leave a gap, overlap or are none.
+            ObjectExists: There is one, which was not to be replaced; perhaps this very one, as with ``create``.
             RepositoryError: The store did not do it; nothing became visible that is not whole.
         """
 
@@ -146,12 +159,13 @@ class ObjectStore(Protocol):
     def part_limits(self) -> PartLimits:
         """How ``start_upload``'s parts may be cut."""
 
-    def get(self, key: str, *, max_bytes: int | None = None) -> tuple[bytes, ObjectInfo]:
-        """Read a whole object.
+    def get(self, key: str, *, max_bytes: int | None = None, version: str | None = None) -> tuple[bytes, ObjectInfo]:
+        """Read a whole object; an older state of it when there is a ``version``.
 
         Raises:
             ObjectNotFound: There is none.
             IntegrityError: It is larger than ``max_bytes``; it has not been read whole.
+            UnsupportedByStore: There is a ``version``, and the store keeps none.
         """
 
     def get_if_changed(self, key: str, *, etag: str, max_bytes: int | None = None) -> tuple[bytes, ObjectInfo] | None:
@@ -164,15 +178,18 @@ class ObjectStore(Protocol):
             IntegrityError: It is larger than ``max_bytes``; it has not been read whole.
         """
 
-    def get_range(self, key: str, start: int, length: int, *, etag: str | None = None) -> bytes | memoryview:
-        """Read exactly ``length`` bytes, at least one, from byte ``start`` on.
+    def get_range(
+        self, key: str, start: int, length: int, *, etag: str | None = None, version: str | None = None
+    ) -> bytes | memoryview:
+        """Read exactly ``length`` bytes, at least one, from byte ``start`` on; of an older state, by its ``version``.
 
         Raises:
             ValueError: ``start`` is negative or ``length`` is not positive.
             ObjectNotFound: There is no such object.
             ObjectChanged: ``etag`` is given and the object's is another.
             IntegrityError: The object ends before ``start + length``.
-            UnsupportedByStore: The store answers with something else than the range: read the whole object.
+            UnsupportedByStore: The store answers with something else than the range: read the whole object. Or there
+                is a ``version``, and it keeps none.
         """
 
     def stream(self, key: str, start: int = 0, length: int | None = None) -> Iterator[memoryview]:
@@ -187,11 +204,22 @@ class ObjectStore(Protocol):
             RepositoryUnreachable: The answer was cut short; what came before is right.
         """
 
-    def head(self, key: str) -> ObjectInfo:
-        """Tell about an object without reading it.
+    def head(self, key: str, *, version: str | None = None) -> ObjectInfo:
+        """Tell about an object without reading it; about an older state of it when there is a ``version``.
 
         Raises:
             ObjectNotFound: There is none.
+            UnsupportedByStore: There is a ``version``, and the store keeps none.
+        """
+
+    def metadata(self, key: str, *, version: str | None = None) -> dict[str, str]:
+        """Give what an object's writer said of it: S3's user metadata, names in lower case without ``x-amz-meta-``.
+
+        A store that keeps no such thing gives an empty one.
+
+        Raises:
+            ObjectNotFound: There is no such object.
+            UnsupportedByStore: There is a ``version``, and the store keeps none.
         """
 
     def list_folders(self, prefix: str) -> list[str]:
@@ -211,8 +239,19 @@ class ObjectStore(Protocol):
             UnsupportedByStore: The store cannot list.
         """
 
-    def put(self, key: str, data: bytes | memoryview) -> ObjectInfo:
-        """Write an object in one request, replacing one of the same key; for small objects."""
+    def put(self, key: str, data: bytes | memoryview, *, metadata: Mapping[str, str] | None = None) -> ObjectInfo:
+        """Write an object in one request, replacing one of the same key; for small objects.
+
+        Raises:
+            UsageError: ``check_metadata`` refuses ``metadata``. A store that keeps none drops it.
+        """
+
+    def copy(self, source: str, key: str) -> ObjectInfo:
+        """Have the store write a copy of its object ``source``, with its metadata, over or as ``key``.
+
+        Raises:
+            ObjectNotFound: There is no object ``source``.
+        """
 
     def create(self, key: str, data: bytes | memoryview) -> ObjectInfo:
         """Write an object only if there is none of this key.
@@ -237,8 +276,12 @@ class ObjectStore(Protocol):
     def delete(self, key: str) -> None:
         """Remove an object; one that is not there is fine."""
 
-    def start_upload(self, key: str) -> Upload:
-        """Begin to write a large object by parts."""
+    def start_upload(self, key: str, *, metadata: Mapping[str, str] | None = None) -> Upload:
+        """Begin to write a large object by parts.
+
+        Raises:
+            UsageError: ``check_metadata`` refuses ``metadata``.
+        """
 
     def resume_upload(self, key: str, upload: str) -> Upload | None:
         """Go on with an upload by its name; None when the store knows of none such, or cannot go on with any."""
@@ -295,6 +338,31 @@ def _fault_of(key: str) -> str | None:
     if len(key.encode()) > MAX_KEY_BYTES:
         return f"it is longer than {MAX_KEY_BYTES} bytes"
     return None
+
+
+def check_metadata(metadata: Mapping[str, str] | None) -> dict[str, str]:
+    """Give metadata with its names in lower case, if every store that keeps any can hold it.
+
+    Raises:
+        UsageError: A name has other characters than letters, digits and hyphens (Ceph's gateway reads ``_`` as ``-``),
+            two names differ in case only, a value is not plain ASCII without spaces at its ends (HTTP strips those,
+            and each store has its own idea of other characters), or all together is larger than the 2 KB of S3
+            (Amazon S3 User Guide, "Working with object metadata").
+    """
+    found = {name.lower(): value for name, value in (metadata or {}).items()}
+    for name, value in found.items():
+        if not _TOKEN.fullmatch(name):
+            raise UsageError(f"{name!r} cannot be a name of metadata.", hint="Use letters, digits and hyphens.")
+        if not (value.isascii() and (value.isprintable() or not value)) or value != value.strip():
+            raise UsageError(
+                f"The value of the metadata {name!r} cannot be kept: {value[:100]!r}.",
+                hint="Use printable ASCII characters.",
+            )
+    if len(found) != len(metadata or {}):
+        raise UsageError("Two names of metadata differ only in upper and lower case.")
+    if (size := sum(len(name) + len(value) for name, value in found.items())) > _METADATA_BYTES:
+        raise UsageError(f"The metadata has {size:,} bytes; {_METADATA_BYTES:,} is the most.")
+    return found
 
 
 def check_range(start: int, length: int) -> None:

@@ -25,6 +25,7 @@ from orbitpkg.objects.protocol import (
     PartLimits,
     UploadInfo,
     check_key,
+    check_metadata,
     check_prefix,
     check_range,
     is_valid_key,
@@ -48,6 +49,14 @@ Data = TypeVar("Data", bytes, memoryview)
 
 _PATIENT_BYTES: Final = 1 << 20
 """From this size on a write is given the patience of an upload: 1 MiB takes 8 s at 1 Mbit/s."""
+
+_COPY_BYTES: Final = 1 << 30
+"""The most that is copied by one request. S3 takes five times that, and answers when all is done."""
+
+_HEADERS: Final = frozenset(
+    {"Content-Disposition", "Content-Encoding", "Content-Language", "Content-Type", "Cache-Control", "Storage-Class"}
+)
+"""What obstore gives beside the user's own metadata."""
 
 
 class S3Store:
@@ -82,9 +91,9 @@ class S3Store:
         self._connection = S3Connection(settings, url=self.url, patience=patience)
         self._odd_ranges = threading.Event()
 
-    def get(self, key: str, *, max_bytes: int | None = None) -> tuple[bytes, ObjectInfo]:
+    def get(self, key: str, *, max_bytes: int | None = None, version: str | None = None) -> tuple[bytes, ObjectInfo]:
         """Read a whole object; see ``ObjectStore.get``."""
-        return self._connection.ask("read", key, lambda: self._get(key, {}, max_bytes))
+        return self._connection.ask("read", key, lambda: self._get(key, _of(version), max_bytes))
 
     def get_if_changed(self, key: str, *, etag: str, max_bytes: int | None = None) -> tuple[bytes, ObjectInfo] | None:
         """Read an object unless it is unchanged; see ``ObjectStore.get_if_changed``."""
@@ -108,37 +117,43 @@ class S3Store:
             raise IntegrityError(f"{self.url}/{key} has {info.size} bytes; at most {max_bytes} expected.")
         return bytes(result.bytes()), info
 
-    def get_range(self, key: str, start: int, length: int, *, etag: str | None = None) -> bytes | memoryview:
+    def get_range(
+        self, key: str, start: int, length: int, *, etag: str | None = None, version: str | None = None
+    ) -> bytes | memoryview:
         """Read a range; see ``ObjectStore.get_range``."""
         check_range(start, length)
         if not self._odd_ranges.is_set():
             try:
-                return self._get_range(key, start, length, etag)
+                return self._get_range(key, start, length, etag, version)
             except UnsupportedByStore:
                 # rclone answers 200 with a Content-Range and the right part, which obstore refuses.
                 self._odd_ranges.set()
-        return self._get_odd_range(key, start, length, etag)
+        return self._get_odd_range(key, start, length, etag, version)
 
-    def _get_range(self, key: str, start: int, length: int, etag: str | None) -> memoryview:
+    def _get_range(self, key: str, start: int, length: int, etag: str | None, version: str | None) -> memoryview:
         import obstore
 
         path = self._path(key)
 
         def work() -> memoryview:
             # No If-Match: the answer names its ETag before its body comes, and not every store reads the header.
-            result = obstore.get(self._connection.client(), path, options={"range": (start, start + length)})
+            options: obstore.GetOptions = {"range": (start, start + length), **_of(version)}
+            result = obstore.get(self._connection.client(), path, options=options)
             self._check_etag(key, result.meta["e_tag"], etag)
             return memoryview(result.bytes())
 
         return _whole(self._connection.ask("read", key, work), f"{self.url}/{key}", start, length)
 
-    def _get_odd_range(self, key: str, start: int, length: int, etag: str | None) -> bytes:
+    def _get_odd_range(
+        self, key: str, start: int, length: int, etag: str | None = None, version: str | None = None
+    ) -> bytes:
         path = self._path(key)
         end = start + length - 1
 
         def work() -> bytes:
             client = self._connection.botocore(patient=True)
-            answer = client.get_object(Bucket=self._connection.bucket, Key=path, Range=f"bytes={start}-{end}")
+            which: Any = {} if version is None else {"VersionId": version}
+            answer = client.get_object(Bucket=self._connection.bucket, Key=path, Range=f"bytes={start}-{end}", **which)
             with answer["Body"] as body:
                 self._check_etag(key, answer.get("ETag"), etag)
                 if not answer.get("ContentRange", "").startswith(f"bytes {start}-"):
@@ -151,7 +166,7 @@ class S3Store:
     def stream(self, key: str, start: int = 0, length: int | None = None) -> Iterator[memoryview]:
         """Read in pieces; see ``ObjectStore.stream``."""
         if length is not None and self._odd_ranges.is_set():
-            yield memoryview(self._get_odd_range(key, start, length, None))
+            yield memoryview(self._get_odd_range(key, start, length))
             return
         path, connection = self._path(key), self._connection
         try:
@@ -162,7 +177,7 @@ class S3Store:
             if length is None:
                 raise
             self._odd_ranges.set()
-            yield memoryview(self._get_odd_range(key, start, length, None))
+            yield memoryview(self._get_odd_range(key, start, length))
             return
         while (piece := connection.ask("read", path, lambda: next(pieces, None))) is not None:
             yield piece
@@ -171,24 +186,27 @@ class S3Store:
         if expected is not None and found is not None and quoted(found) != expected:
             raise ObjectChanged(f"{self.url}/{key} changed while it was being read.", key=key)
 
-    def head(self, key: str) -> ObjectInfo:
+    def head(self, key: str, *, version: str | None = None) -> ObjectInfo:
         """Tell about an object; see ``ObjectStore.head``."""
+        return self._connection.ask("read", key, lambda: _info(key, self._described(key, version).meta))
+
+    def metadata(self, key: str, *, version: str | None = None) -> dict[str, str]:
+        """Give an object's metadata; see ``ObjectStore.metadata``."""
+        attributes = self._connection.ask("read", key, lambda: self._described(key, version).attributes)
+        return {name.lower(): value for name, value in attributes.items() if name not in _HEADERS}
+
+    def _described(self, key: str, version: str | None) -> obstore.GetResult:
         import obstore
 
-        path = self._path(key)
-
-        def work() -> ObjectInfo:
-            client = self._connection.client()
-            try:
-                return _info(key, obstore.head(client, path))
-            except foreign_errors() as error:
-                status = failure_of(error).status
-                if status is None or status >= 500:  # noqa: PLR2004
-                    raise
-            # The answer to a HEAD has no body to say what is missing, the key or the bucket, or what is wrong.
-            return _info(key, obstore.get(client, path).meta)
-
-        return self._connection.ask("read", key, work)
+        client, path = self._connection.client(), self._path(key)
+        try:
+            return obstore.get(client, path, options={"head": True, **_of(version)})
+        except foreign_errors() as error:
+            status = failure_of(error).status
+            if status is None or status >= 500:  # noqa: PLR2004
+                raise
+        # The answer to a HEAD has no body to say what is missing, the key or the bucket, or what is wrong.
+        return obstore.get(client, path, options=_of(version))
 
     def list_folders(self, prefix: str) -> list[str]:
         """Name the folders right below a prefix; see ``ObjectStore.list_folders``."""
@@ -217,9 +235,36 @@ class S3Store:
         found = self._connection.ask("list", prefix, work)
         return (info for info in found if info.key.startswith(prefix) and is_valid_key(info.key))
 
-    def put(self, key: str, data: bytes | memoryview) -> ObjectInfo:
+    def put(self, key: str, data: bytes | memoryview, *, metadata: Mapping[str, str] | None = None) -> ObjectInfo:
         """Write an object; see ``ObjectStore.put``."""
-        return self._write("write", key, data, "overwrite")
+        return self._write("write", key, data, "overwrite", check_metadata(metadata))
+
+    def copy(self, source: str, key: str) -> ObjectInfo:
+        """Copy an object inside the bucket; see ``ObjectStore.copy``."""
+        found = self.head(source)
+        if source == key:
+            return found
+        if found.size > _COPY_BYTES:
+            return self._copy_by_parts(found, key)
+        bucket, path, source_path = self._connection.bucket, self._path(key), self._path(source)
+
+        def work() -> None:
+            client = self._connection.botocore(patient=True)
+            client.copy_object(Bucket=bucket, Key=path, CopySource={"Bucket": bucket, "Key": source_path})
+
+        self._connection.ask("copy", source, work)
+        return self.head(key)
+
+    def _copy_by_parts(self, source: ObjectInfo, key: str) -> ObjectInfo:
+        """Copy what is too large for one request (Amazon S3 API Reference, CopyObject: 5 GB)."""
+        upload = self.start_upload(key, metadata=self.metadata(source.key))
+        try:
+            for number, start in enumerate(range(0, source.size, _COPY_BYTES), start=1):
+                upload.copy_part(number, start, source.key, start, min(_COPY_BYTES, source.size - start))
+            return upload.complete()
+        except BaseException:
+            upload.abort()
+            raise
 
     def create(self, key: str, data: bytes | memoryview) -> ObjectInfo:
         """Write an object only if it is absent; see ``ObjectStore.create``."""
@@ -246,7 +291,14 @@ class S3Store:
         except (ObjectNotFound, AccessDenied):
             return False
 
-    def _write(self, operation: Operation, key: str, data: bytes | memoryview, mode: obstore.PutMode) -> ObjectInfo:
+    def _write(
+        self,
+        operation: Operation,
+        key: str,
+        data: bytes | memoryview,
+        mode: obstore.PutMode,
+        metadata: dict[str, str] | None = None,
+    ) -> ObjectInfo:
         import obstore
 
         path = self._path(key)
@@ -254,8 +306,9 @@ class S3Store:
 
         def work() -> ObjectInfo:
             client: Client = self._connection.client("patient" if patient else "plain")
-            result = obstore.put(client, path, data, mode=mode, use_multipart=False)
-            return ObjectInfo(key=key, size=len(data), etag=quoted(result["e_tag"]), modified=None)
+            result = obstore.put(client, path, data, mode=mode, use_multipart=False, attributes=metadata or None)
+            etag, version = quoted(result["e_tag"]), result["version"]
+            return ObjectInfo(key=key, size=len(data), etag=etag, modified=None, version=version)
 
         return self._connection.ask(operation, key, work)
 
@@ -269,9 +322,9 @@ class S3Store:
         except ObjectNotFound:
             return
 
-    def start_upload(self, key: str) -> S3Upload:
+    def start_upload(self, key: str, *, metadata: Mapping[str, str] | None = None) -> S3Upload:
         """Begin to write by parts; see ``ObjectStore.start_upload``."""
-        return S3Upload(self._connection, key, self._prefix)
+        return S3Upload(self._connection, key, self._prefix, metadata=check_metadata(metadata))
 
     def resume_upload(self, key: str, upload: str) -> S3Upload | None:
         """Go on with an upload; see ``ObjectStore.resume_upload``."""
@@ -306,7 +359,12 @@ class S3Store:
 
 
 def _info(key: str, meta: obstore.ObjectMeta) -> ObjectInfo:
-    return ObjectInfo(key=key, size=meta["size"], etag=quoted(meta["e_tag"]), modified=meta["last_modified"])
+    etag, version = quoted(meta["e_tag"]), meta["version"]
+    return ObjectInfo(key=key, size=meta["size"], etag=etag, modified=meta["last_modified"], version=version)
+
+
+def _of(version: str | None) -> obstore.GetOptions:
+    return {} if version is None else {"version": version}
 
 
 def _whole(data: Data, name: str, start: int, length: int) -> Data:

@@ -15,8 +15,11 @@ from orbitpkg.objects.protocol import ObjectInfo, check_key, check_range, joined
 from orbitpkg.objects.s3_connection import foreign_errors
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from types_boto3_s3 import S3Client
 
+    from orbitpkg.objects.failures import Operation
     from orbitpkg.objects.s3_connection import S3Connection
 
 __all__ = ["S3Upload", "quoted"]
@@ -37,9 +40,18 @@ class S3Upload:
         key: The object's key, without the store's prefix.
         prefix: The store's prefix, with the slash at its end, or empty.
         upload: The store's name for an upload to go on with; a new one is begun when None.
+        metadata: What a new one is to be given.
     """
 
-    def __init__(self, connection: S3Connection, key: str, prefix: str, *, upload: str | None = None) -> None:
+    def __init__(
+        self,
+        connection: S3Connection,
+        key: str,
+        prefix: str,
+        *,
+        upload: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
         self._connection = connection
         self._bucket = connection.bucket
         self._key = key
@@ -47,7 +59,7 @@ class S3Upload:
         self._path = check_key(prefix + check_key(key))
         self._parts: dict[int, _Part] = {}
         self._found: dict[int, tuple[int, str]] = {}
-        self.id = upload or connection.ask("upload", key, self._start)
+        self.id = upload or connection.ask("upload", key, lambda: self._start(metadata or {}))
 
     @classmethod
     def resumed(cls, connection: S3Connection, key: str, prefix: str, upload: str) -> S3Upload | None:
@@ -102,10 +114,11 @@ class S3Upload:
             raise UnsupportedByStore(f"s3://{self._bucket} cannot copy parts of objects.")
         self._parts[number] = _Part(offset=offset, length=length, etag=etag)
 
-    def complete(self) -> ObjectInfo:
+    def complete(self, *, create_only: bool = False) -> ObjectInfo:
         """Make the object visible; see ``Upload.complete``."""
         size = joined_length({number: (part.offset, part.length) for number, part in self._parts.items()})
-        etag = self._connection.ask("upload", self._key, self._complete)
+        operation: Operation = "create" if create_only else "upload"
+        etag = self._connection.ask(operation, self._key, lambda: self._complete(create_only=create_only))
         try:
             return self._connection.ask("read", self._key, lambda: self._seen(size))
         except AccessDenied:
@@ -117,7 +130,8 @@ class S3Upload:
         answer = self._connection.botocore().head_object(Bucket=self._bucket, Key=self._path)
         if answer["ContentLength"] != size:
             raise IntegrityError(f"s3://{self._bucket}/{self._path} has {answer['ContentLength']} bytes, not {size}.")
-        return ObjectInfo(key=self._key, size=size, etag=quoted(answer["ETag"]), modified=answer["LastModified"])
+        etag, version = quoted(answer["ETag"]), answer.get("VersionId")
+        return ObjectInfo(key=self._key, size=size, etag=etag, modified=answer["LastModified"], version=version)
 
     def abort(self) -> None:
         """Forget what was sent; see ``Upload.abort``."""
@@ -126,9 +140,9 @@ class S3Upload:
     def _client(self) -> S3Client:
         return self._connection.botocore(patient=True)
 
-    def _start(self) -> str:
+    def _start(self, metadata: Mapping[str, str]) -> str:
         client = self._connection.botocore()
-        return client.create_multipart_upload(Bucket=self._bucket, Key=self._path)["UploadId"]
+        return client.create_multipart_upload(Bucket=self._bucket, Key=self._path, Metadata=metadata)["UploadId"]
 
     def _list_parts(self) -> dict[int, tuple[int, str]] | None:
         pages = self._connection.botocore().get_paginator("list_parts")
@@ -143,8 +157,9 @@ class S3Upload:
                 return None
             raise
 
-    def _complete(self) -> str:
+    def _complete(self, *, create_only: bool) -> str:
         client = self._client()
+        condition: Any = {"IfNoneMatch": "*"} if create_only else {}
         try:
             answer = client.complete_multipart_upload(
                 Bucket=self._bucket,
@@ -153,6 +168,7 @@ class S3Upload:
                 MultipartUpload={
                     "Parts": [{"PartNumber": number, "ETag": part.etag} for number, part in sorted(self._parts.items())]
                 },
+                **condition,
             )
         except foreign_errors() as error:
             if failure_of(error).code == "NoSuchUpload" and (etag := self._etag_if_complete(client)):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from orbitpkg.errors import RepositoryUnreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from orbitpkg.objects.protocol import ObjectInfo, ObjectStore, PartLimits, Upload, UploadInfo
 
@@ -55,9 +55,9 @@ class MirroredStore:
         assert first is not None
         raise first
 
-    def get(self, key: str, *, max_bytes: int | None = None) -> tuple[bytes, ObjectInfo]:
+    def get(self, key: str, *, max_bytes: int | None = None, version: str | None = None) -> tuple[bytes, ObjectInfo]:
         """Read a whole object; see ``ObjectStore.get``."""
-        return self._ask(lambda store: store.get(key, max_bytes=max_bytes))
+        return self._ask(lambda store: store.get(key, max_bytes=max_bytes, version=version))
 
     def get_if_changed(self, key: str, *, etag: str, max_bytes: int | None = None) -> tuple[bytes, ObjectInfo] | None:
         """Read an object unless it is unchanged; see ``ObjectStore.get_if_changed``.
@@ -66,9 +66,11 @@ class MirroredStore:
         """
         return self._ask(lambda store: store.get_if_changed(key, etag=etag, max_bytes=max_bytes))
 
-    def get_range(self, key: str, start: int, length: int, *, etag: str | None = None) -> bytes | memoryview:
+    def get_range(
+        self, key: str, start: int, length: int, *, etag: str | None = None, version: str | None = None
+    ) -> bytes | memoryview:
         """Read a range; see ``ObjectStore.get_range``."""
-        return self._ask(lambda store: store.get_range(key, start, length, etag=etag))
+        return self._ask(lambda store: store.get_range(key, start, length, etag=etag, version=version))
 
     def stream(self, key: str, start: int = 0, length: int | None = None) -> Iterator[memoryview]:
         """Read in pieces; see ``ObjectStore.stream``. One that begins goes on from where it began."""
@@ -82,9 +84,13 @@ class MirroredStore:
             yield first
         yield from rest
 
-    def head(self, key: str) -> ObjectInfo:
+    def head(self, key: str, *, version: str | None = None) -> ObjectInfo:
         """Tell about an object; see ``ObjectStore.head``."""
-        return self._ask(lambda store: store.head(key))
+        return self._ask(lambda store: store.head(key, version=version))
+
+    def metadata(self, key: str, *, version: str | None = None) -> dict[str, str]:
+        """Give an object's metadata; see ``ObjectStore.metadata``."""
+        return self._ask(lambda store: store.metadata(key, version=version))
 
     def list_folders(self, prefix: str) -> list[str]:
         """Name folders; see ``ObjectStore.list_folders``."""
@@ -94,9 +100,13 @@ class MirroredStore:
         """Tell about objects; see ``ObjectStore.list``."""
         return iter(self._ask(lambda store: list(store.list(prefix))))
 
-    def put(self, key: str, data: bytes | memoryview) -> ObjectInfo:
+    def put(self, key: str, data: bytes | memoryview, *, metadata: Mapping[str, str] | None = None) -> ObjectInfo:
         """Write an object; see ``ObjectStore.put``."""
-        return self._stores[0].put(key, data)
+        return self._stores[0].put(key, data, metadata=metadata)
+
+    def copy(self, source: str, key: str) -> ObjectInfo:
+        """Copy inside the first store; see ``ObjectStore.copy``."""
+        return self._stores[0].copy(source, key)
 
     def create(self, key: str, data: bytes | memoryview) -> ObjectInfo:
         """Write an object only if it is absent; see ``ObjectStore.create``."""
@@ -110,9 +120,9 @@ class MirroredStore:
         """Remove an object; see ``ObjectStore.delete``."""
         self._stores[0].delete(key)
 
-    def start_upload(self, key: str) -> Upload:
+    def start_upload(self, key: str, *, metadata: Mapping[str, str] | None = None) -> Upload:
         """Begin to write by parts; see ``ObjectStore.start_upload``."""
-        return self._stores[0].start_upload(key)
+        return self._stores[0].start_upload(key, metadata=metadata)
 
     def resume_upload(self, key: str, upload: str) -> Upload | None:
         """Go on with an upload; see ``ObjectStore.resume_upload``."""

@@ -23,6 +23,7 @@ from orbitpkg.errors import (
     RepositoryError,
     StorageError,
     UnsupportedByStore,
+    UsageError,
 )
 from orbitpkg.objects.directory import DirectoryStore
 from orbitpkg.objects.http import HttpStore
@@ -516,6 +517,185 @@ class TestUploading:
         upload.abort()
 
 
+class TestMetadata:
+    """What a writer says of an object beside its bytes."""
+
+    SAID = {"digest": "ab12", "with-hyphen": "a value, with = and spaces"}  # noqa: RUF012
+
+    @staticmethod
+    def kept(place: Place, said: dict[str, str]) -> dict[str, str]:
+        """Give what comes back: a directory keeps no metadata, and rclone adds the time of a file."""
+        return {} if place.name == "directory" else said
+
+    @staticmethod
+    def found(store: ObjectStore, key: str) -> dict[str, str]:
+        return {name: value for name, value in store.metadata(key).items() if name != "mtime"}
+
+    def test_it_comes_back_as_it_was_written(self, place: Place) -> None:
+        place.store.put("key", b"x", metadata=self.SAID)
+        assert self.found(place.store, "key") == self.kept(place, self.SAID)
+        place.store.put("key", b"x")
+        assert self.found(place.store, "key") == {}
+
+    def test_names_come_back_in_lower_case(self, place: Place) -> None:
+        place.store.put("key", b"x", metadata={"Digest": "Ab12"})
+        assert self.found(place.store, "key") == self.kept(place, {"digest": "Ab12"})
+
+    def test_an_upload_by_parts_carries_it(self, place: Place) -> None:
+        upload = place.store.start_upload("key", metadata=self.SAID)
+        upload.put_part(1, 0, b"data")
+        upload.complete()
+        assert self.found(place.store, "key") == self.kept(place, self.SAID)
+
+    def test_of_what_is_not_there_nothing_is_told(self, shelf: ObjectStore) -> None:
+        with pytest.raises(ObjectNotFound, match="absent"):
+            shelf.metadata("absent")
+        assert {name for name in shelf.metadata("letters.txt") if name != "mtime"} == set()
+
+    @pytest.mark.parametrize(
+        "metadata",
+        [
+            pytest.param({"": "x"}, id="no name"),
+            pytest.param({"two words": "x"}, id="a space in a name"),
+            pytest.param({"under_score": "x"}, id="an underscore, which Ceph's gateway makes a hyphen"),
+            pytest.param({"umläut": "x"}, id="a name that is not ASCII"),
+            pytest.param({"name": "zwölf"}, id="a value that is not ASCII"),
+            pytest.param({"name": "two\nlines"}, id="a value of two lines"),
+            pytest.param({"name": " x "}, id="spaces that HTTP strips"),
+            pytest.param({"name": "x", "Name": "y"}, id="one name twice"),
+            pytest.param({"name": "x" * 2045}, id="too much"),
+        ],
+    )
+    def test_what_no_store_can_keep_is_refused(self, store: ObjectStore, metadata: dict[str, str]) -> None:
+        with pytest.raises(UsageError, match="metadata"):
+            store.put("key", b"x", metadata=metadata)
+        with pytest.raises(UsageError, match="metadata"):
+            store.start_upload("key", metadata=metadata)
+        assert keys(store) == []
+
+
+class TestCopying:
+    def test_a_copy_has_the_bytes_and_the_metadata(self, place: Place) -> None:
+        place.store.put("a/source, ünïcödé & 100%41+.bin", b"data", metadata={"digest": "ab12"})
+        info = place.store.copy("a/source, ünïcödé & 100%41+.bin", "b/copy")
+        assert place.store.get("b/copy") == (b"data", place.store.head("b/copy"))
+        assert (info.key, info.size, info.etag) == ("b/copy", 4, place.store.head("b/copy").etag)
+        if place.name != "directory":
+            assert place.store.metadata("b/copy")["digest"] == "ab12"
+
+    def test_a_copy_takes_the_place_of_what_was_there(self, store: ObjectStore) -> None:
+        store.put("source", b"new")
+        store.put("key", b"something before")
+        assert store.copy("source", "key").size == 3
+        assert store.get("key")[0] == b"new"
+        assert store.get("source")[0] == b"new"
+
+    def test_an_empty_object_is_copied(self, store: ObjectStore) -> None:
+        store.put("empty", b"")
+        assert store.copy("empty", "copy").size == 0
+        assert store.get("copy")[0] == b""
+
+    def test_a_copy_onto_itself_changes_nothing(self, store: ObjectStore) -> None:
+        store.put("key", b"data")
+        assert store.copy("key", "key").size == 4
+        assert store.get("key")[0] == b"data"
+
+    def test_what_is_not_there_is_not_copied(self, store: ObjectStore) -> None:
+        with pytest.raises(ObjectNotFound, match="absent"):
+            store.copy("absent", "key")
+        assert keys(store) == []
+
+    def test_what_is_too_large_for_one_request_is_copied_by_parts(
+        self, place: Place, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("orbitpkg.objects.s3._COPY_BYTES", PART)
+        data = bytes(range(256)) * (PART // 256) + b"the rest"
+        place.store.put("large", data, metadata={"digest": "ab12"})
+        if place.name == "rclone":
+            with pytest.raises(UnsupportedByStore):
+                place.store.copy("large", "copy")
+            return
+        assert place.store.copy("large", "copy").size == len(data)
+        assert place.store.get("copy")[0] == data
+        assert place.name == "directory" or place.store.metadata("copy") == {"digest": "ab12"}
+
+
+class TestVersions:
+    """A bucket that keeps versions; what keeps none says so."""
+
+    @pytest.fixture(params=["moto", "ceph"])
+    def versioned(self, request: pytest.FixtureRequest) -> Iterator[S3Store]:
+        server: S3Server = request.getfixturevalue(request.param)
+        bucket = server.new_bucket()
+        server.client().put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+        with closing(S3Store(bucket, "some/prefix", env=server.env())) as store:
+            yield store
+
+    def test_each_write_is_a_version_that_can_be_read(self, versioned: S3Store) -> None:
+        first = versioned.put("key", b"first", metadata={"nth": "1"})
+        second = versioned.put("key", b"the second", metadata={"nth": "2"})
+        assert first.version
+        assert second.version not in (None, first.version)
+        assert versioned.head("key").version == second.version
+        data, info = versioned.get("key", version=first.version)
+        assert (data, info.version, info.etag, info.size) == (b"first", first.version, first.etag, 5)
+        assert versioned.head("key", version=first.version) == info
+        assert bytes(versioned.get_range("key", 1, 3, version=first.version, etag=first.etag)) == b"irs"
+        assert versioned.metadata("key", version=first.version) == {"nth": "1"}
+        assert versioned.metadata("key") == {"nth": "2"}
+
+    def test_a_version_outlives_its_object(self, versioned: S3Store) -> None:
+        version = versioned.put("key", b"data").version
+        versioned.delete("key")
+        with pytest.raises(ObjectNotFound):
+            versioned.get("key")
+        assert versioned.get("key", version=version)[0] == b"data"
+
+    def test_an_upload_by_parts_tells_its_version(self, versioned: S3Store) -> None:
+        upload = versioned.start_upload("key")
+        upload.put_part(1, 0, b"data")
+        assert upload.complete().version == versioned.head("key").version is not None
+
+    def test_a_version_that_never_was_is_not_found(self, versioned: S3Store) -> None:
+        version = versioned.put("key", b"data").version
+        assert version is not None
+        absent = version[:-4] + ("abcd" if not version.endswith("abcd") else "dcba")
+        for read in (versioned.get, versioned.head, versioned.metadata):
+            with pytest.raises(ObjectNotFound):
+                read("key", version=absent)
+
+    @pytest.mark.parametrize("name", ["memory", "directory"])
+    def test_what_keeps_no_versions_says_so(self, name: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+        store = new_store(name, request, tmp_path)
+        store.put("key", b"data")
+        assert store.head("key").version is None
+        for read in (
+            lambda: store.get("key", version="1"),
+            lambda: store.head("key", version="1"),
+            lambda: store.get_range("key", 0, 1, version="1"),
+            lambda: store.metadata("key", version="1"),
+        ):
+            with pytest.raises(UnsupportedByStore, match="versions"):
+                read()
+
+
+class TestCreatingByParts:
+    def test_an_upload_that_is_to_create_leaves_what_is_there(self, place: Place) -> None:
+        upload = place.store.start_upload("key")
+        upload.put_part(1, 0, b"first")
+        assert upload.complete(create_only=True).size == 5
+        second = place.store.start_upload("key")
+        second.put_part(1, 0, b"second")
+        if place.name in ("rclone", "ceph"):
+            second.complete(create_only=True)
+            assert place.store.get("key")[0] == b"second"
+            return
+        with pytest.raises(ObjectExists):
+            second.complete(create_only=True)
+        second.abort()
+        assert place.store.get("key")[0] == b"first"
+
+
 class TestWebServers:
     """What a web server cannot do, it says."""
 
@@ -527,6 +707,7 @@ class TestWebServers:
             lambda: store.replace("key", b"", etag="x"),
             lambda: store.delete("key"),
             lambda: store.start_upload("key"),
+            lambda: store.copy("key", "copy"),
         ):
             with pytest.raises(ReadOnlyRepository, match="cannot be written"):
                 use()
@@ -537,6 +718,12 @@ class TestWebServers:
             store.list("")
         with pytest.raises(UnsupportedByStore):
             store.list_folders("")
+
+    def test_it_keeps_no_versions(self, static_site: StaticSite) -> None:
+        store = filled_site(static_site.new_folder())
+        for read in (store.get, store.head, store.metadata):
+            with pytest.raises(UnsupportedByStore, match="versions"):
+                read("letters.txt", version="1")
 
     def test_one_without_ranges_still_gives_whole_objects(self, rangeless_site: StaticSite) -> None:
         store = filled_site(rangeless_site.new_folder())
