@@ -23,6 +23,7 @@ __all__ = [
     "LockTimeout",
     "LockfileError",
     "ManifestError",
+    "MissingExtra",
     "NoSpace",
     "NotInstalled",
     "ObjectChanged",
@@ -123,6 +124,12 @@ class LockfileError(ProjectError):
     """A lockfile cannot be used: damaged, of a newer format, in conflict, missing, or not what the project asks for."""
 
     code = "lockfile"
+
+
+class MissingExtra(OrbitError):
+    """What was asked for needs a library that comes with one of orbitpkg's extras, and it is not installed."""
+
+    code = "missing-extra"
 
 
 class TreeChanged(OrbitError):

@@ -21,11 +21,12 @@ PACKAGE = TOP / "orbitpkg"
 
 # From the ground up: a room may import itself, its floor (as long as no circle arises) and the floors below it.
 FLOORS = (
-    {"errors", "_version", "redaction", "reporting"},
+    {"errors", "_version", "extras", "redaction", "reporting"},
     {"model"},
     {"archive", "objects"},
     {"repository", "resolver", "store", "transfer"},
     {"api", "edits", "prohibitions", "projects", "reasons", "settings", "upkeep"},
+    {"assemblies", "datasets"},
     {"cli"},
 )
 FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor}

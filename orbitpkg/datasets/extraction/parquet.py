@@ -1,0 +1,37 @@
+"""The metadata of a Parquet file, from its footer alone: its schema, its rows, and the key-value pairs in it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orbitpkg.datasets.extraction.jsonable import to_object
+from orbitpkg.extras import require
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from orbitpkg.datasets.extraction import Extracted
+
+__all__ = ["read_footer"]
+
+# What libraries write for themselves, and read back as the schema.
+_OF_LIBRARIES = {b"ARROW:schema", b"pandas"}
+
+
+def read_footer(path: Path) -> Extracted:
+    """Read ``columns`` (types by name), ``rows``, and the file's key-value pairs.
+
+    Raises:
+        MissingExtra: pyarrow is not installed.
+        OSError, pyarrow.ArrowInvalid: It is no Parquet file, or cut short.
+    """
+    parquet = require("pyarrow.parquet", extra="query", what="Reading Parquet files")
+    with parquet.ParquetFile(path) as file:
+        schema, footer = file.schema_arrow, file.metadata
+        pairs = footer.metadata or {}
+        values: dict[str, object] = {
+            "rows": footer.num_rows,
+            "columns": {field.name: str(field.type) for field in schema},
+        }
+    values |= {key.decode(errors="surrogateescape"): text for key, text in pairs.items() if key not in _OF_LIBRARIES}
+    return to_object(values, what="The key")
