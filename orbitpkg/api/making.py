@@ -142,6 +142,8 @@ def publish(
     from orbitpkg.transfer.publish import publish_archive, publish_tree
 
     place, report = Path(path), reporter or SILENT
+    if not dry_run:
+        _make_own_home()
     if not place.is_dir() and is_archive(path):
         with opened_archive(place) as archive:
             manifest = archive_manifest(archive)
@@ -165,6 +167,16 @@ def publish(
         dry_run=dry_run,
         reporter=report,
     )
+
+
+def _make_own_home() -> None:
+    """Make the home folder for this user alone: a repository or a journal in it would make it for all."""
+    from contextlib import suppress
+
+    from orbitpkg.store.folders import make_home
+
+    with suppress(OSError):
+        make_home(home_folder())
 
 
 def _journals() -> Path:

@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orbitpkg.store.durable import write_file
+from orbitpkg.store.folders import make_folders, make_home
+
 if TYPE_CHECKING:
     import os
 
@@ -41,7 +44,7 @@ class Cache:
     """The caches in one folder, for any number of repositories.
 
     Args:
-        folder: Made when first written to.
+        folder: In the home folder; made when first written to.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -91,10 +94,11 @@ class Cache:
     def _write(self, path: Path, data: bytes) -> None:
         # Who may not write here, or has no space, does without; readers check what they find, so nothing is synced.
         with contextlib.suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_home(str(self._folder.parent))
+            make_folders(str(path.parent))
             part = path.with_name(f".{secrets.token_hex(8)}")
             try:
-                part.write_bytes(data)
+                write_file(str(part), data, sync=False)
                 part.replace(path)
             finally:
                 part.unlink(missing_ok=True)

@@ -15,6 +15,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from orbitpkg.errors import NoSpace, ReadOnlyStore, StorageError
+from orbitpkg.store.folders import file_mode, inherited_mode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -120,13 +121,23 @@ def sync_open_folder(descriptor: int) -> None:
             raise
 
 
-def write_file(path: str, data: bytes) -> None:
-    """Write a small file whole, on the disk on return. Not atomic: for files in folders nobody sees yet."""
+def write_file(path: str, data: bytes, *, sync: bool = True) -> None:
+    """Write a small file whole. Not atomic: for files in folders, or under names, that nobody sees yet.
+
+    Args:
+        path: The file.
+        data: What is to be in it.
+        sync: Have it on the disk on return.
+    """
+    mode = inherited_mode(os.path.dirname(path))  # noqa: PTH120
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor
+        if mode is not None:
+            os.fchmod(descriptor, file_mode(mode, writable=True, executable=False))
         file.write(data)
         file.flush()
-        os.fsync(descriptor)
+        if sync:
+            os.fsync(descriptor)
 
 
 def clone_or_link(source: str, target: str) -> None:

@@ -26,6 +26,7 @@ from orbitpkg.model.requirements import parse_range
 from orbitpkg.model.versions import Version, parse_version
 from orbitpkg.store.durable import storage_errors
 from orbitpkg.store.layout import RECORD_NAME
+from orbitpkg.store.locks import open_lock
 from orbitpkg.store.package import installed_names, installed_versions, open_package
 from orbitpkg.store.processes import releases_in_use
 from orbitpkg.store.roots import read_roots
@@ -454,9 +455,9 @@ def _lock_of(layout: Layout, name: str) -> Iterator[bool]:
     if len(digest) != _DIGEST_DIGITS or not os.path.isdir(layout.locks):  # noqa: PTH112
         yield True
         return
-    from filelock import FileLock, Timeout
+    from filelock import Timeout
 
-    lock = FileLock(f"{layout.locks}/{label}.lock")
+    lock = open_lock(layout, label)
     try:
         lock.acquire(timeout=0)
     except Timeout:

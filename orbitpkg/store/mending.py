@@ -10,6 +10,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from orbitpkg.store.durable import storage_errors, sync_files, sync_folder, write_file
+from orbitpkg.store.folders import inherited_mode, make_folders, settle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -34,7 +35,7 @@ def put_back(layout: Layout, home: str, files: Mapping[str, bytes]) -> None:
         StorageError: It cannot be written.
     """
     with storage_errors(home):
-        os.makedirs(layout.tmp, exist_ok=True)  # noqa: PTH103
+        make_folders(layout.tmp)
         for name, data in files.items():
             part = f"{layout.tmp}/scratch-{secrets.token_hex(8)}"
             write_file(part, data)
@@ -61,7 +62,7 @@ def set_aside(layout: Layout, key: str, version: Version, paths: Iterable[str]) 
         away = away or f"{layout.aside}/{key}-{version}-{secrets.token_hex(8)}"
         target = f"{away}/{path}"
         with storage_errors(target):
-            os.makedirs(os.path.dirname(target), exist_ok=True)  # noqa: PTH103, PTH120
+            make_folders(os.path.dirname(target))  # noqa: PTH120
             os.rename(f"{root}/{path}", target)  # noqa: PTH104
     return away
 
@@ -78,12 +79,13 @@ def replace_files(staging: Staging, files: Sequence[FileEntry], root: str) -> No
         StorageError: The disk did not do it.
     """
     with storage_errors(root):
+        settle(staging.folder, inherited_mode(root))
         sync_files([staging.path(file) for file in files], folder=staging.folder)
         folders = {root}
         for file in files:
             folder = os.path.dirname(f"{root}/{file.path}")  # noqa: PTH120
             if folder not in folders:
-                os.makedirs(folder, exist_ok=True)  # noqa: PTH103
+                make_folders(folder)
                 folders.add(folder)
             os.replace(staging.path(file), f"{root}/{file.path}")  # noqa: PTH105
         for folder in sorted(folders, reverse=True):

@@ -18,7 +18,6 @@ import os
 import secrets
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orbitpkg.errors import IntegrityError, LockfileError, OrbitError, StorageError
@@ -31,6 +30,7 @@ from orbitpkg.store.folders import make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from orbitpkg.model.lockfile import Lock
     from orbitpkg.store.layout import Layout
@@ -100,10 +100,7 @@ def _write(layout: Layout, root: str, document: dict[str, object], *, sync: bool
     part = f"{layout.roots}/{_PART}{secrets.token_hex(8)}"
     with storage_errors(root):
         make_folder(layout, layout.roots)
-        if sync:
-            write_file(part, canonical_json(document))
-        else:
-            Path(part).write_bytes(canonical_json(document))
+        write_file(part, canonical_json(document), sync=sync)
         os.replace(part, root)  # noqa: PTH105
 
 
@@ -130,6 +127,8 @@ def read_roots(layout: Layout, *, now: float | None = None) -> Roots:
         except FileNotFoundError:
             continue
         except OSError as error:
+            if name.startswith(_PART):  # another user has just made it
+                continue
             raise StorageError(f"{path} cannot be read: {error.strerror}.") from error
         try:
             document = _parsed(data, path)

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from orbitpkg.errors import IntegrityError, StorageError
 from orbitpkg.store.durable import sync_files, sync_folder, sync_open_folder, write_file
+from orbitpkg.store.folders import inherited_mode, make_folders, settle
 from orbitpkg.store.layout import CONTENTS_NAME, FILES_NAME, ORIGIN_NAME, RECORD_NAME, STATE_NAME
 from orbitpkg.store.records import load_contents
 
@@ -82,7 +83,7 @@ def claim(tmp: str, release: Release, *, origin: str) -> Staging:
             with contextlib.suppress(FileNotFoundError):  # somebody else took it
                 os.rename(f"{tmp}/{left}", folder)  # noqa: PTH104
                 break
-    os.makedirs(staging.files, exist_ok=True)  # noqa: PTH103
+    make_folders(staging.files)
     return staging
 
 
@@ -210,6 +211,7 @@ def publish(
     write_file(f"{staging.folder}/{ORIGIN_NAME}", staging.origin.encode())
     _write_state(staging, complete=len(files) == len(contents.files))
     _keep_only(staging, files)
+    settle(staging.folder, _shared_mode(staging))
     sync_files([staging.path(file) for file in files], folder=staging.folder)
     parent = os.path.dirname(target)  # noqa: PTH120
     if _rename_into(staging.folder, target, make_folder):
@@ -217,6 +219,10 @@ def publish(
     else:
         # Another process was first, with locks that do nothing.
         add(staging, contents, files, target)
+
+
+def _shared_mode(staging: Staging) -> int | None:
+    return inherited_mode(os.path.dirname(staging.folder))  # noqa: PTH120
 
 
 def _write_state(staging: Staging, *, complete: bool) -> None:
@@ -275,6 +281,7 @@ def add(staging: Staging, contents: Contents, files: Sequence[FileEntry], target
         StorageError: It was removed meanwhile.
     """
     _check_same(staging, contents, target)
+    settle(staging.folder, _shared_mode(staging))
     sync_files([staging.path(file) for file in files], folder=staging.folder)
     with _opened(target, staging.release) as visible:
         _move(staging, files, visible)
@@ -321,12 +328,15 @@ def _exists(path: str, folder: int) -> bool:
 
 def _move(staging: Staging, files: Sequence[FileEntry], visible: int) -> None:
     folders = {FILES_NAME}
+    mode = _shared_mode(staging)
     for file in files:
         place = f"{FILES_NAME}/{file.path}"
         for folder in _folders_of(place):
             if folder not in folders:
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(folder, dir_fd=visible)
+                    if mode is not None:
+                        os.chmod(folder, mode, dir_fd=visible)
                 folders.add(folder)
         os.rename(staging.path(file), place, dst_dir_fd=visible)
     for folder in sorted(folders, reverse=True):

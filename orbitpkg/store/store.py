@@ -19,8 +19,9 @@ from typing import IO, TYPE_CHECKING
 from orbitpkg.errors import LockTimeout, NotInstalled, OrbitError, StorageError, UsageError
 from orbitpkg.store.condition import Finding, Flaw, file_digest, find_flaws
 from orbitpkg.store.durable import clone_or_link, storage_errors, sync_folder
-from orbitpkg.store.folders import make_folder
+from orbitpkg.store.folders import inherited_mode, make_folder, make_folders, settle
 from orbitpkg.store.layout import RECORD_NAME, Layout
+from orbitpkg.store.locks import open_lock
 from orbitpkg.store.package import Package, installed_names, installed_packages, installed_versions, open_package
 from orbitpkg.store.staging import Staging, add, claim, leave, mark_whole, publish
 
@@ -69,12 +70,12 @@ class Store:
             ReadOnlyStore: The store may not be written.
             UsageError: The variable is no number of seconds.
         """
-        from filelock import FileLock, Timeout
+        from filelock import Timeout
 
         seconds = _lock_seconds()
-        lock = FileLock(f"{self.layout.locks}/{release.key}-{release.version}.lock")
         with storage_errors(self.layout.locks):
             self._make_folder(self.layout.locks)
+            lock = open_lock(self.layout, f"{release.key}-{release.version}")
             try:
                 _acquire(lock, seconds, on_wait)
             except Timeout as error:
@@ -145,11 +146,11 @@ class Store:
             if os.stat(blob).st_size != file.size or file_digest(blob) != file.blake3:  # noqa: PTH116
                 os.unlink(blob)  # noqa: PTH108
                 return False
-            os.makedirs(os.path.dirname(target), exist_ok=True)  # noqa: PTH103, PTH120
+            make_folders(os.path.dirname(target))  # noqa: PTH120
             with contextlib.suppress(FileNotFoundError):  # what an earlier attempt left
                 os.unlink(target)  # noqa: PTH108
             clone_or_link(blob, target)
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError):  # another user is about to make it readable
             return False
         return True
 
@@ -159,7 +160,9 @@ class Store:
             return
         blob = self.layout.blob(file.blake3, executable=file.executable)
         with storage_errors(blob):
-            self._make_folder(os.path.dirname(blob))  # noqa: PTH120
+            folder = os.path.dirname(blob)  # noqa: PTH120
+            self._make_folder(folder)
+            settle(path, inherited_mode(folder))
             with contextlib.suppress(FileExistsError):
                 clone_or_link(path, blob)
 

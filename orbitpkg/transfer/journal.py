@@ -1,11 +1,13 @@
 """What has been sent of an upload, written down beside the store, so that a publisher that was stopped goes on.
 
 One small file for each release that is on its way to a repository: first the upload it belongs to, then a line for
-each part that arrived. A torn last line, or a file that cannot be read, costs sending again and nothing else.
+each part that arrived. A torn last line, or a file that cannot be read or written, costs sending again and nothing
+else.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import threading
@@ -13,6 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orbitpkg.archive.frames import digest_of
+from orbitpkg.store.durable import write_file
+from orbitpkg.store.folders import make_folders
 from orbitpkg.transfer.assemble import CopiedPart
 
 if TYPE_CHECKING:
@@ -71,19 +75,23 @@ class Journal:
     def begin(self, key: str, upload: str) -> None:
         """Forget what was, and note a new upload."""
         self._start, self._parts = _Start(key=key, upload=upload), {}
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.write_text(json.dumps({"key": key, "upload": upload}) + "\n", encoding="utf-8")
+        with contextlib.suppress(OSError):
+            make_folders(str(self._path.parent))
+            self._path.unlink(missing_ok=True)  # it may be another user's
+            write_file(str(self._path), json.dumps({"key": key, "upload": upload}).encode() + b"\n", sync=False)
 
     def arrived(self, number: int, identity: str) -> None:
         """Note that a part arrived. May be called by several threads."""
-        with self._lock, self._path.open("a", encoding="utf-8") as file:
+        with self._lock:
             self._parts[number] = identity
-            file.write(json.dumps({"number": number, "part": identity}) + "\n")
+            with contextlib.suppress(OSError), self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"number": number, "part": identity}) + "\n")
 
     def forget(self) -> None:
         """Forget everything."""
         self._start, self._parts = None, {}
-        self._path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._path.unlink(missing_ok=True)
 
     def _read(self) -> None:
         try:
@@ -97,6 +105,6 @@ class Journal:
         except FileNotFoundError:
             return
         except (OSError, ValueError, KeyError, TypeError, IndexError):
-            self._path.unlink(missing_ok=True)
+            self.forget()
             return
         self._start, self._parts = start, parts

@@ -198,6 +198,10 @@ class TestInstalling:
         assert package.version
         assert stat.S_IMODE(home.stat().st_mode) == 0o700
 
+    def test_the_home_is_private_when_something_else_is_made_in_it_first(self, folder: Path, home: Path) -> None:
+        api.publish(folder)
+        assert stat.S_IMODE(home.stat().st_mode) == 0o700
+
     def test_some_files_first_and_the_rest_later(self, archive: Path, folder: Path) -> None:
         some = api.install(archive, only="data/*.csv")
         assert list(some.files()) == ["data/labels.csv", "package.json"]

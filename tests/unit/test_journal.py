@@ -70,3 +70,13 @@ def test_a_damaged_one_is_none(tmp_path: Path, damage: bytes) -> None:
     (path,) = (tmp_path / "uploads").iterdir()
     path.write_bytes(damage)
     assert journal(tmp_path).upload is None
+
+
+def test_what_cannot_be_written_down_is_sent_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "uploads").write_text("no folder")
+    first = journal(tmp_path)
+    first.begin("archives/model/x", "upload-1")
+    first.arrived(1, SENT)
+    assert (first.upload, first.has(1, SENT)) == ("upload-1", True)
+    assert journal(tmp_path).upload is None
+    first.forget()

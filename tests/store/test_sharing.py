@@ -1,0 +1,382 @@
+"""Stores that several users share: two real users of one group, with umasks that would shut one another out.
+
+As root only: who else could be two users? Each of them is a process of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import stat
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from orbitpkg import api
+from tests.packages import make_package, noise
+from tests.servers.fixtures import skip_or_fail
+from tests.servers.processes import ServerMissing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+GROUP = 61_000
+SHARED = {"weights.bin": noise(1_200_000), "a/blob": noise(40_000, seed=1), "a/b/small": b"small"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What came of a command: its exit code, and what it said."""
+
+    status: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crowd:
+    """A process that runs things as other users; see `tests/store/users.py`."""
+
+    process: subprocess.Popen[str]
+    folder: Path
+
+    def start(self, task: Mapping[str, object]) -> Running:
+        """Start something."""
+        output = self.folder / secrets.token_hex(8)
+        return Running(crowd=self, number=self.ask({**task, "output": str(output)}), output=output)
+
+    def ask(self, task: Mapping[str, object]) -> int:
+        """Ask the process something."""
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.write(json.dumps(task) + "\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """Something that somebody is doing."""
+
+    crowd: Crowd
+    number: int
+    output: Path
+
+    def end(self) -> Done:
+        """Wait for its end."""
+        status = self.crowd.ask({"wait": self.number})
+        out, err = (self.output.with_suffix(f".{name}").read_text() for name in ("out", "err"))
+        return Done(status=status, out=out, err=err)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """Somebody who uses a store.
+
+    Attributes:
+        crowd: What runs things for them.
+        number: Their user number.
+        home: The store's home folder.
+        umask: What their shell takes away from the modes of files.
+        groups: Which groups they are in.
+    """
+
+    crowd: Crowd
+    number: int
+    home: Path
+    umask: int
+    groups: tuple[int, ...] = (GROUP,)
+
+    def run(self, *words: str | Path, **environment: str) -> Done:
+        """Run a command of orbitpkg as this user."""
+        return self._start(environment, words=[*map(str, words)]).end()
+
+    def does(self, *words: str | Path) -> str:
+        """Run a command that succeeds, and give what it says."""
+        done = self.run(*words)
+        assert done.status == 0, (words, done)
+        return done.out
+
+    def start(self, code: str) -> Running:
+        """Start a program as this user."""
+        return self._start({}, code=code)
+
+    def python(self, code: str) -> str:
+        """Run a program that succeeds as this user, and give what it says."""
+        done = self.start(code).end()
+        assert done.status == 0, done.err
+        return done.out
+
+    def _start(self, environment: Mapping[str, str], **task: object) -> Running:
+        environment = {"HOME": "/nonexistent", "ORBITPKG_HOME": str(self.home), **environment}
+        who = {"user": self.number, "groups": self.groups, "umask": self.umask}
+        return self.crowd.start({**who, "environment": environment, **task})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A folder that all users can reach.
+
+    Attributes:
+        crowd: What runs things for its users.
+        folder: The folder.
+        repository: Three releases that share most.
+    """
+
+    crowd: Crowd
+    folder: Path
+    repository: Path
+
+    @property
+    def home(self) -> Path:
+        """Where the store is, or is to be."""
+        return self.folder / "store of a group"
+
+    def user(self, number: int, umask: int, *, member: bool = True) -> User:
+        """Give a user of the store."""
+        return User(crowd=self.crowd, number=number, home=self.home, umask=umask, groups=(GROUP,) if member else ())
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crowd]:
+    if os.geteuid() != 0:
+        skip_or_fail(ServerMissing("several users take root: run the tests as root"))
+    folder = tmp_path_factory.mktemp("crowd")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ORBITPKG_")}
+    command = [sys.executable, Path(__file__).with_name("users.py")]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=folder, env=environment, text=True
+    ) as process:
+        yield Crowd(process=process, folder=folder)
+        assert process.stdin
+        process.stdin.close()
+
+
+@pytest.fixture(scope="module")
+def repository() -> Iterator[Path]:
+    with open_folder() as folder:
+        for version in ("1.0.0", "2.0.0", "3.0.0"):
+            files = {**SHARED, "a/own": noise(60_000, seed=int(version[0])), "version": version.encode()}
+            source = make_package(folder / version, version=version, files=files)
+            (source / "a/blob").chmod(0o755)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("ORBITPKG_HOME", str(folder / "publisher"))
+                api.publish(source, folder / "repository")
+        subprocess.run(["chmod", "-R", "go+rX", folder], check=True)
+        yield folder / "repository"
+
+
+@contextlib.contextmanager
+def open_folder() -> Iterator[Path]:
+    """Make a folder that everybody can reach, unlike those of pytest."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+def place(crowd: Crowd, repository: Path) -> Iterator[Place]:
+    with open_folder() as folder:
+        yield Place(crowd=crowd, folder=folder, repository=repository)
+
+
+@pytest.fixture
+def shared(place: Place) -> Place:
+    """The same, with a store for a group, as its administrator makes one by hand; others may read."""
+    place.home.mkdir()
+    os.chown(place.home, 0, GROUP)
+    place.home.chmod(0o2775)
+    return place
+
+
+@pytest.fixture
+def first(shared: Place) -> User:
+    """Somebody whose umask leaves nothing to anybody."""
+    return shared.user(61_001, 0o077)
+
+
+@pytest.fixture
+def second(shared: Place) -> User:
+    """Somebody else of the same group, with the usual umask."""
+    return shared.user(61_002, 0o022)
+
+
+@pytest.fixture
+def reader(shared: Place) -> User:
+    """Somebody who is not in the group, and may only read."""
+    return shared.user(61_003, 0o022, member=False)
+
+
+def assert_all_good(user: User, *versions: str) -> None:
+    """See that a user finds these versions, all of them good."""
+    packages = json.loads(user.does("verify", "--json"))["data"]["packages"]
+    assert [(each["version"], each["good"]) for each in packages] == [(version, True) for version in versions]
+
+
+def assert_modes(home: Path) -> None:
+    """See that the group can change every folder, and that all can read every file, and nobody write a package's."""
+    for path in home.rglob("*"):
+        mode = stat.S_IMODE(path.stat().st_mode)
+        assert path.stat().st_gid == GROUP, path
+        if path.is_dir():
+            assert mode == 0o2775, (path, oct(mode))
+        elif "files" in path.parts or "blobs" in path.parts:
+            executable = path.stat().st_mode & 0o100
+            assert mode == (0o555 if executable else 0o444), (path, oct(mode))
+        else:
+            assert mode == 0o664, (path, oct(mode))
+
+
+def test_two_users_install_upgrade_complete_remove_and_tidy_what_the_other_installed(
+    shared: Place, first: User, second: User
+) -> None:
+    source = ("--repository", shared.repository)
+    first.does("install", "model==1.0.0", *source)
+    assert_all_good(second, "1.0.0")
+    second.does("install", "model==2.0.0", *source)
+    first.does("install", "model==3.0.0", "--only", "a/**", *source)
+    second.does("install", "model==3.0.0", *source)
+    for user in (first, second):
+        assert_all_good(user, "1.0.0", "2.0.0", "3.0.0")
+    assert_modes(shared.home)
+    second.does("remove", "model==1.0.0")
+    first.does("gc", "--keep-last", "1")
+    for user in (first, second):
+        assert_all_good(user, "3.0.0")
+    second.does("remove", "model==3.0.0")
+    assert os.listdir(shared.home / "store/v1/tmp") == []
+    assert [path for path in (shared.home / "store/v1/blobs").rglob("*") if path.is_file()] == []
+
+
+def test_who_may_only_read_uses_what_is_installed_and_is_told_why_nothing_else_works(
+    shared: Place, first: User, reader: User
+) -> None:
+    source = ("--repository", shared.repository)
+    first.does("install", "model==1.0.0", *source)
+    reading = "import orbitpkg; print(len(orbitpkg.package('model').file_path('a/own').read_bytes()))"
+    assert reader.python(reading) == "60000\n"
+    assert reader.does("list").startswith("model")
+    assert_all_good(reader, "1.0.0")
+    reader.does("install", "model==1.0.0", *source)
+    for words in (("install", "model==2.0.0", *source), ("remove", "model"), ("gc", "--keep-last", "0")):
+        done = reader.run(*words)
+        assert done.status == 1, (words, done)
+        assert "may not be written" in done.err
+        assert str(shared.home) in done.err.replace("\n", "")
+        assert "Traceback" not in done.err
+    assert_all_good(reader, "1.0.0")
+
+
+def test_a_store_that_is_closed_to_others_stays_closed_whatever_the_umask(
+    shared: Place, second: User, reader: User
+) -> None:
+    shared.home.chmod(0o2770)
+    second.does("install", "model==1.0.0", "--repository", shared.repository)
+    modes = {stat.S_IMODE(path.stat().st_mode) & 0o007 for path in shared.home.rglob("*")}
+    assert modes == {0}
+    assert reader.run("list").status == 1
+
+
+def test_a_lock_of_one_user_keeps_another_waiting_and_serves_them_next(
+    shared: Place, first: User, second: User
+) -> None:
+    gate = shared.folder / "gate"
+    os.mkfifo(gate)
+    gate.chmod(0o666)
+    holder = first.start(f"""
+from orbitpkg import api
+from orbitpkg.store.store import Store
+with Store(api.home()).lock(api.released("model==1.0.0", repository={str(shared.repository)!r})):
+    open({str(gate)!r}).read()
+""")
+    words = ("install", "model==1.0.0", "--repository", shared.repository)
+    with gate.open("w"):  # it is read from when the lock is held
+        assert "Another process" in second.run(*words, ORBITPKG_LOCK_TIMEOUT="0.1").err
+    assert holder.end().status == 0
+    second.does(*words)
+    assert_all_good(first, "1.0.0")
+
+
+def test_what_another_user_left_of_an_install_is_freed_and_not_used(shared: Place, first: User, second: User) -> None:
+    """Its folders and files are another user's: they cannot be written, and can be deleted."""
+    leaving = f"""
+from orbitpkg import api
+from orbitpkg.store.folders import make_folders
+from orbitpkg.store.store import Store
+store = Store(api.home())
+staging = store.stage(api.released("model==1.0.0", repository={str(shared.repository)!r}), origin="somewhere")
+make_folders(staging.files + "/a")
+open(staging.files + "/a/own", "wb").write(b"half")
+store.leave(staging)
+"""
+    first.python(leaving)
+    second.does("install", "model==1.0.0", "--repository", shared.repository)
+    assert len(os.listdir(shared.home / "store/v1/tmp")) == 1
+    freeing = """
+from orbitpkg import api
+from orbitpkg.store.garbage import Policy, collect, find_garbage
+from orbitpkg.store.store import Store
+store = Store(api.home())
+collect(store, find_garbage(store.layout, Policy(), grace=0))
+"""
+    second.python(freeing)
+    assert os.listdir(shared.home / "store/v1/tmp") == []
+    assert_all_good(first, "1.0.0")
+
+
+def test_what_one_user_keeps_of_a_repository_and_of_an_upload_the_other_can_replace(
+    shared: Place, first: User, second: User
+) -> None:
+    code = """
+me = "NAME"
+from orbitpkg import api
+from orbitpkg.repository.cache import Cache, KeptIndex
+from orbitpkg.transfer.journal import Journal
+cache = Cache(api.home() / "cache")
+before = cache.index("s3://bucket", "model")
+cache.keep_index("s3://bucket", "model", KeptIndex(etag=me, data=b"{}"))
+def journal():
+    return Journal(api.home() / "uploads", url="s3://bucket", name="model", version="1.0.0")
+upload = journal().upload
+journal().begin("archive", me)
+journal().arrived(1, "part")
+print(before and before.etag, upload, cache.index("s3://bucket", "model").etag, journal().upload)
+"""
+    assert first.python(code.replace("NAME", "first")) == "None None first first\n"
+    assert second.python(code.replace("NAME", "second")) == "first first second second\n"
+
+
+def test_users_who_install_and_remove_the_same_at_once_do_not_meet(shared: Place, first: User, second: User) -> None:
+    code = f"""
+repository = {str(shared.repository)!r}
+import random
+import orbitpkg
+from orbitpkg import OrbitError
+from orbitpkg.store.garbage import Policy
+from orbitpkg.upkeep import tidy
+chance = random.Random(SEED)
+for _ in range(8):
+    version = chance.choice("123") + ".0.0"
+    try:
+        match chance.choice(["install", "install", "some", "remove", "gc"]):
+            case "install": orbitpkg.install("model==" + version, repository=repository)
+            case "some": orbitpkg.install("model==" + version, repository=repository, only="a/*")
+            case "remove": orbitpkg.remove("model==" + version)
+            case "gc": tidy(Policy(keep_last=1))
+    except OrbitError as error:
+        if "may not be" in error.message or "cannot be" in error.message:
+            raise
+"""
+    racers = [user.start(code.replace("SEED", str(seed))) for seed in range(2) for user in (first, second)]
+    ended = [racer.end() for racer in racers]
+    assert [done.err for done in ended if done.status] == []
+    first.does("install", "model==1.0.0", "--repository", shared.repository)
+    assert "damaged" not in second.does("verify")
+    assert_modes(shared.home)
