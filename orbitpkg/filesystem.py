@@ -34,6 +34,7 @@ from orbitpkg.store.records import load_release
 from orbitpkg.transfer.slices import ChunkCache, PublishedFiles
 
 try:
+    from fsspec.implementations.local import LocalFileOpener, LocalFileSystem
     from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 except ImportError as error:
     raise ImportError(
@@ -43,7 +44,6 @@ except ImportError as error:
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
-    from typing import IO
 
     from orbitpkg.model.contents import Contents, FileEntry
     from orbitpkg.model.release import Release
@@ -125,12 +125,13 @@ class _InstalledFiles:
         self._package = package
 
     def read(self, file: FileEntry, start: int, end: int) -> bytes:
-        with self.open(file) as opened:
+        with self._package.file_path(file.path).open("rb") as opened:
             opened.seek(start)
             return opened.read(max(end - start, 0))
 
-    def open(self, file: FileEntry) -> IO[bytes]:
-        return self._package.file_path(file.path).open("rb")
+    def open(self, file: FileEntry) -> LocalFileOpener:
+        # Not a plain file: it can be pickled, knows its size, and is closed by whoever only drops it.
+        return LocalFileOpener(str(self._package.file_path(file.path)), "rb", fs=LocalFileSystem())
 
     def has(self, file: FileEntry) -> bool:
         return self._package.is_complete or self._package.has_file(file.path)
@@ -376,7 +377,12 @@ class OrbitFileSystem(AbstractFileSystem):  # type: ignore[misc]
             hint="Write to a folder, and publish that as a new version: orbitpkg publish DIR",
         )
 
-    mkdir = makedirs = rmdir = rm = rm_file = _rm = cp_file = mv = put_file = pipe_file = touch = _refuse
+    mkdir = makedirs = rmdir = rm = rm_file = _rm = cp_file = mv = pipe_file = touch = _refuse
+
+    def put_file(self, lpath: object, rpath: object, *others: object, **options: object) -> NoReturn:
+        """Refuse to write."""
+        del lpath, others, options
+        self._refuse(rpath)
 
 
 def _requirement(word: str) -> Requirement:

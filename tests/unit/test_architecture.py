@@ -25,7 +25,7 @@ FLOORS = (
     {"model"},
     {"archive", "objects"},
     {"repository", "resolver", "store", "transfer"},
-    {"api", "edits", "prohibitions", "projects", "reasons", "settings", "upkeep"},
+    {"api", "edits", "filesystem", "prohibitions", "projects", "reasons", "settings", "upkeep"},
     {"assemblies", "datasets"},
     {"cli"},
 )
@@ -38,6 +38,7 @@ HOMES = {
     "boto3": {"objects"},
     "botocore": {"objects"},
     "click": {"cli"},
+    "fsspec": {"filesystem"},
     "jsonschema": {"model"},
     "obstore": {"objects"},
     "pyfastcdc": {"archive"},
