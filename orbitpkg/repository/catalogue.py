@@ -123,11 +123,14 @@ class Catalogue:
 
         Raises:
             OfflineError: The repository may not be asked, and nothing is kept of this package.
-            RepositoryError: The repository did not say.
+            RepositoryError: The repository did not say; nor is a mirror that has nothing of it taken at its word.
             IntegrityError: There is nothing but a damaged index.
         """
         if name not in self._stocks:
-            self._stocks[name] = self._look(name)
+            stock = self._look(name)
+            if not stock.versions and self.repository.silence is not None:
+                raise self.repository.unknown(name) from self.repository.silence
+            self._stocks[name] = stock
         return self._stocks[name]
 
     def seen(self, name: str) -> Stock | None:
@@ -198,10 +201,15 @@ class Catalogue:
                     return known
                 data, info = answer
         except ObjectNotFound:
+            if self.repository.silence is not None:
+                return known
             if self._cache:
                 self._cache.forget_index(url, name)
             return None
         index = parse_index(data, name=name)
+        if self.repository.silence is not None:
+            # A mirror may be late: what was known before is known still, and is not written over.
+            return index if known is None else index.with_entries({**known.releases, **index.releases})
         if self._cache and info.etag:
             self._cache.keep_index(url, name, KeptIndex(etag=info.etag, data=data))
         return index

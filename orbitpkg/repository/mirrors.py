@@ -1,14 +1,16 @@
-"""Copies of one repository, tried in order: the next one is asked when one does not answer.
+"""Copies of one repository, for when it does not answer itself.
 
-Only silence is a reason to go on. What a store says, "there is none" and "you may not" among it, is an answer. Whoever
-reads through this holds what it gets against digests; a mirror can be late, not wrong.
+What the repository itself says, "there is none" and "you may not" among it, is an answer; only its silence is a reason
+to ask a mirror. A mirror can be late, or cut short: what one of them lacks, or refuses, the next one is asked for, and
+listings are put together. What none of them has may be in the repository all the same: whoever takes "there is none"
+for an answer looks at :attr:`MirroredStore.silence` first. What is read is held against digests, wherever it is from.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from orbitpkg.errors import RepositoryUnreachable
+from orbitpkg.errors import ObjectNotFound, RepositoryError, RepositoryUnreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +23,7 @@ T = TypeVar("T")
 
 
 class MirroredStore:
-    """An ``ObjectStore`` that reads from the first of several that answers, and writes to the first of all.
+    """An ``ObjectStore`` that reads from the first of several that has an answer, and writes to the first of all.
 
     Args:
         stores: The repository's own, then its mirrors.
@@ -33,27 +35,62 @@ class MirroredStore:
         self._stores = stores
         self._tell = tell
         # Once silent, always silent: each try takes as long as patience lasts.
-        self._silent: set[str] = set()
+        self._silent: dict[str, RepositoryUnreachable] = {}
+
+    @property
+    def silence(self) -> RepositoryUnreachable | None:
+        """Why mirrors answer in the place of the repository; None as long as it answers itself."""
+        return self._silent.get(self.url)
 
     @property
     def part_limits(self) -> PartLimits:
         """How uploads to the first store may be cut."""
         return self._stores[0].part_limits
 
-    def _ask(self, work: Callable[[ObjectStore], T]) -> T:
-        first: RepositoryUnreachable | None = None
-        for store, following in zip(self._stores, [*self._stores[1:], None], strict=True):
-            if store.url in self._silent and following is not None:
+    def _answers(self, work: Callable[[ObjectStore], T]) -> Iterator[T]:
+        """Give the answer of the repository; if it is silent, those of its mirrors, of each when it is its turn.
+
+        Raises:
+            RepositoryError: There is no answer.
+        """
+        refusals: list[RepositoryError] = []
+        answered = False
+        for store in self._stores:
+            if store.url in self._silent:
                 continue
             try:
-                return work(store)
+                answer = work(store)
             except RepositoryUnreachable as error:
-                first = first or error
-                if following is not None and store.url not in self._silent:
-                    self._silent.add(store.url)
-                    self._tell(f"{store.url} does not answer; {following.url} is asked instead.")
-        assert first is not None
-        raise first
+                self._note_silence(store, error)
+            except RepositoryError as error:
+                if store is self._stores[0]:
+                    raise
+                refusals.append(error)
+            else:
+                yield answer
+                answered = True
+                if store is self._stores[0]:
+                    return
+        if not answered:
+            # "There is none" says more than "you may not", which is how S3 says it to who may not list.
+            refusals.sort(key=lambda error: not isinstance(error, ObjectNotFound))
+            raise next(iter([*refusals, *self._silent.values()]))
+
+    def _note_silence(self, store: ObjectStore, error: RepositoryUnreachable) -> None:
+        others = [other.url for other in self._stores if other.url not in self._silent and other is not store]
+        if others and store.url not in self._silent:
+            self._tell(f"{store.url} does not answer; {others[0]} is asked instead.")
+        self._silent.setdefault(store.url, error)
+
+    def _ask(self, work: Callable[[ObjectStore], T]) -> T:
+        return next(self._answers(work))
+
+    def _gather(self, work: Callable[[ObjectStore], dict[str, T]]) -> dict[str, T]:
+        """Put listings together; where two have the same, the first one counts."""
+        found: dict[str, T] = {}
+        for answer in self._answers(work):
+            found = {**answer, **found}
+        return {key: found[key] for key in sorted(found)}
 
     def get(self, key: str, *, max_bytes: int | None = None, version: str | None = None) -> tuple[bytes, ObjectInfo]:
         """Read a whole object; see ``ObjectStore.get``."""
@@ -94,11 +131,11 @@ class MirroredStore:
 
     def list_folders(self, prefix: str) -> list[str]:
         """Name folders; see ``ObjectStore.list_folders``."""
-        return self._ask(lambda store: store.list_folders(prefix))
+        return list(self._gather(lambda store: dict.fromkeys(store.list_folders(prefix))))
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Tell about objects; see ``ObjectStore.list``."""
-        return iter(self._ask(lambda store: list(store.list(prefix))))
+        return iter(self._gather(lambda store: {info.key: info for info in store.list(prefix)}).values())
 
     def put(self, key: str, data: bytes | memoryview, *, metadata: Mapping[str, str] | None = None) -> ObjectInfo:
         """Write an object; see ``ObjectStore.put``."""

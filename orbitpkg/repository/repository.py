@@ -28,6 +28,7 @@ from orbitpkg.errors import (
     ReleaseExists,
     RepositoryError,
     RepositoryNotFound,
+    RepositoryUnreachable,
     UnsupportedByStore,
     UsageError,
     VersionNotFound,
@@ -47,6 +48,7 @@ from orbitpkg.repository.layout import (
     status_key,
     version_of_record,
 )
+from orbitpkg.repository.mirrors import MirroredStore
 from orbitpkg.repository.probe import Check, ProbeReport, probe
 from orbitpkg.repository.status import MAX_STATUS_BYTES, Status, parse_status
 
@@ -112,6 +114,20 @@ class Repository:
     def url(self) -> str:
         """Where this is, without credentials."""
         return self.objects.url
+
+    @property
+    def silence(self) -> RepositoryUnreachable | None:
+        """Why mirrors answer in the place of this repository; None as long as it answers itself, or has none."""
+        return self.objects.silence if isinstance(self.objects, MirroredStore) else None
+
+    def unknown(self, what: str) -> RepositoryUnreachable:
+        """Say that no mirror has something, and that the repository itself may have it and does not answer."""
+        silence = self.silence
+        return RepositoryUnreachable(
+            f"{self.url} does not answer, and no mirror of it has {what}; whether it has, nobody knows.",
+            hint=silence.hint if silence is not None else None,
+            url=self.url,
+        )
 
     def config(self) -> RepositoryConfig:
         """Read the repository's configuration.
@@ -222,11 +238,14 @@ class Repository:
         """Read the record of a release; None when there is none.
 
         Raises:
+            RepositoryUnreachable: No mirror has it, and the repository itself does not answer.
             IntegrityError: The record is damaged.
         """
         try:
             raw, _ = self.objects.get(record_key(name, version), max_bytes=MAX_RECORD_BYTES)
         except ObjectNotFound:
+            if self.silence is not None:
+                raise self.unknown(f"{name} {version}") from self.silence
             return None
         release = parse_release(raw, name=name, version=version)
         if not release.archive.key.startswith(ARCHIVES):
