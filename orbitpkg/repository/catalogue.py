@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from orbitpkg.errors import AccessDenied, IntegrityError, ObjectNotFound, OfflineError, UnsupportedByStore
 from orbitpkg.model.release import parse_release
 from orbitpkg.repository.cache import KeptIndex
-from orbitpkg.repository.index import MAX_INDEX_BYTES, Index, IndexEntry, parse_index
+from orbitpkg.repository.index import MAX_INDEX_BYTES, Index, IndexEntry, NewerIndexError, parse_index
 from orbitpkg.repository.indexing import differing, has_markers, list_package, read_statuses
 from orbitpkg.repository.layout import index_key
 from orbitpkg.repository.status import State
@@ -185,6 +185,9 @@ class Catalogue:
     def _index_or_none(self, name: str, kept: KeptIndex | None, known: Index | None) -> Index | None:
         try:
             return self._index(name, kept, known)
+        except NewerIndexError as error:
+            self.differences.append(f"{error.message} Its records are read instead. {error.hint}")
+            return None
         except IntegrityError as error:
             self._differ(name, error.message)
             return None

@@ -18,10 +18,14 @@ if TYPE_CHECKING:
 
     from orbitpkg.model.release import Release
 
-__all__ = ["MAX_INDEX_BYTES", "Index", "IndexEntry", "newest", "parse_index"]
+__all__ = ["MAX_INDEX_BYTES", "Index", "IndexEntry", "NewerIndexError", "newest", "parse_index"]
 
 _FORMAT = 1
 MAX_INDEX_BYTES = 64 * 1024 * 1024
+
+
+class NewerIndexError(IntegrityError):
+    """An index is of a format that a newer orbitpkg writes: it is neither damaged nor ours to write over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,16 +145,18 @@ def parse_index(data: bytes, *, name: str) -> Index:
     """Read an index.
 
     Raises:
-        IntegrityError: It is none, or of a newer format. It can be made anew from the records.
+        NewerIndexError: It is of a newer format.
+        IntegrityError: It is none. It can be made anew from the records.
     """
     what = f"the index of {name}"
     table = parse_json(data, what=what, max_bytes=MAX_INDEX_BYTES)
     try:
         if not isinstance(table, dict) or table["format"] != _FORMAT:
             said = table.get("format") if isinstance(table, dict) else None
-            raise IntegrityError(
+            kind = NewerIndexError if type(said) is int and said > _FORMAT else IntegrityError
+            raise kind(
                 f"{what[0].upper()}{what[1:]} has format {said!r}; this orbitpkg reads format {_FORMAT}.",
-                hint="A newer orbitpkg may read it: upgrade with pip install -U orbitpkg.",
+                hint="A newer orbitpkg may read it: upgrade with pip install -U orbitpkg." if said else None,
             )
         return Index(
             name=_text(table["name"]),

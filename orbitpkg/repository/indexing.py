@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from orbitpkg.errors import AccessDenied, IntegrityError, ObjectExists, RepositoryError, UsageError
 from orbitpkg.model.versions import Version, parse_version
-from orbitpkg.repository.index import Index, IndexEntry
+from orbitpkg.repository.index import Index, IndexEntry, NewerIndexError
 from orbitpkg.repository.layout import (
     index_key,
     is_marker,
@@ -232,6 +232,7 @@ def update_index(repository: Repository, name: str, *, marker: str | None = None
 
     Raises:
         UnsupportedByStore: The store cannot list.
+        NewerIndexError: It is of a newer format, and stays as it is, as below.
         RepositoryError: It cannot be read or written. The records stay as they are; the marker stays, too, so that
             readers do not go by the index.
     """
@@ -270,6 +271,8 @@ def _agrees(index: Index, versions: frozenset[Version], statuses: Mapping[Versio
 def _index_or_new(repository: Repository, name: str) -> Index:
     try:
         return repository.index(name) or Index(name=name)
+    except NewerIndexError:
+        raise
     except IntegrityError:
         return Index(name=name)
 
@@ -291,6 +294,7 @@ def reindex(repository: Repository, name: str) -> Change:
 
     Raises:
         UnsupportedByStore: The store cannot list.
+        NewerIndexError: The index is of a newer format.
         IntegrityError: A record or a status is damaged.
         RepositoryError: It cannot be read or written.
     """
@@ -301,6 +305,9 @@ def reindex(repository: Repository, name: str) -> Change:
     try:
         old = repository.index(name)
         differences += [f"There was no index of {name}."] if old is None else []
+    except NewerIndexError:
+        withdraw(repository, marker)
+        raise
     except IntegrityError as error:
         old = None
         differences.append(error.message)

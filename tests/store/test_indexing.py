@@ -245,7 +245,7 @@ class TestLies:
         assert catalogue.release("model", parse_version("9.0.0")) is None
         assert (stock.versions, catalogue.corrections) == ([], 1)
 
-    @pytest.mark.parametrize("damage", [b"", b"not json", b'{"format":1}', b'{"format":2}', b"[" * 1000])
+    @pytest.mark.parametrize("damage", [b"", b"not json", b'{"format":1}', b'{"format":0}', b"[" * 1000])
     def test_a_damaged_index_costs_requests_and_nothing_else(
         self, repository: Repository, cache: Cache, damage: bytes
     ) -> None:
@@ -259,6 +259,36 @@ class TestLies:
         change = reindex(repository, "model")
         assert len(change.differences) == 1
         assert Catalogue(repository, cache).stock("model").versions == repository.versions("model")
+
+    @pytest.mark.parametrize("one_page", [0, 990])
+    def test_the_index_of_a_newer_orbitpkg_is_left_alone(
+        self, repository: Repository, cache: Cache, one_page: int
+    ) -> None:
+        """Nobody writes over what they cannot read: readers go by the records, and writers leave their markers."""
+        publish(repository, "1.0.0")
+        newer = b'{"format":2,"anything":"else"}'
+        repository.objects.put(index_key("model"), newer)
+        marker = announce(repository, "model")
+        repository.commit(record_of("model", "1.1.0"))
+        with pytest.raises(IntegrityError, match="has format 2") as caught:
+            update_index(repository, "model", marker=marker)
+        assert "pip install -U orbitpkg" in str(caught.value.hint)
+        with pytest.raises(IntegrityError, match="has format 2"):
+            reindex(repository, "model")
+        with pytest.raises(IntegrityError, match="has format 2"):
+            set_status(repository, "model", [parse_version("1.0.0")], YANKED)
+        assert repository.objects.get(index_key("model"))[0] == newer
+        assert marker in [info.key for info in repository.objects.list(markers_prefix("model"))]
+        catalogue = Catalogue(repository, cache, one_page=one_page)
+        stock = catalogue.stock("model")
+        assert [str(version) for version in stock.versions] == ["1.0.0", "1.1.0"]
+        entry = stock.entry(parse_version("1.0.0"))
+        assert entry is not None
+        assert entry.yanked == "wrong labels"
+        (difference,) = catalogue.differences
+        assert "pip install -U orbitpkg" in difference
+        assert "reindex" not in difference
+        assert repository.summary("model").newest == parse_version("1.1.0")
 
     def test_reindex_names_what_was_wrong(self, repository: Repository, store: MemoryStore) -> None:
         for version in ("1.0.0", "1.1.0"):
