@@ -12,6 +12,7 @@ shows to anybody is made by a rename of what it has verified.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
@@ -45,6 +46,8 @@ _HOUR = 3600.0
 _DAY = 24 * _HOUR
 _STAGING, _JOURNAL, _CACHE = _DAY, 7 * _DAY, 90 * _DAY
 _DIGEST_DIGITS = 16
+# When a file is missing, or a folder is in its place; any other failure to read says nothing of what is there.
+_DAMAGED = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR}
 
 
 class GarbageKind(StrEnum):
@@ -211,8 +214,12 @@ class _Search:
             package = open_package(layout, key, version)
             contents = package.contents if package else None
             installed = os.stat(f"{home}/{RECORD_NAME}").st_mtime_ns  # noqa: PTH116
-        except (OrbitError, FileNotFoundError):
-            return  # a damaged one is for verify, and one that goes is gone
+        except FileNotFoundError:
+            return  # one that goes is gone
+        except OrbitError as error:
+            if isinstance(error.__cause__, OSError) and error.__cause__.errno not in _DAMAGED:
+                raise
+            return  # a damaged one is for verify
         if package is None or contents is None:
             return
         self._packages[key, version], self._installed[key, version] = package, installed

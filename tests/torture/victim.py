@@ -36,6 +36,7 @@ def warm_up() -> None:
             ["publish", str(package), "--repository", repository],
             ["install", "warm", "--repository", repository],
             ["verify"],
+            ["gc", "--keep-last", "1"],
             ["remove", "warm"],
         ):
             if main([*words, "--quiet"]):
