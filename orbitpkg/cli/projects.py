@@ -126,7 +126,8 @@ def sync(
 
 def _tell_lock(console: Console, locked: Locked) -> None:
     if not locked.changes:
-        console.account(f"orbit.lock stays as it is: {count(len(locked.lock.packages), 'package')}")
+        said = "stays as it is" if not locked.is_rewritten else "has noted what was yanked"
+        console.account(f"orbit.lock {said}: {count(len(locked.lock.packages), 'package')}")
     else:
         lines = [_change(*change) for change in locked.changes]
         console.account(f"Locked {count(len(locked.lock.packages), 'package')}", *lines)
@@ -165,6 +166,7 @@ def _lock_facts(locked: Locked) -> dict[str, object]:
                 "archive_bytes": package.size,
                 "repository": package.repository,
                 "dependencies": list(package.dependencies),
+                "yanked": package.yanked,
             }
             for package in locked.lock.packages.values()
         ],

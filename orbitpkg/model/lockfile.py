@@ -31,6 +31,7 @@ _END = "# end"
 _DIGITS = frozenset("0123456789abcdef")
 _DIGEST_DIGITS = 64
 _CONFLICT = ("<<<<<<<", ">>>>>>>")
+_DELETE = "\x7f"
 _KEYS = ("name", "version", "digest", "size", "repository", "dependencies")
 
 
@@ -45,9 +46,10 @@ class LockedPackage(Immutable):
         size: Of its archive in bytes.
         repository: The name of the repository it is from.
         dependencies: What it needs, as requirements in text, sorted.
+        yanked: Why it was yanked when it was locked (``""`` when nobody said), or None when it was not.
     """
 
-    __slots__ = ("dependencies", "digest", "key", "name", "repository", "size", "version")
+    __slots__ = ("dependencies", "digest", "key", "name", "repository", "size", "version", "yanked")
 
     dependencies: tuple[str, ...]
     digest: str
@@ -56,9 +58,18 @@ class LockedPackage(Immutable):
     repository: str
     size: int
     version: Version
+    yanked: str | None
 
     def __init__(
-        self, *, name: str, version: Version, digest: str, size: int, repository: str, dependencies: Iterable[str] = ()
+        self,
+        *,
+        name: str,
+        version: Version,
+        digest: str,
+        size: int,
+        repository: str,
+        dependencies: Iterable[str] = (),
+        yanked: str | None = None,
     ) -> None:
         put = object.__setattr__
         put(self, "name", name)
@@ -68,9 +79,14 @@ class LockedPackage(Immutable):
         put(self, "size", size)
         put(self, "repository", repository)
         put(self, "dependencies", tuple(sorted(dependencies)))
+        put(self, "yanked", yanked)
 
     def _facts(self) -> tuple[object, ...]:
-        return self.name, self.version, self.digest, self.size, self.repository, self.dependencies
+        return self.name, self.version, self.digest, self.size, self.repository, self.dependencies, self.yanked
+
+    def is_same_release(self, other: LockedPackage) -> bool:
+        """Whether another one locks the same release from the same repository, whatever was thought of it."""
+        return self._facts()[:-1] == other._facts()[:-1]
 
     def __eq__(self, other: object) -> bool:
         return self._facts() == other._facts() if isinstance(other, LockedPackage) else NotImplemented
@@ -161,6 +177,8 @@ def _table(package: LockedPackage) -> str:
         f"size = {package.size}",
         f"repository = {_quoted(package.repository)}",
     ]
+    if package.yanked is not None:
+        lines.append(f"yanked = {_quoted(package.yanked)}")
     if package.dependencies:
         lines += ["dependencies = [", *(f"  {_quoted(text)}," for text in package.dependencies), "]"]
     else:
@@ -169,7 +187,8 @@ def _table(package: LockedPackage) -> str:
 
 
 def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return '"' + "".join(char if char >= " " and char != _DELETE else f"\\u{ord(char):04x}" for char in escaped) + '"'
 
 
 def parse_lock(data: bytes, *, where: str = LOCK_NAME) -> Lock:
@@ -243,6 +262,8 @@ def _package(row: dict[str, Any], which: str, where: str) -> LockedPackage:
         raise _damaged(where, f"the size of {name} is not a number of bytes")
     if not isinstance(row["repository"], str) or not is_valid_name(row["repository"]):
         raise _damaged(where, f"the repository of {name} is named {row['repository']!r}")
+    if not isinstance(row.get("yanked", ""), str):
+        raise _damaged(where, f"what is yanked of {name} is not a text")
     if not isinstance(dependencies, list) or not all(isinstance(text, str) for text in dependencies):
         raise _damaged(where, f"the dependencies of {name} are not texts")
     try:
@@ -256,6 +277,7 @@ def _package(row: dict[str, Any], which: str, where: str) -> LockedPackage:
         size=row["size"],
         repository=row["repository"],
         dependencies=dependencies,
+        yanked=row.get("yanked"),
     )
 
 

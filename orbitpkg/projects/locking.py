@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from orbitpkg.api.places import home, open_places
+from orbitpkg.api.places import home, is_offline, open_places
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
     from typing import TypeAlias
 
@@ -30,16 +30,18 @@ class Locked:
         path: The lockfile.
         lock: What it says.
         changes: Name, version before and version now of each package that changed; None where there is none.
+        is_rewritten: Whether it says anything else than before, be it only what was yanked.
         warnings: What one should know; a sentence each.
         unchecked: Apps of unknown version that a release names in its compatibility, by package.
     """
 
-    __slots__ = ("changes", "lock", "path", "unchecked", "warnings")
+    __slots__ = ("changes", "is_rewritten", "lock", "path", "unchecked", "warnings")
 
     def __init__(self, path: Path, lock: Lock, old: Lock | None) -> None:
         self.path = path
         self.lock = lock
         self.changes = _changes(old, lock)
+        self.is_rewritten = lock != old
         self.warnings: list[str] = []
         self.unchecked: dict[str, tuple[str, ...]] = {}
 
@@ -86,7 +88,7 @@ def lock(
         offline=offline,
         reporter=reporter,
     )
-    write_lock(locked, old)
+    write_lock(locked)
     return locked
 
 
@@ -158,9 +160,15 @@ def choose(
     prefer = {key: package.version for key, package in there.items() if key not in anew}
     source.places.look_up(_expected(requirements, old))
     resolution = resolve_as_recorded(requirements, source, apps=read_apps(apps, python=python), prefer=prefer)
-    packages = [_locked(release, source.places.home(key).name) for key, release in resolution.releases.items()]
+    packages = [
+        _locked(release, source.places.home(key).name, source.states(key, release.version))
+        for key, release in resolution.releases.items()
+    ]
     for package in packages:
         _refuse_replaced(there.get(package.key), package)
+    if is_offline(said=offline):
+        # What is thought of a release may not be kept here, and what is not known has not changed.
+        packages = [_unless_the_same(there.get(package.key), package) for package in packages]
     locked = Locked(folder / LOCK_NAME, Lock(packages), old)
     locked.warnings = [line for package in packages for line in source.warnings(package.key, package.version)]
     locked.warnings += source.places.differences
@@ -192,7 +200,7 @@ def open_source(repository: PathLike | None, *, offline: bool, reporter: Reporte
     return RepositorySource(open_places(repository, offline=offline, reporter=reporter), Store(home()), {})
 
 
-def _locked(release: Release, repository: str) -> LockedPackage:
+def _locked(release: Release, repository: str, states: Mapping[str, str]) -> LockedPackage:
     from orbitpkg.model.lockfile import LockedPackage
     from orbitpkg.model.requirements import Requirement, parse_range
 
@@ -203,7 +211,12 @@ def _locked(release: Release, repository: str) -> LockedPackage:
         size=release.archive.size,
         repository=repository,
         dependencies=[str(Requirement(name, parse_range(text))) for name, text in release.dependencies.items()],
+        yanked=states.get("yanked"),
     )
+
+
+def _unless_the_same(old: LockedPackage | None, new: LockedPackage) -> LockedPackage:
+    return old if old is not None and old.is_same_release(new) else new
 
 
 def _refuse_replaced(old: LockedPackage | None, new: LockedPackage) -> None:
@@ -227,14 +240,14 @@ def _changes(old: Lock | None, new: Lock) -> list[tuple[str, str | None, str | N
     changes: list[tuple[str, str | None, str | None]] = []
     for key in sorted({*before, *new.packages}):
         was, now = before.get(key), new.packages.get(key)
-        if was == now:
+        if was is not None and now is not None and was.is_same_release(now):
             continue
         name = (now or was).name if now or was else key  # type: ignore[union-attr]
         changes.append((name, str(was.version) if was else None, str(now.version) if now else None))
     return changes
 
 
-def write_lock(locked: Locked, old: Lock | None) -> None:
+def write_lock(locked: Locked) -> None:
     """Write the lockfile, if it says something else than before.
 
     Raises:
@@ -243,5 +256,5 @@ def write_lock(locked: Locked, old: Lock | None) -> None:
     from orbitpkg.edits import write_text
 
     # Nobody's file is touched for nothing.
-    if locked.lock != old:
+    if locked.is_rewritten:
         write_text(locked.path, locked.lock.to_toml())

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from orbitpkg.api.places import home
 from orbitpkg.projects.locking import choose, current_project, lock, open_source, write_lock
-from orbitpkg.store.layout import Layout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
     from typing import TypeAlias
 
     from orbitpkg.api.installing import Installed
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from orbitpkg.projects.locking import Locked
     from orbitpkg.reporting import Reporter
     from orbitpkg.settings import ProjectFile
+    from orbitpkg.store.layout import Layout
     from orbitpkg.transfer.sources import RepositorySource
 
     PathLike: TypeAlias = str | os.PathLike[str]
@@ -69,8 +70,8 @@ def add(
         reporter=reporter,
     )
     write_text(path, text)
-    write_lock(locked, old)
-    return locked, _install(locked.lock, source, asked=list(new), offline=offline, reporter=reporter)
+    write_lock(locked)
+    return locked, _install(locked.path, locked.lock, source, asked=list(new), offline=offline, reporter=reporter)
 
 
 def sync(
@@ -106,7 +107,6 @@ def sync(
     from orbitpkg.model.lockfile import LOCK_NAME
     from orbitpkg.settings import find_project
     from orbitpkg.store.project import find_lock, read_lock
-    from orbitpkg.store.roots import register_lockfile
 
     found = find_project() if frozen else current_project()
     folder = found.folder if found is not None else find_lock()
@@ -133,8 +133,9 @@ def sync(
     source = open_source(repository, offline=offline, reporter=reporter)
     asked = [requirement.key for requirement in found.document.requirements] if found is not None else []
     assert folder is not None
-    register_lockfile(Layout(home()), folder / LOCK_NAME, there)
-    installed = _install(there, source, asked=asked, offline=offline, reporter=reporter, warn=not frozen)
+    installed = _install(
+        folder / LOCK_NAME, there, source, asked=asked, offline=offline, reporter=reporter, frozen=frozen
+    )
     return result, installed
 
 
@@ -156,21 +157,25 @@ def _staleness(there: Lock | None, found: ProjectFile, repository: PathLike | No
 
 
 def _install(
+    path: Path,
     there: Lock,
     source: RepositorySource,
     *,
     asked: Sequence[str],
     offline: bool,
     reporter: Reporter | None,
-    warn: bool = True,
+    frozen: bool = False,
 ) -> Installed:
+    """Install what a lockfile says; ``frozen`` asks nobody what is thought of it."""
     from orbitpkg.api.installing import install_releases, installed_of, warnings_of
     from orbitpkg.reporting import SILENT
     from orbitpkg.repository.indexing import read_all
     from orbitpkg.store.records import load_release
+    from orbitpkg.store.roots import register_lockfile
     from orbitpkg.store.store import Store
 
     store = Store(home())
+    register_lockfile(store.layout, path, there)
     before = {package.digest for package in store.packages() if package.is_complete}
     missing = [package for package in there.packages.values() if not _is_installed(store.layout, package)]
     _refuse_missing(missing, source, offline=offline)
@@ -189,8 +194,22 @@ def _install(
         for key, package in there.packages.items()
     }
     result = installed_of(store.layout, releases, [key for key in asked if key in releases], before)
-    result.warnings = warnings_of(source, result) if warn else list(source.places.differences)
+    if frozen:
+        result.warnings = [*_noted(there, result), *source.places.differences]
+    else:
+        result.warnings = warnings_of(source, result)
     return result
+
+
+def _noted(there: Lock, result: Installed) -> list[str]:
+    """Say what the lockfile notes of what was newly installed."""
+    new = {package.digest for package in result.new}
+    return [
+        f"{package.name} {package.version} was yanked when it was locked"
+        + (f": {package.yanked}." if package.yanked else ".")
+        for package in there.packages.values()
+        if package.yanked is not None and package.digest in new
+    ]
 
 
 def _is_installed(layout: Layout, package: LockedPackage) -> bool:

@@ -57,6 +57,7 @@ class RepositorySource:
         self._archives = archives
         # Of what indexes say, in the order in which it was asked for.
         self._offered: dict[tuple[str, Version], None] = {}
+        self._states: dict[tuple[str, Version], dict[str, str]] = {}
 
     @property
     def corrections(self) -> int:
@@ -116,21 +117,26 @@ class RepositorySource:
 
     def warnings(self, name: str, version: Version) -> list[str]:
         """Say what the one who installs a release should know: that it was yanked or deprecated, and why."""
-        if name in self._archives:
-            return []
+        return [
+            f"{name} {version} is {state}{f': {reason}' if reason else ''}."
+            for state, reason in self.states(name, version).items()
+        ]
+
+    def states(self, name: str, version: Version) -> dict[str, str]:
+        """Say what is thought of a release, and why: ``yanked`` or ``deprecated``, as far as that can be known."""
+        if (name, version) not in self._states:
+            self._states[name, version] = {} if name in self._archives else self._asked_states(name, version)
+        return self._states[name, version]
+
+    def _asked_states(self, name: str, version: Version) -> dict[str, str]:
         catalogue = self._catalogue(name)
         stock = catalogue.seen(name)
         entry = stock.entry(version) if stock is not None else None
-        if entry is not None:
-            states = {"yanked": entry.yanked, "deprecated": entry.deprecated}
-        else:
+        if entry is None:
             status = catalogue.status(name, version)
-            states = {} if status is None else {str(status.state): status.reason}
-        return [
-            f"{name} {version} is {state}{f': {reason}' if reason else ''}."
-            for state, reason in states.items()
-            if reason is not None
-        ]
+            return {} if status is None else {str(status.state): status.reason}
+        states = {"yanked": entry.yanked, "deprecated": entry.deprecated}
+        return {state: reason for state, reason in states.items() if reason is not None}
 
     @contextlib.contextmanager
     def opened(self, release: Release, *, repository: str | None = None) -> Iterator[Available]:

@@ -23,6 +23,8 @@ from orbitpkg.errors import (
 from orbitpkg.model.project import RepositorySetting
 from orbitpkg.model.requirements import parse_requirement
 from orbitpkg.settings import find_project, read_settings
+from orbitpkg.store.layout import Layout
+from orbitpkg.store.roots import read_roots
 from tests.packages import make_package, tree_of
 
 if TYPE_CHECKING:
@@ -315,10 +317,49 @@ class TestSyncing:
         api.mark("base==2.0.0", "yanked", reason="wrong labels")
         locked = projects.lock()
         assert (locked.changes, locked.warnings) == ([], ["base 2.0.0 is yanked: wrong labels."])
+        assert locked.is_rewritten
         monkeypatch.setenv("ORBITPKG_HOME", str(home.parent / "another"))
         _, installed = projects.sync(locked=True)
         assert installed.warnings == ["base 2.0.0 is yanked: wrong labels."]
         assert projects.lock(upgrade=True).changes == [("base", "2.0.0", "1.1.0")]
+
+    @pytest.mark.usefixtures("project")
+    def test_frozen_warns_of_what_was_yanked_when_it_was_locked(
+        self, shelf: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The lockfile says it: nobody is asked."""
+        projects.add(["base==2.0.0"])
+        api.mark("base==2.0.0", "yanked", reason='the "labels"\nare wrong')
+        assert projects.lock().lock.packages["base"].yanked == 'the "labels"\nare wrong'
+        for path in [*shelf.glob("index/*"), *shelf.glob("releases/base/status/*")]:
+            path.unlink()
+        monkeypatch.setenv("ORBITPKG_HOME", str(home.parent / "another"))
+        _, installed = projects.sync(frozen=True)
+        assert installed.warnings == ['base 2.0.0 was yanked when it was locked: the "labels"\nare wrong.']
+        _, installed = projects.sync(frozen=True)
+        assert installed.warnings == []
+
+    @pytest.mark.usefixtures("project")
+    def test_a_yank_that_was_taken_back_is_locked_no_more(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        projects.add(["base"])
+        first = projects.lock()
+        assert not first.is_rewritten
+        api.mark("base==2.0.0", "yanked", reason="wrong labels")
+        projects.lock()
+        monkeypatch.setenv("ORBITPKG_OFFLINE", "1")
+        assert not projects.lock().is_rewritten
+        monkeypatch.delenv("ORBITPKG_OFFLINE")
+        api.mark("base==2.0.0", "available")
+        again = projects.lock()
+        assert (again.is_rewritten, again.lock) == (True, first.lock)
+
+    @pytest.mark.usefixtures("project")
+    def test_what_add_installs_is_kept_by_garbage_collection(self, project: Path) -> None:
+        projects.add(["base<2"])
+        projects.add(["base"])
+        found = read_roots(Layout(api.home()))
+        assert [str(version) for _, version in found.needed] == ["2.0.0"]
+        assert set(found.needed.values()) == {str(project / "orbit.lock")}
 
 
 class TestYanking:

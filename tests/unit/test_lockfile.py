@@ -79,6 +79,15 @@ def test_line_ends_of_another_system_do_not_matter() -> None:
     assert parse_lock(TEXT.replace("\n", "\r\n").encode()) == LOCK
 
 
+def test_what_was_yanked_is_noted_in_one_line_and_read_back() -> None:
+    package = LockedPackage(
+        name="a", version=parse_version("1.0.0"), digest="a" * 64, size=1, repository="ours", yanked='x\n"\x01\x7f\\é'
+    )
+    text = Lock([package]).to_toml()
+    assert 'repository = "ours"\nyanked = "x\\n\\"\\u0001\\u007f\\\\é"\ndependencies' in text
+    assert parse_lock(text.encode()).packages["a"] == package
+
+
 def test_one_packages_change_changes_its_lines_only() -> None:
     changed = Lock([*LOCK.packages.values(), locked("beta", "1.1.0")]).to_toml()
     pairs = zip(TEXT.splitlines(), changed.splitlines(), strict=True)
@@ -133,6 +142,7 @@ def test_two_spellings_of_one_name_are_one_package_locked_twice() -> None:
         ("size = 1234", "size = -1", "size of alpha"),
         ("size = 1234", "size = 1.0", "size of alpha"),
         ('repository = "ours"', 'repository = "s3://x"', "repository of alpha"),
+        ("dependencies = []", "yanked = true\ndependencies = []", "yanked of alpha is not a text"),
         ("dependencies = []", 'dependencies = "beta"', "dependencies of alpha"),
         ("dependencies = []", "dependencies = [1]", "dependencies of alpha"),
         ("dependencies = []\n", "", "says no dependencies"),
