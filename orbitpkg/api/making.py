@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["build", "check_manifest", "init", "is_archive", "opened_archive", "publish"]
 
 _ARCHIVE_SUFFIX = ".tar.zst"
+_SPUTNIK_SUFFIX = ".sputnik"
 
 
 def init(path: PathLike, *, name: str | None = None, version: str = "1.0.0") -> Path:
@@ -104,7 +105,8 @@ def build(path: PathLike = ".", output: PathLike | None = None, *, reporter: Rep
 def is_archive(text: PathLike) -> bool:
     """Say whether a word names an archive rather than a requirement: it ends like one, or is a path to a file."""
     word = os.fspath(text)
-    return word.endswith(_ARCHIVE_SUFFIX) or ((os.sep in word or "/" in word) and Path(word).is_file())
+    ends_like_one = word.endswith((_ARCHIVE_SUFFIX, _SPUTNIK_SUFFIX))
+    return ends_like_one or ((os.sep in word or "/" in word) and Path(word).is_file())
 
 
 def publish(
@@ -184,9 +186,13 @@ def _journals() -> Path:
 
 
 def opened_archive(path: Path) -> LocalArchive:
-    """Open an archive on this machine; close it after use."""
+    """Open an archive on this machine, or one of Sputnik's as the archive that it would be here; close it after use."""
     from orbitpkg.archive.reader import LocalArchive
+    from orbitpkg.legacy.archives import is_sputnik_archive, open_converted
+    from orbitpkg.store.layout import Layout
 
+    if is_sputnik_archive(path):
+        return open_converted(path, Path(Layout(home_folder()).tmp))
     return LocalArchive.open(path)
 
 

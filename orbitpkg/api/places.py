@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from orbitpkg.model.project import RepositorySetting
+    from orbitpkg.objects import ObjectStore
     from orbitpkg.reporting import Reporter
     from orbitpkg.repository.places import Places
     from orbitpkg.repository.repository import Repository
@@ -32,6 +33,7 @@ __all__ = [
     "open_repository",
     "repository_url",
     "settings",
+    "sputnik_caches",
     "takes_network",
 ]
 
@@ -160,18 +162,32 @@ def open_places(
 def _opened_repository(
     setting: RepositorySetting, *, offline: bool = False, tell: Callable[[str], None] = lambda _: None
 ) -> Repository:
-    from orbitpkg.objects import open_store
     from orbitpkg.objects.offline import OfflineStore
     from orbitpkg.repository.mirrors import MirroredStore
     from orbitpkg.repository.repository import Repository
 
     urls = [setting.url, *setting.mirrors]
-    stores = [OfflineStore(url) if offline and takes_network(url) else open_store(url) for url in urls]
+    stores = [OfflineStore(url) if offline and takes_network(url) else _opened_store(url, tell) for url in urls]
     if len(stores) == 1:
         return Repository(stores[0])
     return Repository(MirroredStore(stores, tell=tell))
 
 
+def _opened_store(url: str, tell: Callable[[str], None]) -> ObjectStore:
+    if url.startswith("sputnik+"):
+        from orbitpkg.legacy.store import open_sputnik_store
+
+        return open_sputnik_store(url, sputnik_caches(), tell=tell)
+    from orbitpkg.objects import open_store
+
+    return open_store(url)
+
+
+def sputnik_caches() -> Path:
+    """Give the folder for what is kept of repositories of Sputnik's."""
+    return Path(home_folder(), "cache", "sputnik")
+
+
 def takes_network(url: str) -> bool:
     """Say whether an address is reached by a network."""
-    return not url.startswith(("file:", "memory:"))
+    return not url.removeprefix("sputnik+").startswith(("file:", "memory:"))

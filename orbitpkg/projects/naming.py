@@ -50,7 +50,7 @@ def _written(address: str, shared: Path | None) -> str:
     from orbitpkg.objects.addresses import parse_address
     from orbitpkg.settings import address_of
 
-    parse_address(address_of(address))
+    parse_address(address_of(address).removeprefix("sputnik+"))
     if address_of(address) == address:
         return address
     path = os.path.normpath(Path(address).expanduser().absolute())

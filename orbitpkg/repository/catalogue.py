@@ -242,7 +242,7 @@ class Catalogue:
         if (name, version) not in self._releases:
             stock = self._stocks.get(name)
             entry = stock.known(version) if stock else None
-            release = self._kept(name, version, entry.digest) if entry else None
+            release = self._kept(name, version, entry.digest) if entry and entry.digest else None
             release = release or self.repository.find_release(name, version)
             if release is None:
                 if stock is not None and entry is not None:
@@ -298,6 +298,10 @@ class Catalogue:
     def _hold(self, stock: Stock, release: Release, entry: IndexEntry) -> None:
         """Hold what the index says of a release against its record."""
         told = IndexEntry.of(release)
+        if not entry.digest:
+            # A repository whose records are made when they are first asked for.
+            stock.correct(release.version, entry.corrected(told))
+            return
         state = {"yanked": entry.yanked, "deprecated": entry.deprecated}
         fields = [field for field in differing(entry, told) if field not in state]
         if not fields:

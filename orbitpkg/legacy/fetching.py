@@ -1,0 +1,184 @@
+"""Getting packages from a place of Sputnik's: what is said of each, and its files, verified.
+
+What a download that was stopped has left is kept and used by the next one. What proved to be damaged is not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import secrets
+from typing import TYPE_CHECKING
+
+from orbitpkg.errors import IntegrityError, UnsupportedByStore
+from orbitpkg.legacy.archives import scratch_folder
+from orbitpkg.legacy.meta import META_NAME, Meta, parse_meta
+from orbitpkg.legacy.unpacking import check_archive, unpack
+from orbitpkg.store.durable import storage_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from datetime import datetime
+    from pathlib import Path
+
+    from orbitpkg.archive.tree import SourceTree
+    from orbitpkg.legacy.places import MetaText, Place
+    from orbitpkg.objects import ObjectStore
+
+__all__ = ["Fetcher", "write_kept"]
+
+_MD5_NAME = "md5"
+
+
+class Fetcher:
+    """The packages of one place, as they are asked for. Safe to use from several threads.
+
+    Args:
+        place: Where they lie.
+        folder: For what is kept between runs and needed meanwhile; this place's own.
+        tell: Told when a package is being downloaded.
+    """
+
+    def __init__(self, place: Place, folder: Path, *, tell: Callable[[str], None] = lambda _: None) -> None:
+        self.place = place
+        self.folder = folder
+        self.tell = tell
+        self._tags: Mapping[str, str] | None = None
+        self._metas: dict[str, tuple[Meta, datetime | None]] = {}
+
+    def idents(self) -> Mapping[str, str]:
+        """List the packages as they were when first asked for; see ``Place.idents``.
+
+        Raises:
+            RepositoryError: The place did not say.
+        """
+        if self._tags is None:
+            self._tags = self.place.idents()
+        return self._tags
+
+    def meta(self, ident: str) -> Meta:
+        """Give what is said of a package.
+
+        Raises:
+            ObjectNotFound: It is gone.
+            IntegrityError: It is not what Sputnik writes.
+        """
+        return self._read(ident)[0]
+
+    def modified(self, ident: str) -> datetime | None:
+        """Say when a package was uploaded, if that is known."""
+        return self._read(ident)[1]
+
+    def _read(self, ident: str) -> tuple[Meta, datetime | None]:
+        if ident not in self._metas:
+            text = self._kept(ident) or self._keep(ident, self.place.meta(ident))
+            meta = parse_meta(text.data, where=f"{ident} in {self.place.url}", ident=ident)
+            self._metas[ident] = meta, text.modified
+        return self._metas[ident]
+
+    def _kept(self, ident: str) -> MetaText | None:
+        from datetime import datetime
+
+        from orbitpkg.legacy.places import MetaText
+
+        tag = self.idents().get(ident)
+        try:
+            head, _, data = self._path("meta", ident).read_bytes().partition(b"\n")
+            digest, moment, kept_tag = head.decode().split(" ", 2)
+        except (OSError, ValueError):
+            return None
+        if kept_tag != tag or hashlib.sha256(data).hexdigest() != digest:
+            return None
+        return MetaText(data=data, tag=tag, modified=datetime.fromisoformat(moment) if moment != "-" else None)
+
+    def _keep(self, ident: str, text: MetaText) -> MetaText:
+        moment = text.modified.isoformat() if text.modified else "-"
+        head = f"{hashlib.sha256(text.data).hexdigest()} {moment} {text.tag}\n"
+        write_kept(self._path("meta", ident), head.encode() + text.data)
+        return text
+
+    def _path(self, kind: str, ident: str) -> Path:
+        # An ident is what a stranger wrote; its digest is a file name everywhere.
+        return self.folder / kind / hashlib.sha256(ident.encode("utf-8", "replace")).hexdigest()[:32]
+
+    @contextlib.contextmanager
+    def tree(self, ident: str) -> Iterator[SourceTree]:
+        """Download a package and give its files, verified, in a folder that is gone when this is left.
+
+        Raises:
+            ObjectNotFound: It is gone.
+            IntegrityError: It is damaged or hostile.
+            ManifestError: What it says cannot be said of a package.
+            RepositoryError: It cannot be read; what came is kept.
+            StorageError: There is no space for it, or it cannot be written.
+        """
+        meta = self.meta(ident)
+        meta.manifest()
+        where = f"{meta.archive} of {ident} in {self.place.url}"
+        with self._alone(ident), scratch_folder(self.folder / "scratch") as folder:
+            path = self._download(ident, meta, where)
+            with storage_errors(where), path.open("rb") as file:
+                try:
+                    check_archive(file, 0, path.stat().st_size, meta, where=where)
+                    tree = unpack(file, 0, meta, folder, where=where)
+                except IntegrityError:
+                    path.unlink()
+                    raise
+            yield tree
+            path.unlink(missing_ok=True)
+
+    def _download(self, ident: str, meta: Meta, where: str) -> Path:
+        store, key = self.place.archive(ident, meta.archive)
+        _check_written_md5(store, key, meta, where)
+        path = self._path("downloads", ident).with_suffix(f".{meta.archive_md5}")
+        if not path.exists():
+            self.tell(f"Reading {ident} from {self.place.url}")
+            with storage_errors(str(path)):
+                path.parent.mkdir(parents=True, exist_ok=True)
+            from orbitpkg.transfer.objects import download_object
+
+            download_object(store, key, path)
+        return path
+
+    @contextlib.contextmanager
+    def _alone(self, ident: str) -> Iterator[None]:
+        """Keep other processes from downloading the same package meanwhile; they would write to one file."""
+        from filelock import FileLock
+
+        lock = FileLock(self._path("locks", ident))
+        with storage_errors(str(self.folder)):
+            self._path("locks", ident).parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(NotImplementedError):  # no locks on this file system
+                lock.acquire()
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                lock.release()
+
+
+def write_kept(path: Path, data: bytes) -> None:
+    """Keep something that can be had again: who may not write here does without."""
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{secrets.token_hex(8)}")
+        try:
+            part.write_bytes(data)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def _check_written_md5(store: ObjectStore, key: str, meta: Meta, where: str) -> None:
+    """Hold the MD5 that was written with an archive against its manifest's, before anything is downloaded."""
+    try:
+        written = store.metadata(key).get(_MD5_NAME, "").strip("\"'").lower()
+    except UnsupportedByStore:
+        return
+    if written and written != meta.archive_md5:
+        raise IntegrityError(
+            f"{where} was uploaded with the MD5 {written}; its {META_NAME} says {meta.archive_md5}.",
+            hint="Its uploader wrote one of the two over, or was stopped between them: upload it again.",
+            expected=meta.archive_md5,
+            found=written,
+        )
