@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orbitpkg.cli.options import address, command, global_options, repository_options
+from orbitpkg.cli.policy import repo_policy
 from orbitpkg.errors import IntegrityError, RepositoryError, UsageError
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ def repo() -> None:
 
 
 repo.params += global_options()
+repo.add_command(repo_policy)
 
 
 @command(

@@ -159,7 +159,9 @@ class _Cluster:
         self._new_user("client.rgw.a", mon="allow rw", osd="allow rwx", mgr="allow rw")
         keys = ["--access-key", server.access_key, "--secret-key", server.secret_key]
         as_gateway = ["-n", "client.rgw.a"]
-        self._run("radosgw-admin", *as_gateway, "user", "create", "--uid=tests", "--display-name=tests", *keys)
+        # May make users, for tests of what others may do.
+        user = ["--uid=tests", "--display-name=tests", "--caps=users=*"]
+        self._run("radosgw-admin", *as_gateway, "user", "create", *user, *keys)
         self._daemon("radosgw", *as_gateway).wait_for_answer(self._gateway_port)
         return server
 
