@@ -52,6 +52,7 @@ COMMANDS: Final = {
     "deprecate": "marking",
     "doctor": "repositories",
     "repo": "repositories",
+    "store": "stores",
     "completion": "completion",
 }
 """Each command and the module it is in, in the order of a package's life."""

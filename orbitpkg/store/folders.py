@@ -21,7 +21,16 @@ if TYPE_CHECKING:
 
     from orbitpkg.store.layout import Layout
 
-__all__ = ["file_mode", "inherited_mode", "make_folder", "make_folders", "make_home", "settle"]
+__all__ = [
+    "at_and_below",
+    "file_mode",
+    "inherited_file_mode",
+    "inherited_mode",
+    "make_folder",
+    "make_folders",
+    "make_home",
+    "settle",
+]
 
 
 def make_folder(layout: Layout, path: str) -> None:
@@ -109,6 +118,17 @@ def file_mode(folder: int, *, writable: bool, executable: bool) -> int:
     return mode | (mode & 0o444) >> 2 if executable else mode
 
 
+def inherited_file_mode(folder: int, status: os.stat_result) -> int:
+    """Give the mode that a file gets from a shared folder; whether it can be written or executed stays.
+
+    Args:
+        folder: The mode that the folder passes on.
+        status: The file's.
+    """
+    bits = status.st_mode
+    return file_mode(folder, writable=bool(bits & 0o200), executable=bool(bits & 0o100))
+
+
 def settle(path: str, mode: int | None) -> None:
     """Give a file, or a folder and what is below it, the modes that a shared folder passes on.
 
@@ -123,17 +143,14 @@ def settle(path: str, mode: int | None) -> None:
     """
     if mode is None:
         return
-    for place, status in _at_and_below(path):
-        wanted = mode
-        if not stat.S_ISDIR(status.st_mode):
-            bits = status.st_mode
-            wanted = file_mode(mode, writable=bool(bits & 0o200), executable=bool(bits & 0o100))
+    for place, status in at_and_below(path):
+        wanted = mode if stat.S_ISDIR(status.st_mode) else inherited_file_mode(mode, status)
         if stat.S_IMODE(status.st_mode) != wanted:
             with contextlib.suppress(PermissionError):
                 os.chmod(place, wanted)  # noqa: PTH101
 
 
-def _at_and_below(path: str) -> Iterator[tuple[str, os.stat_result]]:
+def at_and_below(path: str) -> Iterator[tuple[str, os.stat_result]]:
     """Give a path and those below it, folders first; what is neither a file nor a folder is left out."""
     status = os.lstat(path)
     if stat.S_ISDIR(status.st_mode):
@@ -141,6 +158,6 @@ def _at_and_below(path: str) -> Iterator[tuple[str, os.stat_result]]:
         with os.scandir(path) as entries:
             names = [entry.name for entry in entries]
         for name in names:
-            yield from _at_and_below(f"{path}/{name}")
+            yield from at_and_below(f"{path}/{name}")
     elif stat.S_ISREG(status.st_mode):
         yield path, status

@@ -380,3 +380,68 @@ for _ in range(8):
     first.does("install", "model==1.0.0", "--repository", shared.repository)
     assert "damaged" not in second.does("verify")
     assert_modes(shared.home)
+
+
+class TestGiving:
+    """`orbitpkg store share`."""
+
+    def test_what_one_user_had_alone_is_the_groups(self, place: Place) -> None:
+        first, second = place.user(61_001, 0o077), place.user(61_002, 0o022)
+        place.folder.chmod(0o777)
+        first.does("install", "model==1.0.0", "--repository", place.repository)
+        assert second.run("list").status == 1
+        said = json.loads(first.does("store", "share", "--group", str(GROUP), "--mode", "0664", "--json"))["data"]
+        assert said == {
+            "home": str(place.home),
+            "group": str(GROUP),
+            "mode": "0664",
+            "left": [],
+            "closed": None,
+        }
+        second.does("install", "model==2.0.0", "--repository", place.repository)
+        second.does("remove", "model==1.0.0")
+        assert_all_good(first, "2.0.0")
+        assert_modes(place.home)
+
+    def test_without_a_mode_others_read_what_the_umask_lets_them(self, place: Place) -> None:
+        place.folder.chmod(0o777)
+        for umask, mode in ((0o022, 0o2775), (0o027, 0o2770)):
+            owner = place.user(61_001, umask)
+            said = owner.does("store", "share", place.folder / f"{umask:o}", "--group", str(GROUP))
+            assert said.startswith(f"{place.folder}/{umask:o} belongs to the group {GROUP}")
+            assert stat.S_IMODE((place.folder / f"{umask:o}").stat().st_mode) == mode
+
+    def test_with_0640_the_group_reads_and_one_installs(self, place: Place) -> None:
+        first, second = place.user(61_001, 0o077), place.user(61_002, 0o022)
+        stranger = place.user(61_003, 0o022, member=False)
+        place.folder.chmod(0o777)
+        first.does("store", "share", "--group", str(GROUP), "--mode", "640")
+        first.does("install", "model==1.0.0", "--repository", place.repository)
+        assert_all_good(second, "1.0.0")
+        assert "may not be written" in second.run("remove", "model").err
+        assert "cannot be read" in stranger.run("list").err
+
+    def test_it_says_what_it_could_not_give_and_where_others_are_kept_out(self, place: Place, shared: Place) -> None:
+        first, second = shared.user(61_001, 0o022), shared.user(61_002, 0o022)
+        first.does("install", "model==1.0.0", "--repository", shared.repository)
+        os.chown(shared.home, second.number, GROUP)
+        os.chown(shared.folder, second.number, -1)
+        shared.folder.chmod(0o700)
+        data = json.loads(second.does("store", "share", "--mode", "0660", "--json"))["data"]
+        assert data["closed"] == str(place.folder)
+        assert str(shared.home / "store") in data["left"]
+
+    @pytest.mark.parametrize(
+        ("words", "said"),
+        [
+            (("--group", "no-such-group"), "There is no group 'no-such-group'"),
+            (("--mode", "0666"), "'0666' is no mode"),
+            (("--mode", "600"), "'600' is no mode"),
+            (("--mode", "rw-rw----"), "'rw-rw----' is no mode"),
+            (("/etc",), "/etc is no home folder of orbitpkg"),
+        ],
+    )
+    def test_what_makes_no_sense_is_refused(self, place: Place, words: tuple[str, ...], said: str) -> None:
+        done = place.user(61_001, 0o022).run("store", "share", *words)
+        assert (done.status, said in done.err) == (2, True), done
+        assert not place.home.exists()

@@ -34,6 +34,7 @@ def warm_up() -> None:
             ["install", "warm", "--only", "package.json", "--repository", repository],
             ["install", "warm", "--repository", repository],
             ["list"],
+            ["store", "share", f"{folder}/home", "--group", "0"],
             ["verify", "--json"],
             ["gc", "--keep-last", "1"],
             ["remove", "warm"],
@@ -41,6 +42,7 @@ def warm_up() -> None:
             if main([*words, "--quiet"]):
                 sys.exit(f"{words} failed")
         assert main(["install", "nothing", "--repository", repository]) == 1
+        assert main(["store", "share", "--group", "no-such-group"]) == 2
         assert main(["install", "warm", "--repository", f"{folder}/absent"]) == 1
         os.environ["ORBITPKG_LOCK_TIMEOUT"] = "0"
         with Store(api.home()).lock(api.released("warm", repository=Path(repository))):
