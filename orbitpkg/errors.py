@@ -17,6 +17,8 @@ __all__ = [
     "ArchiveError",
     "BucketNotFound",
     "CredentialsError",
+    "DatasetExists",
+    "DatasetNotFound",
     "FileNotInPackage",
     "ForbiddenFormat",
     "IntegrityError",
@@ -32,6 +34,7 @@ __all__ = [
     "OfflineError",
     "OrbitError",
     "PackageNotFound",
+    "PartlyDone",
     "Problem",
     "ProjectError",
     "ReadOnlyRepository",
@@ -216,6 +219,18 @@ class ReleaseExists(RepositoryError):
     code = "release-exists"
 
 
+class DatasetExists(RepositoryError):
+    """There is a dataset of this id already."""
+
+    code = "dataset-exists"
+
+
+class DatasetNotFound(RepositoryError):
+    """Nobody made a dataset of this id there."""
+
+    code = "dataset-not-found"
+
+
 class OfflineError(RepositoryError):
     """The network is needed and offline mode forbids it."""
 
@@ -286,6 +301,12 @@ class NotInstalled(ResolutionError):
     """Nothing installed fits the requirement."""
 
     code = "not-installed"
+
+
+class PartlyDone(OrbitError):
+    """Of many files some were done and others could not be; ``failures`` of its data says which, and why."""
+
+    code = "partly-done"
 
 
 class FileNotInPackage(OrbitError, FileNotFoundError):

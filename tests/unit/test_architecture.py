@@ -38,6 +38,7 @@ HOMES = {
     "boto3": {"objects"},
     "botocore": {"objects"},
     "click": {"cli"},
+    "duckdb": {"datasets"},
     "fsspec": {"filesystem"},
     "jsonschema": {"model"},
     "obstore": {"objects"},

@@ -1,0 +1,267 @@
+"""The catalogue of one dataset: parts in the repository, and what this machine keeps of them.
+
+A part is created once and never changes; its name ends with the digest of its bytes, so that what is kept of it needs
+no question whether it is still right. Compacting writes the rows of many parts as one and then deletes the many. The
+new one's name sorts after theirs: a listing of several pages that misses them sees it. A reader who sees both takes the
+rows once, for the new one's footer names what it replaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from orbitpkg.datasets.layout import catalogue_prefix, part_key, part_time
+from orbitpkg.datasets.parts import Description, describe_part, footer_text
+from orbitpkg.datasets.sending import send_file
+from orbitpkg.datasets.tables import Table, connect, footer_of, quoted, read_parts
+from orbitpkg.errors import IntegrityError, ObjectExists, ObjectNotFound, OfflineError, RepositoryError
+from orbitpkg.store.durable import storage_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from orbitpkg.objects.protocol import ObjectInfo, ObjectStore
+    from orbitpkg.reporting import Reporter
+
+__all__ = ["Catalogue", "Compacted", "kept_folder"]
+
+_FETCHERS: Final = 8
+_TRIES: Final = 5
+# A part of this size stays as it is when others are compacted: writing it again each time costs more than it helps.
+_LARGE: Final = 256 * 2**20
+
+
+class Compacted:
+    """What compacting came to.
+
+    Attributes:
+        before: How many parts there were.
+        after: How many there are.
+        rows: How many rows were written.
+    """
+
+    __slots__ = ("after", "before", "rows")
+
+    def __init__(self, before: int, after: int, rows: int) -> None:
+        self.before = before
+        self.after = after
+        self.rows = rows
+
+
+class Catalogue:
+    """The parts of a dataset's catalogue. Safe to use from several processes.
+
+    Args:
+        objects: The repository's store.
+        dataset: The dataset's canonical id.
+        kept: The folder where this machine keeps the parts of this catalogue.
+        offline: Ask the repository nothing: what is kept is the catalogue.
+    """
+
+    def __init__(self, objects: ObjectStore, dataset: str, *, kept: Path, offline: bool = False) -> None:
+        self._objects = objects
+        self._dataset = dataset
+        self._kept = kept
+        self._offline = offline
+
+    def table(self, *, reporter: Reporter | None = None) -> Table:
+        """Bring what this machine keeps up to date, and give it as a table.
+
+        Raises:
+            IntegrityError: A part is torn, altered, or of a newer format.
+            OfflineError: Nothing is kept, and the repository may not be asked.
+        """
+        try:
+            return Table(self.fetch(reporter=reporter), spill=self._kept)
+        except IntegrityError:
+            if self._offline:
+                raise
+        # What is kept may have been altered since its digest was right; what is in the repository decides.
+        self._forget(set())
+        return Table(self.fetch(reporter=reporter), spill=self._kept)
+
+    def fetch(self, *, reporter: Reporter | None = None) -> list[Path]:
+        """Fetch the parts that are not here, forget those that are gone, and give the paths of those in effect."""
+        return self._offline_parts() if self._offline else self._current(reporter)[1]
+
+    def _current(self, reporter: Reporter | None = None) -> tuple[list[ObjectInfo], list[Path]]:
+        """Give the parts in the repository, and the paths of those in effect, as they were at one moment."""
+        for _ in range(_TRIES):
+            infos = self.parts()
+            with contextlib.suppress(ObjectNotFound):  # compacted since it was listed: what replaces it is listed now
+                self._fetch(infos, reporter)
+                self._forget({_name(info.key) for info in infos})
+                return infos, self._in_effect([self._kept / _name(info.key) for info in infos])
+        raise RepositoryError(
+            f"The catalogue of {self._dataset} in {self._objects.url} changes faster than it can be read.",
+            hint="Try again when nobody compacts it.",
+        )
+
+    def parts(self) -> list[ObjectInfo]:
+        """List the parts in the repository, the oldest first."""
+        return [info for info in self._objects.list(catalogue_prefix(self._dataset)) if part_time(info.key)]
+
+    def append(self, data: bytes) -> str:
+        """Add a part; returns its key. To add the same once more changes nothing.
+
+        Raises:
+            RepositoryError: The repository did not take it.
+        """
+        key = part_key(self._dataset, datetime.now(UTC), _digest(data))
+        # Nobody else makes this key: one that exists is this very one, whose first reply was lost.
+        with contextlib.suppress(ObjectExists):
+            self._objects.create(key, data)
+        return key
+
+    def compact(self) -> Compacted:
+        """Write the rows of all parts that are not large as one part, each datum once, and delete those parts.
+
+        Raises:
+            RepositoryError: The repository did not take it; the catalogue is as it was.
+        """
+        # One listing for all: what comes after it is none of this one's business, and must not be deleted.
+        infos, effective = self._current()
+        large = {_name(info.key) for info in infos if info.size >= _LARGE}
+        small = [path for path in effective if path.name not in large]
+        # What a compaction that was stopped has replaced and not deleted.
+        leftovers = [name for info in infos if (name := _name(info.key)) not in {path.name for path in effective}]
+        if len(small) < 2:  # noqa: PLR2004 - one part is compact
+            self._delete(leftovers)
+            return Compacted(len(infos), len(effective), 0)
+        replaced = [*(path.name for path in small), *leftovers]
+        rows = self._write_compacted(small, replaced)
+        self._delete(replaced)
+        return Compacted(len(infos), len(effective) - len(small) + 1, rows)
+
+    def _write_compacted(self, small: Sequence[Path], replaced: Sequence[str]) -> int:
+        footer = footer_text(Description(dataset=self._dataset, replaces=tuple(replaced)))
+        target = self._kept / f".{secrets.token_hex(8)}.parquet"
+        query = (
+            f"SELECT * FROM (SELECT DISTINCT ON (id) * FROM {read_parts(small)} ORDER BY id, registered) "  # noqa: S608
+            "ORDER BY registered, name, id"
+        )
+        options = f"FORMAT parquet, COMPRESSION zstd, KV_METADATA {{orbitpkg: {quoted(footer)}}}"
+        try:
+            with connect(spill=self._kept) as connection:
+                copied = connection.execute(f"COPY ({query}) TO {quoted(str(target))} ({options})").fetchone()
+            newest = max(time for name in replaced if (found := part_time(name)) for time in found[:1])
+            # After all that it replaces, even where a clock was wrong.
+            now = max(datetime.now(UTC), newest + timedelta(microseconds=1))
+            digest = _digest(target.read_bytes())
+            send_file(self._objects, part_key(self._dataset, now, digest), target)
+        finally:
+            target.unlink(missing_ok=True)
+        return int(copied[0]) if copied else 0
+
+    def _delete(self, names: Sequence[str]) -> None:
+        prefix = catalogue_prefix(self._dataset)
+        with ThreadPoolExecutor(_FETCHERS, "orbitpkg-compact") as pool:
+            list(pool.map(lambda name: self._objects.delete(f"{prefix}{name}"), names))
+
+    def _fetch(self, infos: Sequence[ObjectInfo], reporter: Reporter | None) -> None:
+        from orbitpkg.reporting import SILENT
+
+        missing = [info for info in infos if not self._is_kept(info)]
+        if not missing:
+            return
+        with storage_errors(str(self._kept)):
+            self._kept.mkdir(parents=True, exist_ok=True)
+        total = sum(info.size for info in missing)
+        with (reporter or SILENT).task(f"Fetching the catalogue of {self._dataset}", total) as task:
+
+            def fetch(info: ObjectInfo) -> None:
+                self._fetch_one(info)
+                task.advance(info.size)
+
+            with ThreadPoolExecutor(_FETCHERS, "orbitpkg-catalogue") as pool:
+                list(pool.map(fetch, missing))
+
+    def _is_kept(self, info: ObjectInfo) -> bool:
+        path = self._kept / _name(info.key)
+        try:
+            return path.stat().st_size == info.size and _description_path(path).is_file()
+        except OSError:
+            return False
+
+    def _fetch_one(self, info: ObjectInfo) -> None:
+        name = _name(info.key)
+        found = part_time(name)
+        assert found is not None
+        data, _ = self._objects.get(info.key)
+        where = f"The part {info.key} of the catalogue in {self._objects.url}"
+        if _digest(data) != found[1]:
+            raise IntegrityError(
+                f"{where} is torn or altered: its bytes are not those that its name promises.",
+                hint="Restore it from a backup or an older version of the object; without it, its data are not found.",
+                key=info.key,
+            )
+        path = self._kept / name
+        part = path.with_name(f".{secrets.token_hex(8)}")
+        with storage_errors(str(path)):
+            try:
+                part.write_bytes(data)
+                description = describe_part(footer_of(part, where=where), where=where)
+                if description.dataset != self._dataset:
+                    raise IntegrityError(f"{where} belongs to the dataset {description.dataset}.", key=info.key)
+                part.replace(path)
+                part.write_text(json.dumps(description.replaces))
+                part.replace(_description_path(path))
+            finally:
+                part.unlink(missing_ok=True)
+
+    def _in_effect(self, paths: Sequence[Path]) -> list[Path]:
+        there = {path.name for path in paths}
+        replaced = {name for path in paths for name in _replaces(path)}
+        return [path for path in paths if path.name in there - replaced]
+
+    def _forget(self, names: set[str]) -> None:
+        with contextlib.suppress(OSError):
+            for path in self._kept.iterdir():
+                name = path.name.removesuffix(".json")
+                if part_time(name) and name not in names:
+                    path.unlink(missing_ok=True)
+
+    def _offline_parts(self) -> list[Path]:
+        try:
+            kept = [path for path in self._kept.iterdir() if part_time(path.name)]
+        except OSError:
+            kept = []
+        if not kept:
+            raise OfflineError(
+                f"Nothing of the catalogue of {self._dataset} is on this machine, and offline mode is on.",
+                hint="Leave out --offline, or unset ORBITPKG_OFFLINE.",
+            )
+        return self._in_effect(sorted(kept))
+
+
+def kept_folder(cache: Path, url: str, dataset: str) -> Path:
+    """Give the folder where a machine keeps the parts of a catalogue."""
+    return cache / "datasets" / hashlib.sha256(url.encode()).hexdigest()[:16] / dataset
+
+
+def _name(key: str) -> str:
+    return key.rpartition("/")[2]
+
+
+def _digest(data: bytes) -> str:
+    from blake3 import blake3
+
+    return blake3(data).hexdigest()[:32]
+
+
+def _description_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
+
+
+def _replaces(path: Path) -> list[str]:
+    try:
+        return [str(name) for name in json.loads(_description_path(path).read_text())]
+    except (OSError, ValueError):
+        return []

@@ -1,0 +1,256 @@
+"""Datasets as Python sees them: ``orbitpkg.dataset("recordings").where("robot = 'sawyer'").to_pandas()``."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from orbitpkg.datasets.catalogue import Catalogue, kept_folder
+from orbitpkg.datasets.datum import parse_id
+from orbitpkg.datasets.selection import Selection
+from orbitpkg.errors import UsageError
+from orbitpkg.reporting import SILENT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import TypeAlias
+
+    from orbitpkg.datasets.catalogue import Compacted
+    from orbitpkg.datasets.indexing import Indexed
+    from orbitpkg.datasets.registration import Registered
+    from orbitpkg.datasets.sources import Note, Source
+    from orbitpkg.datasets.tables import Table
+    from orbitpkg.reporting import Reporter
+    from orbitpkg.repository.repository import Repository
+
+    PathLike: TypeAlias = str | os.PathLike[str]
+
+__all__ = ["Dataset", "create_dataset", "dataset", "datasets"]
+
+
+def dataset(identifier: str, repository: PathLike | None = None, *, offline: bool = False) -> Dataset:
+    """Open a dataset.
+
+    Args:
+        identifier: Its id.
+        repository: Where it is: an address, a directory, or the name of a configured repository.
+        offline: Use no network: the catalogue is what this machine keeps of it.
+
+    Raises:
+        DatasetNotFound: There is none; the message names the nearest.
+        RepositoryError: The repository cannot be read.
+    """
+    from orbitpkg.api import is_offline, open_repository, repository_url
+    from orbitpkg.datasets.sources import Source, read_source
+    from orbitpkg.model.names import canonical_name
+
+    if is_offline(said=offline) and not repository_url(repository).startswith(("file:", "memory:")):
+        return _offline(Source(id=canonical_name(identifier), created=datetime.fromtimestamp(0, UTC)), repository)
+    opened = open_repository(repository)
+    return Dataset(read_source(opened, identifier), opened)
+
+
+def _offline(source: Source, repository: PathLike | None) -> Dataset:
+    from orbitpkg.api import repository_url
+    from orbitpkg.objects.offline import OfflineStore
+    from orbitpkg.repository.repository import Repository
+
+    return Dataset(source, Repository(OfflineStore(repository_url(repository))), offline=True)
+
+
+def create_dataset(
+    identifier: str, repository: PathLike | None = None, *, description: str = "", unsafe_single_writer: bool = False
+) -> Dataset:
+    """Make a dataset, and the repository if there is none.
+
+    Args:
+        identifier: Letters, digits, ``.``, ``_`` and ``-``; compared as names of packages are.
+        repository: As for :func:`dataset`.
+        description: What it is about.
+        unsafe_single_writer: Make it even where the store ignores create-only writes; the caller vouches that nobody
+            else writes there.
+
+    Raises:
+        DatasetExists: There is one of this id.
+        UnsafeRepository: The store ignores create-only writes.
+        RepositoryError: The repository cannot be written.
+    """
+    from orbitpkg.api import open_repository
+    from orbitpkg.datasets.sources import create_source
+
+    opened = open_repository(repository)
+    made = create_source(opened, identifier, description=description, unsafe_single_writer=unsafe_single_writer)
+    return Dataset(made, opened)
+
+
+def datasets(repository: PathLike | None = None, *, offline: bool = False) -> list[Dataset]:
+    """List the datasets of a repository, by id.
+
+    Raises:
+        RepositoryError: It cannot be read, or not be listed.
+    """
+    from orbitpkg.api import open_repository
+    from orbitpkg.datasets.sources import list_sources
+
+    opened = open_repository(repository, offline=offline)
+    return [Dataset(source, opened) for source in list_sources(opened)]
+
+
+class Dataset:
+    """A named, growing collection of files in a repository.
+
+    Attributes:
+        id: As whoever made it writes it.
+        created: When, UTC.
+        description: What it is about.
+        repository: The address of the repository.
+        objects: Its store.
+        cache: The folder of what this machine keeps of repositories.
+    """
+
+    def __init__(self, source: Source, repository: Repository, *, offline: bool = False) -> None:
+        from orbitpkg.api import home
+
+        self.id = source.id
+        self.created = source.created
+        self.description = source.description
+        self.repository = repository.url
+        self._key = source.key
+        self._opened = repository
+        self.objects = repository.objects
+        self.cache = home() / "cache"
+        kept = kept_folder(self.cache, repository.url, self._key)
+        self._catalogue = Catalogue(repository.objects, self._key, kept=kept, offline=offline)
+
+    def __repr__(self) -> str:
+        return f"Dataset({self.id!r}, {self.repository!r})"
+
+    def notes(self) -> list[Note]:
+        """Give the notes about it, the oldest first."""
+        from orbitpkg.datasets.sources import read_notes
+
+        return read_notes(self._opened, self._key)
+
+    def note(self, text: str) -> Note:
+        """Note something about it."""
+        from orbitpkg.datasets.sources import add_note
+
+        return add_note(self._opened, self._key, text)
+
+    def register(
+        self,
+        files: PathLike | Iterable[PathLike],
+        *,
+        tags: Mapping[str, str] | None = None,
+        metadata: Mapping[str, object] | None = None,
+        lineage: Sequence[str] = (),
+        reporter: Reporter | None = None,
+    ) -> Registered:
+        """Register files, or all files below folders.
+
+        Args:
+            files: Their paths.
+            tags: Said of all of them.
+            metadata: The same, as JSON values; goes before what the files say of themselves.
+            lineage: The ids (or the first digits of them) of the data they were made from.
+            reporter: Told how far it is.
+
+        Returns:
+            What came of it; ``failures`` holds the files that could not be registered, and why.
+
+        Raises:
+            UsageError: There is no such file, or no datum of the lineage.
+            RepositoryError: The repository did not take it.
+        """
+        from orbitpkg.datasets.registration import find_files, register_files
+
+        found = find_files([files] if isinstance(files, str | os.PathLike) else files)
+        return register_files(
+            self.objects,
+            self._catalogue,
+            self._key,
+            found,
+            tags=tags or {},
+            metadata=metadata or {},
+            lineage=self._whole_ids(lineage),
+            reporter=reporter or SILENT,
+        )
+
+    def index(
+        self,
+        url: str,
+        *,
+        tags: Mapping[str, str] | None = None,
+        metadata: Mapping[str, object] | None = None,
+        read: bool = False,
+        reporter: Reporter | None = None,
+    ) -> Indexed:
+        """Register the objects below an address where they are; nothing is moved or written there.
+
+        Args:
+            url: ``s3://bucket/prefix``, or another address that can be listed.
+            tags: Said of all of them.
+            metadata: The same; goes before what the objects say of themselves.
+            read: Read each new object once, for its digests and for the metadata within it.
+            reporter: Told how far it is.
+
+        Raises:
+            RepositoryError: It cannot be listed, or the catalogue cannot be written.
+        """
+        from orbitpkg.datasets.indexing import index_objects
+
+        return index_objects(
+            self._opened,
+            self._catalogue,
+            self._key,
+            url,
+            tags=tags or {},
+            metadata=metadata or {},
+            read=read,
+            reporter=reporter or SILENT,
+        )
+
+    def where(self, condition: str | None = None, *, ids: Sequence[str] = ()) -> Selection:
+        """Select data; nothing is asked until the selection is used.
+
+        Args:
+            condition: Over the catalogue's columns, in DuckDB's SQL; None is all data.
+            ids: Only those of these ids, or that begin so.
+
+        Raises:
+            UsageError: An id is none.
+        """
+        filters = () if condition is None else (condition,)
+        return Selection(self, filters, tuple(parse_id(each) for each in ids))
+
+    def columns(self) -> dict[str, str]:
+        """Give the names and the SQL types of the catalogue's columns."""
+        with self.table() as table:
+            return dict(table.columns)
+
+    def compact(self) -> Compacted:
+        """Write the parts of the catalogue as one, which other programs read faster. Others may register meanwhile."""
+        return self._catalogue.compact()
+
+    def table(self, *, reporter: Reporter | None = None) -> Table:
+        """Give the catalogue as a table, as it is now."""
+        return self._catalogue.table(reporter=reporter)
+
+    def _whole_ids(self, ids: Sequence[str]) -> list[str]:
+        """Find the data that ids name.
+
+        Raises:
+            UsageError: An id names none, or several.
+        """
+        if not ids:
+            return []
+        found = []
+        with self.table() as table:
+            for word in ids:
+                begin = parse_id(word)
+                matching = [str(row[0]) for row in table.rows([f"id LIKE '{begin}%'"], columns=["id"], limit=2)]
+                if len(matching) != 1:
+                    raise UsageError(f"{word} names {'several data' if matching else 'no datum'} of {self.id}.")
+                found += matching
+        return found

@@ -1,0 +1,415 @@
+"""Fetching data into a folder: those that are not there, verified, under their original names.
+
+Two data of one name (alike but for letter case counts) cannot both have it: the one that was registered first keeps
+it, each other gets the first eight digits of its id before its suffix, ``scan-1a2b3c4d.h5``. A file that is there is
+left if it has the right bytes, replaced if it is as an earlier run left it, and otherwise nobody's to overwrite.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import threading
+import unicodedata
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Final
+
+from blake3 import blake3
+
+from orbitpkg.datasets.layout import blob_key
+from orbitpkg.datasets.registration import Failure
+from orbitpkg.errors import (
+    CredentialsError,
+    IntegrityError,
+    ObjectChanged,
+    ObjectNotFound,
+    OrbitError,
+    RepositoryUnreachable,
+    StorageError,
+    UsageError,
+)
+from orbitpkg.model.paths import path_problem
+from orbitpkg.objects import ObjectInfo, open_store
+from orbitpkg.remote.addresses import split_object_uri
+from orbitpkg.reporting import SILENT
+from orbitpkg.store.durable import storage_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Mapping
+
+    from orbitpkg.datasets.datum import Datum
+    from orbitpkg.objects.protocol import ObjectStore
+    from orbitpkg.reporting import Reporter
+
+__all__ = ["Fetched", "Journal", "Stores", "fetch", "local_paths"]
+
+_WORKERS: Final = 12
+_SMALL: Final = 8 * 2**20
+_BLOCK: Final = 2**20
+_DIGITS: Final = 8
+
+
+@dataclass(slots=True, kw_only=True)
+class Fetched:
+    """What fetching came to.
+
+    Attributes:
+        fetched: The paths, in the folder, of what was fetched.
+        present: How many files were there already.
+        size: How many bytes were fetched.
+        failures: What could not be fetched.
+        left: The paths of what an earlier run put there and is not wanted any more.
+    """
+
+    fetched: list[str] = field(default_factory=list)
+    present: int = 0
+    size: int = 0
+    failures: list[Failure] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+
+
+def local_paths(data: Iterable[Datum]) -> tuple[dict[str, Datum], list[Failure]]:
+    """Give each datum its path, ``/``-separated, and say which can have none.
+
+    Args:
+        data: The first registered first.
+    """
+    paths: dict[str, Datum] = {}
+    files: set[str] = set()
+    folders: set[str] = set()
+    failures = []
+    for datum in data:
+        problem = path_problem(datum.name)
+        if problem:
+            error = UsageError(f"The datum {datum.id} cannot be a file: its name {problem}.", id=datum.id)
+            failures.append(Failure(name=datum.name, error=error))
+            continue
+        name = datum.name
+        if not _is_free(name, files, folders):
+            plain = PurePosixPath(name)
+            name = str(plain.with_name(f"{plain.stem}-{datum.id[:_DIGITS]}{plain.suffix}"))
+            if not _is_free(name, files, folders):
+                name = str(plain.with_name(f"{plain.stem}-{datum.id}{plain.suffix}"))
+        if not _is_free(name, files, folders):
+            error = UsageError(f"The datum {datum.id} cannot be a file: {datum.name} is one, and a folder, too.")
+            failures.append(Failure(name=datum.name, error=error))
+            continue
+        files.add(_folded(name))
+        folders.update(_folded(str(parent)) for parent in PurePosixPath(name).parents)
+        paths[name] = datum
+    return paths, failures
+
+
+def _is_free(name: str, files: set[str], folders: set[str]) -> bool:
+    folded = _folded(name)
+    parents = (_folded(str(parent)) for parent in PurePosixPath(name).parents)
+    return folded not in files and folded not in folders and files.isdisjoint(parents)
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name.casefold())
+
+
+class Stores:
+    """The stores that data lie in, each opened once. Safe to use from several threads.
+
+    One that does not answer, or knows nobody, is not asked again: ten thousand files would each wait for it.
+
+    Args:
+        home: The store of the repository, which holds what was registered; None where there is none.
+        opener: Opens the others by their addresses.
+    """
+
+    def __init__(self, home: ObjectStore | None, *, opener: Callable[[str], ObjectStore] = open_store) -> None:
+        self._home = home
+        self._opener = opener
+        self._opened: dict[str, ObjectStore] = {}
+        self._failed: dict[str, OrbitError] = {}
+        self._lock = threading.Lock()
+
+    def find(self, datum: Datum) -> tuple[ObjectStore, str]:
+        """Give the store and the key of a datum's bytes.
+
+        Raises:
+            OrbitError: That store could not be used before.
+        """
+        if datum.is_stored and datum.blake3 and self._home is not None:
+            return self._usable(self._home), blob_key(datum.blake3)
+        url, key = split_object_uri(datum.uri)
+        with self._lock:
+            store = self._opened.get(url)
+            if store is None:
+                store = self._opened[url] = self._opener(url)
+        return self._usable(store), key
+
+    def note_failure(self, store: ObjectStore, error: OrbitError) -> None:
+        """Remember that a store cannot be used."""
+        if isinstance(error, CredentialsError | RepositoryUnreachable):
+            self._failed[store.url] = error
+
+    def _usable(self, store: ObjectStore) -> ObjectStore:
+        if store.url in self._failed:
+            raise self._failed[store.url]
+        return store
+
+
+class Journal:
+    """What earlier runs put into a folder, so that it need not be read again. Losing it costs reading, nothing else.
+
+    Args:
+        path: The file it is kept in.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._entries: dict[str, tuple[str, int, int]] = {}
+        with contextlib.suppress(OSError, ValueError, TypeError, LookupError, AttributeError):
+            said = json.loads(path.read_text())
+            self._entries = {str(name): (str(entry[0]), int(entry[1]), int(entry[2])) for name, entry in said.items()}
+
+    @classmethod
+    def of(cls, cache: Path, folder: Path, *, what: str) -> Journal:
+        """Open the journal of a folder, for what is fetched into it from one source."""
+        name = hashlib.sha256(f"{folder.absolute()}\n{what}".encode("utf-8", "surrogateescape")).hexdigest()[:32]
+        return cls(cache / "datasets" / "folders" / f"{name}.json")
+
+    def holds(self, path: str, status: os.stat_result, datum: str | None = None) -> bool:
+        """Say whether a file is as a run left it: as the datum of this id, or as any when that is None."""
+        found = self._entries.get(path)
+        return found is not None and found[1:] == (status.st_size, status.st_mtime_ns) and datum in {None, found[0]}
+
+    def record(self, path: str, datum: str, status: os.stat_result) -> None:
+        """Note that a file is the datum of this id."""
+        self._entries[path] = (datum, status.st_size, status.st_mtime_ns)
+
+    def forget(self, path: str) -> None:
+        """Note that a file is none of this journal's any more."""
+        self._entries.pop(path, None)
+
+    def others(self, paths: Mapping[str, object]) -> list[str]:
+        """Give what is noted besides these."""
+        return sorted(path for path in self._entries if path not in paths)
+
+    def save(self) -> None:
+        """Keep what was noted, as far as that can be done."""
+        with contextlib.suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            part = self._path.with_name(f".{secrets.token_hex(8)}")
+            try:
+                part.write_text(json.dumps(self._entries))
+                part.replace(self._path)
+            finally:
+                part.unlink(missing_ok=True)
+
+
+def fetch(
+    data: Iterable[Datum],
+    folder: Path,
+    *,
+    stores: Stores,
+    journal: Journal,
+    force: bool = False,
+    delete: bool = False,
+    reporter: Reporter = SILENT,
+) -> Fetched:
+    """Have data in a folder.
+
+    Args:
+        data: Which, the first registered first.
+        folder: Made if need be.
+        stores: Where their bytes are.
+        journal: Of that folder.
+        force: Replace files that are there and are none of earlier runs.
+        delete: Delete what earlier runs put there, is unchanged, and not among the data.
+        reporter: Told how far it is.
+    """
+    paths, failures = local_paths(data)
+    result = Fetched(failures=failures)
+    with storage_errors(str(folder)):
+        folder.mkdir(parents=True, exist_ok=True)
+    missing = {path: datum for path, datum in paths.items() if not _is_present(folder, path, datum, journal)}
+    result.present = len(paths) - len(missing)
+    try:
+        with reporter.task(f"Fetching {len(missing):,} files", sum(datum.size for datum in missing.values())) as task:
+            job = _Job(folder, stores, journal, force=force, progress=task.advance)
+            with contextlib.closing(_in_parallel(job, missing)) as outcomes:
+                for path, future in outcomes:
+                    try:
+                        future.result()
+                    except OrbitError as error:
+                        result.failures.append(Failure(name=path, error=error))
+                        continue
+                    result.fetched.append(path)
+                    result.size += paths[path].size
+        result.left = _left(folder, journal, paths, delete=delete)
+    finally:
+        journal.save()
+    return result
+
+
+def _in_parallel(job: _Job, missing: Mapping[str, Datum]) -> Generator[tuple[str, Future[None]]]:
+    waiting: deque[tuple[str, Future[None]]] = deque()
+    pool = ThreadPoolExecutor(_WORKERS, "orbitpkg-fetch")
+    try:
+        for path, datum in missing.items():
+            if len(waiting) == 4 * _WORKERS:
+                yield waiting.popleft()
+            waiting.append((path, pool.submit(job.fetch, path, datum)))
+        while waiting:
+            yield waiting.popleft()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _is_present(folder: Path, path: str, datum: Datum, journal: Journal) -> bool:
+    target = folder / path
+    try:
+        status = target.lstat()
+        if journal.holds(path, status, datum.id):
+            return True
+        if target.is_symlink() or not target.is_file() or datum.blake3 is None or status.st_size != datum.size:
+            return False
+        if _digest_of(target) != datum.blake3:
+            return False
+    except OSError:  # absent; or it cannot be read, which fetching will tell
+        return False
+    journal.record(path, datum.id, status)
+    return True
+
+
+def _digest_of(path: Path) -> str:
+    digest = blake3()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _left(folder: Path, journal: Journal, paths: Mapping[str, object], *, delete: bool) -> list[str]:
+    left = []
+    for path in journal.others(paths):
+        target = folder / path
+        try:
+            is_ours = journal.holds(path, target.lstat())
+        except OSError:
+            is_ours = False
+        if not is_ours:
+            journal.forget(path)
+            continue
+        left.append(path)
+        if delete:
+            with storage_errors(str(target)):
+                target.unlink(missing_ok=True)
+            journal.forget(path)
+            _remove_empty(target.parent, folder)
+    return left
+
+
+def _remove_empty(folder: Path, top: Path) -> None:
+    while folder != top:
+        try:
+            folder.rmdir()
+        except OSError:
+            return
+        folder = folder.parent
+
+
+class _Job:
+    def __init__(
+        self, folder: Path, stores: Stores, journal: Journal, *, force: bool, progress: Callable[[int], None]
+    ) -> None:
+        self._folder = folder
+        self._stores = stores
+        self._journal = journal
+        self._force = force
+        self._progress = progress
+
+    def fetch(self, path: str, datum: Datum) -> None:
+        target = self._folder / path
+        self._check_free(target, path)
+        with storage_errors(str(target)):
+            target.parent.mkdir(parents=True, exist_ok=True)
+        store, key = self._stores.find(datum)
+        # A large file's name stays the same from run to run, so that one that was stopped goes on.
+        mark = "" if datum.size > _SMALL else f"-{secrets.token_hex(4)}"
+        part = target.with_name(f".{datum.id}{mark}.part")
+        try:
+            self._get(store, key, datum, part)
+            with storage_errors(str(target)):
+                part.replace(target)
+                self._journal.record(path, datum.id, target.lstat())
+        except ObjectNotFound as error:
+            raise ObjectNotFound(
+                f"The bytes of {datum.name} are gone: there is no {datum.uri}.",
+                hint="Ask whoever keeps that bucket, or register the file again.",
+                id=datum.id,
+            ) from error
+        except OrbitError as error:
+            self._stores.note_failure(store, error)
+            raise
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _check_free(self, target: Path, path: str) -> None:
+        try:
+            status = target.lstat()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StorageError(f"{target} cannot be written: {error.strerror}.", path=str(target)) from error
+        if target.is_dir() and not target.is_symlink():
+            raise StorageError(f"{target} is a folder, and was to be a file.", path=str(target))
+        if not self._force and not self._journal.holds(path, status):
+            raise StorageError(
+                f"{target} is there already, with other content.",
+                hint="Move it away, or replace it: --force",
+                path=str(target),
+            )
+
+    def _get(self, store: ObjectStore, key: str, datum: Datum, part: Path) -> None:
+        if datum.size > _SMALL:
+            self._get_large(store, key, datum, part)
+            return
+        data, info = store.get(key, max_bytes=datum.size, version=datum.version)
+        _check_state(info, datum)
+        if len(data) != datum.size or (datum.blake3 and blake3(data).hexdigest() != datum.blake3):
+            raise _wrong_bytes(datum)
+        with storage_errors(str(part)), part.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        self._progress(len(data))
+
+    def _get_large(self, store: ObjectStore, key: str, datum: Datum, part: Path) -> None:
+        from orbitpkg.transfer.objects import download_object
+
+        info = store.head(key, version=datum.version)
+        _check_state(info, datum)
+        if info.size != datum.size:
+            raise _wrong_bytes(datum)
+        came = download_object(store, key, part, info=info, version=datum.version, progress=self._progress)
+        if came.size != datum.size or (datum.blake3 and came.blake3 != datum.blake3):
+            raise _wrong_bytes(datum)
+
+
+def _check_state(info: ObjectInfo, datum: Datum) -> None:
+    if datum.etag is not None and info.etag != datum.etag:
+        raise ObjectChanged(
+            f"{datum.uri} is not the object that was indexed: it was written over since.",
+            hint="Index it again: orbitpkg dataset index",
+            id=datum.id,
+        )
+
+
+def _wrong_bytes(datum: Datum) -> IntegrityError:
+    return IntegrityError(
+        f"The bytes of {datum.name} in {datum.uri} are not those that were registered.",
+        hint="Register the file again: a blob that is damaged is replaced.",
+        id=datum.id,
+    )

@@ -1,0 +1,240 @@
+"""Indexing objects where they are: other people's buckets become searchable, and nothing in them is touched.
+
+An object is told by its address and its state (its ETag, and its version where the bucket keeps versions). One that was
+written over is a new datum, which supersedes the older one. What its writer said of it in headers is metadata: deon's
+``metajson`` header as the JSON that it holds, ``filename`` as its name (simiotics), any other as it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from orbitpkg.datasets.datum import new_datum
+from orbitpkg.datasets.registration import Failure, Recorder
+from orbitpkg.errors import AccessDenied, CredentialsError, OrbitError, RepositoryUnreachable, UnsupportedByStore
+from orbitpkg.model.jsontext import parse_json
+from orbitpkg.model.paths import path_problem
+from orbitpkg.objects import open_store
+from orbitpkg.remote.addresses import join_uri, split_uri
+from orbitpkg.reporting import SILENT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from orbitpkg.datasets.catalogue import Catalogue
+    from orbitpkg.datasets.datum import Datum
+    from orbitpkg.datasets.tables import Table
+    from orbitpkg.objects.protocol import ObjectInfo, ObjectStore
+    from orbitpkg.reporting import Reporter
+    from orbitpkg.repository.repository import Repository
+
+__all__ = ["Indexed", "index_objects"]
+
+_WORKERS: Final = 16
+_BATCH: Final = 1000
+_MAX_HEADER_BYTES: Final = 2**20
+_JSON_HEADER: Final = "metajson"
+_NAME_HEADER: Final = "filename"
+_OWN: Final = ("archives/", "blobs/", "datasets/", "index/", "probes/", "releases/", "status/", "orbitpkg.json")
+
+
+@dataclass(slots=True, kw_only=True)
+class Indexed:
+    """What indexing came to.
+
+    Attributes:
+        found: How many objects there are.
+        new: How many of them were indexed now.
+        failures: What could not be indexed.
+        warnings: What could not be read of an object's metadata: its name, and a sentence.
+    """
+
+    found: int = 0
+    new: int = 0
+    failures: list[Failure] = field(default_factory=list)
+    warnings: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Said:
+    """What is said of all objects."""
+
+    tags: Mapping[str, str]
+    metadata: Mapping[str, object]
+    read: bool
+
+
+def index_objects(
+    repository: Repository,
+    catalogue: Catalogue,
+    dataset: str,
+    url: str,
+    *,
+    tags: Mapping[str, str],
+    metadata: Mapping[str, object],
+    read: bool,
+    reporter: Reporter = SILENT,
+) -> Indexed:
+    """Register the objects below an address where they are.
+
+    Args:
+        repository: Of the dataset; what orbitpkg itself keeps there is no data.
+        catalogue: The dataset's catalogue.
+        dataset: Its canonical id.
+        url: The address.
+        tags: Said of all of them.
+        metadata: The same; goes before what the objects say of themselves.
+        read: Read each new object once.
+        reporter: Told how far it is.
+
+    Raises:
+        UsageError: The address cannot be read.
+        RepositoryError: It cannot be listed, or the catalogue cannot be written.
+    """
+    place, prefix = _place(url)
+    store, result = open_store(place), Indexed()
+    indexer = _Indexer(store, prefix, _Said(tags=tags, metadata=metadata, read=read), result)
+    with catalogue.table(reporter=reporter) as table:
+        recorder = Recorder(catalogue, dataset, known=table.kinds())
+    with contextlib.ExitStack() as stack:
+        stack.callback(recorder.flush)
+        pool = stack.enter_context(ThreadPoolExecutor(_WORKERS, "orbitpkg-index"))
+        for batch in _batches(_others(store, prefix, repository.url)):
+            result.found += len(batch)
+            with catalogue.table() as table:
+                known = _known(table, [join_uri(store.url, info.key) for info in batch])
+            for datum in pool.map(lambda info, known=known: indexer.index(info, known), batch):
+                if datum is not None:
+                    recorder.add(datum)
+    result.new = recorder.new
+    return result
+
+
+def _place(url: str) -> tuple[str, str]:
+    """Give the address of the store, and the folder in it: a prefix that is empty or ends in a slash."""
+    if url.lower().startswith(("file:", "memory:")):
+        return url.rstrip("/"), ""
+    store, key = split_uri(url)
+    return store, f"{key.rstrip('/')}/" if key.strip("/") else ""
+
+
+def _others(store: ObjectStore, prefix: str, home: str) -> Iterator[ObjectInfo]:
+    """List objects, but for folders that somebody made, and what a repository that is there consists of."""
+    own = tuple(f"{home.rstrip('/')}/{name}" for name in _OWN)
+    for info in store.list(prefix):
+        if not info.key.endswith("/") and not join_uri(store.url, info.key).startswith(own):
+            yield info
+
+
+def _batches(infos: Iterator[ObjectInfo]) -> Iterator[list[ObjectInfo]]:
+    batch: list[ObjectInfo] = []
+    for info in infos:
+        batch.append(info)
+        if len(batch) == _BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _known(table: Table, uris: Sequence[str]) -> dict[str, tuple[str, str | None, bool]]:
+    """Give the newest datum of each address: its id, its ETag, and whether its bytes were read."""
+    return {row[0]: (row[1], row[2], row[3] is not None) for row in table.newest(uris)}
+
+
+class _Indexer:
+    def __init__(self, store: ObjectStore, prefix: str, said: _Said, result: Indexed) -> None:
+        self._store = store
+        self._prefix = prefix
+        self._said = said
+        self._result = result
+
+    def index(self, info: ObjectInfo, known: Mapping[str, tuple[str, str | None, bool]]) -> Datum | None:
+        """Make the datum of an object; None when it is known, or cannot be had."""
+        uri = join_uri(self._store.url, info.key)
+        before = known.get(uri)
+        if before is not None and before[1] == info.etag and (before[2] or not self._said.read):
+            return None
+        try:
+            return self._datum(info, uri, supersedes=before[0] if before else None)
+        except (AccessDenied, CredentialsError, RepositoryUnreachable):
+            raise
+        except OrbitError as error:
+            self._result.failures.append(Failure(name=info.key, error=error))
+            return None
+
+    def _datum(self, listed: ObjectInfo, uri: str, *, supersedes: str | None) -> Datum:
+        info = self._store.head(listed.key)
+        headers = self._headers(info)
+        name = headers.pop(_NAME_HEADER, "") or info.key.removeprefix(self._prefix)
+        if path_problem(name):
+            name = info.key.removeprefix(self._prefix)
+        found, digests = self._read(info) if self._said.read else ({}, (None, None))
+        return new_datum(
+            name=name,
+            size=info.size,
+            uri=uri,
+            registered=datetime.now(UTC),
+            blake3=digests[0],
+            sha256=digests[1],
+            etag=info.etag or "",
+            version=info.version,
+            modified=info.modified.astimezone(UTC) if info.modified else None,
+            tags=self._said.tags,
+            metadata={**found, **self._unpacked(info.key, headers), **self._said.metadata},
+            supersedes=supersedes,
+        )
+
+    def _headers(self, info: ObjectInfo) -> dict[str, str]:
+        try:
+            found = self._store.metadata(info.key)
+        except UnsupportedByStore:
+            return {}
+        return {name: _decoded(value) for name, value in found.items()}
+
+    def _unpacked(self, key: str, headers: Mapping[str, str]) -> dict[str, object]:
+        said: dict[str, object] = {name: value for name, value in headers.items() if name != _JSON_HEADER}
+        if not headers.get(_JSON_HEADER):
+            return said
+        try:
+            found = parse_json(
+                headers[_JSON_HEADER].encode(), what=f"the header {_JSON_HEADER}", max_bytes=_MAX_HEADER_BYTES
+            )
+        except OrbitError as error:
+            self._result.warnings.append((key, error.message))
+            return said
+        if not isinstance(found, dict):
+            self._result.warnings.append((key, f"The header {_JSON_HEADER} is no JSON object."))
+            return said
+        return {**said, **found}
+
+    def _read(self, info: ObjectInfo) -> tuple[dict[str, object], tuple[str | None, str | None]]:
+        from orbitpkg.datasets.extraction import extract
+        from orbitpkg.datasets.sending import digests_of
+        from orbitpkg.transfer.objects import download_object
+
+        with tempfile.TemporaryDirectory(prefix="orbitpkg-") as folder:
+            path = Path(folder, info.key.rpartition("/")[2])
+            download_object(self._store, info.key, path, info=info)
+            digests, found = digests_of(path), extract(path)
+        self._result.warnings += [(info.key, warning) for warning in found.warnings]
+        return dict(found.metadata), (digests.blake3, digests.sha256)
+
+
+def _decoded(value: str) -> str:
+    """Undo what S3 clients do to headers that are no ASCII (RFC 2047)."""
+    if not (value.startswith("=?") and value.endswith("?=")):
+        return value
+    from email.errors import HeaderParseError
+    from email.header import decode_header, make_header
+
+    try:
+        return str(make_header(decode_header(value)))
+    except (HeaderParseError, LookupError, UnicodeDecodeError):
+        return value

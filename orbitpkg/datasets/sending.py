@@ -1,0 +1,224 @@
+"""Sending files under the digest of their bytes. What is there is not sent again, and nothing wrong gets such a name.
+
+A small file is read once, into memory. A larger one is read twice: for its digest, then part by part on its way up;
+the object becomes visible only if what went up has the digest that its key promises.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import threading
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Final
+
+from blake3 import blake3
+
+from orbitpkg.datasets.layout import blob_key
+from orbitpkg.errors import AccessDenied, ObjectExists, ObjectNotFound, StorageError, TreeChanged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from orbitpkg.objects.protocol import ObjectStore, Upload
+
+__all__ = ["Digests", "Sender", "digests_of", "send_file"]
+
+_SMALL: Final = 8 * 2**20
+_PART: Final = 8 * 2**20
+_IN_FLIGHT: Final = 3
+_MAX_PARTS: Final = 9_000
+_BLOCK: Final = 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Digests:
+    """What the bytes of a file are.
+
+    Attributes:
+        size: How many.
+        blake3: Of all of them.
+        sha256: The same.
+    """
+
+    size: int
+    blake3: str
+    sha256: str
+
+
+class Sender:
+    """Sends files to the blobs of a repository. Safe to use from several threads.
+
+    Args:
+        objects: The repository's store.
+        progress: Told how many bytes of files are done, sent or found there.
+    """
+
+    def __init__(self, objects: ObjectStore, *, progress: Callable[[int], None]) -> None:
+        self._objects = objects
+        self._progress = progress
+        # Each large upload holds some parts in memory.
+        self._large = threading.Semaphore(2)
+
+    def send(self, path: Path) -> tuple[Digests, bool]:
+        """Have the bytes of a file in the repository; returns its digests, and whether they were sent now.
+
+        Raises:
+            TreeChanged: The file changed meanwhile. Nothing of it is visible.
+            StorageError: It is not a regular file, or cannot be read.
+            RepositoryError: The repository did not take it.
+        """
+        with _held_still(path) as (file, size):
+            if size <= _SMALL:
+                return self._send_small(file, path, size)
+            digests = _digests(file, path, size)
+            if self._is_there(digests):
+                self._progress(size)
+                return digests, False
+            with self._large:
+                _send_parts(
+                    self._objects, blob_key(digests.blake3), file, path, digests=digests, progress=self._progress
+                )
+            return digests, True
+
+    def _send_small(self, file: IO[bytes], path: Path, size: int) -> tuple[Digests, bool]:
+        data = file.read(size + 1)
+        if len(data) != size:
+            raise _changed(path)
+        digests = Digests(size=size, blake3=blake3(data).hexdigest(), sha256=hashlib.sha256(data).hexdigest())
+        is_there = self._is_there(digests)
+        if not is_there:
+            self._put(digests, data)
+        self._progress(size)
+        return digests, not is_there
+
+    def _put(self, digests: Digests, data: bytes) -> None:
+        key = blob_key(digests.blake3)
+        try:
+            self._objects.create(key, data)
+        except ObjectExists:
+            # Somebody else's of the same bytes, or one's own of a lost reply; or one cut short, which is mended.
+            if not self._is_there(digests):
+                self._objects.put(key, data)
+
+    def _is_there(self, digests: Digests) -> bool:
+        try:
+            return self._objects.head(blob_key(digests.blake3)).size == digests.size
+        except (ObjectNotFound, AccessDenied):  # S3 answers 403 for a missing key to who may not list
+            return False
+
+
+def send_file(objects: ObjectStore, key: str, path: Path) -> None:
+    """Send a file as an object of its own, replacing one of this key.
+
+    Raises:
+        TreeChanged: It changed meanwhile.
+        RepositoryError: The repository did not take it.
+    """
+    with _held_still(path) as (file, size):
+        if size <= _SMALL:
+            objects.put(key, file.read())
+        else:
+            _send_parts(objects, key, file, path, digests=_digests(file, path, size), progress=lambda _: None)
+
+
+def digests_of(path: Path) -> Digests:
+    """Read a file for its digests.
+
+    Raises:
+        TreeChanged, StorageError: As for :meth:`Sender.send`.
+    """
+    with _held_still(path) as (file, size):
+        return _digests(file, path, size)
+
+
+def _send_parts(
+    objects: ObjectStore, key: str, file: IO[bytes], path: Path, *, digests: Digests, progress: Callable[[int], None]
+) -> None:
+    upload = objects.start_upload(key)
+    try:
+        if _sent_digest(upload, file, digests.size, objects.part_limits.min_bytes, progress) != digests.blake3:
+            raise _changed(path)
+        upload.complete()
+    finally:
+        upload.abort()
+
+
+def _sent_digest(upload: Upload, file: IO[bytes], size: int, least: int, progress: Callable[[int], None]) -> str:
+    """Send a file in parts, a few at a time; returns the BLAKE3 of what was sent."""
+    step = max(_PART, least, -(-size // _MAX_PARTS))
+    digest, pending = blake3(), deque[Future[None]]()
+    file.seek(0)
+
+    def put(number: int, offset: int, data: bytes) -> None:
+        upload.put_part(number, offset, data)
+        progress(len(data))
+
+    with ThreadPoolExecutor(_IN_FLIGHT, "orbitpkg-parts") as pool:
+        try:
+            for number, offset in enumerate(range(0, size, step), start=1):
+                data = file.read(min(step, size - offset))
+                digest.update(data)
+                if len(pending) == _IN_FLIGHT:
+                    pending.popleft().result()
+                pending.append(pool.submit(put, number, offset, data))
+            while pending:
+                pending.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+    return digest.hexdigest()
+
+
+def _digests(file: IO[bytes], path: Path, size: int) -> Digests:
+    first, second, read = blake3(), hashlib.sha256(), 0
+    while block := file.read(_BLOCK):
+        first.update(block)
+        second.update(block)
+        read += len(block)
+    if read != size:
+        raise _changed(path)
+    return Digests(size=size, blake3=first.hexdigest(), sha256=second.hexdigest())
+
+
+@contextmanager
+def _held_still(path: Path) -> Iterator[tuple[IO[bytes], int]]:
+    """Open a regular file, with its size; in the end it must be what it was."""
+    try:
+        # Not waiting for somebody to write, if it is a FIFO.
+        file = os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb")
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    with file:
+        before = os.fstat(file.fileno())
+        if not stat.S_ISREG(before.st_mode):
+            raise StorageError(f"{path} is not a regular file.", path=str(path))
+        try:
+            yield file, before.st_size
+            now, named = os.fstat(file.fileno()), os.stat(path)  # noqa: PTH116 - of bytes, too
+        except FileNotFoundError as error:
+            raise _changed(path) from error
+        except OSError as error:
+            raise _unreadable(path, error) from error
+    if not _identity(before) == _identity(now) == _identity(named):
+        raise _changed(path)
+
+
+def _identity(status: os.stat_result) -> tuple[int, int, int, int]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _unreadable(path: Path, error: OSError) -> StorageError:
+    return StorageError(f"{path} cannot be read: {error.strerror}.", path=str(path))
+
+
+def _changed(path: Path) -> TreeChanged:
+    return TreeChanged(
+        f"{path} changed while it was being read.",
+        hint="Wait until whatever writes there has finished, then register it again.",
+        path=str(path),
+    )

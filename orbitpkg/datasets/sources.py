@@ -1,0 +1,215 @@
+"""What a dataset is, apart from its data: a record that is created once, and notes that are added.
+
+Ids are compared as names of packages are (PEP 503). The record's key is the id, and it is created only if it is absent:
+of two who make one dataset at the same time, one does.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from orbitpkg.datasets.layout import DATASETS, new_note_key, notes_prefix, record_key
+from orbitpkg.errors import (
+    DatasetExists,
+    DatasetNotFound,
+    IntegrityError,
+    ObjectExists,
+    ObjectNotFound,
+    UnsafeRepository,
+    UsageError,
+)
+from orbitpkg.model.jsontext import canonical_json, parse_json
+from orbitpkg.model.names import canonical_name, is_valid_name, nearest
+
+if TYPE_CHECKING:
+    from orbitpkg.repository.repository import Repository
+
+__all__ = ["Note", "Source", "add_note", "create_source", "find_source", "list_sources", "read_notes", "read_source"]
+
+_FORMAT: Final = 1
+_MAX_RECORD_BYTES: Final = 64 * 1024
+_MAX_NOTE_BYTES: Final = 1024 * 1024
+_READERS: Final = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A dataset, but for its data.
+
+    Attributes:
+        id: As whoever made it writes it.
+        created: When, UTC.
+        description: What it is about.
+    """
+
+    id: str
+    created: datetime
+    description: str = ""
+
+    @property
+    def key(self) -> str:
+        """Its canonical id."""
+        return canonical_name(self.id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """Something that somebody noted about a dataset.
+
+    Attributes:
+        written: When, UTC.
+        text: What.
+    """
+
+    written: datetime
+    text: str
+
+
+def create_source(
+    repository: Repository, identifier: str, *, description: str = "", unsafe_single_writer: bool = False
+) -> Source:
+    """Make a dataset, and the repository if there is none.
+
+    Raises:
+        UsageError: The id is no name.
+        DatasetExists: There is one of this id.
+        UnsafeRepository: The store ignores create-only writes.
+        RepositoryError: The repository cannot be written.
+    """
+    key = canonical_name(identifier)
+    config, _ = repository.init()
+    if not (config.create_only or unsafe_single_writer):
+        raise UnsafeRepository(
+            f"The store of {repository.url} ignores create-only writes: two could make one dataset at the same time.",
+            hint="If nobody else writes there, say so: --unsafe-single-writer",
+        )
+    now = datetime.now(UTC)
+    source = Source(id=identifier, created=now, description=description)
+    data = canonical_json({"format": _FORMAT, "id": identifier, "created": now.isoformat(), "description": description})
+    if len(data) > _MAX_RECORD_BYTES:
+        raise UsageError("The description is too long.", hint="Put it into a note: orbitpkg dataset note")
+    if not config.create_only and find_source(repository, identifier) is not None:
+        raise _exists(repository, identifier)
+    try:
+        repository.objects.create(record_key(key), data)
+    except ObjectExists:
+        # The time is to the microsecond: an equal record is one's own, whose first reply was lost.
+        if repository.objects.get(record_key(key), max_bytes=_MAX_RECORD_BYTES)[0] != data:
+            raise _exists(repository, identifier) from None
+    return source
+
+
+def _exists(repository: Repository, identifier: str) -> DatasetExists:
+    return DatasetExists(
+        f"There is a dataset {identifier} in {repository.url} already.",
+        hint=f"Look at it: orbitpkg dataset info {identifier}, or choose another id.",
+        id=identifier,
+    )
+
+
+def find_source(repository: Repository, identifier: str) -> Source | None:
+    """Read a dataset's record; None when there is none.
+
+    Raises:
+        UsageError: The id is no name.
+        IntegrityError: The record is damaged.
+    """
+    key = canonical_name(identifier)
+    try:
+        data, _ = repository.objects.get(record_key(key), max_bytes=_MAX_RECORD_BYTES)
+    except ObjectNotFound:
+        return None
+    return _parse_source(data, key, where=f"the record of the dataset {key} in {repository.url}")
+
+
+def read_source(repository: Repository, identifier: str) -> Source:
+    """Read a dataset's record.
+
+    Raises:
+        DatasetNotFound: There is none; the message names the nearest.
+    """
+    found = find_source(repository, identifier)
+    if found is not None:
+        return found
+    close = nearest(identifier, _keys(repository))
+    raise DatasetNotFound(
+        f"There is no dataset {identifier} in {repository.url}.",
+        hint=f"Did you mean {' or '.join(close)}?" if close else f"Make it: orbitpkg dataset create {identifier}",
+        id=identifier,
+        nearest=close,
+    )
+
+
+def list_sources(repository: Repository) -> list[Source]:
+    """Read the records of all datasets, by id."""
+    with ThreadPoolExecutor(_READERS, "orbitpkg-datasets") as pool:
+        found = pool.map(lambda key: find_source(repository, key), _keys(repository))
+        return [source for source in found if source is not None]
+
+
+def _keys(repository: Repository) -> list[str]:
+    return [key for key in repository.objects.list_folders(DATASETS) if is_valid_name(key)]
+
+
+def _parse_source(data: bytes, key: str, *, where: str) -> Source:
+    said = _parse(data, where, _MAX_RECORD_BYTES)
+    match said:
+        case {"id": str(name), "created": str(created), "description": str(description)} if (
+            is_valid_name(name) and canonical_name(name) == key
+        ):
+            return Source(id=name, created=_time(created, where), description=description)
+    raise IntegrityError(f"{where[0].upper()}{where[1:]} is damaged, or that of another one.")
+
+
+def add_note(repository: Repository, key: str, text: str) -> Note:
+    """Note something about a dataset.
+
+    Raises:
+        UsageError: There is nothing to note, or too much.
+        RepositoryError: The repository did not take it.
+    """
+    note = Note(written=datetime.now(UTC), text=text)
+    data = canonical_json({"format": _FORMAT, "written": note.written.isoformat(), "text": text})
+    if not text.strip() or len(data) > _MAX_NOTE_BYTES:
+        raise UsageError("The note is too long: 1 MiB is the most." if text.strip() else "There is nothing to note.")
+    repository.objects.put(new_note_key(key, note.written), data)
+    return note
+
+
+def read_notes(repository: Repository, key: str) -> list[Note]:
+    """Read the notes about a dataset, the oldest first."""
+    keys = [info.key for info in repository.objects.list(notes_prefix(key)) if info.key.endswith(".json")]
+    with ThreadPoolExecutor(_READERS, "orbitpkg-notes") as pool:
+        return list(pool.map(lambda each: _read_note(repository, each), keys))
+
+
+def _read_note(repository: Repository, key: str) -> Note:
+    where = f"the note {key} in {repository.url}"
+    said = _parse(repository.objects.get(key, max_bytes=_MAX_NOTE_BYTES)[0], where, _MAX_NOTE_BYTES)
+    match said:
+        case {"written": str(written), "text": str(text)}:
+            return Note(written=_time(written, where), text=text)
+    raise IntegrityError(f"{where[0].upper()}{where[1:]} is damaged.")
+
+
+def _parse(data: bytes, where: str, most: int) -> dict[str, object]:
+    said = parse_json(data, what=where, max_bytes=most)
+    if not isinstance(said, dict) or type(said.get("format")) is not int:
+        raise IntegrityError(f"{where[0].upper()}{where[1:]} is damaged.")
+    if said["format"] > _FORMAT:
+        raise IntegrityError(
+            f"{where[0].upper()}{where[1:]} has format {said['format']}; this orbitpkg reads format {_FORMAT}.",
+            hint="Upgrade with pip install -U orbitpkg.",
+        )
+    return said
+
+
+def _time(text: str, where: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise IntegrityError(f"{where[0].upper()}{where[1:]} holds a time that is none.") from None
+    return time.astimezone(UTC)
