@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from orbitpkg.errors import UsageError
 from orbitpkg.objects.addresses import parse_address
+from orbitpkg.objects.patience import DEFAULT_PATIENCE, Patience
 from orbitpkg.objects.protocol import ObjectInfo, ObjectStore, PartLimits, Upload
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["ObjectInfo", "ObjectStore", "PartLimits", "Upload", "create_bucket", "open_store"]
 
 
-def open_store(url: str, *, env: Mapping[str, str] | None = None) -> ObjectStore:
+def open_store(url: str, *, env: Mapping[str, str] | None = None, patience: Patience = DEFAULT_PATIENCE) -> ObjectStore:
     """Open the store at ``url``: ``file:///dir``, ``s3://bucket[/prefix]``, ``https://…``, ``http://…``, ``memory://name``.
 
     Nothing is asked over the network yet, except what the credentials of an ``s3://`` address may need (a role, SSO).
@@ -28,6 +29,7 @@ def open_store(url: str, *, env: Mapping[str, str] | None = None) -> ObjectStore
     Args:
         url: The address.
         env: The environment to take settings from; the process's own when not given.
+        patience: How long to wait for a store that is reached over a network.
 
     Raises:
         UsageError: The address cannot be read.
@@ -47,11 +49,11 @@ def open_store(url: str, *, env: Mapping[str, str] | None = None) -> ObjectStore
         case "s3":
             from orbitpkg.objects.s3 import S3Store
 
-            return S3Store(address.place, address.prefix, env=env)
+            return S3Store(address.place, address.prefix, env=env, patience=patience)
         case _:
             from orbitpkg.objects.http import HttpStore
 
-            return HttpStore(address.place, user=address.user, env=env)
+            return HttpStore(address.place, user=address.user, env=env, patience=patience)
 
 
 def create_bucket(url: str, *, env: Mapping[str, str] | None = None) -> None:

@@ -184,8 +184,9 @@ class DirectoryStore:
         finally:
             upload.abort()
 
-    def create(self, key: str, data: bytes | memoryview) -> ObjectInfo:
+    def create(self, key: str, data: bytes | memoryview, *, metadata: Mapping[str, str] | None = None) -> ObjectInfo:
         """Write an object only if it is absent; see ``ObjectStore.create``."""
+        check_metadata(metadata)
         path = self._path(key)
         with _translated(path, needed=len(data)), self._written(data) as temporary:
             return self._appear(temporary, key)

@@ -149,7 +149,13 @@ class HttpStore:
         """Refuse; see ``ObjectStore.copy``."""
         self._read_only(key)
 
-    def create(self, key: str, data: bytes | memoryview) -> ObjectInfo:  # noqa: ARG002
+    def create(
+        self,
+        key: str,
+        data: bytes | memoryview,  # noqa: ARG002
+        *,
+        metadata: Mapping[str, str] | None = None,  # noqa: ARG002
+    ) -> ObjectInfo:
         """Refuse; see ``ObjectStore.create``."""
         self._read_only(key)
 

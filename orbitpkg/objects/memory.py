@@ -260,12 +260,13 @@ class MemoryStore:
             stored = request.read()
             return self._bucket.write(key, stored.data, stored.metadata)
 
-    def create(self, key: str, data: bytes | memoryview) -> ObjectInfo:
+    def create(self, key: str, data: bytes | memoryview, *, metadata: Mapping[str, str] | None = None) -> ObjectInfo:
         """Write an object only if it is absent; see ``ObjectStore.create``."""
+        kept = check_metadata(metadata)
         with self._request("create", check_key(key), 0, len(data)):
             if key in self._bucket.objects and not self.faults.ignore_create_only:
                 raise ObjectExists(f"{self._name(key)} exists already.", key=key)
-            return self._bucket.write(key, data)
+            return self._bucket.write(key, data, kept)
 
     def replace(self, key: str, data: bytes | memoryview, *, etag: str) -> ObjectInfo:
         """Write over an unchanged object; see ``ObjectStore.replace``."""

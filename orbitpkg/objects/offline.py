@@ -93,7 +93,13 @@ class OfflineStore:
         """Refuse."""
         self._refuse(key)
 
-    def create(self, key: str, data: bytes | memoryview) -> ObjectInfo:  # noqa: ARG002
+    def create(
+        self,
+        key: str,
+        data: bytes | memoryview,  # noqa: ARG002
+        *,
+        metadata: Mapping[str, str] | None = None,  # noqa: ARG002
+    ) -> ObjectInfo:
         """Refuse."""
         self._refuse(key)
 

@@ -266,9 +266,9 @@ class S3Store:
             upload.abort()
             raise
 
-    def create(self, key: str, data: bytes | memoryview) -> ObjectInfo:
+    def create(self, key: str, data: bytes | memoryview, *, metadata: Mapping[str, str] | None = None) -> ObjectInfo:
         """Write an object only if it is absent; see ``ObjectStore.create``."""
-        return self._write("create", key, data, "create")
+        return self._write("create", key, data, "create", check_metadata(metadata))
 
     def replace(self, key: str, data: bytes | memoryview, *, etag: str) -> ObjectInfo:
         """Write over an unchanged object; see ``ObjectStore.replace``."""

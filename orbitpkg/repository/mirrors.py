@@ -145,9 +145,9 @@ class MirroredStore:
         """Copy inside the first store; see ``ObjectStore.copy``."""
         return self._stores[0].copy(source, key)
 
-    def create(self, key: str, data: bytes | memoryview) -> ObjectInfo:
+    def create(self, key: str, data: bytes | memoryview, *, metadata: Mapping[str, str] | None = None) -> ObjectInfo:
         """Write an object only if it is absent; see ``ObjectStore.create``."""
-        return self._stores[0].create(key, data)
+        return self._stores[0].create(key, data, metadata=metadata)
 
     def replace(self, key: str, data: bytes | memoryview, *, etag: str) -> ObjectInfo:
         """Write over an unchanged object; see ``ObjectStore.replace``."""

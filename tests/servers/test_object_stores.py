@@ -536,6 +536,8 @@ class TestMetadata:
         assert self.found(place.store, "key") == self.kept(place, self.SAID)
         place.store.put("key", b"x")
         assert self.found(place.store, "key") == {}
+        place.store.create("created", b"x", metadata=self.SAID)
+        assert self.found(place.store, "created") == self.kept(place, self.SAID)
 
     def test_names_come_back_in_lower_case(self, place: Place) -> None:
         place.store.put("key", b"x", metadata={"Digest": "Ab12"})
