@@ -1,0 +1,74 @@
+"""What is in a safetensors file: its tensors, from the header alone."""
+
+from __future__ import annotations
+
+import math
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from orbitpkg.datasets.extraction.jsonable import to_object
+from orbitpkg.datasets.extraction.safetensors import HEADER_METADATA, read_tensors
+from orbitpkg.datasets.showing import Array, Node
+from orbitpkg.extras import require
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["describe", "open_array"]
+
+# The format's types that numpy has; BF16 is the upper half of an F32.
+_NUMPY = {"BOOL": "?", "U8": "u1", "I8": "i1", "U16": "<u2", "I16": "<i2", "F16": "<f2", "BF16": "<u2"}
+_NUMPY |= {"U32": "<u4", "I32": "<i4", "F32": "<f4", "U64": "<u8", "I64": "<i8", "F64": "<f8"}
+_LENGTH_BYTES = 8
+
+
+def describe(path: Path) -> Node:
+    """Tell what is in the file."""
+    tensors = read_tensors(path)
+    said = tensors.pop(HEADER_METADATA, None)
+    attributes = to_object(said if isinstance(said, dict) else {}, what="The header").metadata
+    children = tuple(_tensor(name, facts) for name, facts in tensors.items())
+    ends = [child.bytes or 0 for child in children]
+    room = path.stat().st_size - _LENGTH_BYTES - _header_bytes(path)
+    if sum(ends) > room:
+        raise ValueError(f"its tensors take {sum(ends):,} bytes, and {max(room, 0):,} are there")
+    return Node(name="", kind="group", attributes=attributes, children=children)
+
+
+@contextmanager
+def open_array(path: Path, name: str) -> Iterator[Array | None]:
+    """Open a tensor; None when there is none of this name."""
+    facts = read_tensors(path).get(name) if name != HEADER_METADATA else None
+    if facts is None:
+        yield None
+        return
+    shape, begin, _, kind = _parts(facts)
+    if kind not in _NUMPY:
+        raise ValueError(f"numpy has no type for {kind}")
+    numpy = require("numpy", extra="hdf5", what="Reading arrays")
+    start = _LENGTH_BYTES + _header_bytes(path) + begin
+    array = numpy.fromfile(path, dtype=_NUMPY[kind], count=math.prod(shape), offset=start).reshape(shape)
+    yield (array.astype("<u4") << 16).view("<f4") if kind == "BF16" else array
+
+
+def _header_bytes(path: Path) -> int:
+    with path.open("rb") as file:
+        return int.from_bytes(file.read(_LENGTH_BYTES), "little")
+
+
+def _tensor(name: str, facts: object) -> Node:
+    shape, begin, end, kind = _parts(facts)
+    return Node(name=name, kind="array", shape=shape, type=kind, bytes=end - begin, stored=end - begin)
+
+
+def _parts(facts: Any) -> tuple[tuple[int, ...], int, int, str]:
+    """Give shape, begin and end of the data, and type of a tensor; a ValueError for what is none."""
+    try:
+        shape, (begin, end) = tuple(facts["shape"]), facts["data_offsets"]
+        numbers = (*shape, begin, end)
+        if all(type(number) is int and number >= 0 for number in numbers) and begin <= end:
+            return shape, begin, end, str(facts["dtype"])
+    except (TypeError, KeyError, ValueError):
+        pass
+    raise ValueError("a tensor in its header lacks a shape, a type or offsets")
