@@ -274,9 +274,13 @@ def plan_all(
 
     Returns:
         The releases that would be installed or completed, each with its plan.
+
+    Raises:
+        OrbitError: As for installing, but for what befalls bytes and disks.
     """
     from contextlib import ExitStack
 
+    from orbitpkg.prohibitions import forbidden_formats, refuse_forbidden
     from orbitpkg.store.store import Store
     from orbitpkg.transfer.install import plan
 
@@ -294,6 +298,8 @@ def plan_all(
             offline=offline,
             prereleases=prereleases,
         )
+        forbidden = forbidden_formats()
+        _refuse_installed(store.layout, resolution.releases, forbidden)
         if source is None:
             return []
         asked = {requirement.key for requirement in wanted}
@@ -301,6 +307,7 @@ def plan_all(
         for key, release in resolution.releases.items():
             with source.opened(release, repository=resolution.offers[key].repository) as available:
                 steps = plan(store, available, only=only if key in asked else ())
+                refuse_forbidden(release, (file.path for file in steps.files), forbidden)
             if steps.files:
                 plans.append((release, steps))
     return plans

@@ -66,6 +66,20 @@ def test_a_package_with_a_forbidden_file_is_not_installed(
         orbitpkg.install(archive)
 
 
+def test_a_dry_run_refuses_what_installing_would(archive: Path, project: Path) -> None:
+    project.write_text('forbid = ["pickle"]\n')
+    with pytest.raises(ForbiddenFormat, match=r"holds pickle files.*data/model\.pkl"):
+        api.plan_all([archive])
+    ((_, plan),) = api.plan_all([archive], only=["data/*.csv"])
+    assert {file.path for file in plan.files} == {"data/labels.csv", "package.json"}
+    project.unlink()
+    api.install(archive)
+    project.write_text('forbid = ["pickle"]\n')
+    for requirement in (archive, "model==1.0.0"):
+        with pytest.raises(ForbiddenFormat):
+            api.plan_all([requirement])
+
+
 def test_what_another_project_installed_is_refused_all_the_same(archive: Path, project: Path) -> None:
     api.install(archive)
     project.write_text('forbid = ["pickle"]\n')
