@@ -65,7 +65,10 @@ def outdated(console: Console, repository: str | None, *, offline: bool) -> dict
     from orbitpkg import projects
 
     found = projects.outdated(repository=repository, offline=offline)
-    console.rows((each.name, each.current, each.allowed, each.newest) for each in found)
+    console.rows(
+        ((each.name, each.current, each.allowed, each.newest) for each in found),
+        heads=("package", "in use", "allowed", "newest"),
+    )
     if not found:
         console.note("Everything is up to date")
     rows = [

@@ -54,10 +54,10 @@ class Console:
         if not self.as_json:
             self._write_out("".join(f"{line}\n" for line in lines))
 
-    def rows(self, rows: Iterable[Sequence[str]]) -> None:
-        """Write data as columns, the last of which is a text."""
+    def rows(self, rows: Iterable[Sequence[str]], *, heads: Sequence[str] = ()) -> None:
+        """Write data as columns, the last of which is a text; their heads are for screens only."""
         cleaned = [[layout.printable(cell) for cell in row] for row in rows]
-        self.data(layout.columns(cleaned, terminal.width(sys.stdout)))
+        self.data(layout.columns(cleaned, terminal.width(sys.stdout), heads=heads))
 
     def pairs(self, facts: Iterable[tuple[str, str]], *, whole: Container[str] = ()) -> None:
         """Write data as labels and what they are about; those of ``whole`` are about paths and addresses."""

@@ -83,15 +83,24 @@ def _split(line: str, width: int | None, first: int, rest: int) -> list[str]:
     return lines
 
 
-def columns(rows: Iterable[Sequence[str]], width: int | None) -> list[str]:
+def columns(rows: Iterable[Sequence[str]], width: int | None, *, heads: Sequence[str] = ()) -> list[str]:
     """Lay out rows whose last cell is a text and may be empty.
 
     Where the text does not fit beside the others it is wrapped there; where that leaves too little room it goes
     below; where not even the others fit, each cell has a line of its own.
+
+    Args:
+        rows: The rows.
+        width: The columns there are.
+        heads: What stands above the columns, where there is a width; before the cells that have a line of their own.
     """
     table = [[*row[:-1], " ".join(row[-1].split())] for row in rows]
     if not table:
         return []
+    if heads and width is not None:
+        table.insert(0, list(heads))
+        if any(sum(map(len, row)) + len(_GAP) * (len(row) - 1) > width for row in table):
+            return [line for row in table[1:] for line in _stacked(_labelled(row, heads), width)]
     widths = [max(map(len, column)) for column in zip(*(row[:-1] for row in table), strict=True)]
     used = sum(widths) + len(_GAP) * len(widths)
     if width is not None and used - len(_GAP) > width:
@@ -107,6 +116,10 @@ def _row(row: Sequence[str], widths: Sequence[int], width: int | None, *, indent
         below = [wrap(row[-1], width, first=_GAP, rest=_GAP)] if row[-1] else []
         return [start.rstrip(), *below]
     return [wrap(row[-1], width, first=start + _GAP, rest=" " * indent).rstrip()]
+
+
+def _labelled(row: Sequence[str], heads: Sequence[str]) -> list[str]:
+    return [row[0], *(f"{head} {cell}" for head, cell in zip(heads[1:], row[1:], strict=True))]
 
 
 def _stacked(row: Sequence[str], width: int) -> list[str]:

@@ -74,6 +74,21 @@ def test_messages_are_wrapped_but_paths_are_not(machine: Machine) -> None:
     assert f"{home.name}." in lines[-2]
 
 
+def test_what_is_outdated_has_heads_on_a_terminal_and_none_in_a_pipe(machine: Machine) -> None:
+    for version in ("1.0.0", "1.10.0"):
+        write_package(machine.folder / version, "tiny", version)
+        machine.succeed("publish", version)
+    machine.succeed("install", "tiny==1.0.0")
+    assert machine.run("outdated").out == "tiny  1.0.0  1.10.0  1.10.0\n"
+    _, screen = on_terminal(machine, ["outdated"], 80)
+    assert screen == "package  in use  allowed  newest\ntiny     1.0.0   1.10.0   1.10.0\n"
+    _, screen = on_terminal(machine, ["outdated"], 24)
+    assert screen == "tiny\n  in use 1.0.0\n  allowed 1.10.0\n  newest 1.10.0\n"
+    machine.succeed("install", "tiny")
+    _, screen = on_terminal(machine, ["outdated"], 80, NO_COLOR="1")
+    assert screen == "note: Everything is up to date\n"
+
+
 @pytest.fixture
 def described(machine: Machine) -> Machine:
     write_package(machine.folder / "tiny", "digits", description=LONG)
