@@ -12,7 +12,6 @@ from pathlib import Path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import TypeAlias
 
     from orbitpkg.model.project import RepositorySetting
@@ -147,37 +146,37 @@ def open_places(
     Args:
         repository: As for :func:`settings`.
         offline: Use no network.
-        reporter: Told when a mirror takes the place of a repository.
+        reporter: Told when a mirror takes the place of a repository, and of what is downloaded from one of Sputnik's.
     """
     from functools import partial
 
-    from orbitpkg.reporting import SILENT
     from orbitpkg.repository.cache import Cache
     from orbitpkg.repository.places import Places
 
-    opener = partial(_opened_repository, offline=is_offline(said=offline), tell=(reporter or SILENT).note)
+    opener = partial(_opened_repository, offline=is_offline(said=offline), reporter=reporter)
     return Places(settings(repository).repositories, opener, cache=Cache(Path(home_folder(), "cache")))
 
 
 def _opened_repository(
-    setting: RepositorySetting, *, offline: bool = False, tell: Callable[[str], None] = lambda _: None
+    setting: RepositorySetting, *, offline: bool = False, reporter: Reporter | None = None
 ) -> Repository:
     from orbitpkg.objects.offline import OfflineStore
+    from orbitpkg.reporting import SILENT
     from orbitpkg.repository.mirrors import MirroredStore
     from orbitpkg.repository.repository import Repository
 
-    urls = [setting.url, *setting.mirrors]
-    stores = [OfflineStore(url) if offline and takes_network(url) else _opened_store(url, tell) for url in urls]
+    urls, report = [setting.url, *setting.mirrors], reporter or SILENT
+    stores = [OfflineStore(url) if offline and takes_network(url) else _opened_store(url, report) for url in urls]
     if len(stores) == 1:
         return Repository(stores[0])
-    return Repository(MirroredStore(stores, tell=tell))
+    return Repository(MirroredStore(stores, tell=report.note))
 
 
-def _opened_store(url: str, tell: Callable[[str], None]) -> ObjectStore:
+def _opened_store(url: str, reporter: Reporter) -> ObjectStore:
     if url.startswith("sputnik+"):
         from orbitpkg.legacy.store import open_sputnik_store
 
-        return open_sputnik_store(url, sputnik_caches(), tell=tell)
+        return open_sputnik_store(url, sputnik_caches(), reporter=reporter)
     from orbitpkg.objects import open_store
 
     return open_store(url)

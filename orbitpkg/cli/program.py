@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "validate": "making",
     "build": "making",
     "publish": "publishing",
+    "import": "importing",
     "install": "installing",
     "add": "projects",
     "lock": "projects",

@@ -14,16 +14,19 @@ from orbitpkg.errors import IntegrityError, UnsupportedByStore
 from orbitpkg.legacy.archives import scratch_folder
 from orbitpkg.legacy.meta import META_NAME, Meta, parse_meta
 from orbitpkg.legacy.unpacking import check_archive, unpack
+from orbitpkg.reporting import SILENT
 from orbitpkg.store.durable import storage_errors
+from orbitpkg.transfer.objects import download_object
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
 
     from orbitpkg.archive.tree import SourceTree
     from orbitpkg.legacy.places import MetaText, Place
-    from orbitpkg.objects import ObjectStore
+    from orbitpkg.objects import ObjectInfo, ObjectStore
+    from orbitpkg.reporting import Reporter
 
 __all__ = ["Fetcher", "write_kept"]
 
@@ -36,13 +39,13 @@ class Fetcher:
     Args:
         place: Where they lie.
         folder: For what is kept between runs and needed meanwhile; this place's own.
-        tell: Told when a package is being downloaded.
+        reporter: Told how far downloads are.
     """
 
-    def __init__(self, place: Place, folder: Path, *, tell: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, place: Place, folder: Path, *, reporter: Reporter = SILENT) -> None:
         self.place = place
         self.folder = folder
-        self.tell = tell
+        self.reporter = reporter
         self._tags: Mapping[str, str] | None = None
         self._metas: dict[str, tuple[Meta, datetime | None]] = {}
 
@@ -116,7 +119,7 @@ class Fetcher:
         meta.manifest()
         where = f"{meta.archive} of {ident} in {self.place.url}"
         with self._alone(ident), scratch_folder(self.folder / "scratch") as folder:
-            path = self._download(ident, meta, where)
+            path = self._download(ident, meta)
             with storage_errors(where), path.open("rb") as file:
                 try:
                     check_archive(file, 0, path.stat().st_size, meta, where=where)
@@ -127,17 +130,34 @@ class Fetcher:
             yield tree
             path.unlink(missing_ok=True)
 
-    def _download(self, ident: str, meta: Meta, where: str) -> Path:
-        store, key = self.place.archive(ident, meta.archive)
+    def check(self, ident: str) -> None:
+        """Find out, without downloading it, whether a package's archive seems to be there and the right one.
+
+        Raises:
+            ObjectNotFound: It is gone.
+            IntegrityError: It has another size, or was uploaded with another MD5.
+        """
+        meta = self.meta(ident)
+        self._look(*self.place.archive(ident, meta.archive), meta)
+
+    def _look(self, store: ObjectStore, key: str, meta: Meta) -> ObjectInfo:
+        where = f"{meta.archive} of {meta.ident} in {self.place.url}"
+        info = store.head(key)
+        if info.size != meta.archive_size:
+            raise IntegrityError(
+                f"{where} has {info.size:,} bytes; its {META_NAME} says {meta.archive_size:,}.",
+                hint="It was cut short, or written over: upload it again.",
+            )
         _check_written_md5(store, key, meta, where)
+        return info
+
+    def _download(self, ident: str, meta: Meta) -> Path:
         path = self._path("downloads", ident).with_suffix(f".{meta.archive_md5}")
         if not path.exists():
-            self.tell(f"Reading {ident} from {self.place.url}")
-            with storage_errors(str(path)):
-                path.parent.mkdir(parents=True, exist_ok=True)
-            from orbitpkg.transfer.objects import download_object
-
-            download_object(store, key, path)
+            store, key = self.place.archive(ident, meta.archive)
+            info = self._look(store, key, meta)
+            with self.reporter.task(f"Downloading {ident}", info.size) as task:
+                download_object(store, key, path, info=info, progress=task.advance, durable=False)
         return path
 
     @contextlib.contextmanager

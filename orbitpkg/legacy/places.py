@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from orbitpkg.errors import IntegrityError, ObjectNotFound, RepositoryNotFound
-from orbitpkg.legacy.meta import MAX_META_BYTES, META_NAME
+from orbitpkg.legacy.meta import ARCHIVE_NAME, MAX_META_BYTES, META_NAME
 from orbitpkg.model.jsontext import parse_json
 from orbitpkg.objects import open_store
 from orbitpkg.objects.addresses import parse_address
@@ -105,11 +105,14 @@ class BucketPlace:
 
     def idents(self) -> Mapping[str, str]:
         """List the packages; see ``Place.idents``."""
-        found = {}
+        found: dict[str, str] = {}
         for info in self._objects.list(""):
             ident, slash, name = info.key.partition("/")
             if slash and name == META_NAME:
                 found[ident] = info.etag or f"{info.size}-{info.modified}"
+            elif slash and name == ARCHIVE_NAME:
+                # Half a package is one that cannot be had, not none.
+                found.setdefault(ident, "")
         return found
 
     def meta(self, ident: str) -> MetaText:

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from orbitpkg.model.manifest import Manifest
     from orbitpkg.model.versions import Version
 
-__all__ = ["Shelf", "Shelved", "may_be", "may_be_named", "read_shelves", "unfit_errors"]
+__all__ = ["UNFIT_ERRORS", "Shelf", "Shelved", "may_be", "may_be_named", "read_shelves"]
+
+UNFIT_ERRORS = (IntegrityError, ManifestError, ObjectNotFound)
+"""What is wrong with one package; other errors are about the place, or this machine."""
 
 _AT_ONCE = 16
 
@@ -58,11 +61,6 @@ class Shelf:
     def all(self) -> list[Shelved]:
         """List what can be had, by name, oldest version first."""
         return [versions[version] for _, versions in sorted(self.packages.items()) for version in sorted(versions)]
-
-
-def unfit_errors() -> tuple[type[OrbitError], ...]:
-    """Give the errors that are about one package; others are about the place, or this machine."""
-    return (IntegrityError, ManifestError, ObjectNotFound)
 
 
 def may_be_named(ident: str, name: str) -> bool:
@@ -118,7 +116,7 @@ def _read(fetcher: Fetcher, ident: str) -> Shelved | OrbitError:
     try:
         meta = fetcher.meta(ident)
         return Shelved(ident=ident, meta=meta, manifest=meta.manifest())
-    except unfit_errors() as error:
+    except UNFIT_ERRORS as error:
         return error
 
 

@@ -30,6 +30,7 @@ from orbitpkg.model.versions import Version, parse_version
 from orbitpkg.objects.directory import DirectoryStore
 from orbitpkg.objects.offline import OfflineStore
 from orbitpkg.objects.protocol import ObjectInfo
+from orbitpkg.reporting import SILENT
 from orbitpkg.repository.index import Index, IndexEntry, newest
 from orbitpkg.repository.layout import (
     ARCHIVES,
@@ -44,7 +45,9 @@ from orbitpkg.repository.repository import RepositoryConfig
 from orbitpkg.store.durable import storage_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+
+    from orbitpkg.reporting import Reporter
 
 __all__ = ["SputnikStore", "open_sputnik_store"]
 
@@ -52,20 +55,20 @@ _INDEX_PREFIX, _INDEX_SUFFIX = index_key("\0").split("\0")
 _ABANDONED_SECONDS = 24 * 3600
 
 
-def open_sputnik_store(url: str, caches: Path, *, tell: Callable[[str], None] = lambda _: None) -> SputnikStore:
+def open_sputnik_store(url: str, caches: Path, *, reporter: Reporter = SILENT) -> SputnikStore:
     """Open the place at ``url`` as a store; nothing is asked of it yet.
 
     Args:
         url: As ``orbitpkg.legacy.places.open_place`` takes it.
         caches: A folder for what is kept of such places.
-        tell: Told when a package is being downloaded.
+        reporter: Told how far downloads are, and what is left out.
 
     Raises:
         UsageError: The address cannot be read.
     """
     place = open_place(url)
     folder = caches / hashlib.sha256(place.url.encode()).hexdigest()[:16]
-    return SputnikStore(Fetcher(place, folder, tell=tell))
+    return SputnikStore(Fetcher(place, folder, reporter=reporter))
 
 
 class SputnikStore(OfflineStore):
@@ -167,7 +170,7 @@ class SputnikStore(OfflineStore):
         for ident, error in shelf.problems.items():
             if ident not in self._problems:
                 self._problems[ident] = error
-                self.fetcher.tell(f"{ident} of {self.url} is left out: {error.message}")
+                self.fetcher.reporter.note(f"{ident} of {self.url} is left out: {error.message}")
 
     def _document(self, key: str) -> bytes:
         if key == CONFIG_KEY:

@@ -1,0 +1,111 @@
+"""The command ``import``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from orbitpkg.cli.layout import count, printable, size
+from orbitpkg.cli.options import command, repository_options
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from orbitpkg.cli.console import Console
+    from orbitpkg.importing import Imported
+
+__all__ = ["EXPORTS", "import_"]
+
+
+@command(
+    "import",
+    "orbitpkg import sputnik+s3://old-bucket/models --repository s3://my-bucket/models --dry-run",
+    "orbitpkg import sputnik+https://models.example.org --repository s3://my-bucket/models",
+)
+@click.argument("source", metavar="URL")
+@repository_options(verb="import into")
+@click.option("--dry-run", is_flag=True, help="Say what would come along and what could not; change nothing.")
+@click.option(
+    "--unsafe-single-writer",
+    is_flag=True,
+    help="Import even into a store that ignores create-only writes. You vouch that nobody else publishes there.",
+)
+def import_(
+    console: Console,
+    source: str,
+    repository: str | None,
+    *,
+    offline: bool,
+    dry_run: bool,
+    unsafe_single_writer: bool,
+) -> dict[str, object]:
+    """Import all packages of Sputnik or PyOrbital.
+
+    The URL is that of the old place: sputnik+s3://bucket/prefix, sputnik+https://host or sputnik+file:///directory. It
+    is only read. What is in the repository already is not downloaded again, so that an import can be repeated.
+
+    The exit code is 1 when something could not come along.
+    """
+    from orbitpkg import api
+    from orbitpkg.cli.memory import share_heaps
+    from orbitpkg.errors import OrbitError
+    from orbitpkg.importing import ImportOutcome, import_packages
+
+    share_heaps()
+
+    results = []
+    for each in import_packages(
+        source,
+        repository,
+        dry_run=dry_run,
+        offline=offline,
+        unsafe_single_writer=unsafe_single_writer,
+        reporter=console.reporter(),
+    ):
+        console.data([_line(each)])
+        results.append(each)
+    url = api.repository_url(repository)
+    data: dict[str, object] = {"source": source, "repository": url, "packages": [_facts(each) for each in results]}
+    left_out = [each for each in results if each.outcome is ImportOutcome.LEFT_OUT]
+    if not results:
+        console.note(f"There are no packages at {source}")
+    if left_out:
+        message = f"{_summary(results)}: {', '.join(each.ident for each in left_out)}."
+        hint = next((each.error.hint for each in left_out if each.error is not None and each.error.hint), None)
+        raise OrbitError(message, hint=hint if len(left_out) == 1 else None, **data)
+    if results:
+        console.hint(f"orbitpkg search --repository {url}")
+    return data
+
+
+def _line(each: Imported) -> str:
+    ident = printable(each.ident)
+    if each.error is not None:
+        return f"{ident}: left out. {printable(each.error.message)}"
+    called = f"{each.name} {each.version}"
+    said = called if f"{each.name}-{each.version}" == each.ident else f"{ident}, as {called}"
+    return f"{said}: {each.outcome}, {count(each.files, 'file')}, {size(each.bytes)}"
+
+
+def _summary(results: Sequence[Imported]) -> str:
+    from orbitpkg.importing import ImportOutcome
+
+    left_out = sum(each.outcome is ImportOutcome.LEFT_OUT for each in results)
+    return f"{left_out} of {count(len(results), 'package')} could not come along"
+
+
+def _facts(each: Imported) -> dict[str, object]:
+    return {
+        "ident": each.ident,
+        "outcome": each.outcome.name.lower(),
+        "name": each.name,
+        "version": each.version,
+        "files": each.files,
+        "bytes": each.bytes,
+        "reason": None if each.error is None else each.error.message,
+        "code": None if each.error is None else each.error.code,
+    }
+
+
+EXPORTS = {"import": import_}
