@@ -35,7 +35,7 @@ from orbitpkg.objects.s3_connection import S3Connection, foreign_errors
 from orbitpkg.objects.s3_upload import S3Upload, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import obstore
     from obstore.store import S3Store as Client
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = ["S3Store", "create_bucket"]
 
+T = TypeVar("T")
 Data = TypeVar("Data", bytes, memoryview)
 
 _PATIENT_BYTES: Final = 1 << 20
@@ -93,7 +94,40 @@ class S3Store:
 
     def get(self, key: str, *, max_bytes: int | None = None, version: str | None = None) -> tuple[bytes, ObjectInfo]:
         """Read a whole object; see ``ObjectStore.get``."""
-        return self._connection.ask("read", key, lambda: self._get(key, _of(version), max_bytes))
+        return self._read(key, lambda: self._get(key, _of(version), max_bytes), version)
+
+    def _read(self, key: str, work: Callable[[], T], version: str | None = None) -> T:
+        """Do ``work``, which reads an object; one that is missing is told from one that may not be seen, if it can be.
+
+        Raises:
+            ObjectNotFound: There is none.
+            AccessDenied: There may be one.
+        """
+        try:
+            return self._connection.ask("read", key, work)
+        except AccessDenied as error:
+            # Of older versions the listing says nothing.
+            if version is None and self._is_unlisted(key):
+                raise ObjectNotFound(f"{self.url}/{key} does not exist.", key=key) from error
+            raise
+
+    def _is_unlisted(self, key: str) -> bool:
+        """Say whether a listing tells that there is no such object; False where listing is not allowed either.
+
+        To someone who may list only what is below a prefix, S3 answers 403 for a missing key below it: it asks itself
+        whether they may list the bucket, of which a request to read names no prefix.
+        """
+        path = self._path(key)
+
+        def work() -> bool:
+            answer = self._connection.botocore().list_objects_v2(Bucket=self._connection.bucket, Prefix=path, MaxKeys=1)
+            # The key itself is the first of those that begin with it.
+            return not any(row["Key"] == path for row in answer.get("Contents", []))
+
+        try:
+            return self._connection.ask("list", key, work)
+        except AccessDenied:
+            return False
 
     def get_if_changed(self, key: str, *, etag: str, max_bytes: int | None = None) -> tuple[bytes, ObjectInfo] | None:
         """Read an object unless it is unchanged; see ``ObjectStore.get_if_changed``."""
@@ -106,7 +140,7 @@ class S3Store:
             except NotModifiedError:
                 return None
 
-        return self._connection.ask("read", key, work)
+        return self._read(key, work)
 
     def _get(self, key: str, options: obstore.GetOptions, max_bytes: int | None) -> tuple[bytes, ObjectInfo]:
         import obstore
@@ -142,7 +176,7 @@ class S3Store:
             self._check_etag(key, result.meta["e_tag"], etag)
             return memoryview(result.bytes())
 
-        return _whole(self._connection.ask("read", key, work), f"{self.url}/{key}", start, length)
+        return _whole(self._read(key, work, version), f"{self.url}/{key}", start, length)
 
     def _get_odd_range(
         self, key: str, start: int, length: int, etag: str | None = None, version: str | None = None
@@ -161,7 +195,7 @@ class S3Store:
                 data: bytes = body.read()
                 return data
 
-        return _whole(self._connection.ask("read", key, work), f"{self.url}/{key}", start, length)
+        return _whole(self._read(key, work, version), f"{self.url}/{key}", start, length)
 
     def stream(self, key: str, start: int = 0, length: int | None = None) -> Iterator[memoryview]:
         """Read in pieces; see ``ObjectStore.stream``."""
@@ -188,11 +222,11 @@ class S3Store:
 
     def head(self, key: str, *, version: str | None = None) -> ObjectInfo:
         """Tell about an object; see ``ObjectStore.head``."""
-        return self._connection.ask("read", key, lambda: _info(key, self._described(key, version).meta))
+        return self._read(key, lambda: _info(key, self._described(key, version).meta), version)
 
     def metadata(self, key: str, *, version: str | None = None) -> dict[str, str]:
         """Give an object's metadata; see ``ObjectStore.metadata``."""
-        attributes = self._connection.ask("read", key, lambda: self._described(key, version).attributes)
+        attributes = self._read(key, lambda: self._described(key, version).attributes, version)
         return {name.lower(): value for name, value in attributes.items() if name not in _HEADERS}
 
     def _described(self, key: str, version: str | None) -> obstore.GetResult:

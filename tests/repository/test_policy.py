@@ -245,7 +245,7 @@ class TestMoto:
 
 def ceph_user(server: S3Server, name: str) -> dict[str, str]:
     """Make a user of Ceph's gateway; returns what leads a process there as this user (Admin Operations API)."""
-    from botocore.auth import SigV4Auth
+    from botocore.auth import S3SigV4Auth
     from botocore.awsrequest import AWSRequest
     from botocore.credentials import Credentials
 
@@ -254,7 +254,7 @@ def ceph_user(server: S3Server, name: str) -> dict[str, str]:
         f"{server.endpoint}/admin/user?access-key={name}&display-name={name}&key-type=s3&secret-key={secret}&uid={name}"
     )
     request = AWSRequest(method="PUT", url=url)
-    SigV4Auth(Credentials(server.access_key, server.secret_key), "s3", server.region).add_auth(request)
+    S3SigV4Auth(Credentials(server.access_key, server.secret_key), "s3", server.region).add_auth(request)
     with urlopen(Request(url, method="PUT", headers=dict(request.headers.items()))) as answer:
         assert answer.status == 200
     return {**server.env(), "AWS_ACCESS_KEY_ID": name, "AWS_SECRET_ACCESS_KEY": secret}
