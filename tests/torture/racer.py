@@ -1,4 +1,4 @@
-"""One of many processes that use one store at once: `racer.py SEED TURNS LOCKS REPOSITORY`, with `ORBITPKG_HOME` set.
+"""One of many processes that use one store at once: `racer.py SEED SECONDS LOCKS REPOSITORY`, with `ORBITPKG_HOME` set.
 
 With LOCKS "none" the kernel's `flock` is replaced by one that does nothing, as on network file systems that are
 mounted so: that is the fault that is injected. Everything else is orbitpkg as it is.
@@ -13,6 +13,7 @@ import fcntl
 import json
 import random
 import sys
+import time
 
 from blake3 import blake3
 
@@ -21,7 +22,7 @@ from orbitpkg import FileNotInPackage, NotInstalled, OrbitError
 from orbitpkg.store.garbage import Policy
 from orbitpkg.upkeep import tidy
 
-SEED, TURNS, LOCKS, REPOSITORY = sys.argv[1:]
+SEED, SECONDS, LOCKS, REPOSITORY = sys.argv[1:]
 VERSIONS = ["1.0.0", "2.0.0", "3.0.0"]
 if LOCKS == "none":
     fcntl.flock = lambda _descriptor, _operation: None
@@ -52,9 +53,11 @@ def read_kept() -> None:
 def main() -> None:
     chance = random.Random(int(SEED))  # noqa: S311
     counts: collections.Counter[str] = collections.Counter()
-    for _ in range(int(TURNS)):
+    end = time.monotonic() + float(SECONDS)
+    while time.monotonic() < end:
         version = chance.choice(VERSIONS)
         deed = chance.choice(["install", "install", "some", "remove", "read", "read", "kept", "list", "gc"])
+        counts["turns"] += 1
         counts[deed] += 1
         try:
             match deed:
