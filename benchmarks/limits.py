@@ -13,11 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -29,6 +24,7 @@ __all__ = ["digest", "get", "main", "pipeline"]
 
 THREADS = 8
 RANGE_BYTES = 8 << 20
+WRITE_BYTES = 512 << 10
 
 
 def _open(url: str) -> tuple[ObjectStore, str]:
@@ -58,7 +54,7 @@ def get(url: str, target: Path) -> None:
 
     def fetch(start: int) -> None:
         length = min(RANGE_BYTES, size - start)
-        os.pwrite(descriptor, obstore.get_range(store, name, start=start, length=length), start)
+        _write(descriptor, memoryview(obstore.get_range(store, name, start=start, length=length)), start)
 
     with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(fetch, range(0, size, RANGE_BYTES)))
@@ -68,6 +64,7 @@ def get(url: str, target: Path) -> None:
 def pipeline(url: str, target: Path) -> None:
     """Fetch an archive, and write its stream into a file."""
     import obstore
+    import zstandard
     from blake3 import blake3
 
     store, name = _open(url)
@@ -80,14 +77,19 @@ def pipeline(url: str, target: Path) -> None:
         data = memoryview(obstore.get_range(store, name, start=start, length=length))
         for chunk in run:
             begin = chunk.position - start
-            raw = zstd.decompress(data[begin : begin + chunk.stored])
+            raw = zstandard.ZstdDecompressor().decompress(data[begin : begin + chunk.stored])
             if blake3(raw).hexdigest() != chunk.blake3:
                 raise SystemExit(f"damaged at {chunk.offset}")
-            os.pwrite(descriptor, raw, chunk.offset)
+            _write(descriptor, memoryview(raw), chunk.offset)
 
     with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(fetch, _runs(contents)))
     os.close(descriptor)
+
+
+def _write(descriptor: int, data: memoryview, offset: int) -> None:
+    for start in range(0, len(data), WRITE_BYTES):
+        os.pwrite(descriptor, data[start : start + WRITE_BYTES], offset + start)
 
 
 def _contents(store: ObjectStore, name: str) -> Contents:

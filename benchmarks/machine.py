@@ -28,7 +28,7 @@ _VERSIONS = {
     "nginx": ["nginx", "-v"],
     "Ceph": ["radosgw", "--version"],
 }
-_LIBRARIES = ("orbitpkg", "obstore", "boto3", "blake3", "backports.zstd", "pyfastcdc", "moto")
+_LIBRARIES = ("orbitpkg", "obstore", "boto3", "blake3", "zstandard", "pyfastcdc", "moto")
 
 
 def search_path() -> str:

@@ -18,20 +18,15 @@ decompressed into a bound known before, then checked, where it is not (chunks).
 from __future__ import annotations
 
 import struct
-import sys
 from typing import TYPE_CHECKING
 
+import zstandard
 from blake3 import blake3
 
 from orbitpkg.errors import ArchiveError
 from orbitpkg.model.contents import MAX_CONTENTS_BYTES, MAX_FILES, Blake3, Chunk, Contents, parse_contents
 from orbitpkg.model.paths import MAX_PATH_BYTES
 from orbitpkg.model.release import ContentsPlace
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +54,7 @@ _FOOTER = struct.Struct("<8sIIQQ32s")
 _MAGIC = b"orbitpkg"
 _FORMAT = 1
 # What zstd's levels up to 19 use. Larger ones (up to 2 GiB by the RFC) would let a few bytes claim all memory.
-_WINDOW_LOG_MAX = 23
+_MAX_WINDOW_BYTES = 8 * 1024 * 1024
 # Two digests of 32 bytes that do not compress, and as much for the rest, for each of a million files.
 _MAX_PACKED_BYTES = 128 * 1024 * 1024
 _SCAN_BYTES = 1024 * 1024
@@ -73,13 +68,8 @@ _MIN_FRAME_BYTES = 10
 FOOTER_BYTES = _FOOTER.size
 SKIPPABLE_HEADER_BYTES = 8
 
-ENCODER = f"zstd {zstd.zstd_version} level {_LEVEL}; fastcdc 256 KiB/1 MiB/4 MiB"
+ENCODER = f"zstd {'.'.join(map(str, zstandard.ZSTD_VERSION))} level {_LEVEL}; fastcdc 256 KiB/1 MiB/4 MiB"
 """What the bytes of an archive depend on besides its files. Frames of one encoder can stand for one another."""
-
-_OPTIONS: dict[int, int] = {
-    zstd.CompressionParameter.compression_level: _LEVEL,
-    zstd.CompressionParameter.checksum_flag: 1,
-}
 
 
 def digest_of(data: Buffer) -> Blake3:
@@ -99,7 +89,7 @@ def skippable_header(place: ContentsPlace) -> bytes:
 
 def compress_chunk(data: Buffer) -> bytes:
     """Compress one chunk into one frame that carries its length and a checksum; the same input gives the same frame."""
-    return zstd.compress(data, options=_OPTIONS)
+    return zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compress(data)
 
 
 def decompress_chunk(frame: Buffer, chunk: Chunk, *, where: str) -> bytes:
@@ -115,17 +105,23 @@ def decompress_chunk(frame: Buffer, chunk: Chunk, *, where: str) -> bytes:
 
 
 def _decompress(frame: Buffer, length: int, *, what: str) -> bytes:
-    decompressor = _decompressor()
     try:
-        # One byte more than may come shows a frame that holds too much without ever decompressing the rest.
-        data = decompressor.decompress(frame, max_length=length + 1)
-        if len(data) == length and not decompressor.eof:
-            data += decompressor.decompress(b"", max_length=1)
-    except zstd.ZstdError as error:
-        raise ArchiveError(f"{what} is damaged: {error}.") from error
-    if len(data) != length or not decompressor.eof or decompressor.unused_data:
-        raise ArchiveError(f"{what} is not one zstd frame of {length:,} bytes.")
+        _check_claims(frame, length, what)
+        data = _decompressor().decompress(frame, max_output_size=length, allow_extra_data=False)
+    except zstandard.ZstdError as error:
+        raise ArchiveError(f"{what} is not one whole zstd frame: {error}.") from error
+    if len(data) != length:
+        raise ArchiveError(f"{what} is a zstd frame of {len(data):,} bytes, not of {length:,}.")
     return data
+
+
+def _check_claims(frame: Buffer, length: int, what: str) -> None:
+    """Refuse a frame that says of itself that it needs more memory than it should."""
+    claimed = zstandard.get_frame_parameters(frame)
+    if claimed.content_size not in {length, zstandard.CONTENTSIZE_UNKNOWN}:
+        raise ArchiveError(f"{what} is a zstd frame of {claimed.content_size:,} bytes, not of {length:,}.")
+    if claimed.window_size > max(length, _MAX_WINDOW_BYTES):
+        raise ArchiveError(f"{what} is a zstd frame that takes {claimed.window_size:,} bytes of memory to read.")
 
 
 def contents_frame(contents: Contents) -> tuple[bytes, ContentsPlace]:
@@ -210,14 +206,11 @@ def _check_plausible(packed: Buffer, place: ContentsPlace, where: str) -> None:
 
 
 def _decompressed(packed: Buffer, what: str) -> Iterator[bytes]:
-    decompressor = _decompressor()
     try:
-        yield decompressor.decompress(packed, max_length=_SCAN_BYTES)
-        while not decompressor.eof and not decompressor.needs_input:
-            yield decompressor.decompress(b"", max_length=_SCAN_BYTES)
-    except zstd.ZstdError as error:
+        yield from _decompressor().read_to_iter(packed, write_size=_SCAN_BYTES)
+    except zstandard.ZstdError as error:
         raise ArchiveError(f"{what} is damaged: {error}.") from error
 
 
-def _decompressor() -> zstd.ZstdDecompressor:
-    return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _WINDOW_LOG_MAX})
+def _decompressor() -> zstandard.ZstdDecompressor:
+    return zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW_BYTES)

@@ -26,6 +26,7 @@ from orbitpkg.archive.frames import decompress_chunk
 from orbitpkg.errors import ArchiveError, IntegrityError, RepositoryUnreachable
 from orbitpkg.store.durable import storage_errors
 from orbitpkg.store.folders import make_folders
+from orbitpkg.store.writeback import begin_writing
 from orbitpkg.transfer.plan import plan_requests
 from orbitpkg.transfer.pool import StoppedError
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ByteSource", "ChunkSource", "fetch"]
 
-_READ_BYTES = 1024 * 1024
+_READ_BYTES = 256 * 1024
 # Linux caches what comes in one write in pages as large; those of 2 MiB can be dear to find (measured: 577 MiB written
 # in 0.1 s or in 1.5 s), smaller ones are not.
 _WRITE_BYTES = 512 * 1024
@@ -129,6 +130,7 @@ class _Fetch:
         works = [partial(self._request, request) for request in self._plan.requests]
         self._pool.run([*works, *(partial(self._reuse, work) for work in self._plan.reuse)])
         self._pool.run(partial(self._request, request) for request in plan_requests(self._gone))
+        assert all(growing.is_whole for growing in self._growing.values())
 
     def _make_folders(self) -> None:
         for folder in sorted({os.path.dirname(self._staging.path(file)) for file in self._plan.files}):  # noqa: PTH120
@@ -185,7 +187,8 @@ class _Fetch:
         frame = _Room(pending)
         for piece in self._source.stream(start, request.start + request.length - start):
             for whole in frame.take(start, piece):
-                self._place(pending.pop(0), whole)
+                self._place(pending[0], whole)
+                del pending[0]
             start += len(piece)
             if self._pool.stopping.is_set():
                 return
@@ -277,8 +280,9 @@ def _write_all(descriptor: int, data: bytes | memoryview, offset: int) -> None:
 class _GrowingFile:
     """A file that comes in slices, from several threads, in nearly the right order.
 
-    It is hashed as it grows: a slice that continues what is hashed is hashed from memory, one that came early is read
-    back when its turn comes, while it is still in the system's cache.
+    It is hashed as it grows, by one thread at a time, for which no other waits: a slice that continues what is hashed
+    is hashed from memory, one that came early, or while somebody hashes, is read back when its turn comes, while it is
+    still in the system's cache.
 
     Args:
         file: Which file.
@@ -289,7 +293,10 @@ class _GrowingFile:
     def __init__(self, file: FileEntry, path: str, present: Sequence[Target]) -> None:
         self.file = file
         self.path = path
+        # The system lets one write to a file at a time, and the others burn their cores waiting; here they sleep.
+        self._writing = threading.Lock()
         self._lock = threading.Lock()
+        self._is_hashing = False
         self._hasher = blake3()
         self._hashed = 0
         self._early = {target.file_offset: target.length for target in present}
@@ -314,11 +321,11 @@ class _GrowingFile:
         mode = 0o755 if self.file.executable else 0o644
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, mode)
         try:
-            _write_all(descriptor, data, target.file_offset)
-            with self._lock:
-                self._hash(descriptor, target, data)
-                if not self.is_whole:
-                    return False
+            with self._writing:
+                _write_all(descriptor, data, target.file_offset)
+            begin_writing(descriptor, target.file_offset, target.length)
+            if not self._hash(descriptor, target, data):
+                return False
             self._finish(descriptor)
         finally:
             os.close(descriptor)
@@ -328,16 +335,24 @@ class _GrowingFile:
         _check(self.file, self._hasher.hexdigest(), self.path)
         os.fchmod(descriptor, os.fstat(descriptor).st_mode & 0o555)
 
-    def _hash(self, descriptor: int, target: Target, data: memoryview) -> None:
-        if target.file_offset != self._hashed:
-            self._early[target.file_offset] = target.length
-            return
+    def _hash(self, descriptor: int, target: Target, data: memoryview) -> bool:
+        """Hash what can be hashed with a slice that is written; says whether that is all of the file."""
+        with self._lock:
+            if self._is_hashing or target.file_offset != self._hashed:
+                self._early[target.file_offset] = target.length
+                return False
+            self._is_hashing = True
         self._hasher.update(data)
         self._hashed += target.length
-        self._catch_up(descriptor)
+        return self._catch_up(descriptor)
 
-    def _catch_up(self, descriptor: int) -> None:
-        while (length := self._early.pop(self._hashed, None)) is not None:
+    def _catch_up(self, descriptor: int) -> bool:
+        while True:
+            with self._lock:
+                length = self._early.pop(self._hashed, None)
+                if length is None:
+                    self._is_hashing = False
+                    return self.is_whole
             end = self._hashed + length
             while self._hashed < end:
                 piece = os.pread(descriptor, min(_READ_BYTES, end - self._hashed), self._hashed)

@@ -69,12 +69,12 @@ class TestFrames:
 
     @pytest.mark.parametrize("other", [0, 1, 99, 101, 4000])
     def test_a_frame_of_another_length_is_refused_without_decompressing_the_rest(self, other: int) -> None:
-        with pytest.raises(ArchiveError, match="Chunk 0 of it is not one zstd frame of 100 bytes"):
+        with pytest.raises(ArchiveError, match=r"Chunk 0 of it is a zstd frame of [0-9,]+ bytes, not of 100"):
             decompress_chunk(compress_chunk(bytes(other)), chunk_of(bytes(100)), where="it")
 
     def test_a_frame_cut_off_right_before_its_checksum_is_refused(self) -> None:
         data = noise(100)
-        with pytest.raises(ArchiveError, match="is not one zstd frame"):
+        with pytest.raises(ArchiveError, match="is not one whole zstd frame"):
             decompress_chunk(compress_chunk(data)[:-4], chunk_of(data), where="it")
 
     def test_the_encoder_names_all_that_decides_about_the_bytes(self) -> None:
