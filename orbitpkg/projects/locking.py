@@ -158,7 +158,6 @@ def choose(
     source = open_source(repository, offline=offline, reporter=reporter)
     there = old.packages if old is not None else {}
     prefer = {key: package.version for key, package in there.items() if key not in anew}
-    source.places.look_up(_expected(requirements, old))
     resolution = resolve_as_recorded(requirements, source, apps=read_apps(apps, python=python), prefer=prefer)
     packages = [
         _locked(release, source.places.home(key).name, source.states(key, release.version))
@@ -174,22 +173,6 @@ def choose(
     locked.warnings += source.places.differences
     locked.unchecked = dict(resolution.unchecked)
     return locked, source
-
-
-def _expected(requirements: Sequence[Requirement], old: Lock | None) -> list[str]:
-    """Give the packages that are sure to be asked for: what is wanted, and what the locked ones of that need."""
-    from orbitpkg.model.lockfile import package_requirements
-
-    wanted = list(requirements)
-    expected: dict[str, None] = {}
-    while wanted:
-        want = wanted.pop()
-        if want.key in expected or want.range.exact:
-            continue
-        expected[want.key] = None
-        package = old.packages.get(want.key) if old is not None else None
-        wanted += package_requirements(package) if package is not None else []
-    return list(expected)
 
 
 def open_source(repository: PathLike | None, *, offline: bool, reporter: Reporter | None = None) -> RepositorySource:

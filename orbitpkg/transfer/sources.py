@@ -6,14 +6,17 @@ Both are sources for the resolver; the first can also make a release :class:`~or
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 from typing import TYPE_CHECKING
 
 from orbitpkg.archive.reader import LocalArchive
-from orbitpkg.errors import NotInstalled, OfflineError, PackageNotFound, ResolutionError
+from orbitpkg.errors import NotInstalled, OfflineError, OrbitError, PackageNotFound, ResolutionError, UsageError
 from orbitpkg.model.names import nearest
 from orbitpkg.model.patterns import compile_glob
 from orbitpkg.model.project import bound_to
+from orbitpkg.model.requirements import Requirement, parse_range
+from orbitpkg.repository.indexing import read_all
 from orbitpkg.resolver.offers import Offer
 from orbitpkg.resolver.resolver import resolve
 from orbitpkg.store.package import installed_names, installed_versions, open_package
@@ -21,11 +24,9 @@ from orbitpkg.store.records import load_release
 from orbitpkg.transfer.install import available_release
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from orbitpkg.errors import OrbitError
     from orbitpkg.model.release import Release
-    from orbitpkg.model.requirements import Requirement
     from orbitpkg.model.versions import Version
     from orbitpkg.repository.catalogue import Catalogue
     from orbitpkg.repository.places import Places
@@ -63,6 +64,55 @@ class RepositorySource:
     def corrections(self) -> int:
         """How often a record was found not to be what was offered; then what was chosen must be chosen again."""
         return sum(self.places.catalogue(setting).corrections for setting in self.places.opened)
+
+    def look_ahead(self, requirements: Iterable[Requirement], prefer: Mapping[str, Version]) -> None:
+        """Ask for several packages at once, which would be asked for one after another.
+
+        First those of the requirements, then those that the likely choices need, and so on: as many rounds as
+        dependencies are deep.
+
+        Args:
+            requirements: What is asked for.
+            prefer: The versions that are taken where they fit, by canonical name.
+
+        Raises:
+            RepositoryError: A repository did not say what there is of a package that is asked for.
+        """
+        wave = self._new(requirements, set())
+        asked = set(wave)
+        needs = read_all(lambda want: self._likely_needs(want, prefer, exact=want.range.exact), wave.values())
+        while any(needs):
+            wave = self._new(itertools.chain.from_iterable(needs), asked)
+            asked |= wave.keys()
+            needs = read_all(lambda want: self._supposed_needs(want, prefer), wave.values())
+
+    @staticmethod
+    def _new(requirements: Iterable[Requirement], asked: set[str]) -> dict[str, Requirement]:
+        return {requirement.key: requirement for requirement in requirements if requirement.key not in asked}
+
+    def _supposed_needs(self, want: Requirement, prefer: Mapping[str, Version]) -> list[Requirement]:
+        # What nobody may come to need is no reason to fail: if somebody does, it fails then.
+        with contextlib.suppress(OrbitError):
+            return self._likely_needs(want, prefer, exact=None)
+        return []
+
+    def _likely_needs(
+        self, want: Requirement, prefer: Mapping[str, Version], *, exact: Version | None
+    ) -> list[Requirement]:
+        """Say what the version needs that will be taken if nothing speaks against it."""
+        preferred = prefer.get(want.key)
+        versions = [preferred] if preferred is not None and want.range.allows(preferred) else []
+        try:
+            if exact is None:
+                there = self.versions(want.key)
+                versions += [each for each in reversed(there) if want.range.allows(each) and not each.prerelease]
+            for version in versions if exact is None else [exact]:
+                offer = self.offer(want.key, version)
+                if offer is not None and offer.yanked is None:
+                    return [Requirement(name, parse_range(text)) for name, text in offer.dependencies.items()]
+        except (OfflineError, UsageError):
+            pass  # what is not kept, or cannot be read, is told when it is needed
+        return []
 
     def versions(self, name: str) -> list[Version]:
         """List the versions of a package; empty when there is no such package."""
@@ -201,10 +251,12 @@ def resolve_as_recorded(
     else than its index did, all is chosen again, with what the record says. Where nothing fits, records of what was
     offered are read before that is said.
     """
+    asked = list(requirements)
+    source.look_ahead(asked, prefer or {})
     while True:
         before = source.corrections
         try:
-            resolution = resolve(requirements, source, apps=apps, prereleases=prereleases, prefer=prefer)
+            resolution = resolve(asked, source, apps=apps, prereleases=prereleases, prefer=prefer)
         except ResolutionError:
             # A record that was gone has corrected its index already. Else an index may say what is not so and be the
             # reason why nothing fits.
