@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from orbitpkg.cli.console import Console
+    from orbitpkg.model.contents import Contents
     from orbitpkg.model.release import Release
+    from orbitpkg.repository.repository import Repository
     from orbitpkg.store.package import Package
 
 __all__ = ["EXPORTS", "files", "list_installed", "path", "show"]
@@ -129,18 +131,19 @@ def show(
     from orbitpkg.model.executables import executable_files
 
     package: Package | None = None
+    found: Repository | None = None
     if repository is None:
         try:
             package = api.package(requirement, prereleases=pre)
         except NotInstalled as missing:
             try:
-                release = api.released(requirement, offline=offline, prereleases=pre)
+                release, found = api.located(requirement, offline=offline, prereleases=pre)
             except (OfflineError, RepositoryNotFound):
                 raise missing from None
         else:
             release = installed_release(package)
     else:
-        release = api.released(requirement, repository=repository, offline=offline, prereleases=pre)
+        release, found = api.located(requirement, repository=repository, offline=offline, prereleases=pre)
     place = (
         {"path": str(package.path), "origin": package.origin}
         if package is not None
@@ -149,7 +152,8 @@ def show(
     console.sentence(f"{release.name} {release.version}")
     if release.description:
         console.sentence(release.description)
-    executable = executable_files(package.files()) if package is not None else None
+    contents = _contents(release, package or found)
+    executable = executable_files(file.path for file in contents.files) if contents is not None else None
     console.pairs([*_facts(release, place), ("can run code", _carried(executable))], whole=("from", "path"))
     complete = package is not None and bool(package_facts(package)["complete"])
     return {
@@ -159,6 +163,19 @@ def show(
         "executable": executable,
         **place,
     }
+
+
+def _contents(release: Release, place: Package | Repository | None) -> Contents | None:
+    """Give the contents of a release, installed or published; None when they cannot be read."""
+    from orbitpkg.errors import OrbitError
+    from orbitpkg.store.package import Package
+
+    try:
+        if isinstance(place, Package):
+            return place.contents
+        return place.contents(release)[1] if place is not None else None
+    except OrbitError:
+        return None
 
 
 def _facts(release: Release, place: Mapping[str, str | None]) -> list[tuple[str, str]]:
@@ -180,7 +197,9 @@ def _facts(release: Release, place: Mapping[str, str | None]) -> list[tuple[str,
 
 
 def _carried(executable: Mapping[str, Iterable[str]] | None) -> str:
-    return _lines(f"{form}: {', '.join(paths)}" for form, paths in (executable or {}).items())
+    if executable is None:
+        return "not known, for its contents cannot be read"
+    return _lines(f"{form}: {', '.join(paths)}" for form, paths in executable.items())
 
 
 def _lines(lines: Iterable[str]) -> str:

@@ -227,6 +227,15 @@ def test_show_looks_into_the_repository_for_what_is_not_installed(furnished: Mac
     assert done.out.splitlines()[-1] == f"from       {furnished.repository}"
 
 
+def test_show_says_what_can_run_code_of_a_release_that_is_not_installed(machine: Machine) -> None:
+    write_package(machine.folder / "tiny", files={"model.pkl": bytes(100)})
+    machine.succeed("publish", "tiny")
+    assert "can run code  pickle: model.pkl" in machine.run("show", "tiny").out.splitlines()
+    for archive in (machine.home / "repository/archives").rglob("*.zst"):
+        archive.unlink()
+    assert "can run code  not known, for its contents cannot be read" in machine.run("show", "tiny").out.splitlines()
+
+
 def test_versions_prints_a_version_a_line_oldest_first(furnished: Machine) -> None:
     for version in ("1.10.0", "1.2.0"):
         write_package(furnished.folder / "tiny", version=version)
