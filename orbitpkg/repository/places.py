@@ -112,6 +112,14 @@ class Places:
             self._homes[package] = self._find(package)
         return self._homes[package]
 
+    def kept_elsewhere(self, package: str) -> list[RepositorySetting]:
+        """Give the other repositories that this machine has seen a package in; none is asked, for none may be told."""
+        home, cache = self.home(package), self._cache
+        if cache is None:
+            return []
+        others = [setting for setting in self.settings if setting is not home]
+        return [setting for setting in others if cache.index(self.catalogue(setting).repository.url, package)]
+
     def _find(self, package: str) -> RepositorySetting:
         if len(self.settings) == 1:
             return self.settings[0]

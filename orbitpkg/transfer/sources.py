@@ -231,6 +231,9 @@ class RepositorySource:
         if bound is None:
             error.message = f"There is no package {name} in {', '.join(setting.name for setting in settings)}."
         else:
+            for other in self.places.kept_elsewhere(name)[:1]:
+                bind = f"orbitpkg repo add {other.name} {other.url} --packages {name}"
+                error.hint = f"It was seen in {other.name} before. If that one is meant: {bind}"
             error.hint = f"{name} is bound to {bound.name}, so that it was looked for nowhere else. {error.hint or ''}"
 
     def _catalogue(self, name: str) -> Catalogue:

@@ -429,8 +429,24 @@ class TestSeveralRepositories:
     @pytest.mark.usefixtures("second")
     def test_a_bound_name_that_is_not_there_says_that_it_was_looked_for_nowhere_else(self, shelf: Path) -> None:
         projects.add_repository("shelf", str(shelf), packages=["only-*"])
-        with pytest.raises(ResolutionError):
+        with pytest.raises(ResolutionError) as caught:
             projects.add(["only-there"])
+        assert str(caught.value.hint).startswith(
+            "only-there is bound to shelf, so that it was looked for nowhere else."
+        )
+
+    def test_a_bound_name_that_was_seen_elsewhere_before_is_said_to_be_there(self, shelf: Path, second: Path) -> None:
+        """What this machine keeps says so: nobody else is asked."""
+        assert api.versions("only-there") == ["1.0.0"]
+        projects.add_repository("shelf", str(shelf), packages=["only-*"])
+        for path in (second / "releases").rglob("*.json"):
+            path.unlink()
+        with pytest.raises(ResolutionError) as caught:
+            projects.add(["only-there"])
+        assert (
+            "It was seen in second before. If that one is meant: "
+            f"orbitpkg repo add second {second.as_uri()} --packages only-there" in str(caught.value.hint)
+        )
 
     @pytest.mark.usefixtures("second")
     def test_a_repository_that_is_down_is_an_error_even_if_another_holds_the_name(self) -> None:
