@@ -26,6 +26,7 @@ __all__ = ["clone_or_link", "storage_errors", "sync_files", "sync_folder", "sync
 _FEW_FILES = 32
 # linux/fs.h: _IOW(0x94, 9, int). Python has no name for it before 3.14's fcntl.
 _FICLONE = 0x40049409
+_NOT_ABOUT_LINKS = {errno.EEXIST, errno.ENOENT, errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
 @contextlib.contextmanager
@@ -140,8 +141,16 @@ def write_file(path: str, data: bytes, *, sync: bool = True) -> None:
             os.fsync(descriptor)
 
 
-def clone_or_link(source: str, target: str) -> None:
+def clone_or_link(source: str, target: str, *, or_copy: bool = True) -> bool:
     """Make ``target`` a file with the bytes of ``source``: a reflink where that works, else a hard link, else a copy.
+
+    Args:
+        source: The file that is there.
+        target: The file to be made.
+        or_copy: Make it even if it takes as much space again.
+
+    Returns:
+        Whether it was made.
 
     Raises:
         FileExistsError: There is a ``target``.
@@ -149,16 +158,17 @@ def clone_or_link(source: str, target: str) -> None:
         OSError: It could not be done in any way.
     """
     if _clone(source, target):
-        return
+        return True
     try:
         os.link(source, target)
-    except FileExistsError:
-        raise
     except OSError as error:
-        # EMLINK: too many links to one file; the others: a file system, or a rule of the kernel's, without links.
-        if error.errno not in {errno.EMLINK, errno.EPERM, errno.ENOTSUP, errno.EXDEV, errno.ENOSYS, errno.EACCES}:
+        # Anything else may be a file system without links: each has another word for it.
+        if error.errno in _NOT_ABOUT_LINKS:
             raise
+        if not or_copy:
+            return False
         _copy(source, target)
+    return True
 
 
 _cannot_clone: set[int] = set()

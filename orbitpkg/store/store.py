@@ -155,7 +155,7 @@ class Store:
         return True
 
     def keep_blob(self, file: FileEntry, path: str) -> None:
-        """Keep the content of a finished, verified file for other releases that hold the same."""
+        """Keep the content of a finished, verified file for other releases that hold the same, if it takes no space."""
         if file.size < MIN_BLOB_BYTES:
             return
         blob = self.layout.blob(file.blake3, executable=file.executable)
@@ -164,7 +164,7 @@ class Store:
             self._make_folder(folder)
             settle(path, inherited_mode(folder))
             with contextlib.suppress(FileExistsError):
-                clone_or_link(path, blob)
+                clone_or_link(path, blob, or_copy=False)
 
     def commit(
         self,

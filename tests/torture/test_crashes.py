@@ -229,6 +229,21 @@ def test_failed_at_any_call_the_error_is_named_and_nothing_is_half_done(stage: S
     assert failed > 0
 
 
+@pytest.mark.parametrize("error", ["EPERM", "EOPNOTSUPP", "ENOSYS", "EIO"])
+def test_a_file_system_without_links_does(stage: Stage, error: str) -> None:
+    """What systems say of a link there differs: EIO is a mount by FUSE's."""
+    scene = SCENES["upgrade"]
+    home = stage.home("upgrade", scene)
+    result = stage.victim.run(stage.words(scene.words), home, f"?link,?linkat:error={error}")
+    assert (result.status, [package.version for package in stage.check(home)]) == (0, ["1.0.0", "2.0.0"]), result.output
+    shutil.rmtree(home / "store/v1/blobs")
+    stage.do(["remove", "model==2.0.0"], home)
+    result = stage.victim.run(stage.words(scene.words), home, f"?link,?linkat:error={error}")
+    assert result.status == 0, result.output
+    # A blob that shares nothing would take its size once more.
+    assert [path for path in (home / "store/v1/blobs").rglob("*") if path.is_file()] == []
+
+
 def assert_clean(result: Result, call: str) -> None:
     """An expected failure is told in one sentence; a traceback, or a bug's exit code, is none."""
     assert result.status in {0, 1}
