@@ -1,0 +1,85 @@
+"""Sputnik's API over orbitpkg's store and repositories.
+
+::
+
+    import orbitpkg.compat.sputnik as sputnik
+
+    archive = sputnik.build("sample")
+    sputnik.install("my_library", "1.0.0", archive.path, data_path="packages")
+    package = sputnik.package("my_library", "1.0.0", "my_model", data_path="packages")
+
+The functions are those of Sputnik 0.9.3 (MIT licence, 2015-2016 Henning Peters, spaCy GmbH, ExplosionAI UG), with their
+names and the order of their arguments; ``docs/sputnik.md`` tells what is the same and what is better. ``data_path`` is
+the home folder of a store; without one it is orbitpkg's own.
+"""
+
+from __future__ import annotations
+
+from orbitpkg.compat.sputnik.commands import (
+    build,
+    files,
+    find,
+    install,
+    package,
+    purge,
+    remove,
+    search,
+    update,
+    upload,
+)
+from orbitpkg.compat.sputnik.constraints import constraint_match
+from orbitpkg.compat.sputnik.errors import (
+    CompatiblePackageNotFoundException,
+    EmptyArchiveException,
+    InvalidAppNameException,
+    InvalidAppVersionException,
+    InvalidChecksumException,
+    InvalidConstraintException,
+    InvalidDataPathException,
+    InvalidPathException,
+    InvalidPathPartsException,
+    NameMismatchException,
+    NotEnoughSpaceException,
+    NotIncludedException,
+    PackageAlreadyInstalledException,
+    PackageNotFoundException,
+    SputnikException,
+    UnknownAppNameException,
+    ValidationException,
+)
+from orbitpkg.compat.sputnik.packages import Archive, DirPackage, Package, PackageStub
+
+__all__ = [
+    "Archive",
+    "CompatiblePackageNotFoundException",
+    "DirPackage",
+    "EmptyArchiveException",
+    "InvalidAppNameException",
+    "InvalidAppVersionException",
+    "InvalidChecksumException",
+    "InvalidConstraintException",
+    "InvalidDataPathException",
+    "InvalidPathException",
+    "InvalidPathPartsException",
+    "NameMismatchException",
+    "NotEnoughSpaceException",
+    "NotIncludedException",
+    "Package",
+    "PackageAlreadyInstalledException",
+    "PackageNotFoundException",
+    "PackageStub",
+    "SputnikException",
+    "UnknownAppNameException",
+    "ValidationException",
+    "build",
+    "constraint_match",
+    "files",
+    "find",
+    "install",
+    "package",
+    "purge",
+    "remove",
+    "search",
+    "update",
+    "upload",
+]
