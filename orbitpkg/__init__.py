@@ -17,6 +17,9 @@ from orbitpkg._version import __version__
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from orbitpkg.api import Removed, build, install, package, packages, publish, remove
+    from orbitpkg.datasets.dataset import Dataset, create_dataset, dataset, list_datasets
+    from orbitpkg.datasets.freezing import Frozen, frozen
+    from orbitpkg.datasets.selection import Selection
     from orbitpkg.errors import (
         FileNotInPackage,
         IntegrityError,
@@ -35,7 +38,9 @@ if TYPE_CHECKING:
     from orbitpkg.transfer.publish import Published
 
 __all__ = [
+    "Dataset",
     "FileNotInPackage",
+    "Frozen",
     "IntegrityError",
     "ManifestError",
     "NotInstalled",
@@ -47,11 +52,16 @@ __all__ = [
     "Reporter",
     "RepositoryError",
     "ResolutionError",
+    "Selection",
     "StorageError",
     "UsageError",
     "__version__",
     "build",
+    "create_dataset",
+    "dataset",
+    "frozen",
     "install",
+    "list_datasets",
     "package",
     "packages",
     "project",
@@ -61,13 +71,20 @@ __all__ = [
 
 # Where each name is, but for the errors.
 _ROOMS = {
+    "Dataset": "orbitpkg.datasets.dataset",
+    "Frozen": "orbitpkg.datasets.freezing",
     "Package": "orbitpkg.store.package",
     "Project": "orbitpkg.store.project",
     "Published": "orbitpkg.transfer.publish",
     "Removed": "orbitpkg.api.using",
     "Reporter": "orbitpkg.reporting",
+    "Selection": "orbitpkg.datasets.selection",
     "build": "orbitpkg.api.making",
+    "create_dataset": "orbitpkg.datasets.dataset",
+    "dataset": "orbitpkg.datasets.dataset",
+    "frozen": "orbitpkg.datasets.freezing",
     "install": "orbitpkg.api.installing",
+    "list_datasets": "orbitpkg.datasets.dataset",
     "package": "orbitpkg.api.using",
     "packages": "orbitpkg.api.using",
     "project": "orbitpkg.projects.using",

@@ -53,6 +53,7 @@ COMMANDS: Final = {
     "deprecate": "marking",
     "doctor": "repositories",
     "repo": "repositories",
+    "dataset": "datasets",
     "store": "stores",
     "completion": "completion",
 }

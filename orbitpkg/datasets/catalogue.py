@@ -150,7 +150,7 @@ class Catalogue:
         options = f"FORMAT parquet, COMPRESSION zstd, KV_METADATA {{orbitpkg: {quoted(footer)}}}"
         try:
             with connect(spill=self._kept) as connection:
-                copied = connection.execute(f"COPY ({query}) TO {quoted(str(target))} ({options})").fetchone()
+                [(rows,)] = connection.execute(f"COPY ({query}) TO {quoted(str(target))} ({options})").fetchall()
             newest = max(time for name in replaced if (found := part_time(name)) for time in found[:1])
             # After all that it replaces, even where a clock was wrong.
             now = max(datetime.now(UTC), newest + timedelta(microseconds=1))
@@ -158,7 +158,7 @@ class Catalogue:
             send_file(self._objects, part_key(self._dataset, now, digest), target)
         finally:
             target.unlink(missing_ok=True)
-        return int(copied[0]) if copied else 0
+        return int(rows)
 
     def _delete(self, names: Sequence[str]) -> None:
         prefix = catalogue_prefix(self._dataset)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     PathLike: TypeAlias = str | os.PathLike[str]
 
-__all__ = ["Dataset", "create_dataset", "dataset", "datasets"]
+__all__ = ["Dataset", "create_dataset", "dataset", "find_dataset", "list_datasets"]
 
 
 def dataset(identifier: str, repository: PathLike | None = None, *, offline: bool = False) -> Dataset:
@@ -49,6 +49,20 @@ def dataset(identifier: str, repository: PathLike | None = None, *, offline: boo
         return _offline(Source(id=canonical_name(identifier), created=datetime.fromtimestamp(0, UTC)), repository)
     opened = open_repository(repository)
     return Dataset(read_source(opened, identifier), opened)
+
+
+def find_dataset(identifier: str, repository: PathLike | None = None) -> Dataset | None:
+    """Open a dataset; None when there is none of this id, or no repository yet.
+
+    Raises:
+        RepositoryError: The repository cannot be read.
+    """
+    from orbitpkg.api import open_repository
+    from orbitpkg.datasets.sources import find_source
+
+    opened = open_repository(repository)
+    source = find_source(opened, identifier)
+    return Dataset(source, opened) if source is not None else None
 
 
 def _offline(source: Source, repository: PathLike | None) -> Dataset:
@@ -84,7 +98,7 @@ def create_dataset(
     return Dataset(made, opened)
 
 
-def datasets(repository: PathLike | None = None, *, offline: bool = False) -> list[Dataset]:
+def list_datasets(repository: PathLike | None = None, *, offline: bool = False) -> list[Dataset]:
     """List the datasets of a repository, by id.
 
     Raises:

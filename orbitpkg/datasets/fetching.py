@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from orbitpkg.objects.protocol import ObjectStore
     from orbitpkg.reporting import Reporter
 
-__all__ = ["Fetched", "Journal", "Stores", "fetch", "local_paths"]
+__all__ = ["Fetched", "Journal", "Stores", "fetch", "fetch_one", "local_paths"]
 
 _WORKERS: Final = 12
 _SMALL: Final = 8 * 2**20
@@ -251,6 +251,18 @@ def fetch(
     finally:
         journal.save()
     return result
+
+
+def fetch_one(datum: Datum, target: Path, *, stores: Stores) -> None:
+    """Fetch one datum to a path, over what is there.
+
+    Raises:
+        ObjectNotFound, ObjectChanged: Its bytes are gone, or others.
+        IntegrityError: They are not those that were registered.
+        StorageError: They cannot be written.
+    """
+    journal = Journal(target.with_name(".journal"))  # of nothing, and never saved
+    _Job(target.parent, stores, journal, force=True, progress=lambda _: None).fetch(target.name, datum)
 
 
 def _in_parallel(job: _Job, missing: Mapping[str, Datum]) -> Generator[tuple[str, Future[None]]]:

@@ -37,9 +37,8 @@ def check_filter(connection: DuckDBPyConnection, text: str) -> dict[str, Any]:
     """
     if not text.strip():
         raise UsageError("The filter is empty.", hint="Write a condition, like \"robot = 'sawyer'\", or leave it out.")
-    asked = connection.execute("SELECT json_serialize_sql(?)", [f"{_BEFORE}{text}\n"]).fetchone()
-    assert asked is not None
-    said = json.loads(asked[0])
+    [(tree,)] = connection.execute("SELECT json_serialize_sql(?)", [f"{_BEFORE}{text}\n"]).fetchall()
+    said = json.loads(tree)
     if said["error"]:
         at = int(said["position"]) if "position" in said else None
         message = str(said["error_message"])

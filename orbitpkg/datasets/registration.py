@@ -11,7 +11,7 @@ import contextlib
 import os
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -158,7 +158,9 @@ class Recorder:
         # Asked anew each time: another process may have registered the same meanwhile.
         with self._catalogue.table() as table:
             there = table.present(list(self._waiting))
-        data = [datum for datum in self._waiting.values() if datum.id not in there]
+        # One time for all: those who ask for what is new since a moment see a part when it is there, not before.
+        now = datetime.now(UTC)
+        data = [replace(datum, registered=now) for datum in self._waiting.values() if datum.id not in there]
         if data:
             self._catalogue.append(write_part(data, dataset=self._dataset, known=self._known))
         self.new += len(data)

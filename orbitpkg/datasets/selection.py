@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from orbitpkg.datasets.dataset import Dataset
     from orbitpkg.datasets.fetching import Fetched
     from orbitpkg.reporting import Reporter
+    from orbitpkg.transfer.publish import Published
 
     PathLike: TypeAlias = str | os.PathLike[str]
 
@@ -25,11 +26,16 @@ __all__ = ["Selection"]
 
 
 class Selection:
-    """Some of the data of a dataset: as many as let its filter pass when it is used."""
+    """Some of the data of a dataset: those that its conditions let pass when it is used.
+
+    Attributes:
+        dataset: Of which they are.
+        filters: The conditions.
+    """
 
     def __init__(self, dataset: Dataset, filters: tuple[str, ...], ids: tuple[str, ...]) -> None:
         self.dataset = dataset
-        self._filters = filters
+        self.filters = filters
         self._ids = ids
 
     def __repr__(self) -> str:
@@ -37,12 +43,17 @@ class Selection:
 
     def where(self, condition: str) -> Selection:
         """Select of these."""
-        return Selection(self.dataset, (*self._filters, condition), self._ids)
+        return Selection(self.dataset, (*self.filters, condition), self._ids)
 
     def count(self) -> tuple[int, int]:
         """Give how many there are, and the sum of their sizes in bytes."""
         with self.dataset.table() as table:
             return table.count(self._conditions())
+
+    def filter_columns(self) -> list[str]:
+        """Give the columns that the conditions look at, in their order."""
+        with self.dataset.table() as table:
+            return table.columns_in(self.filters)
 
     def rows(self, *, columns: Sequence[str] | None = None, limit: int | None = None) -> Iterator[dict[str, Any]]:
         """Yield the rows of the catalogue, the first registered first; all columns when None are named."""
@@ -111,9 +122,26 @@ class Selection:
             reporter=reporter or SILENT,
         )
 
+    def freeze(self, requirement: str, *, pack: bool = False, reporter: Reporter | None = None) -> Published:
+        """Publish them as a release, in the repository of the dataset.
+
+        Args:
+            requirement: The release, ``name==1.2.0``.
+            pack: Put the files into the release; without that it refers to them where they lie.
+            reporter: Told how far it is.
+
+        Raises:
+            UsageError: ``requirement`` is no name and version, or nothing is selected.
+            PartlyDone: A file cannot be had; nothing was published.
+            ReleaseExists: The version is published with other content.
+        """
+        from orbitpkg.datasets.freezing import freeze
+
+        return freeze(self, requirement, pack=pack, reporter=reporter or SILENT)
+
     def _conditions(self) -> list[str]:
         chosen = [" OR ".join(f"id LIKE '{each}%'" for each in self._ids)] if self._ids else []
-        return [*chosen, *self._filters]
+        return [*chosen, *self.filters]
 
 
 # What a datum holds in another form than its row.

@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from orbitpkg.datasets.columns import FIXED, Kind
-from orbitpkg.datasets.filters import check_filter, refusal, unknown_column
+from orbitpkg.datasets.filters import check_filter, columns_used, refusal, unknown_column
 from orbitpkg.errors import IntegrityError, UsageError
 from orbitpkg.extras import require
 
@@ -145,13 +145,22 @@ class Table:
         with self._told(filters):
             return self._connection.sql(self._query(filters, None, None))
 
+    def columns_in(self, filters: Sequence[str]) -> list[str]:
+        """Give the columns that filters look at, in the order in which they do.
+
+        Raises:
+            UsageError: A filter cannot be used.
+        """
+        spelling = {name.casefold(): name for name in self.columns}
+        found = (name for text in filters for name, _ in columns_used(check_filter(self._connection, text)))
+        return list(dict.fromkeys(spelling[name.casefold()] for name in found if name.casefold() in spelling))
+
     def count(self, filters: Sequence[str] = ()) -> tuple[int, int]:
         """Count the data that all filters let pass, and the sum of their sizes in bytes."""
         with self._told(filters):
             query = f"SELECT count(*), coalesce(sum(size), 0)::BIGINT FROM ({self._source(filters)})"  # noqa: S608
-            found = self._connection.execute(query).fetchone()
-        assert found is not None
-        return int(found[0]), int(found[1])
+            [(number, size)] = self._connection.execute(query).fetchall()
+        return int(number), int(size)
 
     def present(self, ids: Sequence[str]) -> set[str]:
         """Tell which of these ids there are data of."""
@@ -187,8 +196,7 @@ class Table:
         return f"(\n{text}\n)"
 
     def _names_none_superseded(self) -> bool:
-        found = self._connection.execute("SELECT 1 FROM data WHERE supersedes IS NOT NULL LIMIT 1").fetchone()
-        return found is None
+        return not self._connection.execute("SELECT 1 FROM data WHERE supersedes IS NOT NULL LIMIT 1").fetchall()
 
     def _known(self, name: str) -> str:
         spelling = {each.casefold(): each for each in self.columns}.get(name.casefold())

@@ -1,0 +1,274 @@
+"""Freezing a selection: an ordinary release that holds it, or says where each of its files lies and what it must be.
+
+The release holds ``data.jsonl``: one JSON object a line for each file, with its path, address, size, digests, ETag,
+tags and metadata. A packed one holds the files, too, below ``data/``. The same selection of the same data gives the
+same bytes, so that freezing it again is no new release.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from orbitpkg.datasets.datum import Datum
+from orbitpkg.datasets.fetching import Fetched, Journal, Stores, fetch, fetch_one, local_paths
+from orbitpkg.errors import FileNotInPackage, IntegrityError, PartlyDone, UsageError
+from orbitpkg.model.jsontext import canonical_json, parse_json
+from orbitpkg.reporting import SILENT
+from orbitpkg.store.durable import storage_errors
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import TypeAlias
+
+    from orbitpkg.datasets.registration import Failure
+    from orbitpkg.datasets.selection import Selection
+    from orbitpkg.reporting import Reporter
+    from orbitpkg.store.package import Package
+    from orbitpkg.transfer.publish import Published
+
+    PathLike: TypeAlias = str | os.PathLike[str]
+
+__all__ = ["DATA_FOLDER", "DATA_NAME", "Frozen", "freeze", "frozen", "refuse_failures"]
+
+DATA_NAME: Final = "data.jsonl"
+DATA_FOLDER: Final = "data"
+_MAX_LINE: Final = 2**26
+_TEXTS: Final = ("id", "name", "uri", "blake3", "sha256", "etag", "version")
+
+
+def freeze(selection: Selection, requirement: str, *, pack: bool = False, reporter: Reporter = SILENT) -> Published:
+    """Publish a selection as a release, in the repository of its dataset.
+
+    Args:
+        selection: Which data.
+        requirement: The release, ``name==1.2.0``.
+        pack: Put the files into the release; without that it refers to them where they lie.
+        reporter: Told how far it is.
+
+    Raises:
+        UsageError: ``requirement`` is no name and version, or the selection is empty.
+        PartlyDone: A file cannot be had, or can be none in a package; nothing was published.
+        ReleaseExists: The version is published with other content.
+        RepositoryError: The repository did not take it.
+    """
+    from orbitpkg.api import publish
+
+    name, version = _release(requirement)
+    dataset = selection.dataset
+    paths, failures = local_paths(selection.data())
+    refuse_failures(failures, f"{len(failures):,} of {len(paths) + len(failures):,} files cannot be in a release.")
+    if not paths:
+        raise UsageError("There is nothing to freeze: no datum is selected.", hint="See what there is: dataset query")
+    with storage_errors(str(dataset.cache)):
+        dataset.cache.mkdir(parents=True, exist_ok=True)
+    # Beside the store and not in the system's folder for such things, which may be small, or memory.
+    with tempfile.TemporaryDirectory(prefix="freeze-", dir=dataset.cache) as folder:
+        root = Path(folder)
+        if pack:
+            journal = Journal(root / "journal.json")
+            came = fetch(
+                paths.values(), root / DATA_FOLDER, stores=Stores(dataset.objects), journal=journal, reporter=reporter
+            )
+            refuse_failures(came.failures, f"{len(came.failures):,} of {len(paths):,} files could not be fetched.")
+        _write(root, _manifest(name, version, selection, paths, pack=pack), paths)
+        return publish(root, dataset.repository, reporter=reporter)
+
+
+def _release(requirement: str) -> tuple[str, str]:
+    from orbitpkg.model.requirements import parse_requirement
+
+    wanted = parse_requirement(requirement)
+    if wanted.range.exact is None:
+        raise UsageError(f"{requirement!r} is not one release.", hint=f"Write it as {wanted.name}==1.0.0")
+    return wanted.name, str(wanted.range.exact)
+
+
+def _manifest(
+    name: str, version: str, selection: Selection, paths: Mapping[str, Datum], *, pack: bool
+) -> dict[str, object]:
+    dataset = selection.dataset
+    return {
+        "name": name,
+        "version": version,
+        "description": f"Data of {dataset.id}, as they were",
+        "include": [DATA_NAME, *([f"{DATA_FOLDER}/**"] if pack else [])],
+        "metadata": {
+            "dataset": {
+                "id": dataset.id,
+                "repository": dataset.repository,
+                "where": list(selection.filters),
+                "files": len(paths),
+                "bytes": sum(datum.size for datum in paths.values()),
+                "packed": pack,
+            }
+        },
+    }
+
+
+def _write(root: Path, manifest: Mapping[str, object], paths: Mapping[str, Datum]) -> None:
+    with storage_errors(str(root)):
+        (root / "package.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        with (root / DATA_NAME).open("wb") as file:
+            for path, datum in paths.items():
+                file.write(canonical_json({"path": path, **_facts(datum)}) + b"\n")
+
+
+def _facts(datum: Datum) -> dict[str, object]:
+    return {
+        **{name: getattr(datum, name) for name in _TEXTS},
+        "size": datum.size,
+        "registered": datum.registered.isoformat(),
+        "modified": datum.modified.isoformat() if datum.modified else None,
+        "tags": dict(datum.tags),
+        "metadata": dict(datum.metadata),
+        "lineage": list(datum.lineage),
+    }
+
+
+def refuse_failures(failures: Sequence[Failure], said: str) -> None:
+    """Raise if something failed, and say what.
+
+    Raises:
+        PartlyDone: There are failures.
+    """
+    if failures:
+        shown = [{"name": each.name, "code": each.error.code, "message": each.error.message} for each in failures]
+        first = failures[0].error
+        raise PartlyDone(f"{said} The first: {first.message}", hint=first.hint, failures=shown)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frozen:
+    """An installed release that :func:`freeze` made.
+
+    Attributes:
+        package: The release.
+        data: Its data by their paths.
+        is_packed: Whether the release holds the files.
+    """
+
+    package: Package
+    data: Mapping[str, Datum]
+    is_packed: bool
+
+    def file_path(self, *parts: str) -> Path:
+        """Give the path of a file on this machine; what the release refers to is fetched when it is first asked for.
+
+        Args:
+            parts: The file's path in the dataset, as parts or as one with slashes.
+
+        Raises:
+            FileNotInPackage: There is no such file in the release.
+            ObjectChanged, ObjectNotFound: What the release refers to was written over, or is gone.
+            IntegrityError: Its bytes are not those of the release.
+            RepositoryError: It cannot be fetched.
+        """
+        from orbitpkg.api import home
+        from orbitpkg.model.names import nearest
+
+        path = "/".join(parts)
+        if path not in self.data:
+            close = nearest(path, self.data, n=1)
+            hint = f"Did you mean {close[0]}?" if close else None
+            raise FileNotInPackage(f"{self.package.name} {self.package.version} holds no file {path}.", hint=hint)
+        if self.is_packed:
+            return self.package.file_path(DATA_FOLDER, path)
+        datum = self.data[path]
+        kept = home() / "cache" / "datasets" / "files" / datum.id[:2] / datum.id / Path(path).name
+        # It became visible whole and verified; its folder is named for what its bytes must be.
+        if not kept.is_file() or kept.stat().st_size != datum.size:
+            fetch_one(datum, kept, stores=Stores(None))
+        return kept
+
+    def fetch(self, folder: PathLike, *, force: bool = False, reporter: Reporter | None = None) -> Fetched:
+        """Have all files in a folder, verified; what is there is not fetched again.
+
+        Args:
+            folder: Made if need be.
+            force: Replace files that are there and that no earlier run put there.
+            reporter: Told how far it is.
+        """
+        from orbitpkg.api import home
+
+        place = Path(folder)
+        journal = Journal.of(home() / "cache", place, what=f"{self.package.name}=={self.package.version}")
+        if self.is_packed:
+            return self._copy(place, journal, force=force)
+        return fetch(
+            self.data.values(), place, stores=Stores(None), journal=journal, force=force, reporter=reporter or SILENT
+        )
+
+    def _copy(self, place: Path, journal: Journal, *, force: bool) -> Fetched:
+        from orbitpkg.remote.addresses import join_uri
+
+        # The installed files, as objects of a store: then they are fetched like any others.
+        root = self.package.dir_path(DATA_FOLDER).as_uri()
+        data = [_at(datum, join_uri(root, path)) for path, datum in self.data.items()]
+        return fetch(data, place, stores=Stores(None), journal=journal, force=force)
+
+
+def _at(datum: Datum, uri: str) -> Datum:
+    from dataclasses import replace
+
+    return replace(datum, uri=uri, etag=None, version=None)
+
+
+def frozen(requirement: str) -> Frozen:
+    """Open an installed release that was made by freezing a selection.
+
+    Args:
+        requirement: ``name``, ``name==1.2.0`` …
+
+    Raises:
+        NotInstalled: Nothing installed fits.
+        UsageError: The release was not made by freezing.
+        IntegrityError: What it says of its data is damaged.
+    """
+    from orbitpkg.api import package
+
+    found = package(requirement)
+    try:
+        path = found.file_path(DATA_NAME)
+    except FileNotInPackage:
+        raise UsageError(f"{found.name} {found.version} is no frozen dataset: it holds no {DATA_NAME}.") from None
+    said = found.metadata.get("dataset")
+    is_packed = isinstance(said, dict) and said.get("packed") is True
+    return Frozen(package=found, data=dict(_read(path)), is_packed=is_packed)
+
+
+def _read(path: Path) -> Iterator[tuple[str, Datum]]:
+    with storage_errors(str(path)), path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            where = f"line {number} of {path}"
+            said = parse_json(line, what=where, max_bytes=_MAX_LINE)
+            try:
+                yield _datum(said)
+            except (KeyError, TypeError, ValueError, AttributeError):
+                raise IntegrityError(f"{where[0].upper()}{where[1:]} is no datum.") from None
+
+
+def _datum(said: Any) -> tuple[str, Datum]:
+    path = said["path"]
+    if not isinstance(path, str) or type(said["size"]) is not int:
+        raise TypeError
+    return path, Datum(
+        **{name: _text(said[name]) for name in _TEXTS},
+        size=said["size"],
+        registered=datetime.fromisoformat(said["registered"]).astimezone(UTC),
+        modified=datetime.fromisoformat(said["modified"]).astimezone(UTC) if said["modified"] else None,
+        tags=dict(said["tags"]),
+        metadata=dict(said["metadata"]),
+        lineage=tuple(said["lineage"]),
+    )
+
+
+def _text(value: Any) -> Any:
+    if value is not None and not isinstance(value, str):
+        raise TypeError
+    return value
