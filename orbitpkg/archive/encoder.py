@@ -15,7 +15,6 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from mmap import mmap
 from typing import TYPE_CHECKING
 
 import pyfastcdc
@@ -38,7 +37,7 @@ _AVERAGE_BYTES = 1024 * 1024
 _MIN_BYTES = 256 * 1024
 # The stream is cut a segment at a time. Larger ones would save little copying and cost memory for each in flight.
 _SEGMENT_BYTES = 2 * MAX_CHUNK_BYTES
-_IN_FLIGHT_BYTES = 2 * _SEGMENT_BYTES
+_IN_FLIGHT_BYTES = 3 * MAX_CHUNK_BYTES
 # More compress faster than one thread reads, and each takes memory of its own.
 _MAX_THREADS = 8
 
@@ -50,7 +49,7 @@ class EncodedChunk:
     Attributes:
         chunk: Where it lies in the stream and in the archive.
         frame: Its zstd frame; None when the caller knew the chunk and so has the frame elsewhere.
-        plain: Its uncompressed bytes. Holding them holds up to 8 MiB of memory.
+        plain: Its uncompressed bytes, until the next chunk is taken: who wants them longer copies them.
     """
 
     chunk: Chunk
@@ -94,18 +93,20 @@ class TreeEncoder:
             ThreadPoolExecutor(self._threads, "orbitpkg-encode") as pool,
             closing(_Cutter(self._tree, self._files, self._progress).pieces()) as pieces,
         ):
-            pending: deque[tuple[Future[tuple[Blake3, bytes | None, int]], memoryview]] = deque()
+            pending: deque[tuple[Future[tuple[Blake3, bytes | None, int]], _Piece]] = deque()
             in_flight = 0
             try:
                 for piece in pieces:
-                    pending.append((pool.submit(self._encode, piece), piece))
-                    in_flight += len(piece)
+                    pending.append((pool.submit(self._encode, piece.data), piece))
+                    in_flight += len(piece.data)
                     while in_flight > _IN_FLIGHT_BYTES or (pending and pending[0][0].done()):
-                        future, plain = pending.popleft()
-                        in_flight -= len(plain)
-                        yield self._placed(future, plain)
+                        future, first = pending.popleft()
+                        yield self._placed(future, first.data)
+                        in_flight -= len(first.data)
+                        first.done()
                 while pending:
-                    yield self._placed(*pending.popleft())
+                    future, first = pending.popleft()
+                    yield self._placed(future, first.data)
             finally:
                 for future, _ in pending:
                     future.cancel()
@@ -142,6 +143,31 @@ class TreeEncoder:
         return EncodedChunk(chunk=chunk, frame=frame, plain=plain)
 
 
+class _Segment:
+    """Memory that is filled, cut, and filled again when all of its pieces are done with: new memory costs more."""
+
+    __slots__ = ("free", "memory", "pieces")
+
+    def __init__(self, free: list[_Segment]) -> None:
+        self.memory = memoryview(bytearray(_SEGMENT_BYTES))
+        self.pieces = 0
+        self.free = free
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Some bytes of the stream, in a segment."""
+
+    data: memoryview
+    segment: _Segment
+
+    def done(self) -> None:
+        """Say that the bytes are not looked at any more."""
+        self.segment.pieces -= 1
+        if not self.segment.pieces:
+            self.segment.free.append(self.segment)
+
+
 class _Cutter:
     """Lays a tree out as a stream, in segments of memory, and cuts it into pieces."""
 
@@ -149,12 +175,13 @@ class _Cutter:
         self._tree = tree
         self._files = files
         self._progress = progress
-        self._segment = _new_segment()
+        self._free: list[_Segment] = []
+        self._segment = _Segment(self._free)
         self._filled = 0
         self._offset = 0
         self._cdc = pyfastcdc.FastCDC(_AVERAGE_BYTES, min_size=_MIN_BYTES, max_size=MAX_CHUNK_BYTES)
 
-    def pieces(self) -> Generator[memoryview, None, None]:
+    def pieces(self) -> Generator[_Piece, None, None]:
         for source in self._tree.files:
             yield from self._write(member_header(source.path, size=source.size, executable=source.executable))
             yield from self._write_file(source)
@@ -162,26 +189,26 @@ class _Cutter:
         yield from self._write(END_OF_STREAM)
         yield from self._cut(final=True)
 
-    def _write(self, data: bytes) -> Iterator[memoryview]:
+    def _write(self, data: bytes) -> Iterator[_Piece]:
         while data:
             count = min(len(data), _SEGMENT_BYTES - self._filled)
-            self._segment[self._filled : self._filled + count] = data[:count]
+            self._segment.memory[self._filled : self._filled + count] = data[:count]
             data = data[count:]
             yield from self._advance(count)
 
-    def _advance(self, count: int) -> Iterator[memoryview]:
+    def _advance(self, count: int) -> Iterator[_Piece]:
         self._filled += count
         self._offset += count
         if self._filled == _SEGMENT_BYTES:
             yield from self._cut(final=False)
 
-    def _write_file(self, source: SourceFile) -> Iterator[memoryview]:
+    def _write_file(self, source: SourceFile) -> Iterator[_Piece]:
         start = self._offset
         digest = blake3()
         descriptor = _open(source)
         try:
             while (left := start + source.size - self._offset) > 0:
-                room = self._segment[self._filled : min(_SEGMENT_BYTES, self._filled + left)]
+                room = self._segment.memory[self._filled : min(_SEGMENT_BYTES, self._filled + left)]
                 count = _read(descriptor, room, source)
                 digest.update(room[:count])
                 if self._progress:
@@ -200,20 +227,22 @@ class _Cutter:
             )
         )
 
-    def _cut(self, *, final: bool) -> Iterator[memoryview]:
+    def _cut(self, *, final: bool) -> Iterator[_Piece]:
         """Yield the pieces of the segment; what follows the last sure cut begins the next segment.
 
         A cut depends on the bytes from the cut before it and on nothing else, so that a piece which ends before the
         segment does would end there in the whole stream as well.
         """
-        segment, filled = self._segment, self._filled
-        self._segment, self._filled = _new_segment(), 0
-        for piece in self._cdc.cut_buf(segment[:filled]):
-            if piece.offset + piece.length < filled or final:
-                yield segment[piece.offset : piece.offset + piece.length]
-            else:
-                self._segment[: piece.length] = segment[piece.offset : filled]
-                self._filled = piece.length
+        segment = self._segment
+        cuts = [(cut.offset, cut.offset + cut.length) for cut in self._cdc.cut_buf(segment.memory[: self._filled])]
+        if not final:
+            start, end = cuts.pop()
+            self._segment = self._free.pop() if self._free else _Segment(self._free)
+            self._filled = end - start
+            self._segment.memory[: self._filled] = segment.memory[start:end]
+        segment.pieces = len(cuts)
+        for start, end in cuts:
+            yield _Piece(segment.memory[start:end], segment)
 
 
 def hash_tree(tree: SourceTree, *, progress: Callable[[int], None] | None = None) -> frozenset[FileIdentity]:
@@ -224,15 +253,10 @@ def hash_tree(tree: SourceTree, *, progress: Callable[[int], None] | None = None
         StorageError: A file cannot be read.
     """
     files: list[FileEntry] = []
-    for _ in _Cutter(tree, files, progress).pieces():
-        pass
+    for piece in _Cutter(tree, files, progress).pieces():
+        piece.done()
     tree.check_unchanged()
     return frozenset(map(identity_of, files))
-
-
-def _new_segment() -> memoryview:
-    """Give memory that goes back to the system once nothing refers to it; freed heap of this size stays with us."""
-    return memoryview(mmap(-1, _SEGMENT_BYTES))
 
 
 def usable_cores() -> int:

@@ -81,7 +81,7 @@ class Assembler:
         self._usual = max(self._least, usual)
         self._sending = bytearray()
         self._run: CopiedPart | None = None
-        self._held: list[memoryview] = []
+        self._held: list[bytes] = []
 
     def add_frame(self, frame: bytes) -> Iterator[Part]:
         """Add bytes that no archive holds; gives the parts that are finished with them."""
@@ -110,7 +110,7 @@ class Assembler:
     def _hold(self, plain: memoryview) -> Iterator[Part]:
         assert self._run is not None
         if self._run.length < self._least:
-            self._held.append(plain)
+            self._held.append(bytes(plain))
             return
         # The run is going to be copied, so what stands before it is a part of its own.
         self._held.clear()

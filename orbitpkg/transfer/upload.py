@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Sent", "least_part_bytes", "send_parts", "usual_part_bytes"]
 
-_PART_BYTES = 6 * 1024 * 1024
+_PART_BYTES = 5 * 1024 * 1024
 _SENDERS = 4
 _DEFAULT_MAX_PARTS = 10_000
 
