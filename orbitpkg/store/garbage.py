@@ -27,7 +27,7 @@ from orbitpkg.model.requirements import parse_range
 from orbitpkg.model.versions import Version, parse_version
 from orbitpkg.store.durable import storage_errors
 from orbitpkg.store.layout import RECORD_NAME
-from orbitpkg.store.locks import open_lock
+from orbitpkg.store.locks import locked
 from orbitpkg.store.package import installed_names, installed_versions, open_package
 from orbitpkg.store.processes import releases_in_use
 from orbitpkg.store.roots import read_roots
@@ -464,16 +464,10 @@ def _lock_of(layout: Layout, name: str) -> Iterator[bool]:
         return
     from filelock import Timeout
 
-    lock = open_lock(layout, label)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        yield False
-        return
-    except NotImplementedError:  # no locks on this file system
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(layout, label))
+        except Timeout:
+            yield False
+            return
         yield True
-        return
-    try:
-        yield True
-    finally:
-        lock.release()

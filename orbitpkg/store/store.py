@@ -21,14 +21,12 @@ from orbitpkg.store.condition import Finding, Flaw, file_digest, find_flaws
 from orbitpkg.store.durable import clone_or_link, storage_errors, sync_folder
 from orbitpkg.store.folders import inherited_mode, make_folder, make_folders, settle
 from orbitpkg.store.layout import RECORD_NAME, Layout
-from orbitpkg.store.locks import open_lock
+from orbitpkg.store.locks import locked
 from orbitpkg.store.package import Package, installed_names, installed_packages, installed_versions, open_package
 from orbitpkg.store.staging import Staging, add, claim, leave, mark_whole, publish
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-
-    from filelock import BaseFileLock
 
     from orbitpkg.model.contents import Contents, FileEntry
     from orbitpkg.model.release import Release
@@ -73,24 +71,18 @@ class Store:
         from filelock import Timeout
 
         seconds = _lock_seconds()
-        with storage_errors(self.layout.locks):
-            self._make_folder(self.layout.locks)
-            lock = open_lock(self.layout, f"{release.key}-{release.version}")
-            try:
-                _acquire(lock, seconds, on_wait)
-            except Timeout as error:
-                raise LockTimeout(
-                    f"Another process has been installing {release} for {seconds:g} s.",
-                    hint=f"Wait for it, or end it, and run the command again; {_LOCK_VARIABLE} says how long to wait.",
-                ) from error
-            except NotImplementedError:
-                # No locks on this file system: two installs of one release do the work twice, and that is all.
-                pass
-        try:
+        label = f"{release.key}-{release.version}"
+        with contextlib.ExitStack() as stack:
+            with storage_errors(self.layout.locks):
+                self._make_folder(self.layout.locks)
+                try:
+                    stack.enter_context(locked(self.layout, label, seconds=seconds, on_wait=on_wait))
+                except Timeout as error:
+                    raise LockTimeout(
+                        f"Another process has been installing {release} for {seconds:g} s.",
+                        hint=f"Wait for it, or end it, and run the command again; {_LOCK_VARIABLE} says how long.",
+                    ) from error
             yield
-        finally:
-            with contextlib.suppress(OSError):  # closing the file ends the lock as well
-                lock.release()
 
     def stage(self, release: Release, *, origin: str) -> Staging:
         """Give a folder in which to make a release whole, with what an earlier attempt has left.
@@ -283,14 +275,3 @@ def _lock_seconds() -> float:
     if not 0 <= seconds < math.inf:
         raise UsageError(f"{_LOCK_VARIABLE}={said!r} is no number of seconds.", hint="Write it like 60; 0 waits not.")
     return seconds
-
-
-def _acquire(lock: BaseFileLock, seconds: float, on_wait: Callable[[], None] | None) -> None:
-    from filelock import Timeout
-
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        if on_wait:
-            on_wait()
-        lock.acquire(timeout=seconds)

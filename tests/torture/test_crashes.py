@@ -244,6 +244,16 @@ def test_a_file_system_without_links_does(stage: Stage, error: str) -> None:
     assert [path for path in (home / "store/v1/blobs").rglob("*") if path.is_file()] == []
 
 
+@pytest.mark.parametrize("error", ["ENOSYS", "ENOLCK", "EOPNOTSUPP", "EINVAL"])
+def test_a_file_system_without_locks_does(stage: Stage, error: str) -> None:
+    """NFS without its lock daemon says ENOLCK, Lustre mounted without them ENOSYS."""
+    scene = SCENES["upgrade"]
+    home = stage.home("upgrade", scene)
+    result = stage.victim.run(stage.words(scene.words), home, f"flock:error={error}")
+    assert (result.status, [package.version for package in stage.check(home)]) == (0, ["1.0.0", "2.0.0"]), result.output
+    assert "flock" not in result.output
+
+
 def assert_clean(result: Result, call: str) -> None:
     """An expected failure is told in one sentence; a traceback, or a bug's exit code, is none."""
     assert result.status in {0, 1}
