@@ -49,10 +49,15 @@ def init(path: PathLike, *, name: str | None = None, version: str = "1.0.0") -> 
     with storage_errors(str(target)):
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            with target.open("xb") as file:
-                file.write(data)
+            file = target.open("xb")
         except FileExistsError:
             raise UsageError(f"{target} is there already.", hint=f"Check it: orbitpkg validate {folder}") from None
+        try:
+            with file:
+                file.write(data)
+        except OSError:
+            target.unlink(missing_ok=True)
+            raise
     return target
 
 

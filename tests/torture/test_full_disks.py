@@ -48,6 +48,13 @@ def leave_free(disk: Path, blocks: int) -> Path:
     return filler
 
 
+def test_a_manifest_that_could_not_be_written_is_not_there(disk: Path) -> None:
+    leave_free(disk, 0)
+    with pytest.raises(NoSpace):
+        api.init(disk / "new", name="model")
+    assert not (disk / "new/package.json").exists()
+
+
 @pytest.mark.timeout(600)
 def test_a_disk_that_is_full_at_any_stage_is_told_and_the_store_is_as_it_was(
     disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
