@@ -15,6 +15,7 @@ from orbitpkg.errors import (
     IntegrityError,
     ObjectChanged,
     ObjectNotFound,
+    RepositoryError,
     UnsupportedByStore,
 )
 from orbitpkg.objects.failures import failure_of
@@ -268,6 +269,47 @@ class S3Store:
 
         found = self._connection.ask("list", prefix, work)
         return (info for info in found if info.key.startswith(prefix) and is_valid_key(info.key))
+
+    def list_everything(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Tell about all objects under a prefix as :meth:`list` does, also of those whose keys no other call takes.
+
+        Other tools write such: ``folder/`` for a folder, or a key with an empty part. obstore would refuse them, or
+        take away what makes them so.
+        """
+        path = self._prefix + prefix
+
+        def work() -> list[ObjectInfo]:
+            pages = self._connection.botocore().get_paginator("list_objects_v2")
+            return [
+                ObjectInfo(
+                    key=row["Key"].removeprefix(self._prefix),
+                    size=row["Size"],
+                    etag=quoted(row.get("ETag")),
+                    modified=row["LastModified"],
+                )
+                for page in pages.paginate(Bucket=self._connection.bucket, Prefix=path)
+                for row in page.get("Contents", [])
+            ]
+
+        return iter(sorted(self._connection.ask("list", prefix, work), key=lambda info: info.key))
+
+    def part_size(self, key: str) -> int | None:
+        """Give the size in bytes of the first part that an object was uploaded in; None where the store does not tell.
+
+        Source: Amazon S3 API Reference, HeadObject, ``partNumber``.
+        """
+
+        def work() -> tuple[int, int]:
+            answer = self._connection.botocore().head_object(
+                Bucket=self._connection.bucket, Key=self._path(key), PartNumber=1
+            )
+            return answer.get("PartsCount", 0), answer["ContentLength"]
+
+        try:
+            count, length = self._connection.ask("read", key, work)
+        except RepositoryError:
+            return None
+        return length if count else None
 
     def put(self, key: str, data: bytes | memoryview, *, metadata: Mapping[str, str] | None = None) -> ObjectInfo:
         """Write an object; see ``ObjectStore.put``."""

@@ -1,0 +1,195 @@
+"""What a sync does with one path: send it, fetch it, delete it, if its place is still as the plan saw it.
+
+A file appears under its name by one rename, whole, with the object's time. Before anything is written over, its place
+is looked at once more: what was edited while the sync went on is a conflict, too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import stat
+from typing import TYPE_CHECKING, Final
+
+from orbitpkg.errors import ObjectChanged, ObjectExists, ObjectNotFound, TreeChanged
+from orbitpkg.remote.sameness import DIGEST_NAME, digest_of_file
+from orbitpkg.remote.sync_plan import Act, LocalFile, Synced, plain_etag
+from orbitpkg.transfer.objects import HIDDEN, disk_errors, download_object, upload_object
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from orbitpkg.objects.protocol import ObjectInfo, ObjectStore
+    from orbitpkg.remote.sync_plan import Step
+
+__all__ = ["SMALL_BYTES", "EditedError", "Transfers"]
+
+SMALL_BYTES: Final = 8 << 20
+"""Up to here a path is moved with one request, and many are moved at once."""
+
+_TRIES: Final = 3
+
+
+class EditedError(Exception):
+    """The place that was to be written over is not what it was. Never seen outside of a sync: it is a conflict."""
+
+
+class Transfers:
+    """Does the steps of a plan. For several threads.
+
+    Args:
+        store: The store.
+        root: The local folder.
+        key_of: Gives the key of a path.
+        local: The files as they were when the plan was made.
+        remote: The objects as they were then.
+        progress: Called with the number of bytes that were moved.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        root: Path,
+        key_of: Callable[[str], str],
+        *,
+        local: Mapping[str, LocalFile],
+        remote: Mapping[str, ObjectInfo],
+        progress: Callable[[int], None],
+    ) -> None:
+        self._store = store
+        self._root = root
+        self._key_of = key_of
+        self._local = local
+        self._remote = remote
+        self._progress = progress
+
+    def do(self, step: Step) -> Synced | None:
+        """Do one step; returns what is in step now, or None where nothing is left.
+
+        Raises:
+            EditedError: Its place was changed meanwhile.
+            OrbitError: It could not be done.
+        """
+        work = {
+            Act.UPLOAD: self._upload,
+            Act.DOWNLOAD: self._download,
+            Act.DELETE_OBJECT: self._delete_object,
+            Act.DELETE_FILE: self._delete_file,
+        }
+        return work[step.act](step)
+
+    # Up.
+
+    def _upload(self, step: Step) -> Synced:
+        path, key = self._root / step.path, self._key_of(step.path)
+        if step.replaces:
+            self._check_object(step.path)
+        for left in reversed(range(_TRIES)):
+            with disk_errors(path):
+                before = path.stat()
+                digest = digest_of_file(path)
+            try:
+                done = upload_object(
+                    self._store,
+                    key,
+                    path,
+                    metadata={DIGEST_NAME: digest},
+                    create_only=not step.replaces,
+                    progress=self._progress,
+                )
+            except ObjectExists as error:
+                raise EditedError("another object appeared there meanwhile") from error
+            if done.blake3 == digest:
+                return Synced(size=done.size, mtime_ns=before.st_mtime_ns, etag=plain_etag(done.info))
+            # What it says of itself is not so: it goes, or is replaced at once.
+            if not left:
+                self._store.delete(key)
+        raise TreeChanged(f"{path} changes all the time; it was not uploaded.", path=str(path))
+
+    def _check_object(self, path: str) -> None:
+        try:
+            found = self._store.head(self._key_of(path))
+        except ObjectNotFound:
+            return
+        if plain_etag(found) != plain_etag(self._remote[path]):
+            raise EditedError("it was changed there meanwhile")
+
+    def _delete_object(self, step: Step) -> None:
+        self._check_object(step.path)
+        self._store.delete(self._key_of(step.path))
+
+    # Down.
+
+    def _download(self, step: Step) -> Synced:
+        path, key = self._root / step.path, self._key_of(step.path)
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if step.size > SMALL_BYTES:
+                part, info = self._fetch_large(key, path, self._remote[step.path])
+            else:
+                part, info = self._fetch_small(key, path)
+            try:
+                if info.modified is not None:
+                    seconds = info.modified.timestamp()
+                    os.utime(part, (seconds, seconds))
+                self._check_file(step.path)
+                found = part.stat()
+                part.replace(path)
+            except BaseException:
+                part.unlink(missing_ok=True)
+                raise
+        return Synced(size=found.st_size, mtime_ns=found.st_mtime_ns, etag=plain_etag(info))
+
+    def _fetch_small(self, key: str, path: Path) -> tuple[Path, ObjectInfo]:
+        data, info = self._store.get(key)
+        part = path.with_name(f"{HIDDEN}{secrets.token_hex(12)}.tmp")
+        try:
+            with part.open("xb") as file:
+                file.write(data)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+        self._progress(len(data))
+        return part, info
+
+    def _fetch_large(self, key: str, path: Path, info: ObjectInfo) -> tuple[Path, ObjectInfo]:
+        # The same name each time, so that a sync that was stopped goes on with what it has.
+        part = path.with_name(f"{HIDDEN}{path.name[:40]}.whole")
+        for left in reversed(range(_TRIES)):
+            try:
+                done = download_object(self._store, key, part, info=info, progress=self._progress, durable=False)
+            except ObjectChanged:
+                if not left:
+                    raise
+                info = self._store.head(key)
+            else:
+                return part, done.info
+        raise AssertionError("the last try either returns or raises")
+
+    def _check_file(self, path: str) -> None:
+        """Refuse to write over a file that is not what the plan saw, or over anything that is no file."""
+        known = self._local.get(path)
+        try:
+            status = (self._root / path).stat()
+        except FileNotFoundError:
+            return  # nobody's work is lost
+        if not stat.S_ISREG(status.st_mode):
+            raise EditedError("what is here is no file")
+        if known != LocalFile(size=status.st_size, mtime_ns=status.st_mtime_ns):
+            raise EditedError("it was changed here meanwhile")
+
+    def _delete_file(self, step: Step) -> None:
+        path = self._root / step.path
+        with disk_errors(path):
+            self._check_file(step.path)
+            path.unlink(missing_ok=True)
+            # Folders that this emptied go, too.
+            for folder in path.parents:
+                if folder == self._root:
+                    return
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+                    continue
+                return

@@ -1,0 +1,217 @@
+"""The two sides of a sync as they are: the files of a folder, and the objects below a prefix.
+
+Paths are relative and ``/``-separated on both sides. What cannot be on the other side under its name is set apart, with
+the reason: keys with an empty part or ``..``, links to folders, names that are no text. Markers that other tools write
+for folders (``dir/``, Hadoop's ``dir_$folder$``, of no bytes) are folders, not files.
+
+Sources: Amazon S3 User Guide, "Organizing objects in the Amazon S3 console by using folders"; hadoop-aws's native S3
+file system, which writes ``_$folder$``.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from orbitpkg.errors import UsageError
+from orbitpkg.model.patterns import compile_glob, glob_problem
+from orbitpkg.objects.protocol import is_valid_key
+from orbitpkg.remote.sync_plan import LocalFile
+from orbitpkg.transfer.objects import HIDDEN, disk_errors
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from orbitpkg.objects.protocol import ObjectInfo
+
+__all__ = ["Filter", "LocalTree", "RemoteTree", "remote_tree", "scan_file", "scan_folder"]
+
+_HADOOP_MARKER = "_$folder$"
+_MAX_NAME_BYTES = 255
+
+
+class Filter:
+    """Which paths a sync is about.
+
+    A pattern without a slash is about names, at any depth; one with a slash is about whole paths (``data/**``).
+
+    Args:
+        include: Patterns of which one must match; none when there are none.
+        exclude: Patterns of which none may match.
+
+    Raises:
+        UsageError: A pattern can match nothing.
+    """
+
+    def __init__(self, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> None:
+        self._include = [_pattern(glob) for glob in include]
+        self._exclude = [_pattern(glob) for glob in exclude]
+
+    def takes(self, path: str) -> bool:
+        """Say whether a path is one of them."""
+        if self._include and not any(pattern.fullmatch(path) for pattern in self._include):
+            return False
+        return not any(pattern.fullmatch(path) for pattern in self._exclude)
+
+
+def _pattern(glob: str) -> re.Pattern[str]:
+    problem = glob_problem(glob)
+    if problem is not None:
+        raise UsageError(f"The pattern {glob!r} {problem[0]}.", hint="Write *.csv for names, or data/** for paths.")
+    return compile_glob(glob if "/" in glob or glob == "**" else f"**/{glob}")
+
+
+@dataclass(slots=True)
+class LocalTree:
+    """A local folder.
+
+    Attributes:
+        files: Its files, by path.
+        folders: The paths of its folders.
+        unusable: What cannot be an object, with the reason.
+    """
+
+    files: dict[str, LocalFile] = field(default_factory=dict)
+    folders: set[str] = field(default_factory=set)
+    unusable: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class RemoteTree:
+    """Objects below a prefix.
+
+    Attributes:
+        files: Those that can be files, by path.
+        folders: The paths of folders that markers stand for.
+        unusable: Keys that cannot be local paths, with the reason.
+    """
+
+    files: dict[str, ObjectInfo] = field(default_factory=dict)
+    folders: set[str] = field(default_factory=set)
+    unusable: dict[str, str] = field(default_factory=dict)
+
+
+def scan_folder(root: Path, wanted: Filter) -> LocalTree:
+    """Look at a folder and all below it; links to files count as files, those to folders are not followed.
+
+    Raises:
+        StorageError: It cannot be read.
+    """
+    tree = LocalTree()
+    with disk_errors(root):
+        _scan(str(root), "", tree, wanted)
+    return tree
+
+
+def _scan(folder: str, prefix: str, tree: LocalTree, wanted: Filter) -> None:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            path = f"{prefix}{entry.name}"
+            if entry.name.startswith(HIDDEN):
+                continue  # on its way to its name
+            if entry.is_dir(follow_symlinks=False):
+                tree.folders.add(path)
+                _scan(entry.path, f"{path}/", tree, wanted)
+            elif wanted.takes(path):
+                _take(entry, path, tree)
+
+
+def scan_file(folder: Path, name: str) -> LocalTree:
+    """Look at one file; nothing is found where there is none.
+
+    Raises:
+        StorageError: It cannot be looked at.
+    """
+    tree = LocalTree()
+    with disk_errors(folder / name):
+        _take(folder / name, name, tree)
+    return tree
+
+
+def _take(entry: os.DirEntry[str] | Path, path: str, tree: LocalTree) -> None:
+    try:
+        status = entry.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        if entry.is_symlink():
+            tree.unusable[path] = "it is a link to nothing"
+        return  # or it is gone by now
+    if stat.S_ISDIR(status.st_mode):
+        tree.folders.add(path)
+        tree.unusable[path] = "it is a link to a folder, which is not followed"
+    elif not stat.S_ISREG(status.st_mode):
+        tree.unusable[path] = "it is no regular file"
+    elif not is_valid_key(path):
+        tree.unusable[path] = "its name cannot be a key: it has a backslash or a character that cannot be seen"
+    else:
+        tree.files[path] = LocalFile(size=status.st_size, mtime_ns=status.st_mtime_ns)
+
+
+def remote_tree(infos: Iterable[ObjectInfo], prefix: str, wanted: Filter) -> RemoteTree:
+    """Sort what a listing of a prefix tells.
+
+    Args:
+        infos: The listing.
+        prefix: What all keys begin with: empty, or ending in a slash.
+        wanted: Which paths count.
+    """
+    tree = RemoteTree()
+    for info in infos:
+        path = info.key[len(prefix) :]
+        marker = _marked_folder(path, info.size)
+        if marker is not None:
+            if marker and _fault(marker) is None:
+                tree.folders.add(marker)
+        elif wanted.takes(path):
+            fault = _fault(path)
+            if fault is None:
+                tree.files[path] = info
+            else:
+                tree.unusable[path] = fault
+    for path in sorted(tree.files.keys() & _folders_above(tree.files)):
+        del tree.files[path]
+        tree.unusable[path] = "there are objects below it, so that it would have to be a folder as well"
+    tree.folders = {folder for folder in tree.folders if folder not in tree.files}
+    return tree
+
+
+def _marked_folder(path: str, size: int) -> str | None:
+    """Give the folder that an object stands for; None when it stands for itself. Empty: the prefix's own."""
+    if size:
+        return None
+    if path.endswith("/") or not path:
+        return path.rstrip("/")
+    return path.removesuffix(_HADOOP_MARKER) if path.endswith(_HADOOP_MARKER) else None
+
+
+def _fault(path: str) -> str | None:
+    """Say why a path cannot be a local one; None when it can."""
+    parts = path.split("/")
+    faults = {
+        "it ends in a slash and holds bytes": path.endswith("/"),
+        "it has an empty part, between two slashes": "" in parts,
+        "it has a part '.' or '..'": not {".", ".."}.isdisjoint(parts),
+        "it has a backslash, a control character or one that cannot be seen": not is_valid_key(path),
+        f"a part of it is longer than {_MAX_NAME_BYTES} bytes": max(map(_length, parts)) > _MAX_NAME_BYTES,
+        f"a part of it begins with {HIDDEN}, as files do that are on their way": any(
+            part.startswith(HIDDEN) for part in parts
+        ),
+    }
+    return next((reason for reason, is_so in faults.items() if is_so), None)
+
+
+def _length(part: str) -> int:
+    return len(part.encode(errors="surrogatepass"))
+
+
+def _folders_above(paths: Iterable[str]) -> set[str]:
+    found: set[str] = set()
+    for path in paths:
+        folder = path.rpartition("/")[0]
+        while folder and folder not in found:
+            found.add(folder)
+            folder = folder.rpartition("/")[0]
+    return found
