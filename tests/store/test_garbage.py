@@ -313,6 +313,16 @@ class TestLeftovers:
         collect(Store(home), look(layout, Policy(), days=91))
         assert [path for path in home.rglob("*") if path.is_file()] == []
 
+    def test_nothing_is_old_for_a_clock_that_was_set_back(self, three: list[Package], layout: Layout) -> None:
+        staging = Path(layout.tmp) / f"model-9.0.0-{'0' * 16}"
+        (staging / "files").mkdir(parents=True)
+        policy = Policy(keep_last=0, older_than=timedelta(days=1))
+        assert look(layout, policy, days=-365).items == ()
+        assert names(look(layout, policy, days=2).items) == [
+            *(f"{each.name}=={each.version}" for each in three),
+            f"store/v1/tmp/{staging.name}",
+        ]
+
     def test_an_empty_home_has_no_garbage_and_is_not_made(self, home: Path, layout: Layout) -> None:
         assert look(layout, Policy(keep_last=0)).items == ()
         upkeep.tidy(Policy(keep_last=0))
