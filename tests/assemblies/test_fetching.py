@@ -1,0 +1,381 @@
+"""Files are handed out only with the bytes that their hash promises; catalogues are read, and never contradicted."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import subprocess
+import sys
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+from blake3 import blake3
+
+from orbitpkg import assemblies
+from orbitpkg.assemblies import (
+    NeuroidAssembly,
+    StimulusSet,
+    fetch_file,
+    get_assembly,
+    get_stimulus_set,
+    list_assemblies,
+    list_stimulus_sets,
+    package_data_assembly,
+    package_stimulus_set,
+)
+from orbitpkg.assemblies.catalogues import ASSEMBLY, Row, append_rows, catalogue_named
+from orbitpkg.assemblies.fetching import unzip, uri_of
+from orbitpkg.errors import IntegrityError, MissingExtra, ObjectExists, ObjectNotFound, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DATA = b"what was measured"
+SHA1 = hashlib.sha1(DATA).hexdigest()  # noqa: S324 - what catalogues have
+
+
+@pytest.fixture
+def bucket(tmp_path: Path) -> Path:
+    folder = tmp_path / "a bucket"
+    folder.mkdir()
+    (folder / "data.bin").write_bytes(DATA)
+    return folder
+
+
+@pytest.fixture
+def lookup(tmp_path: Path) -> Path:
+    return tmp_path / "project" / "lookup.csv"
+
+
+# One file.
+
+
+@pytest.mark.parametrize(
+    "pin",
+    [
+        SHA1,
+        SHA1.upper(),
+        f"sha1:{SHA1}",
+        hashlib.sha256(DATA).hexdigest(),
+        blake3(DATA).hexdigest(),
+        f"blake3:{blake3(DATA).hexdigest()}",
+    ],
+    ids=["sha1", "upper", "sha1:", "sha256", "blake3", "blake3:"],
+)
+def test_a_file_is_fetched_once_by_any_of_its_hashes(bucket: Path, pin: str) -> None:
+    path = fetch_file("FILE", (bucket / "data.bin").as_uri(), pin)
+    assert (path.name, path.read_bytes()) == ("data.bin", DATA)
+    (bucket / "data.bin").unlink()
+    assert fetch_file("file", (bucket / "data.bin").as_uri(), pin) == path
+
+
+def test_a_file_of_another_hash_is_not_kept(bucket: Path, home: Path) -> None:
+    with pytest.raises(IntegrityError, match=r"data.bin does not have sha1 0{40}: its bytes have sha1 ") as caught:
+        fetch_file("FILE", (bucket / "data.bin").as_uri(), "0" * 40)
+    assert caught.value.hint == "The object was replaced, or the hash is of another one."
+    assert [path for path in home.rglob("*") if path.is_file()] == []
+
+
+def test_a_kept_file_that_rotted_is_fetched_anew(bucket: Path) -> None:
+    path = fetch_file("FILE", (bucket / "data.bin").as_uri(), SHA1)
+    path.write_bytes(b"x" * len(DATA))
+    assert fetch_file("FILE", (bucket / "data.bin").as_uri(), SHA1).read_bytes() == DATA
+
+
+def test_a_kept_file_that_rotted_is_removed_even_if_it_cannot_be_fetched(bucket: Path) -> None:
+    path = fetch_file("FILE", (bucket / "data.bin").as_uri(), SHA1)
+    path.write_bytes(b"x")
+    (bucket / "data.bin").unlink()
+    with pytest.raises(ObjectNotFound):
+        fetch_file("FILE", (bucket / "data.bin").as_uri(), SHA1)
+    assert not path.exists()
+
+
+def test_sixteen_who_fetch_at_once_get_the_file(bucket: Path) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        paths = list(pool.map(lambda _: fetch_file("FILE", (bucket / "data.bin").as_uri(), SHA1), range(16)))
+    assert {path.read_bytes() for path in paths} == {DATA}
+    assert len(set(paths)) == 1
+
+
+@pytest.mark.parametrize("pin", ["", "abc", "0" * 32, "g" * 40, "md5:" + "0" * 32, "sha1:" + "0" * 64, "0" * 65])
+def test_what_is_no_hash_is_refused(bucket: Path, pin: str) -> None:
+    with pytest.raises(UsageError, match="is no hash that a file can be pinned by"):
+        fetch_file("FILE", (bucket / "data.bin").as_uri(), pin)
+
+
+@pytest.mark.parametrize(
+    ("location", "expected"),
+    [
+        ("https://brainio.dicarlo.s3.amazonaws.com/assy_a.nc", "s3://brainio.dicarlo/assy_a.nc"),
+        ("https://b-1.s3.us-east-2.amazonaws.com/dir/a%20b.nc", "s3://b-1/dir/a b.nc"),
+        ("https://b-1.s3-us-west-1.amazonaws.com/a.nc", "s3://b-1/a.nc"),
+        ("https://s3.amazonaws.com/b-1/dir/a.nc", "s3://b-1/dir/a.nc"),
+        ("https://s3-eu-west-1.amazonaws.com/b-1/a.nc", "s3://b-1/a.nc"),
+        ("s3://b-1/a.nc", "s3://b-1/a.nc"),
+    ],
+)
+def test_all_forms_of_an_address_in_s3_are_read(location: str, expected: str) -> None:
+    assert uri_of("S3", location) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "location", "says"),
+    [
+        ("S3", "https://example.com/a.nc", "is no address in S3"),
+        ("S3", "https://bucket.s3.amazonaws.com/", "names no object"),
+        ("S3", "https://b.s3.amazonaws.com/a?versionId=1", "is no address in S3"),
+        ("S3", "/a/path", "is no address in S3"),
+        ("FTP", "ftp://host/a", "is no type of location"),
+    ],
+)
+def test_a_location_that_cannot_be_read_is_refused(kind: str, location: str, says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        fetch_file(kind, location, SHA1)
+
+
+# Catalogues.
+
+
+def package_both(lookup: Path, bucket: Path, stimuli: StimulusSet, assembly: NeuroidAssembly) -> None:
+    package_stimulus_set(lookup, stimuli, "lab.Faces", bucket.as_uri())
+    package_data_assembly(lookup, assembly, "lab.Me2026", "lab.Faces", "NeuroidAssembly", bucket.as_uri())
+
+
+def test_what_was_packaged_is_got_with_the_stimuli_merged(
+    lookup: Path, bucket: Path, stimuli: StimulusSet, assembly: NeuroidAssembly
+) -> None:
+    package_both(lookup, bucket, stimuli, assembly)
+    got = get_assembly("lab.Me2026", catalogue=lookup)
+    assert type(got) is NeuroidAssembly
+    assert got["kind"].values.tolist() == ["face", "house", "face"] * 2
+    assert got.sel(kind="house", repetition=1).values.ravel().tolist() == [8, 9]
+    assert got.attrs["identifier"] == "lab.Me2026"
+    assert got.attrs["stimulus_set_identifier"] == "lab.Faces"
+    assert got.attrs["lab"] == "Århus"
+    table = got.attrs["stimulus_set"]
+    assert isinstance(table, StimulusSet)
+    assert table.get_stimulus("né").read_bytes() == stimuli.get_stimulus("né").read_bytes()
+    assert table.get_stimulus("né").name == "né.PNG"
+    assert list(table.columns) == ["stimulus_id", "kind", "size", "filename"]
+
+
+def test_a_part_of_a_stimulus_set_still_knows_its_files(lookup: Path, bucket: Path, stimuli: StimulusSet) -> None:
+    package_stimulus_set(lookup, stimuli, "lab.Faces", bucket.as_uri())
+    faces = get_stimulus_set("lab.Faces", catalogue=lookup).query("kind == 'face'")
+    assert (len(faces), faces.identifier) == (2, "lab.Faces")
+    assert faces.get_image("n0").is_file()
+
+
+def test_a_coordinate_of_the_assembly_counts_before_the_stimulus_sets(
+    lookup: Path, bucket: Path, stimuli: StimulusSet, assembly: NeuroidAssembly
+) -> None:
+    array = assembly.reset_index("presentation").assign_coords(kind=("presentation", list("uvwxyz")))
+    package_both(lookup, bucket, stimuli, NeuroidAssembly(array))
+    assert get_assembly("lab.Me2026", catalogue=lookup)["kind"].values.tolist() == list("uvwxyz")
+
+
+def test_an_assembly_without_stimuli_can_be_packaged(lookup: Path, bucket: Path, assembly: NeuroidAssembly) -> None:
+    package_data_assembly(lookup, assembly, "lab.Me2026", None, "NeuroidAssembly", bucket.as_uri(), {"more": assembly})
+    got = get_assembly("lab.Me2026", catalogue=lookup)
+    assert "stimulus_set" not in got.attrs
+    assert got.attrs["more"].shape == (6, 2, 1)
+
+
+def test_the_same_stimuli_give_the_same_bytes(tmp_path: Path, stimuli: StimulusSet) -> None:
+    pins = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        for path in stimuli.stimulus_paths.values():
+            path.touch()
+        stored = package_stimulus_set(tmp_path / f"{name}.csv", stimuli, "lab.Faces", (tmp_path / name).as_uri())
+        pins.append([each.sha256 for each in stored])
+    assert pins[0] == pins[1]
+
+
+def test_a_duplicate_identifier_is_refused_before_any_upload(
+    lookup: Path, bucket: Path, stimuli: StimulusSet, assembly: NeuroidAssembly
+) -> None:
+    package_both(lookup, bucket, stimuli, assembly)
+    before = {path.name: path.read_bytes() for path in bucket.iterdir() if path.is_file()}, lookup.read_bytes()
+    with pytest.raises(UsageError, match=r"lookup.csv has an assembly 'lab.Me2026' already"):
+        package_data_assembly(lookup, assembly + 1, "lab.Me2026", "lab.Faces", "NeuroidAssembly", bucket.as_uri())
+    with pytest.raises(UsageError, match=r"has a stimulus set 'lab.Faces' already"):
+        package_stimulus_set(lookup, stimuli.head(1), "lab.Faces", bucket.as_uri())
+    assert (
+        {path.name: path.read_bytes() for path in bucket.iterdir() if path.is_file()},
+        lookup.read_bytes(),
+    ) == before
+
+
+def test_an_object_that_another_catalogue_may_pin_is_not_written_over(
+    tmp_path: Path, lookup: Path, bucket: Path, assembly: NeuroidAssembly
+) -> None:
+    package_data_assembly(lookup, assembly, "lab.Me2026", None, "NeuroidAssembly", bucket.as_uri())
+    other = tmp_path / "other.csv"
+    with pytest.raises(ObjectExists, match="is there already, with other bytes; nothing was uploaded"):
+        package_data_assembly(other, assembly + 1, "lab.Me2026", None, "NeuroidAssembly", bucket.as_uri())
+    assert not other.exists()
+    # A run that broke off before it wrote the catalogue is gone on with.
+    package_data_assembly(other, assembly, "lab.Me2026", None, "NeuroidAssembly", bucket.as_uri())
+    assert get_assembly("lab.Me2026", catalogue=other).equals(get_assembly("lab.Me2026", catalogue=lookup))
+
+
+def test_what_cannot_be_packaged_is_refused_before_any_upload(
+    lookup: Path, bucket: Path, assembly: NeuroidAssembly, stimuli: StimulusSet
+) -> None:
+    place = bucket.as_uri()
+    with pytest.raises(UsageError, match=r"No catalogue has a stimulus set 'lab.None'"):
+        package_data_assembly(lookup, assembly, "lab.Me2026", "lab.None", "NeuroidAssembly", place)
+    with pytest.raises(UsageError, match=r"'NeuroidAssembley' is no class") as caught:
+        package_data_assembly(lookup, assembly, "lab.Me2026", None, "NeuroidAssembley", place)
+    assert caught.value.hint == "Did you mean NeuroidAssembly?"
+    with pytest.raises(UsageError, match="No bucket is named"):
+        package_data_assembly(lookup, assembly, "lab.Me2026", None, "NeuroidAssembly")
+    with pytest.raises(UsageError, match="cannot be an identifier"):
+        package_data_assembly(lookup, assembly, "lab/Me", None, "NeuroidAssembly", place)
+    with pytest.raises(UsageError, match="Two stimuli have one stimulus_id"):
+        package_stimulus_set(lookup, stimuli.iloc[[0, 0]], "lab.Faces", place)
+    with pytest.raises(UsageError, match="has no column stimulus_id"):
+        package_stimulus_set(lookup, stimuli.drop(columns="stimulus_id"), "lab.Faces", place)
+    stimuli.stimulus_paths = {"n0": bucket / "missing.png"}
+    with pytest.raises(UsageError, match=r"'n0' is to be in .*missing.png, where there is no file"):
+        package_stimulus_set(lookup, stimuli, "lab.Faces", place)
+    assert sorted(path.name for path in bucket.iterdir()) == ["data.bin"]
+    assert not lookup.exists()
+
+
+def test_a_name_in_the_archive_that_leads_out_of_it_is_refused(
+    lookup: Path, bucket: Path, stimuli: StimulusSet
+) -> None:
+    named = stimuli.assign(stimulus_path_within_store=["a", "b", "../c"])
+    with pytest.raises(UsageError, match="cannot be the name of a stimulus"):
+        package_stimulus_set(lookup, named, "lab.Faces", bucket.as_uri())
+
+
+def test_an_archive_that_leads_out_of_its_folder_is_not_unpacked(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("../out.txt", b"x")
+    with pytest.raises(IntegrityError, match="names a file outside of its folder"):
+        unzip(tmp_path / "a.zip")
+    (tmp_path / "b.zip").write_bytes(b"PK\x03\x04 and no more")
+    with pytest.raises(IntegrityError, match="is no ZIP file"):
+        unzip(tmp_path / "b.zip")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.zip", "b.zip"]
+
+
+HEADER = "identifier,lookup_type,class,location_type,location,sha1,stimulus_set_identifier,lookup_source\n"
+
+
+def test_a_catalogue_of_brainio_is_added_to_and_its_lines_stay(tmp_path: Path) -> None:
+    path = tmp_path / "lookup.csv"
+    line = f'dicarlo.hvm,stimulus_set,StimulusSet,S3,https://b.s3.amazonaws.com/"a, b".csv,{SHA1},,old\n'
+    line = line.replace('"a, b"', "image")
+    path.write_text(HEADER + line, encoding="utf-8")
+    row = Row(
+        identifier="lab.Ü", lookup_type=ASSEMBLY, cls="X", location_type="S3", location="s3://b/a.nc", sha1=SHA1,
+        version_id="v1",
+    )  # fmt: skip
+    append_rows(catalogue_named(path), [row])
+    with path.open(encoding="utf-8", newline="") as file:
+        first, second = csv.DictReader(file)
+    assert (first["identifier"], first["lookup_source"], first["version_id"]) == ("dicarlo.hvm", "old", "")
+    assert (second["identifier"], second["version_id"], second["class"]) == ("lab.Ü", "v1", "X")
+    assert catalogue_named(path).rows[1] == row
+
+
+def test_eight_who_add_to_a_catalogue_at_once_lose_nothing(tmp_path: Path) -> None:
+    program = (
+        "import sys, pathlib\n"
+        "from orbitpkg.assemblies.catalogues import *\n"
+        "path = pathlib.Path(sys.argv[1])\n"
+        "for number in range(5):\n"
+        "    row = Row(identifier=f'{sys.argv[2]}.{number}', lookup_type=ASSEMBLY, cls='X', location_type='S3',\n"
+        "              location='s3://b/a.nc', sha1='0' * 40)\n"
+        "    append_rows(catalogue_named(path), [row])\n"
+    )
+    path = tmp_path / "lookup.csv"
+    jobs = [subprocess.Popen([sys.executable, "-c", program, str(path), str(job)]) for job in range(8)]
+    assert [job.wait() for job in jobs] == [0] * 8
+    assert len({row.identifier for row in catalogue_named(path).rows}) == 40
+    assert sorted(each.name for each in tmp_path.iterdir() if each.is_file()) == ["lookup.csv"]
+
+
+def make_project(site: Path, name: str, entry: str, *, lines: str, brainio: bool) -> None:
+    """Install a package that provides a catalogue, as BrainIO's README tells."""
+    package = site / name
+    package.mkdir(parents=True)
+    (package / "lookup.csv").write_text(HEADER + lines, encoding="utf-8")
+    (package / "__init__.py").touch()
+    make = (
+        f"from brainio.catalogs import Catalog\ndef {entry}():\n    return Catalog.from_file({entry!r}, 'lookup.csv')\n"
+        if brainio
+        else "import pandas\nfrom pathlib import Path\n"
+        f"def {entry}():\n    return pandas.read_csv(Path(__file__).parent / 'lookup.csv')\n"
+    )
+    (package / "entrypoint.py").write_text(make, encoding="utf-8")
+    info = site / f"{name}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[brainio_lookups]\n{entry} = {name}.entrypoint:{entry}\n")
+
+
+@pytest.mark.parametrize("brainio", [True, False], ids=["without brainio", "with its own table"])
+def test_catalogues_of_installed_packages_are_read(
+    tmp_path: Path, bucket: Path, monkeypatch: pytest.MonkeyPatch, *, brainio: bool
+) -> None:
+    name = f"acme_lookups_{'a' if brainio else 'b'}"
+    rows = f"lab.Me2026,assembly,DataAssembly,FILE,{(bucket / 'data.bin').as_uri()},{SHA1},,\n" * 2
+    rows += f"lab.Faces,stimulus_set,StimulusSet,S3,https://b.s3.amazonaws.com/image.csv,{SHA1},,\n"
+    make_project(tmp_path / "site", name, "acme", lines=rows, brainio=brainio)
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    assert list_assemblies() == ["lab.Me2026"]
+    assert list_stimulus_sets() == ["lab.Faces"]
+    with pytest.raises(IntegrityError, match=r"names no \.nc file for lab.Me2026"):
+        get_assembly("lab.Me2026")
+    with pytest.raises(UsageError, match=r"There is no assembly 'lab.Me2027' in the catalogue acme") as caught:
+        get_assembly("lab.Me2027", catalogue="acme")
+    assert caught.value.hint == "Did you mean lab.Me2026?"
+    with pytest.raises(UsageError, match="No catalogue 'acmee' is installed"):
+        get_assembly("lab.Me2026", catalogue="acmee")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("identifier,sha1\n", "lacks the columns lookup_type, class"),
+        (f"{HEADER}a,picture,,S3,s3://b/a.nc,{SHA1},,\n", "line 2: 'picture' is no type of lookup"),
+        (f"{HEADER},assembly,X,S3,s3://b/a.nc,{SHA1},,\n", "line 2: 'assembly' is no type of lookup"),
+        (f"{HEADER}a,assembly,X,S3,s3://b/a.nc,{SHA1},,\na,assembly,X,S3,s3://b/b.nc,{SHA1},,\n", "contradict"),
+    ],
+)
+def test_a_catalogue_that_makes_no_sense_is_refused(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "lookup.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(IntegrityError, match=says):
+        get_assembly("a", catalogue=tmp_path / "lookup.csv")
+
+
+def test_a_catalogue_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "lookup.csv").write_bytes(HEADER.encode() + b"\xff\xfe")
+    with pytest.raises(IntegrityError, match="cannot be read"):
+        get_assembly("a", catalogue=tmp_path / "lookup.csv")
+
+
+# Without the extra.
+
+
+def test_the_room_can_be_entered_without_its_extra_and_says_what_is_missing(
+    bucket: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = (
+        "import sys, orbitpkg.assemblies; sys.exit(bool({'xarray', 'numpy', 'pandas', 'h5py'} & set(sys.modules)))"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+    monkeypatch.delitem(vars(assemblies), "get_assembly", raising=False)
+    monkeypatch.setitem(sys.modules, "xarray", None)
+    with pytest.raises(MissingExtra, match="get_assembly needs xarray, which is not installed") as caught:
+        _ = assemblies.get_assembly
+    assert caught.value.hint == "pip install 'orbitpkg[netcdf]'"
+    assert fetch_file("FILE", (bucket / "data.bin").as_uri(), SHA1).read_bytes() == DATA
