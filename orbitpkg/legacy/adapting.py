@@ -55,7 +55,7 @@ def adapted_manifest(package: Mapping[str, Any], *, where: str, archive_md5: str
     Args:
         package: What Sputnik says: ``name`` and ``version``, perhaps ``description``, ``license``, ``compatibility``.
         where: What this is about, for messages.
-        archive_md5: The MD5 of its ``archive.gz``, if it has one.
+        archive_md5: The MD5 of its ``archive.gz``; without one, nothing is kept of how it was called before.
 
     Raises:
         ArchiveError: The name or the version cannot be had, or one of the others is of the wrong type.
@@ -67,6 +67,7 @@ def adapted_manifest(package: Mapping[str, Any], *, where: str, archive_md5: str
     except UsageError as error:
         raise ArchiveError(f"{where}: {error.message}", hint=error.hint) from error
     kept = {"ident": f"{name}-{version}", "version": version, "archive_md5": archive_md5}
+    metadata = {METADATA_KEY: kept} if archive_md5 else {}
     manifest = {
         "name": name,
         "version": str(adapted),
@@ -74,7 +75,7 @@ def adapted_manifest(package: Mapping[str, Any], *, where: str, archive_md5: str
         "license": _text_or_none(package, "license", where),
         "include": ["**"],
         "compatibility": _compatibility(package, where),
-        "metadata": {METADATA_KEY: {key: value for key, value in kept.items() if value}},
+        "metadata": metadata,
     }
     said = {key: value for key, value in manifest.items() if value}
     return json.dumps(said, indent=2, ensure_ascii=False).encode("utf-8") + b"\n"

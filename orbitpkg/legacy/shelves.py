@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from orbitpkg.errors import ArchiveError, IntegrityError, ManifestError, ObjectNotFound, OrbitError, UsageError
 from orbitpkg.legacy.adapting import adapted_version
+from orbitpkg.legacy.meta import META_NAME
 from orbitpkg.model.names import canonical_name, is_valid_name
 
 if TYPE_CHECKING:
@@ -116,6 +117,9 @@ def _read(fetcher: Fetcher, ident: str) -> Shelved | OrbitError:
     try:
         meta = fetcher.meta(ident)
         return Shelved(ident=ident, meta=meta, manifest=meta.manifest())
+    except ObjectNotFound as error:
+        # Not for what lacks a package, but for a package that lacks something.
+        return ArchiveError(f"{ident} lacks its {META_NAME}: {error.message}", hint=error.hint)
     except UNFIT_ERRORS as error:
         return error
 

@@ -135,7 +135,8 @@ class RepositorySource:
         entry = stock.entry(version)
         if entry is None:
             return None
-        self._offered[name, version] = None
+        if entry.digest:  # Else the record has yet to be made, and would say what the entry does.
+            self._offered[name, version] = None
         return Offer(
             dependencies=entry.dependencies,
             compatibility=entry.compatibility,

@@ -1,0 +1,99 @@
+"""Sputnik's formats, written by hand: right, and wrong in every way that a test asks for.
+
+What the real Sputnik writes is in `archives/`, and made anew by `real_sputnik.py`; the two are held against each other.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import tarfile
+from typing import TYPE_CHECKING, Any
+
+from orbitpkg.objects.protocol import is_valid_key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from orbitpkg.objects import ObjectStore
+
+__all__ = ["FILES", "as_tar", "old_archive", "old_bucket", "old_package", "put_package"]
+
+FILES: Mapping[str, bytes] = {
+    "data/model": b"weights " * 4000,
+    "data/xyz.json": b'{"test": true}',
+    "data/empty": b"",
+    "notes/grüße.txt": "grüße".encode(),
+}
+
+
+def old_package(
+    files: Mapping[str, bytes] = FILES, *, name: Any = "test", version: Any = "1.0.0", **package: Any
+) -> tuple[dict[str, Any], bytes]:
+    """Write a package as Sputnik does; returns what is to be its `meta.json`, and its `archive.gz`."""
+    body, rows = b"", []
+    for path, data in files.items():
+        body += gzip.compress(data, mtime=0)
+        rows.append(
+            {
+                "path": path.split("/"),
+                "noffset": len(body),
+                "size": len(data),
+                "checksum": ["md5", md5(data)],
+            }
+        )
+    said = {"description": None, "license": None, "compatibility": None, **package}
+    meta = {
+        "archive": ["archive.gz", md5(body)],
+        "manifest": rows,
+        "package": {"name": name, "version": version, **said},
+    }
+    return meta, body
+
+
+def md5(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+def as_tar(path: Path, members: Sequence[tuple[str | tarfile.TarInfo, bytes]]) -> Path:
+    """Write a tar file of members, in their order."""
+    with tarfile.open(path, "w") as tar:
+        for member, data in members:
+            info = tarfile.TarInfo(member) if isinstance(member, str) else member
+            if info.isreg():
+                info.size = len(data)
+            # As Sputnik's, whose times are fractions: that takes an extended header.
+            info.mtime = 1500000000.25
+            tar.addfile(info, io.BytesIO(data))
+    return path
+
+
+def old_archive(path: Path, files: Mapping[str, bytes] = FILES, **package: Any) -> Path:
+    """Write a `.sputnik` file."""
+    meta, body = old_package(files, **package)
+    return as_tar(path, [("archive.gz", body), ("meta.json", json.dumps(meta).encode())])
+
+
+def put_package(store: ObjectStore, meta: Mapping[str, Any], body: bytes, *, prefix: str = "") -> str:
+    """Put a package into a store as PyOrbital does; returns its ident."""
+    ident = f"{meta['package']['name']}-{meta['package']['version']}"
+    text = json.dumps(meta, indent=2).encode()
+    for name, data in (("meta.json", text), ("archive.gz", body)):
+        key = f"{prefix}{ident}/{name}"
+        assert is_valid_key(key)
+        store.put(key, data, metadata={"md5": md5(data)})
+    return ident
+
+
+def old_bucket(store: ObjectStore, versions: Sequence[str] = ("1.0.0", "9.0.0", "10.0.0"), *, prefix: str = "") -> None:
+    """Put several versions of two packages into a store."""
+    for version in versions:
+        files = {**FILES, "data/version": version.encode()}
+        put_package(store, *old_package(files, version=version, license="public domain"), prefix=prefix)
+    other = old_package(
+        {"words": b"a b c"}, name="other", compatibility={"my_library": ">=1.1.1"}, description="Words."
+    )
+    put_package(store, *other, prefix=prefix)

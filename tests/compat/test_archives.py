@@ -1,0 +1,128 @@
+"""Archives that Sputnik built: installed with the files that Sputnik itself would have installed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import orbitpkg
+from orbitpkg import api
+from tests.compat.make_archives import PACKAGES, write
+from tests.compat.old_format import FILES, as_tar, old_archive, old_package
+from tests.compat.real_sputnik import archives_of, sputnik_python
+from tests.packages import tree_of
+from tests.servers.fixtures import FOLDER, skip_or_fail
+from tests.servers.processes import ServerMissing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+KEPT = Path(__file__).with_name("archives")
+IDENTS = {"my_model": "my_model-1.0", "orbital_test_model": "orbital_test_model-2.0.0", "test": "test-1.0.0"}
+VERSIONS = {"my_model": "1.0.0", "orbital_test_model": "2.0.0", "test": "1.0.0"}
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine on which nobody has used orbitpkg."""
+    monkeypatch.setenv("ORBITPKG_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("ORBITPKG_CONFIG", str(tmp_path / "no config.toml"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "home"
+
+
+@pytest.fixture(scope="session")
+def made(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Archives that the real Sputnik has built just now, and what it makes of them when it installs them."""
+    try:
+        python = sputnik_python(pytestconfig.stash[FOLDER])
+    except ServerMissing as missing:
+        skip_or_fail(missing)
+    return archives_of(python, tmp_path_factory.mktemp("sputnik"))
+
+
+def contents(folder: Path, *, without: str) -> Mapping[str, bytes]:
+    return {path: data for path, (data, _) in tree_of(folder).items() if path != without}
+
+
+def included(name: str, folder: Path) -> Mapping[str, bytes]:
+    """What Sputnik includes of a package of `make_archives.py`."""
+    left_out = {"not included/x", "data/.hidden"}
+    return {path: text.encode() for path, text in PACKAGES[name]["files"].items() if path not in left_out}
+
+
+@pytest.mark.parametrize("name", sorted(IDENTS))
+class TestRealArchives:
+    def test_one_built_just_now_installs_the_files_that_sputnik_installs(self, name: str, made: Path) -> None:
+        package = api.install(f"{made}/{IDENTS[name]}.sputnik")
+        theirs = contents(made / "installed" / IDENTS[name], without="meta.json")
+        assert contents(package.path, without="package.json") == theirs
+        assert theirs == included(name, made)
+
+    def test_one_that_is_kept_here_installs_the_same(self, name: str) -> None:
+        package = api.install(f"{KEPT}/{IDENTS[name]}.sputnik")
+        assert contents(package.path, without="package.json") == included(name, KEPT)
+        assert [(each, found) for each, found in api.verify([name]) if found] == []
+
+    def test_what_is_said_of_the_package_is_kept(self, name: str) -> None:
+        package = api.install(f"{KEPT}/{IDENTS[name]}.sputnik")
+        said = PACKAGES[name]["package"]
+        assert (package.name, package.version) == (name, VERSIONS[name])
+        assert package.description == said.get("description", "")
+        assert package.license == said.get("license")
+        assert package.compatibility == {app: text or "" for app, text in said.get("compatibility", {}).items()}
+        kept = package.metadata["sputnik"]
+        assert (kept["ident"], kept["version"]) == (IDENTS[name], said["version"])
+
+    def test_the_writer_of_these_tests_writes_what_sputnik_does(self, name: str, tmp_path: Path) -> None:
+        said = {key: value for key, value in PACKAGES[name]["package"].items() if key != "include"}
+        ours = old_archive(tmp_path / "ours.sputnik", included(name, KEPT), **said)
+        package = api.install(ours)
+        assert contents(package.path, without="package.json") == included(name, KEPT)
+
+
+def test_installing_one_again_changes_nothing(tmp_path: Path) -> None:
+    first = api.install(f"{KEPT}/test-1.0.0.sputnik")
+    assert api.install(f"{KEPT}/test-1.0.0.sputnik") == first
+    assert [package.version for package in api.packages()] == ["1.0.0"]
+
+
+def test_one_archive_is_one_release_on_every_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = api.install(f"{KEPT}/test-1.0.0.sputnik")
+    shutil.copy(KEPT / "test-1.0.0.sputnik", tmp_path / "renamed.sputnik")
+    monkeypatch.setenv("ORBITPKG_HOME", str(tmp_path / "another home"))
+    there = api.install(tmp_path / "renamed.sputnik")
+    assert there.digest == here.digest
+
+
+def test_one_can_be_published_as_it_is(tmp_path: Path) -> None:
+    published = api.publish(f"{KEPT}/my_model-1.0.sputnik", str(tmp_path / "models"))
+    assert str(published.release) == "my_model==1.0.0"
+    assert orbitpkg.install("my_model", repository=tmp_path / "models").file_path("data", "model").stat().st_size
+
+
+def test_nothing_is_left_of_the_work(home: Path) -> None:
+    api.install(f"{KEPT}/test-1.0.0.sputnik")
+    assert list((home / "store" / "v1" / "tmp").iterdir()) == []
+
+
+def test_an_archive_whose_members_are_the_other_way_round_is_read(tmp_path: Path) -> None:
+    meta, body = old_package()
+    path = as_tar(tmp_path / "a.sputnik", [("meta.json", json.dumps(meta).encode()), ("archive.gz", body)])
+    assert contents(api.install(path).path, without="package.json") == FILES
+
+
+def test_a_package_json_among_the_files_gives_way_to_the_manifest(tmp_path: Path) -> None:
+    path = old_archive(tmp_path / "a.sputnik", {"package.json": b'{"name": "test"}', "data": b"x"}, license="MIT")
+    package = api.install(path)
+    assert package.files() == ("data", "package.json")
+    assert package.load_json("package.json")["license"] == "MIT"
+
+
+def test_the_directory_of_a_test_package_is_what_sputnik_reads(tmp_path: Path) -> None:
+    folder = write("test", tmp_path / "sample")
+    assert sorted(path.name for path in (folder / "data").iterdir()) == ["empty", "xyz.json", "xyz.model"]

@@ -1,0 +1,282 @@
+"""Archives that somebody else wrote, or a disk has altered: refused by name, with nothing installed or left behind."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import resource
+import tarfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from orbitpkg import api
+from orbitpkg.errors import ArchiveError, IntegrityError, ManifestError, NoSpace, OrbitError
+from orbitpkg.legacy.adapting import adapted_version
+from tests.compat.old_format import as_tar, md5, old_archive, old_package
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MIB = 1 << 20
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine on which nobody has used orbitpkg."""
+    monkeypatch.setenv("ORBITPKG_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("ORBITPKG_CONFIG", str(tmp_path / "no config.toml"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "home"
+
+
+def refuse(path: Path, match: str, kind: type[OrbitError] = IntegrityError) -> OrbitError:
+    """Fail to install an archive, and leave nothing."""
+    before = {each for each in path.parent.rglob("*") if "home" not in each.parts}
+    with pytest.raises(kind, match=match) as refused:
+        api.install(path)
+    assert api.packages() == []
+    assert {each for each in path.parent.rglob("*") if "home" not in each.parts} == before
+    temporary = Path(os.environ["ORBITPKG_HOME"]) / "store" / "v1" / "tmp"
+    assert not temporary.exists() or list(temporary.iterdir()) == []
+    return refused.value
+
+
+def altered(tmp_path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    """Write an archive whose `meta.json` somebody has changed."""
+    meta, body = old_package()
+    change(meta)
+    return as_tar(tmp_path / "bad.sputnik", [("archive.gz", body), ("meta.json", json.dumps(meta).encode())])
+
+
+@pytest.mark.parametrize(
+    ("path", "what"),
+    [
+        (["..", "x"], "has the part '..'"),
+        (["data", "..", "..", "x"], "has the part '..'"),
+        (["", "etc", "passwd"], "is absolute"),
+        (["/etc/passwd"], "has a slash"),
+        (["data", "../../x"], "has a slash"),
+        (["C:", "x"], "holds ':'"),
+        (["data\\x"], r"holds '\\\\'"),
+        ([], "is empty"),
+        ([""], "is empty"),
+        (["data", "."], "has the part '.'"),
+        (["a\nb"], "control character"),
+        (["a\0b"], "control character"),
+        (["\ud800"], "half a character"),
+        (["nul.txt"], "device"),
+        (["e\u0301"], "NFC"),
+        (["x" * 256], "longer than 255"),
+        (["package.json", "x"], "package.json"),
+    ],
+)
+def test_a_path_that_leaves_the_package_or_is_none_elsewhere_is_refused(
+    tmp_path: Path, path: list[str], what: str
+) -> None:
+    refuse(altered(tmp_path, lambda meta: meta["manifest"][0].update(path=path)), what)
+
+
+@pytest.mark.parametrize(
+    "paths", [(["a"], ["a"]), (["a"], ["A"]), (["a"], ["a", "b"])], ids=["twice", "case", "file and folder"]
+)
+def test_paths_that_cannot_be_in_one_tree_are_refused(tmp_path: Path, paths: tuple[list[str], list[str]]) -> None:
+    def change(meta: dict[str, Any]) -> None:
+        for row, path in zip(meta["manifest"], paths, strict=False):
+            row["path"] = path
+
+    refuse(altered(tmp_path, change), "bad.sputnik holds")
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (lambda meta: meta["manifest"][0].update(checksum=["md5", md5(b"other")]), "'data/model' .* is altered"),
+        (lambda meta: meta["manifest"][0].update(checksum=["md5", "0"]), "is no md5"),
+        (lambda meta: meta["manifest"][0].update(checksum=["crc32", "0" * 8]), "'crc32' is no digest"),
+        (lambda meta: meta.update(archive=["archive.gz", md5(b"other")]), "has the MD5"),
+        (lambda meta: meta["manifest"][0].update(size=31999), "does not end where|is altered"),
+        (lambda meta: meta["manifest"][0].update(size=32001), "is altered"),
+        (lambda meta: meta["manifest"][0].update(size=-1), "has -1 bytes"),
+        (lambda meta: meta["manifest"][0].update(noffset=10), "does not end where"),
+        (lambda meta: meta["manifest"][0].update(noffset=0), "between bytes 0 and 0"),
+        (lambda meta: meta["manifest"][-1].update(noffset=10**9), "its manifest says 1,000,000,000"),
+        (lambda meta: meta["manifest"].pop(), "its manifest says"),
+        (lambda meta: meta.update(manifest=[]), "lists 0 files"),
+        (lambda meta: meta.pop("manifest"), "'manifest' is missing"),
+        (lambda meta: meta.pop("archive"), "'archive' is missing"),
+        (lambda meta: meta.update(package=[]), "stands where dict belongs"),
+        (lambda meta: meta["manifest"][0].update(size=True), "stands where int belongs"),
+        (lambda meta: meta["manifest"][0].update(size=1.0), "stands where int belongs"),
+        (lambda meta: meta["archive"].__setitem__(0, "../archive.gz"), "holds 'archive.gz'|has the part"),
+        (lambda meta: meta["package"].update(name="../evil"), "not a package name"),
+        (lambda meta: meta["package"].update(name="a/b"), "not a package name"),
+        (lambda meta: meta["package"].update(name="/etc"), "not a package name"),
+        (lambda meta: meta["package"].update(name=""), "not a package name"),
+        (lambda meta: meta["package"].update(name=None), "stands where str belongs"),
+        (lambda meta: meta["package"].update(version=1.0), "stands where str belongs"),
+        (lambda meta: meta["package"].update(version="abc"), "'abc' is not a version"),
+        (lambda meta: meta["package"].update(version="1.2.3.4"), "has 4 numbers"),
+        (lambda meta: meta["package"].update(version="1.0.0+linux"), "build metadata"),
+        (lambda meta: meta["package"].update(version="../1.0.0"), "is not a version"),
+        (lambda meta: meta["package"].update(license=["MIT"]), "its license is"),
+        (lambda meta: meta["package"].update(compatibility="spacy"), "no table of apps"),
+        (lambda meta: meta["package"].update(compatibility={"spacy": 1}), "no table of apps"),
+    ],
+)
+def test_a_meta_json_that_says_what_is_not_so_is_refused(
+    tmp_path: Path, change: Callable[[dict[str, Any]], object], what: str
+) -> None:
+    refuse(altered(tmp_path, change), what)
+
+
+def test_a_compatibility_that_cannot_be_checked_is_refused_rather_than_dropped(tmp_path: Path) -> None:
+    path = altered(tmp_path, lambda meta: meta["package"].update(compatibility={"spacy": "1.x or so"}))
+    refuse(path, "not a PEP 440 specifier", ManifestError)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        (b"{", "not valid JSON"),
+        (b"\xff\xfe", "UTF-8"),
+        (b'{"a": 1, "a": 2}', "twice|duplicate"),
+        (b'{"a": NaN}', "NaN"),
+        (b"[" * 10000, "deep|nested|levels"),
+        (b"[" + b"9" * 400 + b"]", "integer|digits|number"),
+        (b"[]", "not what Sputnik writes"),
+        (b"null", "not what Sputnik writes"),
+    ],
+)
+def test_a_meta_json_that_is_no_json_is_refused(tmp_path: Path, text: bytes, what: str) -> None:
+    refuse(as_tar(tmp_path / "bad.sputnik", [("archive.gz", b""), ("meta.json", text)]), what)
+
+
+def member(name: str, kind: bytes, link: str = "") -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, link
+    return info
+
+
+def test_a_third_member_is_refused_and_not_unpacked(tmp_path: Path) -> None:
+    meta, body = old_package()
+    for number, extra in enumerate(
+        [
+            tarfile.TarInfo("setup.py"),
+            tarfile.TarInfo("../../evil"),
+            tarfile.TarInfo("/tmp/evil"),
+            member("link", tarfile.SYMTYPE, "/etc/passwd"),
+            member("hard", tarfile.LNKTYPE, "archive.gz"),
+            member("device", tarfile.CHRTYPE),
+            member("pipe", tarfile.FIFOTYPE),
+            member("folder", tarfile.DIRTYPE),
+            tarfile.TarInfo("meta.json"),
+        ]
+    ):
+        for place in (0, 1, 2):
+            members: list[tuple[str | tarfile.TarInfo, bytes]]
+            members = [("archive.gz", body), ("meta.json", json.dumps(meta).encode())]
+            members.insert(place, (extra, b""))
+            refuse(as_tar(tmp_path / f"bad{number}{place}.sputnik", members), "holds the member")
+
+
+@pytest.mark.parametrize("name", ["archive.gz", "meta.json"])
+def test_a_member_that_is_a_link_is_refused(tmp_path: Path, name: str) -> None:
+    meta, body = old_package()
+    members: list[tuple[str | tarfile.TarInfo, bytes]]
+    members = [("archive.gz", body), ("meta.json", json.dumps(meta).encode())]
+    at = [each[0] for each in members].index(name)
+    members[at] = (member(name, tarfile.SYMTYPE, "/etc/passwd"), b"")
+    refuse(as_tar(tmp_path / "bad.sputnik", members), "is no regular file")
+
+
+@pytest.mark.parametrize("missing", ["archive.gz", "meta.json"])
+def test_a_member_that_is_missing_is_told(tmp_path: Path, missing: str) -> None:
+    meta, body = old_package()
+    members = [("archive.gz", body), ("meta.json", json.dumps(meta).encode())]
+    refuse(as_tar(tmp_path / "bad.sputnik", [each for each in members if each[0] != missing]), "meta.json")
+
+
+def test_a_header_that_claims_gigabytes_is_not_read(tmp_path: Path) -> None:
+    info = member("x", tarfile.XHDTYPE)
+    info.size = 4 << 30
+    path = tmp_path / "bad.sputnik"
+    with path.open("wb") as file:
+        file.write(info.tobuf(tarfile.USTAR_FORMAT))
+        file.truncate(5 << 30)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    refuse(path, "a tar header of")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 * 1024
+
+
+def test_a_bomb_is_not_unpacked_further_than_it_says(tmp_path: Path) -> None:
+    meta, _ = old_package({"data": b""})
+    body = gzip.compress(bytes(200 * MIB), 1)
+    meta["archive"][1] = md5(body)
+    meta["manifest"][0].update(noffset=len(body), size=1000)
+    members = [("archive.gz", body), ("meta.json", json.dumps(meta).encode())]
+    refuse(as_tar(tmp_path / "bad.sputnik", members), "does not end where")
+
+
+def test_one_that_says_that_it_needs_more_than_the_disk_has_is_refused_first(tmp_path: Path) -> None:
+    path = altered(tmp_path, lambda meta: meta["manifest"][0].update(size=1 << 60))
+    refuse(path, "take 1,152,921,504,606,8", NoSpace)
+
+
+def test_every_cut_is_noticed(tmp_path: Path) -> None:
+    whole = old_archive(tmp_path / "whole", {"data": b"x" * 2000}).read_bytes()
+    end = whole.rindex(b"}") + 1
+    for length in range(0, end, 97):
+        path = tmp_path / f"cut{length}.sputnik"
+        path.write_bytes(whole[:length])
+        with pytest.raises((IntegrityError, ManifestError)):
+            api.install(path)
+        path.unlink()
+    assert api.packages() == []
+
+
+def test_a_flipped_bit_of_the_data_is_noticed(tmp_path: Path) -> None:
+    whole = bytearray(old_archive(tmp_path / "whole", {"data": bytes(range(256)) * 10}).read_bytes())
+    start = whole.index(b"\x1f\x8b")
+    for at in range(start, start + 300, 7):
+        whole[at] ^= 1
+        path = tmp_path / "flipped.sputnik"
+        path.write_bytes(whole)
+        with pytest.raises(IntegrityError):
+            api.install(path)
+        whole[at] ^= 1
+
+
+def test_what_is_no_archive_at_all_is_told(tmp_path: Path) -> None:
+    for data in (b"", b"PK\x03\x04", b"x" * 100_000):
+        path = tmp_path / "bad.sputnik"
+        path.write_bytes(data)
+        refuse(path, "bad.sputnik", ArchiveError)
+
+
+def test_a_folder_or_nothing_in_its_place_is_told(tmp_path: Path) -> None:
+    (tmp_path / "folder.sputnik").mkdir()
+    for name in ("folder.sputnik", "nothing.sputnik"):
+        with pytest.raises(OrbitError, match=name):
+            api.install(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("1.0.0", "1.0.0"),
+        ("1.0", "1.0.0"),
+        ("1", "1.0.0"),
+        ("v1.2.3", "1.2.3"),
+        ("0.100.0", "0.100.0"),
+        ("2.0-rc.1", "2.0.0-rc.1"),
+    ],
+)
+def test_a_version_that_is_not_semver_is_taken_by_a_stated_rule(tmp_path: Path, old: str, new: str) -> None:
+    assert str(adapted_version(old)) == new
+    package = api.install(old_archive(tmp_path / "a.sputnik", version=old))
+    assert package.version == new
+    assert package.metadata["sputnik"]["version"] == old
+    assert package.metadata["sputnik"]["ident"] == f"test-{old}"
