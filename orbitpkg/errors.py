@@ -19,6 +19,7 @@ __all__ = [
     "CredentialsError",
     "DatasetExists",
     "DatasetNotFound",
+    "FileMissing",
     "FileNotInPackage",
     "ForbiddenFormat",
     "IntegrityError",
@@ -199,6 +200,15 @@ class ObjectNotFound(RepositoryError):
     """An object is absent, and the store said so for certain."""
 
     code = "object-not-found"
+
+
+class FileMissing(ObjectNotFound, FileNotFoundError):
+    """There is no such object, or local file, for whoever reads either by the same call."""
+
+    code = "file-missing"
+
+    def __str__(self) -> str:
+        return OrbitError.__str__(self)
 
 
 class ObjectExists(RepositoryError):

@@ -327,6 +327,7 @@ def _denied(failure: Failure, asked: Asked) -> OrbitError:
             f"(S3 answers 403 for a missing key to someone who may not list).{reason}",
             hint=f"Allow s3:ListBucket on {asked.bucket} to tell the two apart, and s3:GetObject to read.",
             key=asked.key,
+            anonymous=asked.credentials is None,
         )
     if (anonymous := _no_credentials(asked)) is not None:
         return anonymous

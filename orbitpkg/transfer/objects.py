@@ -24,6 +24,7 @@ from orbitpkg.errors import (
     NoSpace,
     ObjectChanged,
     ObjectExists,
+    OrbitError,
     ReadOnlyStore,
     RepositoryUnreachable,
     StorageError,
@@ -342,6 +343,8 @@ def disk_errors(path: Path) -> Iterator[None]:
     """
     try:
         yield
+    except OrbitError:  # some are a FileNotFoundError, too
+        raise
     except OSError as error:
         where = str(error.filename or path)
         reason = error.strerror or str(error)

@@ -116,7 +116,8 @@ class PartialFile:
     ) -> None:
         if self._descriptor < 0:
             return
-        if self._journal is None or not self._digests:
+        # Of what the disk refused, nothing is to take its room.
+        if self._journal is None or not self._digests or isinstance(error, OSError):
             if self._journal is not None:
                 self._journal_path.unlink(missing_ok=True)
             self._path.unlink(missing_ok=True)

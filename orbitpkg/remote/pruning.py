@@ -1,0 +1,152 @@
+"""How large the cache is, and making it smaller: what has not been used for longest goes first."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orbitpkg.remote.cache import Cache
+
+__all__ = ["Pruned", "cache_bytes", "prune"]
+
+# What is younger may be on its way: a download may go on.
+_WORK_SECONDS: Final = 24 * 3600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned:
+    """What a pruning came to.
+
+    Attributes:
+        files: How many files went.
+        size: How many bytes they had.
+        kept: How many bytes are left.
+    """
+
+    files: int
+    size: int
+    kept: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Content:
+    """One content, under all the names that it has."""
+
+    digest: str
+    paths: tuple[Path, ...]
+    size: int
+    used: float
+
+
+def cache_bytes(cache: Cache) -> int:
+    """Give how many bytes the files in a cache have, one that goes by several names counted once."""
+    sizes = {(found.st_dev, found.st_ino): found.st_size for _, found in _files(cache.root)}
+    return sum(sizes.values())
+
+
+def prune(
+    cache: Cache,
+    *,
+    before: float | None = None,
+    max_size: int | None = None,
+    by_storing: bool = False,
+    dry_run: bool = False,
+) -> Pruned:
+    """Remove what was last used before a time, then what was used longest ago until the rest is small enough.
+
+    What is open in a ``with`` block stays.
+
+    Args:
+        cache: Which cache.
+        before: In seconds since 1970.
+        max_size: In bytes.
+        by_storing: Go by the time at which contents came into the cache, not by that of their last use.
+        dry_run: Only say what would go.
+
+    Raises:
+        OSError: The cache cannot be changed.
+    """
+    total = cache_bytes(cache)
+    contents = sorted(_contents(cache, by_storing=by_storing), key=lambda content: content.used)
+    left = sum(content.size for content in contents)
+    going = []
+    for content in contents:
+        is_old = before is not None and content.used < before
+        if (is_old or (max_size is not None and left > max_size)) and not any(map(_in_use, content.paths)):
+            going.append(content)
+            left -= content.size
+    leftovers = _leftovers(cache, before)
+    if not dry_run:
+        _remove(cache, going, leftovers)
+    size = sum(content.size for content in going) + sum(found for _, found in leftovers)
+    return Pruned(files=len(going) + len(leftovers), size=size, kept=max(0, total - size))
+
+
+def _contents(cache: Cache, *, by_storing: bool) -> Iterator[_Content]:
+    for folder in (cache.root / "content").glob("*/*"):
+        with contextlib.suppress(OSError):
+            used = folder.stat().st_mtime
+            files = list(_files(folder))
+            if by_storing:
+                used = max((found.st_mtime for _, found in files), default=used)
+            yield _Content(
+                digest=folder.name,
+                paths=tuple(path for path, _ in files),
+                size=max((found.st_size for _, found in files), default=0),
+                used=used,
+            )
+
+
+def _remove(cache: Cache, contents: list[_Content], leftovers: list[tuple[Path, int]]) -> None:
+    for path in [*(path for content in contents for path in content.paths), *(path for path, _ in leftovers)]:
+        path.unlink(missing_ok=True)
+    for content in contents:
+        for link in cache.path_of(content.digest).glob("*"):
+            link.unlink(missing_ok=True)
+    for entry in cache.entries():
+        if not cache.path(entry).exists():
+            cache.drop(entry)
+    for name in ("content", "entries", "tmp", "changed"):
+        for folder, _, _ in os.walk(cache.root / name, topdown=False):
+            with contextlib.suppress(OSError):
+                Path(folder).rmdir()
+
+
+def _in_use(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system without locks
+        return False
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _leftovers(cache: Cache, before: float | None) -> list[tuple[Path, int]]:
+    """What nobody goes on with: files of work that stopped, and with ``before`` those that were set aside."""
+    limit = time.time() - _WORK_SECONDS
+    found = [(path, state) for path, state in _files(cache.root / "tmp") if state.st_mtime < limit]
+    if before is not None:
+        found += [(path, state) for path, state in _files(cache.root / "changed") if state.st_mtime < before]
+    return [(path, state.st_size) for path, state in found if not _in_use(path)]
+
+
+def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            if path.is_file() and not path.is_symlink():
+                yield path, path.stat()

@@ -1,0 +1,666 @@
+"""Objects as files: the same calls over real servers, a directory and memory; what is cached, and what is asked."""
+
+from __future__ import annotations
+
+import logging
+import os
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from orbitpkg import remote
+from orbitpkg.errors import (
+    FileMissing,
+    ObjectExists,
+    RepositoryError,
+    StorageError,
+    UnsupportedByStore,
+    UsageError,
+)
+from orbitpkg.objects import open_store
+from orbitpkg.objects.memory import MemoryStore, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orbitpkg.objects import ObjectStore
+    from tests.servers.processes import S3Server, StaticSite
+
+MIB = 1 << 20
+LARGE = b"".join(number.to_bytes(4, "big") for number in range(9 * MIB // 4)) + b"end"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home of the test's own, without anybody's configuration."""
+    for name in os.environ:
+        if name.startswith(("AWS_", "S3STASHER_", "ORBITPKG_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "user"))
+    monkeypatch.setenv("ORBITPKG_HOME", str(tmp_path / "home"))
+    (tmp_path / "user").mkdir()
+    return tmp_path / "home"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where objects are: their store, and how their URIs begin."""
+
+    name: str
+    uri: str
+    store: ObjectStore
+
+
+def enter(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Place:
+    for name, value in server.env().items():
+        monkeypatch.setenv(name, value)
+    uri = f"s3://{server.new_bucket()}"
+    return Place(server.name, uri, open_store(uri))
+
+
+@pytest.fixture(params=["memory", "file", "moto", "rclone", "ceph"])
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    """Each kind of store that can be written."""
+    if request.param == "memory":
+        uri = f"memory://{uuid.uuid4().hex}"
+        yield Place("memory", uri, open_store(uri))
+    elif request.param == "file":
+        uri = (tmp_path / "dir with spaces").as_uri()
+        yield Place("file", uri, open_store(uri))
+    else:
+        yield enter(request.getfixturevalue(request.param), monkeypatch)
+
+
+@pytest.fixture
+def memory() -> Iterator[tuple[str, MemoryStore]]:
+    """A store that counts what it is asked."""
+    name = uuid.uuid4().hex
+    yield f"memory://{name}", MemoryStore(name)
+    MemoryStore.forget(name)
+
+
+def asked(store: MemoryStore) -> list[str]:
+    found: list[Request] = store.faults.requests
+    return [request.operation for request in found]
+
+
+class TestEverywhere:
+    def test_what_is_written_is_read(self, place: Place) -> None:
+        uri = f"{place.uri}/dir/tables/one.csv"
+        with remote.write(uri) as path:
+            assert path.suffix == ".csv"
+            path.write_text("a,b\n")
+        assert not path.exists() or place.name == "memory"
+        assert remote.local_path(uri).read_bytes() == b"a,b\n"
+        with remote.open(uri) as file:
+            assert file.read() == "a,b\n"
+        with remote.open(uri, "rb") as file:
+            assert file.read() == b"a,b\n"
+
+    @pytest.mark.parametrize("mode", ["w", "wb", "x", "xb"])
+    def test_a_file_that_is_opened_to_write_is_there_when_it_is_closed(self, place: Place, mode: str) -> None:
+        uri = f"{place.uri}/folder/new.txt"
+        Path(place.uri.removeprefix("file://").replace("%20", " "), "folder").mkdir(
+            parents=True
+        ) if place.name == "file" else None
+        with remote.open(uri, mode) as file:
+            file.write(b"text" if "b" in mode else "text")
+        assert remote.local_path(uri).read_bytes() == b"text"
+
+    def test_a_large_object_goes_up_and_comes_down(self, place: Place) -> None:
+        with remote.write(f"{place.uri}/large.bin", keep=False) as path:
+            path.write_bytes(LARGE)
+        with remote.local_path(f"{place.uri}/large.bin") as path:
+            assert path.read_bytes() == LARGE
+
+    def test_objects_are_listed_found_and_told_of(self, place: Place) -> None:
+        for key in ("dir/a.txt", "dir/b/c.txt", "other.txt"):
+            place.store.put(key, key.encode())
+        listed = remote.list(f"{place.uri}/dir/")
+        names = [uri.rpartition("/dir/")[2] for uri in listed]
+        assert names == ["a.txt", "b/c.txt"]
+        assert all(remote.exists(uri) for uri in listed)
+        assert not remote.exists(f"{place.uri}/dir/absent.txt")
+        assert remote.stat(listed[0]).size == len("dir/a.txt")
+        modified = remote.stat(listed[0]).modified
+        assert modified is not None
+        assert modified.tzinfo is not None
+
+    def test_objects_are_copied_moved_and_deleted(self, place: Place, tmp_path: Path) -> None:
+        place.store.put("one.txt", b"one")
+        remote.copy(f"{place.uri}/one.txt", f"{place.uri}/two.txt")
+        remote.move(f"{place.uri}/two.txt", f"{place.uri}/dir/")
+        remote.copy(f"{place.uri}/dir/two.txt", tmp_path / "down" / "here.txt")
+        remote.copy(tmp_path / "down" / "here.txt", f"{place.uri}/up.txt")
+        remote.delete(f"{place.uri}/one.txt")
+        remote.delete(f"{place.uri}/never was")
+        assert [info.key for info in place.store.list("")] == ["dir/two.txt", "up.txt"]
+        assert (tmp_path / "down" / "here.txt").read_bytes() == b"one"
+        assert remote.local_path(f"{place.uri}/up.txt").read_bytes() == b"one"
+
+    def test_what_is_not_there_is_a_missing_file(self, place: Place, tmp_path: Path) -> None:
+        uri = f"{place.uri}/absent.txt"
+        for use in (
+            lambda: remote.open(uri),
+            lambda: remote.local_path(uri),
+            lambda: remote.stat(uri),
+            lambda: remote.copy(uri, tmp_path / "down"),
+            lambda: remote.copy(uri, f"{place.uri}/other"),
+            lambda: remote.move(uri, f"{place.uri}/other"),
+        ):
+            with pytest.raises(FileNotFoundError, match="absent"):
+                use()
+        assert not (tmp_path / "down").exists()
+
+    @pytest.mark.parametrize(
+        "key", ["with space.txt", "100%41+x.txt", "ünïcödé.txt", "日本/語.txt", "k" * 200, "#hash&amp;=.txt", ".hidden"]
+    )
+    def test_a_key_may_have_any_letters(self, place: Place, key: str) -> None:
+        uri = f"{place.uri}/{key}" if place.name != "file" else Path(os.fsdecode(place.uri), key).as_posix()
+        if place.name == "file":
+            from urllib.parse import quote
+
+            uri = f"{place.uri}/{quote(key)}"
+        with remote.write(uri) as path:
+            path.write_bytes(key.encode())
+        assert place.store.get(key)[0] == key.encode()
+        assert remote.local_path(uri).read_bytes() == key.encode()
+
+
+class TestCache:
+    def test_what_is_unchanged_takes_one_request(self, memory: tuple[str, MemoryStore]) -> None:
+        url, store = memory
+        store.put("key.txt", b"data")
+        first = remote.local_path(f"{url}/key.txt")
+        store.faults.requests.clear()
+        assert remote.local_path(f"{url}/key.txt") == first
+        assert asked(store) == ["head"]
+
+    def test_none_is_made_while_the_last_word_is_young_enough(self, memory: tuple[str, MemoryStore]) -> None:
+        url, store = memory
+        store.put("key.txt", b"data")
+        remote.local_path(f"{url}/key.txt")
+        store.faults.requests.clear()
+        store.put("key.txt", b"new")
+        assert remote.local_path(f"{url}/key.txt", max_age=3600).read_bytes() == b"data"
+        assert remote.local_path(f"{url}/key.txt", fresh=False).read_bytes() == b"data"
+        assert asked(store) == ["put"]
+        assert remote.local_path(f"{url}/key.txt", max_age=0).read_bytes() == b"new"
+
+    def test_a_clock_that_was_set_back_makes_no_old_word_young(
+        self, memory: tuple[str, MemoryStore], home: Path
+    ) -> None:
+        url, store = memory
+        store.put("key.txt", b"data")
+        remote.local_path(f"{url}/key.txt")
+        for record in home.rglob("*.json"):
+            os.utime(record, (5e9, 5e9))
+        store.put("key.txt", b"new")
+        assert remote.local_path(f"{url}/key.txt", max_age=3600).read_bytes() == b"new"
+
+    def test_a_change_of_the_same_size_within_a_second_is_seen(self, place: Place) -> None:
+        uri = f"{place.uri}/key.txt"
+        for data in (b"one", b"two", b"six"):
+            place.store.put("key.txt", data)
+            assert remote.local_path(uri).read_bytes() == data
+
+    def test_two_states_lie_side_by_side(self, memory: tuple[str, MemoryStore]) -> None:
+        url, store = memory
+        store.put("key.txt", b"one")
+        first = remote.local_path(f"{url}/key.txt")
+        store.put("key.txt", b"two")
+        second = remote.local_path(f"{url}/key.txt")
+        assert (first.read_bytes(), second.read_bytes()) == (b"one", b"two")
+
+    def test_the_same_bytes_are_kept_once(self, memory: tuple[str, MemoryStore]) -> None:
+        url, store = memory
+        for key in ("a.txt", "b.txt", "dir/a.txt"):
+            store.put(key, b"x" * 1000)
+        paths = [remote.local_path(f"{url}/{key}") for key in ("a.txt", "b.txt", "dir/a.txt")]
+        assert remote.cache_size() < 3000
+        assert [path.name for path in paths] == ["a.txt", "b.txt", "a.txt"]
+        assert {path.stat().st_ino for path in paths} == {paths[0].stat().st_ino}
+
+    def test_a_key_and_one_below_it_both_fit(self, memory: tuple[str, MemoryStore]) -> None:
+        url, store = memory
+        store.put("d", b"file")
+        store.put("d/e", b"below")
+        assert remote.local_path(f"{url}/d").read_bytes() == b"file"
+        assert remote.local_path(f"{url}/d/e").read_bytes() == b"below"
+
+    def test_versions_are_read_and_asked_for_once(self, moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+        place = enter(moto, monkeypatch)
+        moto.client().put_bucket_versioning(
+            Bucket=place.uri.removeprefix("s3://"), VersioningConfiguration={"Status": "Enabled"}
+        )
+        first = place.store.put("key.txt", b"one").version
+        place.store.put("key.txt", b"two")
+        uri = f"{place.uri}/key.txt"
+        assert remote.local_path(uri, version=first).read_bytes() == b"one"
+        assert remote.local_path(uri).read_bytes() == b"two"
+        assert remote.stat(uri, version=first).version == first
+        place.store.delete("key.txt")
+        monkeypatch.setenv("ORBITPKG_OFFLINE", "1")
+        assert remote.local_path(uri, version=first).read_bytes() == b"one"
+
+    def test_what_was_written_is_not_read_again(self, memory: tuple[str, MemoryStore]) -> None:
+        url, store = memory
+        with remote.write(f"{url}/key.txt") as path:
+            path.write_bytes(b"data")
+        store.faults.requests.clear()
+        assert remote.local_path(f"{url}/key.txt").read_bytes() == b"data"
+        assert asked(store) == ["head"]
+
+    def test_what_was_written_is_read_again_when_it_was_not_to_be_kept(self, memory: tuple[str, MemoryStore]) -> None:
+        url, _ = memory
+        with remote.write(f"{url}/key.txt", keep=False) as path:
+            path.write_bytes(b"data")
+        assert remote.cache_size() == 0
+        assert not path.exists()
+
+    def test_force_reads_again(self, memory: tuple[str, MemoryStore]) -> None:
+        url, store = memory
+        store.put("key.txt", b"data")
+        remote.local_path(f"{url}/key.txt")
+        store.faults.requests.clear()
+        assert remote.local_path(f"{url}/key.txt", force=True).read_bytes() == b"data"
+        assert "get_range" in asked(store)
+
+    def test_a_file_that_somebody_changed_is_read_again_and_theirs_is_kept(
+        self, memory: tuple[str, MemoryStore], caplog: pytest.LogCaptureFixture, home: Path
+    ) -> None:
+        url, store = memory
+        store.put("key.txt", b"data")
+        remote.local_path(f"{url}/key.txt").write_bytes(b"my own work")
+        assert remote.local_path(f"{url}/key.txt").read_bytes() == b"data"
+        assert "was changed on this machine" in caplog.text
+        assert [path.read_bytes() for path in home.rglob("changed/*")] == [b"my own work"]
+
+    def test_a_change_that_hides_its_time_is_found_by_reading(self, memory: tuple[str, MemoryStore]) -> None:
+        url, store = memory
+        store.put("key.txt", b"data")
+        path = remote.local_path(f"{url}/key.txt")
+        before = path.stat().st_mtime_ns
+        path.write_bytes(b"DATA")
+        os.utime(path, ns=(before, before))
+        assert remote.local_path(f"{url}/key.txt").read_bytes() == b"DATA"
+        assert remote.local_path(f"{url}/key.txt", verify=True).read_bytes() == b"data"
+
+    def test_a_touched_file_is_the_same(self, memory: tuple[str, MemoryStore]) -> None:
+        url, store = memory
+        store.put("key.txt", b"data")
+        path = remote.local_path(f"{url}/key.txt")
+        os.utime(path, (0, 0))
+        store.faults.requests.clear()
+        assert remote.local_path(f"{url}/key.txt").read_bytes() == b"data"
+        assert asked(store) == ["head"]
+
+    def test_records_that_cannot_be_read_are_none(self, memory: tuple[str, MemoryStore], home: Path) -> None:
+        url, store = memory
+        store.put("key.txt", b"data")
+        for damage in (b"", b"{", b"[]", b'{"format": 2}', b'{"format": 1, "uri": 3}', b"\xff\xfe"):
+            remote.local_path(f"{url}/key.txt")
+            for record in home.rglob("*.json"):
+                record.write_bytes(damage)
+            assert remote.local_path(f"{url}/key.txt").read_bytes() == b"data"
+
+    def test_an_object_that_was_deleted_is_gone_though_cached(self, memory: tuple[str, MemoryStore]) -> None:
+        url, store = memory
+        store.put("key.txt", b"data")
+        remote.local_path(f"{url}/key.txt")
+        store.delete("key.txt")
+        with pytest.raises(FileMissing, match="fresh=False"):
+            remote.open(f"{url}/key.txt")
+        assert not remote.exists(f"{url}/key.txt")
+        with remote.open(f"{url}/key.txt", fresh=False) as file:
+            assert file.read() == "data"
+
+    @pytest.mark.parametrize(("mode", "folder"), [("600", 0o700), ("660", 0o770), ("0o644", 0o755)])
+    def test_files_have_the_mode_that_is_set(
+        self, memory: tuple[str, MemoryStore], home: Path, monkeypatch: pytest.MonkeyPatch, mode: str, folder: int
+    ) -> None:
+        monkeypatch.setenv("ORBITPKG_REMOTE_FILE_MODE", mode)
+        url, store = memory
+        store.put("read.txt", b"data")
+        remote.local_path(f"{url}/read.txt")
+        with remote.write(f"{url}/written.txt") as path:
+            path.write_bytes(b"other")
+        files = [path for path in (home / "cache" / "remote").rglob("*.[tj]*") if path.is_file()]
+        assert {path.suffix for path in files} == {".txt", ".json"}
+        assert {path.stat().st_mode & 0o777 for path in files} == {int(mode, 8)}
+        folders = [path for path in (home / "cache" / "remote").rglob("*") if path.is_dir()]
+        assert {path.stat().st_mode & 0o777 for path in folders} == {folder}
+
+    @pytest.mark.parametrize("mode", ["rw", "999", "-1", "4660", "400", "6 60"])
+    def test_what_is_no_mode_is_refused(self, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+        monkeypatch.setenv("ORBITPKG_REMOTE_FILE_MODE", mode)
+        with pytest.raises(UsageError, match="ORBITPKG_REMOTE_FILE_MODE"):
+            remote.cache_size()
+
+
+class TestWriting:
+    def test_nothing_is_uploaded_and_nothing_left_after_an_exception(
+        self, memory: tuple[str, MemoryStore], home: Path
+    ) -> None:
+        url, store = memory
+
+        def fail(uri: str) -> None:
+            with remote.write(uri) as path:
+                path.write_bytes(b"half")
+                raise KeyError
+
+        with pytest.raises(KeyError):
+            fail(f"{url}/key.txt")
+        assert list(store.list("")) == []
+        assert [path for path in home.rglob("*") if path.is_file()] == []
+
+    @pytest.mark.parametrize("mode", ["w", "wb"])
+    def test_nor_is_a_file_that_was_open_then(self, memory: tuple[str, MemoryStore], home: Path, mode: str) -> None:
+        url, store = memory
+
+        def fail(uri: str) -> None:
+            with remote.open(uri, mode) as file:
+                file.write("half" if mode == "w" else b"half")
+                raise KeyError
+
+        with pytest.raises(KeyError):
+            fail(f"{url}/key.txt")
+        file = remote.open(f"{url}/key.txt", mode)
+        del file
+        assert list(store.list("")) == []
+        assert [path for path in home.rglob("*") if path.is_file()] == []
+
+    def test_a_file_that_is_closed_without_a_block_is_uploaded(self, memory: tuple[str, MemoryStore]) -> None:
+        url, store = memory
+        file = remote.open(f"{url}/key.txt", "w", encoding="utf-16", newline="\r\n")
+        file.write("a\n")
+        file.close()
+        file.close()
+        assert store.get("key.txt")[0].decode("utf-16") == "a\r\n"
+
+    def test_what_cannot_be_sent_is_kept_and_told(self, memory: tuple[str, MemoryStore]) -> None:
+        from orbitpkg.objects.memory import Fault
+
+        url, store = memory
+        store.faults.faults.append(Fault(kind="before", operation="put", times=None))
+
+        def write() -> None:
+            with remote.write(f"{url}/key.txt") as path:
+                path.write_bytes(b"hours of work")
+
+        with pytest.raises(RepositoryError) as caught:
+            write()
+        assert Path(str(caught.value.data["kept"])).read_bytes() == b"hours of work"
+        assert str(caught.value.data["kept"]) in str(caught.value)
+
+    def test_nothing_written_is_told(self, memory: tuple[str, MemoryStore]) -> None:
+        url, store = memory
+
+        def write() -> None:
+            with remote.write(f"{url}/key.txt"):
+                pass
+
+        with pytest.raises(FileMissing, match="Nothing was written"):
+            write()
+        assert list(store.list("")) == []
+
+    def test_two_at_once_write_two_whole_files(self, memory: tuple[str, MemoryStore]) -> None:
+        url, store = memory
+        with remote.write(f"{url}/key.txt") as one, remote.write(f"{url}/key.txt") as two:
+            assert one != two
+            one.write_bytes(b"one")
+            two.write_bytes(b"two")
+        assert store.get("key.txt")[0] == b"one"
+        assert remote.local_path(f"{url}/key.txt").read_bytes() == b"one"
+
+    def test_what_is_there_is_not_replaced_when_asked_so(self, place: Place) -> None:
+        if place.name == "rclone":
+            pytest.skip("rclone's server ignores create-only writes")
+        place.store.put("key.txt", b"before")
+
+        def write() -> None:
+            with remote.write(f"{place.uri}/key.txt", create_only=True) as path:
+                path.write_bytes(b"after")
+
+        with pytest.raises(ObjectExists):
+            write()
+        assert place.store.get("key.txt")[0] == b"before"
+
+    def test_metadata_goes_along(self, memory: tuple[str, MemoryStore], tmp_path: Path) -> None:
+        url, _ = memory
+        with remote.write(f"{url}/key.txt", metadata={"owner": "me"}) as path:
+            path.write_bytes(b"x")
+        assert remote.metadata(f"{url}/key.txt") == {"owner": "me"}
+        remote.copy(f"{url}/key.txt", f"{url}/copy.txt")
+        assert remote.metadata(f"{url}/copy.txt") == {"owner": "me"}
+        assert remote.metadata(tmp_path) == {}
+
+
+class TestPruning:
+    def test_what_was_used_longest_ago_goes_first(self, memory: tuple[str, MemoryStore], home: Path) -> None:
+        url, store = memory
+        for number, key in enumerate(("a.txt", "b.txt", "c.txt")):
+            store.put(key, bytes([number]) * 1000)
+            remote.local_path(f"{url}/{key}")
+        for path in home.rglob("content/*/*/*"):
+            os.utime(path.parent, (1e9, 1e9 - 10 * (path.name == "a.txt")))
+        pruned = remote.prune(max_size="2kB")
+        assert (pruned.files, pruned.size) == (1, 1000)
+        left = [info for info in ("a.txt", "b.txt", "c.txt") if _is_cached(f"{url}/{info}", store)]
+        assert left == ["b.txt", "c.txt"]
+
+    def test_what_is_old_goes(self, memory: tuple[str, MemoryStore], home: Path) -> None:
+        url, store = memory
+        store.put("key.txt", b"x" * 1000)
+        remote.local_path(f"{url}/key.txt")
+        assert remote.prune(older_than="1d").files == 0
+        for folder in home.rglob("content/*/*"):
+            os.utime(folder, (1e9, 1e9))
+        assert remote.prune(older_than="1d", dry_run=True).files == 1
+        assert remote.cache_size() >= 1000
+        assert remote.prune(older_than="1d").files == 1
+        assert remote.cache_size() == 0
+
+    def test_what_is_in_use_stays(self, memory: tuple[str, MemoryStore]) -> None:
+        url, store = memory
+        store.put("key.txt", b"data")
+        with remote.local_path(f"{url}/key.txt") as path:
+            assert remote.prune(max_size=0).files == 0
+            assert path.read_bytes() == b"data"
+        assert remote.prune(max_size=0).files == 1
+        assert not path.exists()
+
+    @pytest.mark.parametrize("said", [{}, {"older_than": "yesterday"}, {"max_size": "much"}])
+    def test_what_says_nothing_is_refused(self, said: dict[str, str]) -> None:
+        with pytest.raises(UsageError):
+            remote.prune(**said)  # type: ignore[arg-type]
+
+
+def _is_cached(uri: str, store: MemoryStore) -> bool:
+    store.faults.requests.clear()
+    remote.local_path(uri, fresh=False)
+    return asked(store) == []
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        ("uri", "said"),
+        [
+            ("s3://bucket", "names no object"),
+            ("s3://bucket/", "names no object"),
+            ("s3://bucket/dir/", "is a folder"),
+            ("s3://", "does not name a bucket"),
+            ("s3:///key", "does not name a bucket"),
+            ("s3://bucket/a/../b", "'.' or '..'"),
+            ("s3://bucket/a//b", "empty part"),
+            ("s3://bucket//b", "empty part"),
+            ("s3://bucket/a\\b", "backslash"),
+            ("s3://bucket/a\nb", "control character"),
+            ("s3://bucket/" + "k" * 1025, "longer than 1024 bytes"),
+            ("s3://bucket/" + "ü" * 513, "longer than 1024 bytes"),
+            ("s3://bucket/a\0b", "NUL"),
+            ("s3:/bucket/key", "a slash is missing"),
+            (Path("s3://bucket/key"), "pathlib.Path has taken a slash out of it"),
+            (Path("https://host/key"), "pathlib.Path has taken a slash out of it"),
+            ("gs://bucket/key", "is no address"),
+            ("https://host/key?versionId=1", "a query"),
+            ("", "empty"),
+        ],
+        ids=str,
+    )
+    def test_a_uri_that_is_none_is_refused_by_every_call(self, uri: str | Path, said: str, tmp_path: Path) -> None:
+        for use in (
+            lambda: remote.open(uri),
+            lambda: remote.open(uri, "w"),
+            lambda: remote.local_path(uri),
+            lambda: remote.write(uri).__enter__(),
+            lambda: remote.exists(uri),
+            lambda: remote.stat(uri),
+            lambda: remote.delete(uri),
+            lambda: remote.copy(uri, tmp_path / "x"),
+        ):
+            with pytest.raises(UsageError, match=said):
+                use()
+        assert list(tmp_path.glob("x")) == []
+
+    @pytest.mark.parametrize("mode", ["", "z", "rw", "rr", "bt", "b", "r+w", "wx", "rbt"])
+    def test_a_mode_that_is_none_is_refused(self, memory: tuple[str, MemoryStore], mode: str) -> None:
+        with pytest.raises(UsageError, match="is no mode"):
+            remote.open(f"{memory[0]}/key", mode)
+
+    @pytest.mark.parametrize("mode", ["a", "ab", "r+", "w+", "rb+"])
+    def test_an_object_is_not_changed_in_place(self, memory: tuple[str, MemoryStore], mode: str) -> None:
+        with pytest.raises(UsageError, match="in place"):
+            remote.open(f"{memory[0]}/key", mode)
+
+    def test_bytes_have_no_encoding(self, memory: tuple[str, MemoryStore]) -> None:
+        with pytest.raises(UsageError, match="binary"):
+            remote.open(f"{memory[0]}/key", "rb", encoding="utf-8")
+
+    def test_a_folder_where_a_file_should_go_is_told(self, memory: tuple[str, MemoryStore], tmp_path: Path) -> None:
+        url, store = memory
+        store.put("key", b"data")
+        (tmp_path / "down" / "key").mkdir(parents=True)
+        with pytest.raises(StorageError, match="is a folder"):
+            remote.copy(f"{url}/key", tmp_path / "down")
+        with pytest.raises(StorageError, match="folder"):
+            remote.local_path(tmp_path)
+        with pytest.raises(StorageError, match="folder"):
+            remote.copy(tmp_path / "down", tmp_path / "other")
+
+    def test_the_longest_key_is_read(self, moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+        place = enter(moto, monkeypatch)
+        key = "dir/" + "k" * 1012 + ".tar.zst"
+        place.store.put(key, b"data")
+        path = remote.local_path(f"{place.uri}/{key}")
+        assert path.read_bytes() == b"data"
+        assert path.name.endswith(".tar.zst")
+
+    def test_a_cache_that_takes_nothing_is_done_without(
+        self,
+        memory: tuple[str, MemoryStore],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        (tmp_path / "file").write_bytes(b"")
+        monkeypatch.setenv("ORBITPKG_REMOTE_CACHE", str(tmp_path / "file" / "below"))
+        url, store = memory
+        store.put("key.csv", b"data")
+        with remote.local_path(f"{url}/key.csv") as path:
+            assert path.read_bytes() == b"data"
+            assert path.name == "key.csv"
+        assert not path.exists()
+        assert "The cache takes nothing" in caplog.text
+        with remote.write(f"{url}/other.csv") as draft:
+            draft.write_bytes(b"more")
+        assert store.get("other.csv")[0] == b"more"
+        assert not draft.exists()
+
+
+class TestLocalFiles:
+    """Every call takes a local path in the place of a URI."""
+
+    @pytest.mark.parametrize("kind", [str, Path, Path.as_uri])
+    def test_they_are_read_and_written(self, tmp_path: Path, kind: type[str]) -> None:
+        path = tmp_path / "ein Ordner" / "naïve.txt"
+        word = kind(path)
+        with remote.write(word) as draft:
+            assert draft.suffix == ".txt"
+            draft.write_text("one")
+        with remote.open(word, "a") as file:
+            file.write(" two")
+        with remote.open(word) as file:
+            assert file.read() == "one two"
+        assert remote.local_path(word) == path
+        assert remote.exists(word)
+        assert remote.stat(word).size == 7
+        assert remote.list(str(path.parent)) == [str(path)]
+        remote.copy(word, tmp_path / "copy.txt")
+        remote.move(tmp_path / "copy.txt", tmp_path / "moved.txt")
+        remote.delete(word)
+        assert not remote.exists(word)
+        assert [found.name for found in tmp_path.iterdir() if found.is_file()] == ["moved.txt"]
+
+    def test_one_that_is_being_written_is_seen_when_it_is_whole(self, tmp_path: Path) -> None:
+        path = tmp_path / "file.txt"
+        path.write_text("before")
+
+        def fail() -> None:
+            with remote.write(path) as draft:
+                draft.write_text("half")
+                assert path.read_text() == "before"
+                raise KeyError
+
+        with pytest.raises(KeyError):
+            fail()
+        assert path.read_text() == "before"
+        assert [found.name for found in tmp_path.iterdir() if found.is_file()] == ["file.txt"]
+
+    def test_what_is_copied_or_moved_onto_itself_stays(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("data")
+        remote.copy(tmp_path / "file", tmp_path / "file")
+        remote.move(tmp_path / "file", f"{tmp_path}/../{tmp_path.name}/file")
+        assert (tmp_path / "file").read_text() == "data"
+
+    def test_they_have_no_versions(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("data")
+        with pytest.raises(UsageError, match="versions"):
+            remote.local_path(tmp_path / "file", version="1")
+
+
+class TestWebServers:
+    def test_they_are_read_and_cached(self, static_site: StaticSite) -> None:
+        site = static_site.new_folder()
+        (site.root / "a b.txt").write_bytes(b"data")
+        path = remote.local_path(f"{site.url}/a%20b.txt")
+        assert (path.name, path.read_bytes()) == ("a b.txt", b"data")
+        assert remote.local_path(f"{site.url}/a%20b.txt") == path
+        with pytest.raises(UnsupportedByStore):
+            remote.list(site.url)
+
+
+def test_warnings_go_to_the_caller_who_wants_them(
+    memory: tuple[str, MemoryStore], caplog: pytest.LogCaptureFixture
+) -> None:
+    from orbitpkg.reporting import SILENT
+
+    notes: list[str] = []
+
+    class Listening:
+        def task(self, title: str, total: int | None) -> object:
+            return SILENT.task(title, total)
+
+        def note(self, message: str) -> None:
+            notes.append(message)
+
+    url, store = memory
+    store.put("key.txt", b"data")
+    remote.local_path(f"{url}/key.txt").write_bytes(b"changed")
+    with caplog.at_level(logging.WARNING):
+        remote.local_path(f"{url}/key.txt", reporter=Listening())  # type: ignore[arg-type]
+    assert len(notes) == 1
+    assert caplog.text == ""
