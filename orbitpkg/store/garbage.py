@@ -382,7 +382,7 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
             return sorted(entries, key=lambda entry: entry.name)
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, PermissionError):  # another user's, who is just making it
         return []
 
 
@@ -452,7 +452,7 @@ def _delete_staging(store: Store, path: str, seen: int) -> bool:
             shutil.rmtree(away, ignore_errors=True)
         else:
             os.unlink(away)  # noqa: PTH108
-    return True
+    return not os.path.lexists(away)
 
 
 @contextlib.contextmanager

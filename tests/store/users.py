@@ -48,6 +48,9 @@ def warm_up() -> None:
         with Store(api.home()).lock(api.released("warm", repository=Path(repository))):
             assert main(["install", "warm", "--repository", repository]) == 1
         del os.environ["ORBITPKG_LOCK_TIMEOUT"]
+        assert main(["install", "warm", "--repository", repository, "--quiet"]) == 0
+        Path(folder, "home/store/v1/packages/warm/1.0.0/files/package.json").unlink()
+        assert main(["verify", "--repair", "--quiet"]) == 0
 
 
 def become(task: dict[str, Any]) -> None:
