@@ -1,0 +1,258 @@
+"""Moving house: what is in an old bucket becomes releases of a repository, and what cannot is told of."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import orbitpkg
+from orbitpkg import api
+from orbitpkg.errors import BucketNotFound, OfflineError, UnsafeRepository, UsageError
+from orbitpkg.importing import Imported, ImportOutcome, import_packages
+from orbitpkg.objects import open_store
+from tests.cli.machine import Machine
+from tests.compat.old_format import FILES, old_bucket, old_package, put_package
+from tests.packages import make_package, noise, tree_of
+
+if TYPE_CHECKING:
+    from orbitpkg.objects import ObjectStore
+    from tests.servers.processes import S3Server
+
+EVERYTHING = [("other", "1.0.0"), ("test", "1.0.0"), ("test", "9.0.0"), ("test", "10.0.0")]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine on which nobody has used orbitpkg."""
+    monkeypatch.setenv("ORBITPKG_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("ORBITPKG_CONFIG", str(tmp_path / "no config.toml"))
+    for variable in ("ORBITPKG_REPOSITORY", "ORBITPKG_OFFLINE"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> ObjectStore:
+    """A copy of a bucket of PyOrbital's."""
+    store = open_store((tmp_path / "old").as_uri())
+    old_bucket(store)
+    return store
+
+
+def bring(old: ObjectStore, new: str, **options: Any) -> list[Imported]:
+    return list(import_packages(f"sputnik+{old.url}", new, **options))
+
+
+def outcomes(results: list[Imported]) -> dict[str, ImportOutcome]:
+    return {each.ident: each.outcome for each in results}
+
+
+def everything_in(repository: str) -> list[tuple[str, str]]:
+    names = [found.name for found in api.search(repository=repository)]
+    return [(name, version) for name in sorted(names) for version in api.versions(name, repository=repository)]
+
+
+def test_every_package_and_version_comes_along_with_what_is_said_of_it(old: ObjectStore, tmp_path: Path) -> None:
+    new = (tmp_path / "new").as_uri()
+    results = bring(old, new)
+    assert {each.outcome for each in results} == {ImportOutcome.IMPORTED}
+    assert everything_in(new) == EVERYTHING
+    other = api.released("other", repository=new)
+    assert (other.description, other.compatibility) == ("Words.", {"my_library": ">=1.1.1"})
+    test = api.released("test", repository=new)
+    assert test.license == "public domain"
+    kept: Any = test.metadata["sputnik"]
+    assert (kept["ident"], kept["version"]) == ("test-10.0.0", "10.0.0")
+    package = orbitpkg.install("test==9.0.0", repository=new)
+    files = {path: data for path, (data, _) in tree_of(package.path).items() if path != "package.json"}
+    assert files == {**FILES, "data/version": b"9.0.0"}
+
+
+def test_it_is_the_release_that_the_old_bucket_gave(old: ObjectStore, tmp_path: Path) -> None:
+    """So that nobody who installed from there has to install again, or is told of a difference."""
+    before = orbitpkg.install("test", repository=f"sputnik+{old.url}")
+    bring(old, str(tmp_path / "new"))
+    after = orbitpkg.install("test", repository=tmp_path / "new")
+    assert after == before
+    assert [found for _, found in api.verify()] == [[]]
+
+
+def test_running_it_again_reads_no_archive(old: ObjectStore, tmp_path: Path) -> None:
+    bring(old, str(tmp_path / "new"))
+    for archive in (tmp_path / "old").rglob("archive.gz"):
+        archive.unlink()
+    results = bring(old, str(tmp_path / "new"))
+    assert {each.outcome for each in results} == {ImportOutcome.ALREADY}
+
+
+def test_what_was_added_since_comes_along_the_next_time(old: ObjectStore, tmp_path: Path) -> None:
+    bring(old, str(tmp_path / "new"))
+    put_package(old, *old_package(version="11.0.0"))
+    results = bring(old, str(tmp_path / "new"))
+    assert [each.ident for each in results if each.outcome is ImportOutcome.IMPORTED] == ["test-11.0.0"]
+
+
+def test_a_dry_run_tells_and_changes_nothing(old: ObjectStore, tmp_path: Path) -> None:
+    put_package(old, *old_package(version="abc"))
+    old.put("cut-1.0.0/archive.gz", b"half")
+    put_package(old, *old_package(name="short"))
+    (tmp_path / "old" / "short-1.0.0" / "archive.gz").write_bytes(b"half")
+    told = outcomes(bring(old, str(tmp_path / "new"), dry_run=True))
+    assert not (tmp_path / "new").exists()
+    done = outcomes(bring(old, str(tmp_path / "new")))
+    assert {ident for ident, outcome in told.items() if outcome is ImportOutcome.WOULD} == {
+        ident for ident, outcome in done.items() if outcome is ImportOutcome.IMPORTED
+    }
+    left_out = {ident for ident, outcome in done.items() if outcome is ImportOutcome.LEFT_OUT}
+    assert left_out == {"test-abc", "cut-1.0.0", "short-1.0.0"}
+    assert left_out == {ident for ident, outcome in told.items() if outcome is ImportOutcome.LEFT_OUT}
+
+
+def test_what_cannot_come_along_is_told_with_the_reason(old: ObjectStore, tmp_path: Path) -> None:
+    put_package(old, *old_package(version="abc"))
+    put_package(old, *old_package(name="evil"))
+    put_package(old, *old_package(version="1.0"))
+    put_package(old, *old_package({"x": b"y"}, name="vague", compatibility={"app": "newest"}))
+    put_package(old, *old_package({"a/x": b"1", "A/y": b"2"}, name="case"))
+    old.put("broken-1.0.0/meta.json", b"<Error/>")
+    altered = tmp_path / "old" / "evil-1.0.0" / "archive.gz"
+    altered.write_bytes(altered.read_bytes()[:-1] + b"x")
+    results = {each.ident: each for each in bring(old, str(tmp_path / "new"))}
+    reasons = {ident: each.error.message for ident, each in results.items() if each.error is not None}
+    assert {ident: reasons[ident].partition(": ")[2] or reasons[ident] for ident in ("test-abc", "test-1.0")} == {
+        "test-abc": "'abc' is not a version: \"abc\" is not a number.",
+        "test-1.0": "test-1.0 would be test 1.0.0, and so is test-1.0.0.",
+    }
+    assert "has the MD5" in reasons["evil-1.0.0"]
+    assert "not a PEP 440 specifier" in reasons["vague-1.0.0"]
+    assert "nothing but letter case" in reasons["case-1.0.0"]
+    assert "not valid JSON" in reasons["broken-1.0.0"]
+    assert len(reasons) == 6
+    assert everything_in(str(tmp_path / "new")) == EVERYTHING
+
+
+def test_a_version_that_somebody_has_published_is_left_as_it_is(old: ObjectStore, tmp_path: Path) -> None:
+    new = (tmp_path / "new").as_uri()
+    api.publish(make_package(tmp_path / "package", name="test", version="9.0.0"), new)
+    for dry_run in (True, False):
+        results = {each.ident: each for each in bring(old, new, dry_run=dry_run)}
+        error = results["test-9.0.0"].error
+        assert error is not None
+        assert error.code == "release-exists"
+    assert "sputnik" not in api.released("test==9.0.0", repository=new).metadata
+    assert everything_in(new) == EVERYTHING
+
+
+def test_only_what_versions_do_not_share_is_kept_twice(tmp_path: Path) -> None:
+    old = open_store((tmp_path / "old").as_uri())
+    data = noise(3_000_000)
+    for version in ("1.0.0", "1.0.1"):
+        put_package(old, *old_package({"weights": data, "version": version.encode()}, version=version))
+    new = (tmp_path / "new").as_uri()
+    bring(old, new)
+    sizes = [api.released(f"test=={version}", repository=new).archive.size for version in ("1.0.0", "1.0.1")]
+    assert abs(sizes[0] - sizes[1]) < 1000
+
+
+class TestWrongWords:
+    def test_an_address_of_something_else_is_refused(self, old: ObjectStore, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match=r"sputnik\+s3://bucket/models"):
+            list(import_packages("s3://bucket/models", str(tmp_path)))
+        with pytest.raises(UsageError):
+            list(import_packages("sputnik+ftp://host", str(tmp_path)))
+        with pytest.raises(UsageError, match="can only be read"):
+            bring(old, f"sputnik+{old.url}")
+
+    def test_a_password_in_one_is_not_shown(self, tmp_path: Path) -> None:
+        with pytest.raises(UsageError) as refused:
+            list(import_packages("https://user:secret@host/models", str(tmp_path)))
+        assert "secret" not in str(refused.value)
+
+    def test_offline_nothing_is_tried(self, tmp_path: Path) -> None:
+        with pytest.raises(OfflineError):
+            list(import_packages("sputnik+s3://bucket/models", str(tmp_path), offline=True))
+
+    def test_an_empty_place_gives_nothing(self, tmp_path: Path) -> None:
+        assert bring(open_store((tmp_path / "nothing").as_uri()), str(tmp_path / "new")) == []
+        assert not (tmp_path / "new").exists()
+
+
+class TestBuckets:
+    @pytest.fixture(params=["moto", "ceph"])
+    def server(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+        """AWS as moto has it, and an object store that people run."""
+        found: S3Server = request.getfixturevalue(request.param)
+        for name, value in found.env().items():
+            monkeypatch.setenv(name, value)
+        return found
+
+    def test_a_bucket_of_pyorbitals_moves_into_another(self, server: S3Server) -> None:
+        old, new = f"s3://{server.new_bucket()}/models", f"s3://{server.new_bucket()}/prefix"
+        old_bucket(open_store(old))
+        before = sorted((info.key, info.etag) for info in open_store(old).list(""))
+        results = list(import_packages(f"sputnik+{old}", new))
+        assert {each.outcome for each in results} == {ImportOutcome.IMPORTED}
+        assert {each.outcome for each in import_packages(f"sputnik+{old}", new)} == {ImportOutcome.ALREADY}
+        assert everything_in(new) == EVERYTHING
+        assert orbitpkg.install("test", repository=new).version == "10.0.0"
+        assert sorted((info.key, info.etag) for info in open_store(old).list("")) == before
+
+    def test_a_bucket_that_does_not_exist_is_told(self, moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name, value in moto.env().items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(BucketNotFound):
+            list(import_packages("sputnik+s3://there-is-no-such-bucket/models", "s3://nor-this/models"))
+
+    def test_a_store_that_ignores_create_only_writes_is_refused(
+        self, rclone: S3Server, old: ObjectStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name, value in rclone.env().items():
+            monkeypatch.setenv(name, value)
+        new = f"s3://{rclone.new_bucket()}/models"
+        with pytest.raises(UnsafeRepository):
+            bring(old, new)
+        assert {each.outcome for each in bring(old, new, unsafe_single_writer=True)} == {ImportOutcome.IMPORTED}
+
+
+class TestCommand:
+    def test_it_prints_a_line_for_each_and_fails_if_one_is_left_out(self, tmp_path: Path) -> None:
+        machine = Machine(tmp_path / "machine")
+        machine.folder.mkdir()
+        old = open_store((tmp_path / "old").as_uri())
+        put_package(old, *old_package({"x": b"12345"}, version="1.0"))
+        source = f"sputnik+{old.url}"
+        would = machine.run("import", source, "--repository", "./new", "--dry-run")
+        assert (would.code, would.out) == (0, "test-1.0, as test 1.0.0: would be imported, 1 file, 5 bytes\n")
+        done = machine.run("import", source, "--repository", "./new", "--quiet")
+        assert (done.code, done.out, done.err) == (0, "test-1.0, as test 1.0.0: imported, 1 file, 5 bytes\n", "")
+        put_package(old, *old_package(version="abc"))
+        failed = machine.run("import", source, "--repository", "./new")
+        assert failed.code == 1
+        assert failed.out == (
+            "test-1.0, as test 1.0.0: already there, 1 file, 5 bytes\n"
+            "test-abc: left out. test-abc: 'abc' is not a version: \"abc\" is not a number.\n"
+        )
+        assert "error: 1 of 2 packages could not come along: test-abc." in failed.err
+
+    def test_as_json_it_tells_the_same(self, tmp_path: Path) -> None:
+        machine = Machine(tmp_path / "machine")
+        machine.folder.mkdir()
+        old = open_store((tmp_path / "old").as_uri())
+        put_package(old, *old_package(version="abc"))
+        envelope = machine.run("import", f"sputnik+{old.url}", "--json").envelope
+        assert envelope["ok"] is False
+        (left_out,) = envelope["error"]["data"]["packages"]
+        assert (left_out["ident"], left_out["outcome"], left_out["code"]) == ("test-abc", "left_out", "archive")
+
+    def test_one_that_is_interrupted_goes_on(self, old: ObjectStore, tmp_path: Path) -> None:
+        new = (tmp_path / "new").as_uri()
+        done = next(iter(import_packages(f"sputnik+{old.url}", new)))
+        assert done.outcome is ImportOutcome.IMPORTED
+        results = bring(old, new)
+        assert [each.outcome for each in results].count(ImportOutcome.ALREADY) == 1
+        assert everything_in(new) == EVERYTHING
+        assert json.loads((Path(tmp_path) / "new" / "orbitpkg.json").read_bytes())["format"] == 1
