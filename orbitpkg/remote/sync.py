@@ -142,15 +142,15 @@ def sync(
 def _check_source(pair: Pair, local: LocalTree, remote: RemoteTree, *, delete: bool) -> None:
     """Refuse a source with nothing in it where that looks like a mistake: a wrong name, a disk that is not mounted."""
     if pair.is_up:
-        if delete and not local.files and pair.state.files:
+        if delete and not local.seen and pair.state.files:
             raise StorageError(
                 f"{pair.local} holds no files, and --delete would delete all that was synced from it.",
                 hint="Is its disk mounted? If it is meant: --force",
                 path=pair.local,
             )
-    elif not (remote.files or remote.folders or remote.unusable or pair.state.files):
+    elif not remote.seen and not pair.state.files:
         raise ObjectNotFound(f"There is nothing at {pair.uri}.", hint="orbitpkg remote ls shows what is where.")
-    elif delete and not remote.files and pair.state.files:
+    elif delete and not remote.seen:
         raise ObjectNotFound(
             f"There is nothing at {pair.uri}, and --delete would delete all that was synced from it.",
             hint="If it is meant: --force",

@@ -89,6 +89,7 @@ class Pair:
         tree = RemoteTree()
         with suppress(ObjectNotFound):
             tree.files[self.only[0]] = self.store.head(self.only[1])
+            tree.seen = 1
         return tree
 
 
@@ -116,6 +117,9 @@ def open_pair(source: Word, destination: Word, *, opener: Callable[[str], Object
         RepositoryError: The store did not say whether one object is meant.
     """
     here, there = local_path_of(source), local_path_of(destination)
+    if here is not None and there is not None:
+        # A folder that is named by a URI is a place like others.
+        here, there = (None if _is_uri(word) else path for word, path in ((source, here), (destination, there)))
     local, uri = (here, destination) if here is not None else (there, source)
     if local is None or (here is not None and there is not None):
         raise UsageError(
@@ -123,7 +127,7 @@ def open_pair(source: Word, destination: Word, *, opener: Callable[[str], Object
             hint="cp or rsync syncs two folders; orbitpkg remote cp copies between two addresses.",
         )
     url, key = split_uri(uri)
-    if api.is_offline() and not url.startswith("memory:"):
+    if api.is_offline() and not url.startswith(("file:", "memory:")):
         raise OfflineError(f"{url} cannot be reached: offline mode is on.", hint="Unset ORBITPKG_OFFLINE.", url=url)
     _check_key(uri, key)
     store = opener(url)
@@ -145,6 +149,10 @@ def open_pair(source: Word, destination: Word, *, opener: Callable[[str], Object
     except BaseException:
         store.close()
         raise
+
+
+def _is_uri(word: Word) -> bool:
+    return os.fspath(word).lower().startswith("file:")
 
 
 def _check_key(uri: Word, key: str) -> None:

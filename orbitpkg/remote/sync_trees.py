@@ -73,11 +73,13 @@ class LocalTree:
         files: Its files, by path.
         folders: The paths of its folders.
         unusable: What cannot be an object, with the reason.
+        seen: How many entries it has, also those that nobody asked for.
     """
 
     files: dict[str, LocalFile] = field(default_factory=dict)
     folders: set[str] = field(default_factory=set)
     unusable: dict[str, str] = field(default_factory=dict)
+    seen: int = 0
 
 
 @dataclass(slots=True)
@@ -88,11 +90,13 @@ class RemoteTree:
         files: Those that can be files, by path.
         folders: The paths of folders that markers stand for.
         unusable: Keys that cannot be local paths, with the reason.
+        seen: How many objects there are, also those that nobody asked for.
     """
 
     files: dict[str, ObjectInfo] = field(default_factory=dict)
     folders: set[str] = field(default_factory=set)
     unusable: dict[str, str] = field(default_factory=dict)
+    seen: int = 0
 
 
 def scan_folder(root: Path, wanted: Filter) -> LocalTree:
@@ -113,6 +117,7 @@ def _scan(folder: str, prefix: str, tree: LocalTree, wanted: Filter) -> None:
             path = f"{prefix}{entry.name}"
             if entry.name.startswith(HIDDEN):
                 continue  # on its way to its name
+            tree.seen += 1
             if entry.is_dir(follow_symlinks=False):
                 tree.folders.add(path)
                 _scan(entry.path, f"{path}/", tree, wanted)
@@ -129,6 +134,7 @@ def scan_file(folder: Path, name: str) -> LocalTree:
     tree = LocalTree()
     with disk_errors(folder / name):
         _take(folder / name, name, tree)
+    tree.seen = len(tree.files) + len(tree.unusable)
     return tree
 
 
@@ -160,6 +166,7 @@ def remote_tree(infos: Iterable[ObjectInfo], prefix: str, wanted: Filter) -> Rem
     """
     tree = RemoteTree()
     for info in infos:
+        tree.seen += 1
         path = info.key[len(prefix) :]
         marker = _marked_folder(path, info.size)
         if marker is not None:

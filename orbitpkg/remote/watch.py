@@ -177,7 +177,7 @@ class Watch:
         settled = self._settling.observe(now, local.files)
         remote = self._remote(now)
         ready = {path: file for path, file in settled.items() if self._is_due(path, file, remote, now)}
-        gone = self._gone(local.files, remote)
+        gone = self._gone(local, remote)
         unusable = {path: why for path, why in local.unusable.items() if path not in self._told}
         if not ready and not gone and not unusable:
             return None
@@ -206,11 +206,11 @@ class Watch:
         synced = self._pair.state.files.get(path)
         return synced is None or path not in remote or not synced.is_file(file)
 
-    def _gone(self, files: Mapping[str, LocalFile], remote: Mapping[str, ObjectInfo]) -> list[str]:
-        """Give what was synced and has been deleted here; nothing where no file is left, as without its disk."""
-        if not self._delete or not files:
+    def _gone(self, local: LocalTree, remote: Mapping[str, ObjectInfo]) -> list[str]:
+        """Give what was synced and has been deleted here; nothing where nothing at all is left, as without its disk."""
+        if not self._delete or not local.seen:
             return []
-        lost = (path for path in self._pair.state.files if path not in files and path in remote)
+        lost = (path for path in self._pair.state.files if path not in local.files and path in remote)
         return [path for path in lost if self._wanted.takes(path) and path not in self._left]
 
     def _learn(self, result: SyncResult, ready: Mapping[str, LocalFile], now: float) -> None:

@@ -1,0 +1,564 @@
+"""Syncing with real stores: what arrives, what is left alone, what is told, and what it costs."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+from uuid import uuid4
+
+import pytest
+
+from orbitpkg.errors import NoSpace, ObjectNotFound, OfflineError, RepositoryUnreachable, StorageError, UsageError
+from orbitpkg.objects import open_store
+from orbitpkg.objects.memory import MemoryStore
+from orbitpkg.remote.sameness import is_same
+from orbitpkg.remote.sync import SyncResult, sync
+from orbitpkg.remote.sync_plan import Act
+from tests.packages import noise, tree_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from orbitpkg.objects.protocol import ObjectStore
+    from tests.servers.processes import S3Server
+
+FILES = {
+    "a.csv": b"1,2\n",
+    "deep/er/b c.bin": bytes(range(256)),
+    "deep/100%.txt": "zwölf".encode(),
+    "ünï/x": b"x",
+    "empty": b"",
+    "deep/large.bin": noise(9_000_000),
+}
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine that has synced nothing."""
+    monkeypatch.setenv("ORBITPKG_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("ORBITPKG_OFFLINE", raising=False)
+    return tmp_path / "home"
+
+
+def use(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Lead this process to a server; returns the address of a new bucket."""
+    for name, value in server.env().items():
+        monkeypatch.setenv(name, value)
+    return f"s3://{server.new_bucket()}"
+
+
+@pytest.fixture(params=["memory", "directory", "moto", "rclone"])
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of a folder in each kind of place."""
+    if request.param == "memory":
+        return f"memory://{uuid4().hex}/some/where"
+    if request.param == "directory":
+        return (tmp_path / "a place").as_uri()
+    return f"{use(request.getfixturevalue(request.param), monkeypatch)}/some/where"
+
+
+@pytest.fixture
+def cloud(moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of a bucket."""
+    return use(moto, monkeypatch)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write(tmp_path / "source", FILES)
+
+
+def write(folder: Path, files: dict[str, bytes]) -> Path:
+    for path, data in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(data)
+    return folder
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {path: data for path, (data, _) in tree_of(folder).items()}
+
+
+def acts(result: SyncResult) -> list[tuple[str, str]]:
+    return [(str(step.act), step.path) for step in result.done]
+
+
+def conflicts(result: SyncResult) -> list[str]:
+    return [row.path for row in result.conflicts]
+
+
+class TestEverywhere:
+    def test_a_folder_goes_up_and_comes_down_as_it_was(self, place: str, folder: Path, tmp_path: Path) -> None:
+        up = sync(folder, place)
+        assert (sorted(step.path for step in up.done), up.is_complete) == (sorted(FILES), True)
+        down = sync(place, tmp_path / "copy")
+        assert (down.size, down.is_complete) == (sum(map(len, FILES.values())), True)
+        assert files_of(tmp_path / "copy") == FILES
+
+    def test_what_is_in_step_is_left_alone_in_both_directions(self, place: str, folder: Path) -> None:
+        sync(folder, place)
+        for result in (sync(folder, place), sync(place, folder)):
+            assert (result.done, result.unchanged, result.is_complete) == ((), len(FILES), True)
+
+    def test_a_machine_that_knows_nothing_finds_what_is_the_same(self, place: str, folder: Path, home: Path) -> None:
+        sync(folder, place)
+        (home / "cache").rename(home / "lost")
+        for path in folder.rglob("*"):
+            os.utime(path, (1, 1))
+        for result in (sync(folder, place), sync(place, folder)):
+            assert (result.done, result.unchanged, result.is_complete) == ((), len(FILES), True)
+
+    def test_edits_go_to_the_other_side_and_not_over_edits_of_it(
+        self, place: str, folder: Path, tmp_path: Path
+    ) -> None:
+        sync(folder, place)
+        other = tmp_path / "other"
+        sync(place, other)
+        write(folder, {"a.csv": b"mine", "new": b"new"})
+        assert acts(sync(folder, place)) == [("upload", "a.csv"), ("upload", "new")]
+        write(other, {"empty": b"edited there"})
+        result = sync(place, other)
+        assert (acts(result), conflicts(result)) == ([("download", "a.csv"), ("download", "new")], ["empty"])
+        assert files_of(other) == {**FILES, "a.csv": b"mine", "new": b"new", "empty": b"edited there"}
+        # Meanwhile there is another object, too.
+        write(folder, {"empty": b"edited here"})
+        sync(folder, place)
+        assert conflicts(sync(other, place)) == conflicts(sync(place, other)) == ["empty"]
+        assert acts(sync(place, other, force=True)) == [("download", "empty")]
+        assert files_of(other) == files_of(folder)
+
+    def test_deletions_go_over_only_when_asked_for_and_not_over_edits(
+        self, place: str, folder: Path, tmp_path: Path
+    ) -> None:
+        sync(folder, place)
+        other = tmp_path / "other"
+        sync(place, other)
+        for path in ("a.csv", "deep/er/b c.bin", "ünï/x"):
+            (folder / path).unlink()
+        assert acts(sync(folder, place)) == []
+        assert len(acts(sync(folder, place, delete=True))) == 3
+        assert acts(sync(place, other)) == []
+        write(other, {"a.csv": b"edited", "own": b"never synced"})
+        result = sync(place, other, delete=True)
+        assert acts(result) == [("delete file", "deep/er/b c.bin"), ("delete file", "ünï/x")]
+        assert conflicts(result) == ["a.csv", "own"]
+        assert not (other / "deep/er").exists()
+        assert (other / "deep").exists()
+        assert len(sync(place, other, delete=True, force=True).done) == 2
+        assert files_of(other) == files_of(folder)
+
+    def test_a_dry_run_tells_and_changes_nothing(self, place: str, folder: Path, tmp_path: Path, home: Path) -> None:
+        rehearsal = sync(folder, place, dry_run=True)
+        with pytest.raises(ObjectNotFound):
+            sync(place, tmp_path / "copy")
+        assert not (home / "cache/sync").exists()
+        done = sync(folder, place)
+        assert rehearsal == done
+        assert sync(place, tmp_path / "copy", dry_run=True).size == done.size
+        assert not (tmp_path / "copy").exists()
+
+    def test_only_what_is_included_is_looked_at(self, place: str, folder: Path, tmp_path: Path) -> None:
+        assert acts(sync(folder, place, include=["*.bin"], exclude=["large*"])) == [("upload", "deep/er/b c.bin")]
+        sync(folder, place)
+        (folder / "a.csv").unlink()
+        (folder / "empty").unlink()
+        assert acts(sync(folder, place, delete=True, include=["*.csv"])) == [("delete object", "a.csv")]
+        assert acts(sync(place, tmp_path / "c", exclude=["deep/**"])) == [("download", "empty"), ("download", "ünï/x")]
+
+    def test_one_file_and_one_object_keep_exactly_the_name_that_is_given(
+        self, place: str, folder: Path, tmp_path: Path
+    ) -> None:
+        csv = folder / "a.csv"
+        assert acts(sync(csv, f"{place}/x/renamed")) == [("upload", "a.csv")]
+        assert acts(sync(csv, f"{place}/x/into/")) == [("upload", "a.csv")]
+        sync(f"{place}/x/renamed", tmp_path / "one/name.txt")
+        sync(f"{place}/x/renamed", f"{tmp_path}/two/")
+        (tmp_path / "three").mkdir()
+        sync(f"{place}/x/into/a.csv", tmp_path / "three")
+        assert files_of(tmp_path / "one") == {"name.txt": b"1,2\n"}
+        assert files_of(tmp_path / "two") == {"renamed": b"1,2\n"}
+        assert files_of(tmp_path / "three") == {"a.csv": b"1,2\n"}
+        write(tmp_path, {"one/name.txt": b"edited"})
+        assert conflicts(sync(f"{place}/x/renamed", tmp_path / "one/name.txt")) == ["name.txt"]
+        assert acts(sync(tmp_path / "one/name.txt", f"{place}/x/renamed")) == [("upload", "name.txt")]
+        sync(f"{place}/x", tmp_path / "all")
+        there = {path: data for path, data in files_of(tmp_path / "all").items() if not path.startswith(".tmp/")}
+        assert there == {"renamed": b"edited", "into/a.csv": b"1,2\n"}
+
+    def test_a_prefix_is_a_folder_and_not_the_beginning_of_names(
+        self, place: str, folder: Path, tmp_path: Path
+    ) -> None:
+        sync(folder / "deep", f"{place}/run1")
+        sync(folder / "deep", f"{place}/run10")
+        sync(f"{place}/run1", tmp_path / "copy")
+        assert files_of(tmp_path / "copy") == files_of(folder / "deep")
+
+
+def test_a_production_store_does_the_same(
+    ceph: S3Server, monkeypatch: pytest.MonkeyPatch, folder: Path, tmp_path: Path
+) -> None:
+    place = f"{use(ceph, monkeypatch)}/some/where"
+    assert len(sync(folder, place).done) == len(FILES)
+    sync(place, tmp_path / "copy")
+    assert files_of(tmp_path / "copy") == FILES
+    assert sync(folder, place).unchanged == sync(place, tmp_path / "copy").unchanged == len(FILES)
+    write(folder, {"a.csv": b"mine"})
+    assert acts(sync(folder, place)) == [("upload", "a.csv")]
+    (folder / "a.csv").unlink()
+    assert acts(sync(folder, place, delete=True)) == [("delete object", "a.csv")]
+    assert acts(sync(place, tmp_path / "copy", delete=True)) == [("delete file", "a.csv")]
+
+
+class TestOtherTools:
+    """What other tools leave in a bucket."""
+
+    def put(self, moto: S3Server, uri: str, files: dict[str, bytes]) -> str:
+        bucket = uri.removeprefix("s3://")
+        for key, data in files.items():
+            moto.client().put_object(Bucket=bucket, Key=key, Body=data)
+        return bucket
+
+    def test_markers_become_folders_and_odd_keys_are_told(self, moto: S3Server, cloud: str, tmp_path: Path) -> None:
+        files = {"d/": b"", "d/marked/": b"", "d/hadoop_$folder$": b"", "d/x": b"x", "d//y": b"", "d/../z": b"z",
+                 "d/..": b"", "d/s/": b"not empty", "d/both": b"", "d/both/below": b"b", "d\\w": b""}  # fmt: skip
+        self.put(moto, cloud, files)
+        result = sync(f"{cloud}/d", tmp_path / "copy")
+        assert files_of(tmp_path / "copy") == {"x": b"x", "both/below": b"b"}
+        assert (tmp_path / "copy/marked").is_dir()
+        assert (tmp_path / "copy/hadoop").is_dir()
+        assert [row.path for row in result.unusable] == ["..", "../z", "/y", "both", "s/"]
+        assert not result.is_complete
+        assert sorted(tmp_path.iterdir()) == [tmp_path / "copy", tmp_path / "home"]
+        again = sync(f"{cloud}/d", tmp_path / "copy", delete=True, exclude=["both"])
+        assert acts(again) == []
+
+    def test_the_empty_folders_of_markers_are_not_uploaded_and_markers_are_not_deleted(
+        self, moto: S3Server, cloud: str, tmp_path: Path
+    ) -> None:
+        bucket = self.put(moto, cloud, {"d/marked/": b"", "d/x": b"x"})
+        sync(f"{cloud}/d", tmp_path / "copy")
+        (tmp_path / "copy/x").unlink()
+        write(tmp_path / "copy", {"y": b"y"})
+        assert acts(sync(tmp_path / "copy", f"{cloud}/d", delete=True)) == [("upload", "y"), ("delete object", "x")]
+        keys = [row["Key"] for row in moto.client().list_objects_v2(Bucket=bucket)["Contents"]]
+        assert keys == ["d/marked/", "d/y"]
+
+    @pytest.mark.parametrize("part", [5 << 20, 8 << 20, 7_654_321, 6 << 20])
+    def test_an_upload_by_parts_of_any_size_is_known_by_its_etag(
+        self, moto: S3Server, cloud: str, tmp_path: Path, part: int
+    ) -> None:
+        data = noise(20_000_001)
+        bucket = self.upload_by_parts(moto, cloud, "large", data, part)
+        write(tmp_path / "here", {"large": data})
+        requests = _count_reads(bucket)
+        result = sync(cloud, tmp_path / "here", opener=requests)
+        assert (acts(result), result.unchanged, requests.reads) == ([], 1, 0)
+        write(tmp_path / "here", {"large": data[:-1] + b"x"})
+        assert conflicts(sync(cloud, tmp_path / "here")) == ["large"]
+
+    def upload_by_parts(self, moto: S3Server, uri: str, key: str, data: bytes, part: int) -> str:
+        bucket, client = uri.removeprefix("s3://"), moto.client()
+        upload = client.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
+        parts: list[Any] = []
+        for number, start in enumerate(range(0, len(data), part), start=1):
+            answer = client.upload_part(
+                Bucket=bucket, Key=key, UploadId=upload, PartNumber=number, Body=data[start : start + part]
+            )
+            parts.append({"PartNumber": number, "ETag": answer["ETag"]})
+        client.complete_multipart_upload(Bucket=bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": parts})
+        return bucket
+
+    def test_an_etag_that_says_nothing_is_made_up_for_by_reading(self, tmp_path: Path) -> None:
+        # As with SSE-KMS: the form of an MD5, and none of the bytes.
+        store = MemoryStore(uuid4().hex)
+        info = store.put("a/x", b"some bytes")
+        opaque = type(info)(key=info.key, size=info.size, etag=f'"{uuid4().hex}"', modified=info.modified)
+        write(tmp_path, {"same": b"some bytes", "other": b"same size!"})
+        assert is_same(store, opaque, tmp_path / "same", surely=True)
+        assert not is_same(store, opaque, tmp_path / "other", surely=True)
+        assert not is_same(store, opaque, tmp_path / "same", surely=False)
+
+    def test_what_orbitpkg_uploaded_says_its_digest_so_that_nothing_is_read(self, cloud: str, folder: Path) -> None:
+        sync(folder, cloud)
+        store = open_store(cloud)
+        info = store.head("a.csv")
+        opaque = type(info)(key=info.key, size=info.size, etag=f'"{uuid4().hex}"', modified=info.modified)
+        assert is_same(store, opaque, folder / "a.csv", surely=False)
+
+
+def _count_reads(bucket: str) -> _Reads:
+    return _Reads(bucket)
+
+
+class _Reads:
+    """Opens stores, and counts how often an object's bytes, or its state, are asked for."""
+
+    def __init__(self, _: str = "") -> None:
+        self.reads = 0
+        self.heads = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, url: str) -> ObjectStore:
+        store = open_store(url)
+        for name in ("get", "get_range", "stream", "head", "metadata"):
+            setattr(store, name, self._counted(name, getattr(store, name)))
+        return store
+
+    def _counted(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*words: Any, **options: Any) -> Any:
+            with self._lock:
+                if name in {"head", "metadata"}:
+                    self.heads += 1
+                else:
+                    self.reads += 1
+            return method(*words, **options)
+
+        return counted
+
+
+class TestCosts:
+    def test_what_is_in_step_costs_one_listing(self, cloud: str, folder: Path, tmp_path: Path) -> None:
+        sync(folder, f"{cloud}/d/")
+        sync(f"{cloud}/d/", tmp_path / "copy")
+        requests = _Reads()
+        sync(folder, f"{cloud}/d/", opener=requests)
+        sync(f"{cloud}/d/", tmp_path / "copy", opener=requests)
+        assert (requests.reads, requests.heads) == (0, 0)
+
+    def test_a_small_object_costs_one_request(self, cloud: str, tmp_path: Path) -> None:
+        sync(write(tmp_path / "many", {f"{n}": b"x" * n for n in range(50)}), f"{cloud}/d/")
+        requests = _Reads()
+        sync(f"{cloud}/d/", tmp_path / "copy", opener=requests)
+        assert (requests.reads, requests.heads) == (50, 0)
+
+
+class TestEditsMeanwhile:
+    """Somebody writes while a sync is under way."""
+
+    def test_a_file_that_is_edited_while_its_object_is_fetched_stays(self, tmp_path: Path) -> None:
+        name = uuid4().hex
+        write(tmp_path / "here", {"x": b"old", "y": b"y"})
+        sync(tmp_path / "here", f"memory://{name}/d")
+        open_store(f"memory://{name}").put("d/x", b"newer")
+
+        def opener(url: str) -> ObjectStore:
+            store = open_store(url)
+            get = store.get
+
+            def edit_first(key: str, **options: Any) -> Any:
+                write(tmp_path / "here", {"x": b"edited meanwhile"})
+                return get(key, **options)
+
+            cast("Any", store).get = edit_first
+            return store
+
+        result = sync(f"memory://{name}/d", tmp_path / "here", opener=opener)
+        assert [(row.path, row.reason) for row in result.conflicts] == [("x", "it was changed here meanwhile")]
+        assert files_of(tmp_path / "here") == {"x": b"edited meanwhile", "y": b"y"}
+
+    @pytest.mark.parametrize("there_before", [False, True])
+    def test_an_object_that_appears_or_changes_meanwhile_stays(self, tmp_path: Path, *, there_before: bool) -> None:
+        name = uuid4().hex
+        write(tmp_path / "here", {"x": b"x"})
+        if there_before:
+            sync(tmp_path / "here", f"memory://{name}/d")
+            write(tmp_path / "here", {"x": b"x, edited"})
+
+        def opener(url: str) -> ObjectStore:
+            store = open_store(url)
+            listing = store.list
+
+            def and_then(prefix: str) -> Any:
+                found = list(listing(prefix))
+                open_store(url).put("d/x", b"somebody else's")
+                return iter(found)
+
+            cast("Any", store).list = and_then
+            return store
+
+        result = sync(tmp_path / "here", f"memory://{name}/d", opener=opener)
+        assert conflicts(result) == ["x"]
+        assert open_store(f"memory://{name}").get("d/x")[0] == b"somebody else's"
+
+
+class TestBadInput:
+    def test_two_local_folders_or_two_addresses_are_no_pair(self, tmp_path: Path) -> None:
+        for source, destination in ((tmp_path, tmp_path / "b"), ("s3://abc/b", "memory://c/d")):
+            with pytest.raises(UsageError, match="One side of a sync is a local folder"):
+                sync(source, destination)
+
+    @pytest.mark.parametrize("uri", ["s3:/bucket/key", "s3://", "ftp://host/x", "memory://n/a/../b", "memory://n/a//b"])
+    def test_an_address_that_is_none_is_refused(self, uri: str, tmp_path: Path) -> None:
+        with pytest.raises(UsageError):
+            sync(tmp_path, uri)
+
+    def test_a_path_that_lost_a_slash_is_told(self, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match="has taken a slash"):
+            sync(Path("s3://bucket/key"), tmp_path)
+
+    def test_nothing_at_the_source_is_an_error_and_deletes_nothing(self, tmp_path: Path) -> None:
+        place = f"memory://{uuid4().hex}/d"
+        write(tmp_path / "here", {"x": b"x"})
+        with pytest.raises(StorageError, match="There is no file or folder"):
+            sync(tmp_path / "nowhere", place, delete=True)
+        with pytest.raises(ObjectNotFound, match="There is nothing at"):
+            sync(place, tmp_path / "here", delete=True)
+        sync(tmp_path / "here", place)
+        (tmp_path / "here/x").unlink()
+        with pytest.raises(StorageError, match="would delete all"):
+            sync(tmp_path / "here", place, delete=True)
+        assert acts(sync(tmp_path / "here", place, delete=True, force=True)) == [("delete object", "x")]
+
+    def test_a_bucket_that_was_emptied_does_not_empty_the_folder(self, tmp_path: Path) -> None:
+        name = uuid4().hex
+        sync(write(tmp_path / "here", {"x": b"x"}), f"memory://{name}/d")
+        open_store(f"memory://{name}").delete("d/x")
+        with pytest.raises(ObjectNotFound, match="would delete all"):
+            sync(f"memory://{name}/d", tmp_path / "here", delete=True)
+        assert files_of(tmp_path / "here") == {"x": b"x"}
+
+    def test_folders_and_files_in_the_place_of_one_another_are_conflicts(self, tmp_path: Path) -> None:
+        place = f"memory://{uuid4().hex}/d"
+        sync(write(tmp_path / "a", {"x": b"x", "y/z": b"z"}), place)
+        write(tmp_path / "b", {"x/inside": b"", "y": b"a file"})
+        for force in (False, True):
+            result = sync(place, tmp_path / "b", force=force)
+            assert conflicts(result) == ["x", "y/z"]
+        assert files_of(tmp_path / "b") == {"x/inside": b"", "y": b"a file"}
+
+    def test_a_file_in_the_place_of_the_folder_is_told(self, tmp_path: Path) -> None:
+        place = f"memory://{uuid4().hex}/d"
+        sync(write(tmp_path / "a", {"x": b"x"}), place)
+        with pytest.raises(StorageError, match="is a file; a folder was to be there"):
+            sync(f"{place}/", tmp_path / "a/x")
+
+    def test_what_is_no_file_is_told_and_the_rest_goes_up(self, tmp_path: Path) -> None:
+        folder = write(tmp_path / "a", {"x": b"x", "back\\slash": b""})
+        os.mkfifo(folder / "pipe")
+        (folder / "dangling").symlink_to("nowhere")
+        (folder / "loop").symlink_to(folder)
+        (folder / "link").symlink_to("x")
+        (folder / ".orbitpkg-1234.tmp").write_bytes(b"on its way")
+        result = sync(folder, f"memory://{uuid4().hex}/d")
+        assert acts(result) == [("upload", "link"), ("upload", "x")]
+        assert [row.path for row in result.unusable] == ["back\\slash", "dangling", "loop", "pipe"]
+
+    def test_a_key_below_a_link_to_a_folder_does_not_leave_the_folder(self, tmp_path: Path) -> None:
+        place = f"memory://{uuid4().hex}/d"
+        sync(write(tmp_path / "a", {"link/x": b"x"}), place)
+        (tmp_path / "outside").mkdir()
+        (tmp_path / "b").mkdir()
+        (tmp_path / "b/link").symlink_to(tmp_path / "outside")
+        assert conflicts(sync(place, tmp_path / "b")) == ["link/x"]
+        assert files_of(tmp_path / "outside") == {}
+
+    def test_offline_it_says_so(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("ORBITPKG_OFFLINE", "1")
+        with pytest.raises(OfflineError):
+            sync("s3://bucket/d", tmp_path)
+
+    def test_a_state_that_was_damaged_or_cannot_be_written_costs_comparing_and_nothing_else(
+        self, tmp_path: Path, home: Path
+    ) -> None:
+        place = f"memory://{uuid4().hex}/d"
+        folder = write(tmp_path / "a", {"x": b"x"})
+        sync(folder, place)
+        [state] = (home / "cache/sync").iterdir()
+        for damage in (b"", b"{", b"[]", b'{"format":9}', b'{"format":1,"pair":[],"files":{}}', b"\xff"):
+            state.write_bytes(damage)
+            assert sync(folder, place).unchanged == 1
+        (home / "cache/sync").rename(home / "aside")
+        (home / "cache/sync").write_bytes(b"a file in its place")
+        notes = _Notes()
+        assert sync(folder, place, reporter=notes).unchanged == 1
+        assert len(notes.said) == 1
+        assert "the next sync compares contents instead" in notes.said[0]
+
+    def test_what_goes_wrong_with_one_path_is_told_and_the_rest_is_done(self, tmp_path: Path) -> None:
+        place = f"memory://{uuid4().hex}/d"
+        sync(write(tmp_path / "a", {"x": b"x", "y": b"y"}), place)
+
+        def opener(url: str) -> ObjectStore:
+            store = open_store(url)
+            listing = store.list
+
+            def and_then(prefix: str) -> Any:
+                found = list(listing(prefix))
+                open_store(url).delete("d/x")
+                return iter(found)
+
+            cast("Any", store).list = and_then
+            return store
+
+        result = sync(place, tmp_path / "b", opener=opener)
+        assert ([row.path for row in result.failed], acts(result)) == (["x"], [("download", "y")])
+
+    @pytest.mark.parametrize("error", [RepositoryUnreachable, NoSpace])
+    def test_what_is_wrong_with_everything_ends_it_and_what_was_done_is_known(
+        self, tmp_path: Path, error: type[Exception]
+    ) -> None:
+        place = f"memory://{uuid4().hex}/d"
+        sync(write(tmp_path / "a", {f"{n:03}": b"x" for n in range(60)}), place)
+
+        def opener(url: str) -> ObjectStore:
+            store = open_store(url)
+            get = store.get
+
+            def sometimes(key: str, **options: Any) -> Any:
+                if key == "d/050":
+                    raise error("No.")
+                return get(key, **options)
+
+            cast("Any", store).get = sometimes
+            return store
+
+        with pytest.raises(error):
+            sync(place, tmp_path / "b", opener=opener)
+        there = files_of(tmp_path / "b")
+        assert not [name for name in there if name.startswith(".")]
+        rest = sync(place, tmp_path / "b")
+        assert len(rest.done) + len(there) == 60
+        assert rest.is_complete
+
+
+class _Notes:
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def task(self, title: str, total: int | None) -> Any:
+        from orbitpkg.reporting import SILENT
+
+        return SILENT.task(title, total)
+
+    def note(self, message: str) -> None:
+        self.said.append(message)
+
+
+def test_a_file_has_the_time_of_its_object(tmp_path: Path) -> None:
+    name = uuid4().hex
+    info = MemoryStore(name).put("d/x", b"x")
+    assert info.modified is not None
+    sync(f"memory://{name}/d", tmp_path / "here")
+    assert datetime.fromtimestamp((tmp_path / "here/x").stat().st_mtime, UTC) == info.modified
+
+
+def test_both_ways_of_naming_a_bucket_are_one_pair(cloud: str, tmp_path: Path) -> None:
+    folder = write(tmp_path / "a", {"x": b"x"})
+    sync(folder, cloud)
+    sync(folder, f"{cloud}/")
+    assert sync(f"{cloud}/", folder).unchanged == 1
+    assert {step.act for step in sync(cloud, tmp_path / "b").done} == {Act.DOWNLOAD}
+
+
+def test_what_it_uploads_says_its_blake3(cloud: str, tmp_path: Path) -> None:
+    from blake3 import blake3
+
+    sync(write(tmp_path / "a", {"x": b"x", "large": noise(9_000_000)}), cloud)
+    store = open_store(cloud)
+    assert store.metadata("x") == {"blake3": blake3(b"x").hexdigest()}
+    assert store.metadata("large") == {"blake3": blake3(noise(9_000_000)).hexdigest()}
+    assert store.head("x").etag == f'"{hashlib.md5(b"x", usedforsecurity=False).hexdigest()}"'
