@@ -1,9 +1,11 @@
-"""``dataset show``: what is in a scientific file, and pictures of it."""
+"""``dataset show``: what is in a scientific file or a dataset, and pictures of it."""
 
 from __future__ import annotations
 
 import json
 import sys
+import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,40 +13,140 @@ import click
 
 from orbitpkg.cli import layout, terminal
 from orbitpkg.cli.options import command
+from orbitpkg.cli.selecting import at_option
+from orbitpkg.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from orbitpkg.cli.console import Console
+    from orbitpkg.datasets.dataset import Dataset
     from orbitpkg.datasets.plotting import Picture
     from orbitpkg.datasets.showing import Node, Shown
 
 __all__ = ["EXPORTS", "show"]
 
 _LONGEST_VALUE = 60
+_FORMS = {
+    "colour image": "an image in colours",
+    "image": "an image",
+    "lines": "lines",
+    "line": "a line",
+    "bars": "bars",
+    "histogram": "a histogram",
+}
 
 
 @command(
     "show",
     "orbitpkg dataset show run-1.h5",
     "orbitpkg dataset show run-1.h5 --plot frames.png --array env/images",
+    "orbitpkg dataset show recordings run-1.h5",
+    "orbitpkg dataset show recordings --by robot --plot growth.png",
 )
-@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
-@click.option("--plot", metavar="OUT.png", type=click.Path(path_type=Path), help="Draw an array of it.")
-@click.option("--array", metavar="NAME", help="The array to draw. Default: the largest one.")
-def show(console: Console, file: Path, plot: Path | None, array: str | None) -> dict[str, object]:
-    """Show what is in a scientific file.
+@click.argument("place", metavar="FILE|ID")
+@click.argument("name", metavar="[FILE]", required=False)
+@click.option("--plot", metavar="OUT.png", type=click.Path(path_type=Path), help="Draw a picture.")
+@click.option("--array", metavar="NAME", help="Of a file: the array to draw. Default: the largest one.")
+@click.option("--by", metavar="COLUMN", help="Of a dataset: tell apart by a tag, or another column.")
+@click.option("--where", "condition", metavar="FILTER", help="Of a dataset: only these files.")
+@at_option(verb="look in")
+def show(
+    console: Console,
+    place: str,
+    name: str | None,
+    *,
+    plot: Path | None,
+    array: str | None,
+    by: str | None,
+    condition: str | None,
+    repository: str | None,
+) -> dict[str, object]:
+    """Show what is in a scientific file, or a dataset.
 
-    Groups, arrays and columns with shapes, types, sizes and attributes, of HDF5, netCDF, Parquet, safetensors and NumPy
-    files. Only headers are read, and nothing is unpickled.
+    Of a file, here or in a dataset: groups, arrays and columns with shapes, types, sizes and attributes. HDF5, netCDF,
+    Parquet, safetensors and NumPy files are known; only headers are read, and nothing is unpickled. Of a dataset: how
+    many files there are, and how large, by a column. --plot draws an array, or how the dataset grew.
     """
+    if plot is not None:
+        from orbitpkg.datasets.plotting import check_target
+
+        check_target(plot)
+    if name is None and Path(place).is_file():
+        return _show_file(console, Path(place), place, plot, array)
+    dataset = _dataset(place, repository)
+    if name is None:
+        return _show_dataset(console, dataset, condition, by, plot)
+    with _fetched(dataset, name) as path:
+        return _show_file(console, path, f"{name} in {dataset.id}", plot, array)
+
+
+def _dataset(identifier: str, repository: str | None) -> Dataset:
+    from orbitpkg.datasets.dataset import find_dataset
+    from orbitpkg.model.names import is_valid_name
+
+    found = find_dataset(identifier, repository) if is_valid_name(identifier) else None
+    if found is None:
+        raise UsageError(
+            f"{identifier} is neither a file here nor a dataset.", hint="orbitpkg dataset list shows the datasets."
+        )
+    return found
+
+
+@contextmanager
+def _fetched(dataset: Dataset, name: str) -> Iterator[Path]:
+    """Fetch the newest file of a name; it is there while the context lasts."""
+    from orbitpkg.datasets.fetching import Stores, fetch_one
+    from orbitpkg.datasets.tables import quoted
+
+    found = list(dataset.where(f"name = {quoted(name)}").data())
+    if not found:
+        raise UsageError(
+            f"The dataset {dataset.id} holds no file {name!r}.",
+            hint=f"orbitpkg dataset query {dataset.id} shows the names.",
+        )
+    with tempfile.TemporaryDirectory(prefix="orbitpkg-") as folder:
+        path = Path(folder) / Path(name).name
+        fetch_one(found[-1], path, stores=Stores(dataset.objects))
+        yield path
+
+
+def _show_dataset(
+    console: Console, dataset: Dataset, condition: str | None, by: str | None, plot: Path | None
+) -> dict[str, object]:
+    from orbitpkg.datasets.growth import plot_growth
+
+    rows = dataset.where(condition).rows(columns=["registered", "size", *([by] if by else [])])
+    if plot is not None:
+        plot_growth(rows, plot, title=dataset.id, by=by)
+        console.account(f"Drew how {dataset.id} grew", str(plot))
+        return {"id": dataset.id, "repository": dataset.repository, "by": by, "picture": {"path": str(plot)}}
+    amounts: dict[object, tuple[int, int]] = {}
+    for row in rows:
+        value = row[by] if by else None
+        files, total = amounts.get(value, (0, 0))
+        amounts[value] = files + 1, total + row["size"]
+    ranked = sorted(amounts.items(), key=lambda each: (-each[1][0], str(each[0])))
+    console.rows(
+        (
+            ("all files" if not by else "(none)" if value is None else str(value)),
+            layout.count(files, "file"),
+            layout.size(total),
+        )
+        for value, (files, total) in ranked
+    )
+    groups = [{"value": value, "files": files, "bytes": total} for value, (files, total) in ranked]
+    return {"id": dataset.id, "repository": dataset.repository, "by": by, "groups": groups}
+
+
+def _show_file(console: Console, path: Path, called: str, plot: Path | None, array: str | None) -> dict[str, object]:
     from orbitpkg.datasets.showing import describe
 
-    shown = describe(file)
+    shown = describe(path)
     if plot is None:
-        console.data(_lines(shown))
-        return _facts(shown)
-    return _facts(shown) | {"picture": _plot(console, shown, plot, array)}
+        console.data(_lines(shown, called))
+        return _facts(shown, called)
+    return _facts(shown, called) | {"picture": _plot(console, shown, plot, array)}
 
 
 def _plot(console: Console, shown: Shown, target: Path, array: str | None) -> dict[str, object]:
@@ -56,22 +158,12 @@ def _plot(console: Console, shown: Shown, target: Path, array: str | None) -> di
     return {"path": str(target), "array": name, "part": picture.part, "form": str(picture.form)}
 
 
-_FORMS = {
-    "colour image": "an image in colours",
-    "image": "an image",
-    "lines": "lines",
-    "line": "a line",
-    "bars": "bars",
-    "histogram": "a histogram",
-}
-
-
 def _named(picture: Picture) -> str:
     return f"{picture.name or 'the array'}{picture.part}"
 
 
-def _lines(shown: Shown) -> Iterator[str]:
-    yield f"{layout.printable(str(shown.path))}: {shown.format}, {layout.size(shown.bytes)}"
+def _lines(shown: Shown, called: str) -> Iterator[str]:
+    yield f"{layout.printable(called)}: {shown.format}, {layout.size(shown.bytes)}"
     yield from _below(shown.root, "", terminal.width(sys.stdout))
 
 
@@ -115,8 +207,8 @@ def _shape(node: Node) -> str:
     return " x ".join(map(str, node.shape)) or "one value"
 
 
-def _facts(shown: Shown) -> dict[str, object]:
-    return {"path": str(shown.path), "format": shown.format, "bytes": shown.bytes, "root": _node_facts(shown.root)}
+def _facts(shown: Shown, called: str) -> dict[str, object]:
+    return {"file": called, "format": shown.format, "bytes": shown.bytes, "root": _node_facts(shown.root)}
 
 
 def _node_facts(node: Node) -> dict[str, object]:
