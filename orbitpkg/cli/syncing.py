@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from orbitpkg.cli.console import Console
-    from orbitpkg.remote.sync import SyncResult
+    from orbitpkg.remote.syncing import SyncResult
 
 __all__ = ["remote_sync"]
 
@@ -65,7 +65,7 @@ def remote_sync(
     What was edited at DST since the last sync is not written over but told, and the exit code is 1; --force decides for
     SRC. Nothing is deleted without --delete. One file, or one object, goes to just the name that is given.
     """
-    from orbitpkg.remote.sync import sync
+    from orbitpkg.remote.syncing import sync
 
     if watch:
         if dry_run:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from orbitpkg.remote.files import Stat
     from orbitpkg.remote.local import LocalPath
     from orbitpkg.remote.pruning import Pruned
-    from orbitpkg.remote.sync import sync
+    from orbitpkg.remote.syncing import sync
 
 __all__ = [
     "LocalPath",
@@ -55,7 +55,7 @@ __all__ = [
     "write",
 ]
 
-_ROOMS = {"LocalPath": "local", "Pruned": "pruning", "Stat": "files", "sync": "sync"}
+_ROOMS = {"LocalPath": "local", "Pruned": "pruning", "Stat": "files", "sync": "syncing"}
 
 
 def __getattr__(name: str) -> object:

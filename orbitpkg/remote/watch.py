@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from orbitpkg.errors import CredentialsError, RepositoryUnreachable, UsageError
 from orbitpkg.objects import open_store
 from orbitpkg.objects.protocol import ObjectInfo
-from orbitpkg.remote.sync import save_state, sync_trees
+from orbitpkg.remote.syncing import save_state, sync_trees
 from orbitpkg.remote.sync_pair import open_pair
 from orbitpkg.remote.sync_plan import Act
 from orbitpkg.remote.sync_trees import Filter, LocalTree, RemoteTree
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from orbitpkg.objects.protocol import ObjectStore
     from orbitpkg.remote.addresses import Word
-    from orbitpkg.remote.sync import SyncResult
+    from orbitpkg.remote.syncing import SyncResult
     from orbitpkg.remote.sync_pair import Pair
     from orbitpkg.remote.sync_plan import LocalFile
     from orbitpkg.reporting import Reporter
@@ -77,7 +77,7 @@ def open_watch(
     settle: float = 5.0,
     opener: Callable[[str], ObjectStore] = open_store,
 ) -> Watch:
-    """Prepare to watch a local folder; arguments and errors are those of :func:`orbitpkg.remote.sync.sync`.
+    """Prepare to watch a local folder; arguments and errors are those of :func:`orbitpkg.remote.syncing.sync`.
 
     Args:
         source: The local folder.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import uuid
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,44 +20,16 @@ from orbitpkg.errors import (
     UsageError,
 )
 from orbitpkg.objects import open_store
-from orbitpkg.objects.memory import MemoryStore, Request
+from tests.remote.conftest import Place, enter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orbitpkg.objects import ObjectStore
+    from orbitpkg.objects.memory import MemoryStore, Request
     from tests.servers.processes import S3Server, StaticSite
 
 MIB = 1 << 20
 LARGE = b"".join(number.to_bytes(4, "big") for number in range(9 * MIB // 4)) + b"end"
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home of the test's own, without anybody's configuration."""
-    for name in os.environ:
-        if name.startswith(("AWS_", "S3STASHER_", "ORBITPKG_")):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path / "user"))
-    monkeypatch.setenv("ORBITPKG_HOME", str(tmp_path / "home"))
-    (tmp_path / "user").mkdir()
-    return tmp_path / "home"
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where objects are: their store, and how their URIs begin."""
-
-    name: str
-    uri: str
-    store: ObjectStore
-
-
-def enter(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Place:
-    for name, value in server.env().items():
-        monkeypatch.setenv(name, value)
-    uri = f"s3://{server.new_bucket()}"
-    return Place(server.name, uri, open_store(uri))
 
 
 @pytest.fixture(params=["memory", "file", "moto", "rclone", "ceph"])
@@ -72,14 +43,6 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
         yield Place("file", uri, open_store(uri))
     else:
         yield enter(request.getfixturevalue(request.param), monkeypatch)
-
-
-@pytest.fixture
-def memory() -> Iterator[tuple[str, MemoryStore]]:
-    """A store that counts what it is asked."""
-    name = uuid.uuid4().hex
-    yield f"memory://{name}", MemoryStore(name)
-    MemoryStore.forget(name)
 
 
 def asked(store: MemoryStore) -> list[str]:

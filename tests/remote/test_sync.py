@@ -16,7 +16,7 @@ from orbitpkg.errors import NoSpace, ObjectNotFound, OfflineError, RepositoryUnr
 from orbitpkg.objects import open_store
 from orbitpkg.objects.memory import MemoryStore
 from orbitpkg.remote.sameness import is_same
-from orbitpkg.remote.sync import SyncResult, sync
+from orbitpkg.remote.syncing import SyncResult, sync
 from orbitpkg.remote.sync_plan import Act
 from tests.packages import noise, tree_of
 
