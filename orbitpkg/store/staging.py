@@ -284,8 +284,11 @@ def add(staging: Staging, contents: Contents, files: Sequence[FileEntry], target
     settle(staging.folder, _shared_mode(staging))
     sync_files([staging.path(file) for file in files], folder=staging.folder)
     with _opened(target, staging.release) as visible:
-        _move(staging, files, visible)
-        _mark_whole(contents, visible)
+        try:
+            _move(staging, files, visible)
+            _mark_whole(contents, visible)
+        except FileNotFoundError as error:
+            raise _removed(staging.release) from error
     shutil.rmtree(staging.folder, ignore_errors=True)
 
 
@@ -311,11 +314,15 @@ def _opened(target: str, release: Release) -> Iterator[int]:
     try:
         descriptor = os.open(target, os.O_RDONLY | os.O_DIRECTORY)
     except FileNotFoundError as error:
-        raise StorageError(f"{release} was removed while it was being installed.", hint="Install it again.") from error
+        raise _removed(release) from error
     try:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _removed(release: Release) -> StorageError:
+    return StorageError(f"{release} was removed while it was being installed.", hint="Install it again.")
 
 
 def _exists(path: str, folder: int) -> bool:
@@ -327,7 +334,7 @@ def _exists(path: str, folder: int) -> bool:
 
 
 def _move(staging: Staging, files: Sequence[FileEntry], visible: int) -> None:
-    folders = {FILES_NAME}
+    folders: set[str] = set()
     mode = _shared_mode(staging)
     for file in files:
         place = f"{FILES_NAME}/{file.path}"

@@ -53,7 +53,8 @@ def repository(tmp_path: Path) -> Path:
 def ended(processes: Sequence[subprocess.Popen[str]]) -> list[str]:
     """Wait for processes, and give what each wrote; all must have ended well."""
     said = [process.communicate() for process in processes]
-    assert [err for process, (_, err) in zip(processes, said, strict=True) if process.returncode] == []
+    failed = [err for process, (_, err) in zip(processes, said, strict=True) if process.returncode]
+    assert not failed, "\n".join(failed)
     return [out for out, _ in said]
 
 
