@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import TypeAlias
 
+    from orbitpkg.compat.sputnik.constraints import PackageString
     from orbitpkg.compat.sputnik.repositories import Found
     from orbitpkg.resolver.apps import Apps
     from orbitpkg.store.layout import Layout
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     PathLike: TypeAlias = str | os.PathLike[str]
 
 __all__ = ["build", "files", "find", "install", "package", "purge", "remove", "search", "update", "upload"]
+
+_log = logging.getLogger(__name__)
 
 # What update() and search() saw, in the cache folder of a data path.
 _SEEN_NAME = "sputnik.json"
@@ -68,7 +72,9 @@ def install(
 ) -> Package:
     """Install a package: the newest version that fits, or an archive.
 
-    One that is installed and fits is given without asking anybody. Other versions stay installed.
+    One that is installed and fits is given without asking anybody. Other versions stay installed. Where a lone ``==``
+    names the version, that one is installed whatever app asks, which is logged as a warning: :func:`package` gives it
+    to no app that it does not work with.
 
     Args:
         app_name: The app that will use it; None holds it against no app.
@@ -92,6 +98,14 @@ def install(
     if is_archive(word) or "/" in word or os.sep in word:
         return _install_archive(layout, Path(word), apps, repository_url)
     wanted = parse_package_string(word, named=True)
+    package = _install_named(layout, wanted, read_app(None, None) if wanted.is_exact else apps, repository_url)
+    excluded = excluded_by(apps, package.installed.compatibility)
+    if excluded:
+        _log.warning("%s was installed as it was asked for, and does not work with %s.", package.ident, excluded)
+    return package
+
+
+def _install_named(layout: Layout, wanted: PackageString, apps: Apps, repository_url: PathLike | None) -> Package:
     with contextlib.suppress(PackageNotFoundException, CompatiblePackageNotFoundException):
         return best_installed(layout, wanted, apps)
     from orbitpkg.compat.sputnik.repositories import choose

@@ -60,6 +60,11 @@ class PackageString:
         """The same as a requirement of orbitpkg's."""
         return self.name + ",".join(f"{'==' if sign == '=' else sign}{version}" for sign, version in self.clauses)
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether it names one version, and says nothing else."""
+        return [sign for sign, _ in self.clauses] in (["=="], ["="])
+
     def allows(self, version: Version) -> bool:
         """Say whether a version fits."""
         return all(_OPERATORS[sign](version, bound) for sign, bound in self.clauses)

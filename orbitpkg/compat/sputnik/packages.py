@@ -163,25 +163,26 @@ class Package(_Files):
 
     Attributes:
         path: The folder its files are in.
+        installed: The same package, as orbitpkg gives it.
 
     Raises:
         PackageNotFoundException: There is none.
     """
 
     def __init__(self, path: str | os.PathLike[str] | InstalledPackage) -> None:
-        self._installed = path if isinstance(path, InstalledPackage) else _installed_at(os.fspath(path))
-        super().__init__(described(self._installed))
-        self.path = str(self._installed.path)
+        self.installed = path if isinstance(path, InstalledPackage) else _installed_at(os.fspath(path))
+        super().__init__(described(self.installed))
+        self.path = str(self.installed.path)
 
     @property
     def manifest(self) -> list[dict[str, Any]]:
         """Its files: ``path`` (in parts), ``size``, ``checksum`` (algorithm and digest) of each."""
-        return _rows(self._installed.contents)
+        return _rows(self.installed.contents)
 
     def has_file(self, *path_parts: str) -> bool:
         """Say whether it holds a file; a directory is none."""
         try:
-            return self._installed.has_file(_joined(path_parts))
+            return self.installed.has_file(_joined(path_parts))
         except InvalidPathPartsException:
             return False
 
@@ -203,12 +204,12 @@ class Package(_Files):
             NotIncludedException: It holds no such file.
         """
         with _not_included():
-            return str(self._installed.file_path(_joined(path_parts)))
+            return str(self.installed.file_path(_joined(path_parts)))
 
     def dir_path(self, *path_parts: str) -> str:
         """Give the path of a directory; without parts, that of all files. Raises as :meth:`file_path` does."""
         with _not_included():
-            return str(self._installed.dir_path(*([_joined(path_parts)] if path_parts else [])))
+            return str(self.installed.dir_path(*([_joined(path_parts)] if path_parts else [])))
 
 
 class DirPackage(_Files):
