@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from orbitpkg import api
 from orbitpkg.errors import ObjectNotFound, OfflineError, StorageError, UsageError
+from orbitpkg.objects import open_store
 from orbitpkg.remote.addresses import join_uri, local_path_of, split_object_uri, split_uri
+from orbitpkg.remote.configuration import read_configuration
 from orbitpkg.remote.sync_plan import Direction
 from orbitpkg.remote.sync_state import SyncState
 from orbitpkg.remote.sync_trees import LocalTree, RemoteTree, remote_tree, scan_file, scan_folder
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from orbitpkg.remote.addresses import Word
     from orbitpkg.remote.sync_trees import Filter
 
-__all__ = ["Pair", "open_pair"]
+__all__ = ["Pair", "open_configured", "open_pair"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +102,16 @@ def _everything(store: ObjectStore, prefix: str) -> Iterable[ObjectInfo]:
     from orbitpkg.objects.s3 import S3Store
 
     return store.list_everything(prefix) if isinstance(store, S3Store) else store.list(prefix)
+
+
+def open_configured(url: str) -> ObjectStore:
+    """Open a store with the settings of all remote files: the environment's, and those of s3stasher's file.
+
+    Raises:
+        UsageError, StorageError: They cannot be read.
+        CredentialsError: They name credentials that cannot be had.
+    """
+    return open_store(url, env=read_configuration(os.environ, default=api.home() / "cache" / "remote").env)
 
 
 def open_pair(source: Word, destination: Word, *, opener: Callable[[str], ObjectStore]) -> Pair:

@@ -24,9 +24,8 @@ from orbitpkg.errors import (
     StorageError,
     TreeChanged,
 )
-from orbitpkg.objects import open_store
 from orbitpkg.remote.sameness import is_same
-from orbitpkg.remote.sync_pair import open_pair
+from orbitpkg.remote.sync_pair import open_configured, open_pair
 from orbitpkg.remote.sync_plan import Conflict, Synced, plain_etag, plan_sync, undecided
 from orbitpkg.remote.sync_transfers import SMALL_BYTES, EditedError, Transfers
 from orbitpkg.remote.sync_trees import Filter
@@ -103,7 +102,7 @@ def sync(
     force: bool = False,
     dry_run: bool = False,
     reporter: Reporter = SILENT,
-    opener: Callable[[str], ObjectStore] = open_store,
+    opener: Callable[[str], ObjectStore] = open_configured,
 ) -> SyncResult:
     """Give a destination what a source has; one of the two is local, the other the address of objects.
 

@@ -15,12 +15,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from orbitpkg.errors import CredentialsError, RepositoryUnreachable, UsageError
-from orbitpkg.objects import open_store
 from orbitpkg.objects.protocol import ObjectInfo
-from orbitpkg.remote.syncing import save_state, sync_trees
-from orbitpkg.remote.sync_pair import open_pair
+from orbitpkg.remote.sync_pair import open_configured, open_pair
 from orbitpkg.remote.sync_plan import Act
 from orbitpkg.remote.sync_trees import Filter, LocalTree, RemoteTree
+from orbitpkg.remote.syncing import save_state, sync_trees
 from orbitpkg.reporting import SILENT
 
 if TYPE_CHECKING:
@@ -28,9 +27,9 @@ if TYPE_CHECKING:
 
     from orbitpkg.objects.protocol import ObjectStore
     from orbitpkg.remote.addresses import Word
-    from orbitpkg.remote.syncing import SyncResult
     from orbitpkg.remote.sync_pair import Pair
     from orbitpkg.remote.sync_plan import LocalFile
+    from orbitpkg.remote.syncing import SyncResult
     from orbitpkg.reporting import Reporter
 
 __all__ = ["Settling", "Watch", "open_watch"]
@@ -75,7 +74,7 @@ def open_watch(
     exclude: Sequence[str] = (),
     force: bool = False,
     settle: float = 5.0,
-    opener: Callable[[str], ObjectStore] = open_store,
+    opener: Callable[[str], ObjectStore] = open_configured,
 ) -> Watch:
     """Prepare to watch a local folder; arguments and errors are those of :func:`orbitpkg.remote.syncing.sync`.
 
