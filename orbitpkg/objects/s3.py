@@ -252,7 +252,15 @@ class S3Store:
         def work() -> list[str]:
             return list(obstore.list_with_delimiter(self._connection.client(), path)["common_prefixes"])
 
-        return sorted(folder.rpartition("/")[2] for folder in self._connection.ask("list", prefix, work))
+        from obstore.exceptions import InvalidPathError
+
+        try:
+            return sorted(folder.rpartition("/")[2] for folder in self._connection.ask("list", prefix, work))
+        except RepositoryError as error:
+            if not isinstance(error.__cause__, InvalidPathError):
+                raise
+            rests = (info.key.removeprefix(prefix) for info in self.list(prefix))
+            return sorted({rest.partition("/")[0] for rest in rests if "/" in rest})
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Tell about all objects under a prefix; see ``ObjectStore.list``."""
@@ -261,13 +269,25 @@ class S3Store:
         # obstore's prefix is a folder.
         path = self._prefix + check_prefix(prefix).rpartition("/")[0]
 
-        def work() -> Iterator[ObjectInfo]:
+        def work() -> list[ObjectInfo]:
             chunks = obstore.list(self._connection.client(), path, chunk_size=1000)
             infos = [_info(meta["path"].removeprefix(self._prefix), meta) for chunk in chunks for meta in chunk]
             # Not every store lists in the order of the keys.
-            return iter(sorted(infos, key=lambda info: info.key))
+            return sorted(infos, key=lambda info: info.key)
 
-        found = self._connection.ask("list", prefix, work)
+        from obstore.exceptions import InvalidPathError
+
+        try:
+            found = self._connection.ask("list", prefix, work)
+            # It tells of "folder", of no bytes, where there is a marker "folder/".
+            is_sure = all(info.size for info in found)
+        except RepositoryError as error:
+            # One key that obstore cannot take, somebody else's, ends its listing.
+            if not isinstance(error.__cause__, InvalidPathError):
+                raise
+            is_sure = False
+        if not is_sure:
+            found = [*self.list_everything(prefix)]
         return (info for info in found if info.key.startswith(prefix) and is_valid_key(info.key))
 
     def list_everything(self, prefix: str) -> Iterator[ObjectInfo]:

@@ -100,6 +100,7 @@ class Cache:
 
     def __init__(self, root: Path, *, file_mode: int) -> None:
         self.root: Final = root
+        self.contents: Final = root / "content"
         self._file_mode = file_mode
 
     # What is there.
@@ -132,7 +133,7 @@ class Cache:
 
     def path_of(self, digest: str) -> Path:
         """Where the bytes of a digest are, under whatever names."""
-        return self.root / "content" / digest[:2] / digest
+        return self.contents / digest[:2] / digest
 
     def intact(self, entry: Entry, *, verify: bool = False) -> Entry | None:
         """Give the record back if its file is there and as it was; None when it is gone or somebody changed it.

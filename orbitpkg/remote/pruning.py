@@ -47,8 +47,8 @@ class _Content:
 
 
 def cache_bytes(cache: Cache) -> int:
-    """Give how many bytes the files in a cache have, one that goes by several names counted once."""
-    sizes = {(found.st_dev, found.st_ino): found.st_size for _, found in _files(cache.root)}
+    """Give how many bytes the contents of a cache have, one that goes by several names counted once."""
+    sizes = {(found.st_dev, found.st_ino): found.st_size for _, found in _files(cache.contents)}
     return sum(sizes.values())
 
 
@@ -91,7 +91,7 @@ def prune(
 
 
 def _contents(cache: Cache, *, by_storing: bool) -> Iterator[_Content]:
-    for folder in (cache.root / "content").glob("*/*"):
+    for folder in cache.contents.glob("*/*"):
         with contextlib.suppress(OSError):
             used = folder.stat().st_mtime
             files = list(_files(folder))

@@ -53,6 +53,9 @@ T = TypeVar("T")
 HASTY: Final = Patience(connect=3.0, silence=5.0, retry=3.0, retries=1)
 """How long a store is waited for when there is something to fall back on."""
 
+# A silence that took longer than this, in seconds, is not asked for at each call: for ten times as long, a minute at
+# most, what is cached is taken.
+_LONG: Final = 1.0
 _LEFT_ALONE: Final = 10.0
 _LONGEST_LEFT_ALONE: Final = 60.0
 _CHANGES: Final = 3
@@ -210,14 +213,16 @@ class Session:
         self, place: Place, info: ObjectInfo, version: str | None, known: Entry | None, *, force: bool
     ) -> LocalPath:
         try:
-            return self._fetch(place, info, version, force=force)
+            return self._fetch(place, info, version, force=force, hasty=known is not None)
         except OrbitError as error:
             if known is None or not _is_silence(error):
                 raise self._told(place, error) from error
             self._fall_back(place, error, known)
             return self._opened(known)
 
-    def _fetch(self, place: Place, info: ObjectInfo, version: str | None, *, force: bool) -> LocalPath:
+    def _fetch(
+        self, place: Place, info: ObjectInfo, version: str | None, *, force: bool, hasty: bool
+    ) -> LocalPath:
         """Read an object into the cache, or where the cache takes nothing, into a temporary file."""
         with contextlib.ExitStack() as stack:
             try:
@@ -230,7 +235,7 @@ class Session:
                 return self._opened(self.cache.confirm(same, info))
             target = folder / f"{self._label(place, info)}"
             try:
-                digest, info = self._download(place, info, version, target)
+                digest, info = self._download(place, info, version, target, hasty=hasty)
                 return self._opened(self.cache.keep(place.uri, info, target, digest, name=place.name))
             except (OSError, StorageError) as error:
                 target.unlink(missing_ok=True)
@@ -255,12 +260,14 @@ class Session:
             raise
         return LocalPath.temporary(path)
 
-    def _download(self, place: Place, info: ObjectInfo, version: str | None, target: Path) -> tuple[str, ObjectInfo]:
+    def _download(
+        self, place: Place, info: ObjectInfo, version: str | None, target: Path, *, hasty: bool = False
+    ) -> tuple[str, ObjectInfo]:
         """Read an object into a file; one that changes under the reading is read anew."""
         for left in reversed(range(_CHANGES)):
             try:
                 with self.reporter.task(place.uri, info.size) as task:
-                    store = self.store(place.store)
+                    store = self.store(place.store, hasty=hasty)
                     done = download_object(store, place.key, target, info=info, version=version, progress=task.advance)
                     return done.blake3, done.info
             except ObjectChanged:
@@ -309,8 +316,9 @@ class Session:
         except OrbitError as error:
             if _is_silence(error):
                 self._reopen(place.store)
-                now = time.monotonic()
-                silence.until = now + min(_LONGEST_LEFT_ALONE, _LEFT_ALONE * (now - begin))
+                took = time.monotonic() - begin
+                if took > _LONG:
+                    silence.until = begin + took + min(_LONGEST_LEFT_ALONE, _LEFT_ALONE * took)
             raise
         silence.until, silence.told = 0.0, False
         return answer

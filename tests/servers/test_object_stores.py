@@ -397,6 +397,20 @@ class TestListing:
         store.delete("releases/a/1")
         assert store.list_folders("releases/") == []
 
+    @pytest.mark.parametrize("server", ["moto", "ceph"])
+    def test_keys_of_other_tools_that_nobody_can_use_are_passed_over(
+        self, server: str, request: pytest.FixtureRequest
+    ) -> None:
+        found: S3Server = request.getfixturevalue(server)
+        bucket = found.new_bucket()
+        for key in ("a//b", "folder/", "folder/x/", "x/../y", "./z", "ok", "folder/ok", "folder/x/ok"):
+            found.client().put_object(Bucket=bucket, Key=key, Body=b"")
+        with closing(S3Store(bucket, env=found.env())) as store:
+            assert keys(store) == ["folder/ok", "folder/x/ok", "ok"]
+            assert keys(store, "folder/") == ["folder/ok", "folder/x/ok"]
+            assert store.list_folders("") == ["folder"]
+            assert store.list_folders("folder/") == ["x"]
+
     def test_a_listing_goes_on_after_a_thousand(self, store: ObjectStore) -> None:
         in_threads(lambda number: store.put(f"many/{number:04}/x", b"").size, 1005)
         assert keys(store, "many/") == [f"many/{number:04}/x" for number in range(1005)]

@@ -1,0 +1,287 @@
+"""Without a network, or without anybody who lets one in: what is cached is there, what is not is told, once."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from orbitpkg import remote
+from orbitpkg.errors import AccessDenied, CredentialsError, OfflineError, RepositoryError, RepositoryUnreachable
+from orbitpkg.objects.patience import Patience
+from tests.remote.conftest import enter
+from tests.servers.interposed import Answer, Request, interposed, silent
+from tests.servers.processes import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.remote.conftest import Place
+    from tests.servers.processes import S3Server
+
+TOP = Path(__file__).parents[2]
+MIB = 1 << 20
+OLD = bytes(range(256)) * (9 * MIB // 256)
+NEW = OLD[::-1]
+EXPIRED = b"<?xml version='1.0'?><Error><Code>ExpiredToken</Code><Message>The token has expired.</Message></Error>"
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    patience = Patience(connect=2.0, silence=2.0, retry=0.5, retries=1)
+    monkeypatch.setattr("orbitpkg.remote.session.DEFAULT_PATIENCE", patience)
+    monkeypatch.setattr("orbitpkg.remote.session.HASTY", patience)
+    monkeypatch.setattr("orbitpkg.transfer.objects._LONGEST_PAUSE", 0.01)
+
+
+@pytest.fixture
+def cached(rclone: S3Server, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """A bucket of which one object is cached, and another is not."""
+    place = enter(rclone, monkeypatch)
+    place.store.put("cached.txt", b"cached")
+    place.store.put("other.txt", b"other")
+    remote.local_path(f"{place.uri}/cached.txt")
+    return place
+
+
+def no_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
+
+
+def no_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://nobody.invalid")
+
+
+def no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+
+
+def wrong_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another")
+
+
+def no_profile(monkeypatch: pytest.MonkeyPatch) -> None:
+    no_credentials(monkeypatch)
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+
+
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+
+
+def no_tls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", os.environ["AWS_ENDPOINT_URL"].replace("http:", "https:"))
+
+
+LOSSES = [no_host, no_name, no_credentials, wrong_credentials, no_profile, no_proxy, no_tls]
+
+
+@pytest.mark.parametrize("lose", LOSSES)
+def test_what_is_cached_is_there_from_the_first_call_with_one_warning(
+    cached: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, lose: object
+) -> None:
+    assert callable(lose)
+    lose(monkeypatch)
+    uri = f"{cached.uri}/cached.txt"
+    with caplog.at_level(logging.WARNING):
+        assert remote.local_path(uri).read_bytes() == b"cached"
+        with remote.open(uri) as file:
+            assert file.read() == "cached"
+        assert remote.exists(uri)
+        assert remote.stat(uri).size == len(b"cached")
+    assert len(caplog.records) == 1
+    assert "cannot be asked" in caplog.text
+    assert uri in caplog.text
+
+
+@pytest.mark.parametrize("lose", LOSSES)
+def test_what_is_not_cached_is_told(cached: Place, monkeypatch: pytest.MonkeyPatch, lose: object) -> None:
+    assert callable(lose)
+    lose(monkeypatch)
+    uri = f"{cached.uri}/other.txt"
+    for use in (remote.local_path, remote.open, remote.exists, remote.stat):
+        with pytest.raises((RepositoryUnreachable, CredentialsError, AccessDenied), match="is not cached"):
+            use(uri)
+
+
+def test_a_host_that_never_answers_is_left_alone_for_a_while(
+    cached: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with silent() as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        with caplog.at_level(logging.WARNING):
+            for _ in range(20):
+                assert remote.local_path(f"{cached.uri}/cached.txt").read_bytes() == b"cached"
+    assert len(caplog.records) == 1
+
+
+def test_an_expired_token_is_told_once_and_a_new_one_is_noticed(
+    rclone: S3Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = enter(rclone, monkeypatch)
+    place.store.put("key.txt", b"old")
+    expired = threading.Event()
+
+    def meddle(_: Request) -> Answer | None:
+        return Answer(status=400, body=EXPIRED) if expired.is_set() else None
+
+    with interposed(rclone.endpoint, meddle) as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        uri = f"{place.uri}/key.txt"
+        assert remote.local_path(uri).read_bytes() == b"old"
+        place.store.put("key.txt", b"new")
+        expired.set()
+        assert remote.local_path(uri).read_bytes() == b"old"
+        assert remote.local_path(uri).read_bytes() == b"old"
+        assert len(caplog.records) == 1
+        expired.clear()
+        assert remote.local_path(uri).read_bytes() == b"new"
+        expired.set()
+        assert remote.local_path(uri).read_bytes() == b"new"
+        assert len(caplog.records) == 2
+
+
+@contextmanager
+def gone_from(server: S3Server, first: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Request]]:
+    """Have the network end at a request, counted from 1."""
+    seen: list[Request] = []
+
+    def meddle(request: Request) -> Answer | None:
+        seen.append(request)
+        return Answer(reset=True) if len(seen) >= first else None
+
+    with interposed(server.endpoint, meddle) as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        yield seen
+
+
+@pytest.mark.parametrize("first", [1, 2, 3, 4])
+def test_at_whichever_request_the_network_goes_the_old_state_or_the_new_is_opened(
+    moto: S3Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, first: int
+) -> None:
+    place = enter(moto, monkeypatch)
+    place.store.put("key.bin", OLD)
+    uri = f"{place.uri}/key.bin"
+    remote.local_path(uri)
+    place.store.put("key.bin", NEW)
+    # Its state, then two ranges.
+    with gone_from(moto, first, monkeypatch):
+        assert remote.local_path(uri).read_bytes() == (NEW if first > 3 else OLD)
+    assert len(caplog.records) == (first <= 3)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", moto.endpoint)
+    assert remote.local_path(uri).read_bytes() == NEW
+
+
+@pytest.mark.parametrize("first", [1, 2, 3])
+def test_at_whichever_request_the_network_goes_what_is_new_is_told_and_gone_on_with(
+    moto: S3Server, monkeypatch: pytest.MonkeyPatch, home: Path, first: int
+) -> None:
+    place = enter(moto, monkeypatch)
+    place.store.put("key.bin", NEW)
+    uri = f"{place.uri}/key.bin"
+    with gone_from(moto, first, monkeypatch), pytest.raises(RepositoryUnreachable):
+        remote.local_path(uri)
+    assert list((home / "cache" / "remote").glob("content/*/*/*")) == []
+    monkeypatch.setenv("AWS_ENDPOINT_URL", moto.endpoint)
+    assert remote.local_path(uri).read_bytes() == NEW
+
+
+@pytest.mark.parametrize("first", [1, 2, 3, 4, 5])
+def test_at_whichever_request_the_network_goes_a_write_is_whole_or_not_there(
+    moto: S3Server, monkeypatch: pytest.MonkeyPatch, first: int
+) -> None:
+    place = enter(moto, monkeypatch)
+    place.store.put("key.bin", b"before")
+    uri = f"{place.uri}/key.bin"
+
+    def write() -> None:
+        with remote.write(uri) as path:
+            path.write_bytes(NEW)
+
+    # The upload's beginning, two parts, its completion, a look at what became visible.
+    with gone_from(moto, first, monkeypatch), pytest.raises(RepositoryError) as caught:
+        write()
+    assert Path(str(caught.value.data["kept"])).read_bytes() == NEW
+    assert place.store.get("key.bin")[0] == (NEW if first == 5 else b"before")
+
+
+def test_offline_mode_asks_nobody_and_says_so(
+    cached: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ORBITPKG_OFFLINE", "1")
+    uri = f"{cached.uri}/cached.txt"
+    assert remote.local_path(uri).read_bytes() == b"cached"
+    assert remote.exists(uri)
+    assert caplog.text == ""
+    for use in (
+        lambda: remote.local_path(f"{cached.uri}/other.txt"),
+        lambda: remote.exists(f"{cached.uri}/other.txt"),
+        lambda: remote.write(uri).__enter__(),
+        lambda: remote.open(uri, "w"),
+        lambda: remote.list(cached.uri),
+        lambda: remote.copy(f"{cached.uri}/other.txt", tmp_path / "x"),
+        lambda: remote.delete(uri),
+    ):
+        with pytest.raises(OfflineError, match="offline mode is on"):
+            use()
+    (tmp_path / "local").write_text("still here")
+    assert remote.local_path(tmp_path / "local").read_text() == "still here"
+
+
+def test_a_damaged_copy_is_not_opened_without_a_network(cached: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    remote.local_path(f"{cached.uri}/cached.txt").write_bytes(b"somebody's")
+    no_host(monkeypatch)
+    with pytest.raises(RepositoryUnreachable, match="is not cached"):
+        remote.local_path(f"{cached.uri}/cached.txt")
+
+
+def test_who_may_not_see_an_object_is_told_so_though_it_is_cached(
+    moto: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Offline is when nobody answers; a store that says no has answered."""
+    place = enter(moto, monkeypatch)
+    place.store.put("key.txt", b"data")
+    denied = b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>"
+    with interposed(moto.endpoint, lambda request: Answer(status=403, body=denied) if request.number else None) as url:
+        remote.local_path(f"{place.uri}/key.txt")
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        with pytest.raises(AccessDenied):
+            remote.local_path(f"{place.uri}/key.txt")
+
+
+PROGRAM = """
+import sys
+from orbitpkg import remote
+for _ in range(2):
+    for uri in sys.argv[1:]:
+        with remote.open(uri, "rb") as file:
+            data = file.read()
+        assert data == data[:1] * len(data), uri
+        with remote.write(f"{uri.rpartition('/')[0]}/{len(data)}-{sys.argv[1][-1]}") as path:
+            path.write_bytes(data)
+sys.stdout.write("fine")
+"""
+
+
+def test_many_processes_share_one_cache(moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = enter(moto, monkeypatch)
+    uris = [f"{place.uri}/dir/{number}" for number in range(3)]
+    for number, uri in enumerate(uris):
+        place.store.put(uri.removeprefix(f"{place.uri}/"), bytes([number]) * (number + 1) * MIB)
+    running = [
+        subprocess.Popen([sys.executable, "-c", PROGRAM, *uris[turn:], *uris[:turn]], cwd=TOP, stdout=subprocess.PIPE)
+        for turn in range(3)
+    ]
+    assert [process.communicate()[0] for process in running] == [b"fine"] * 3
+    assert remote.cache_size() == (1 + 2 + 3) * MIB
