@@ -127,7 +127,7 @@ class S3Upload:
 
     def _seen(self, size: int) -> ObjectInfo:
         """Tell what became visible: rclone's server completes an upload under one ETag and shows it under another."""
-        answer = self._connection.botocore().head_object(Bucket=self._bucket, Key=self._path)
+        answer = self._client().head_object(Bucket=self._bucket, Key=self._path)
         if answer["ContentLength"] != size:
             raise IntegrityError(f"s3://{self._bucket}/{self._path} has {answer['ContentLength']} bytes, not {size}.")
         etag, version = quoted(answer["ETag"]), answer.get("VersionId")
@@ -141,11 +141,11 @@ class S3Upload:
         return self._connection.botocore(patient=True)
 
     def _start(self, metadata: Mapping[str, str]) -> str:
-        client = self._connection.botocore()
+        client = self._client()
         return client.create_multipart_upload(Bucket=self._bucket, Key=self._path, Metadata=metadata)["UploadId"]
 
     def _list_parts(self) -> dict[int, tuple[int, str]] | None:
-        pages = self._connection.botocore().get_paginator("list_parts")
+        pages = self._client().get_paginator("list_parts")
         try:
             return {
                 row["PartNumber"]: (row["Size"], row["ETag"])
@@ -196,7 +196,7 @@ class S3Upload:
 
     def _abort(self) -> None:
         try:
-            self._connection.botocore().abort_multipart_upload(Bucket=self._bucket, Key=self._path, UploadId=self.id)
+            self._client().abort_multipart_upload(Bucket=self._bucket, Key=self._path, UploadId=self.id)
         except foreign_errors() as error:
             if failure_of(error).code != "NoSuchUpload":
                 raise

@@ -18,6 +18,7 @@ __all__ = [
     "markers_prefix",
     "new_archive_key",
     "new_marker_key",
+    "new_piece_key",
     "record_key",
     "releases_prefix",
     "status_key",
@@ -33,11 +34,17 @@ PROBES = "probes/"
 _STATUS = "status/"
 _RECORD_SUFFIX = ".json"
 _MARKERS = "pending/"
+_PIECES = "pieces/"
 
 
 def new_archive_key(name: str, version: Version) -> str:
     """Give a key for an archive that nobody else has or will have: racing publishers never write to one key."""
     return f"{ARCHIVES}{name}/{name}-{version}-{secrets.token_hex(6)}.tar.zst"
+
+
+def new_piece_key(archive: str) -> str:
+    """Give a key for a piece of an archive, which is needed only until the archive is whole."""
+    return f"{archive.rpartition('/')[0]}/{_PIECES}{secrets.token_hex(16)}"
 
 
 def releases_prefix(name: str) -> str:

@@ -162,7 +162,10 @@ def _publishing(place: Place, *, create_only: bool) -> dict[str, dict[str, Any]]
         "Upload": {"Action": uploads, "Resource": place.objects("archives/*")},
         # Derived from the records, and written over with each release.
         "Index": {"Action": "s3:PutObject", "Resource": place.objects("index/*")},
-        "Withdraw": {"Action": "s3:DeleteObject", "Resource": place.objects("releases/*/pending/*")},
+        "Withdraw": {
+            "Action": "s3:DeleteObject",
+            "Resource": [place.objects("releases/*/pending/*"), place.objects("archives/*/pieces/*")],
+        },
     }
 
 

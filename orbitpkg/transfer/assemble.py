@@ -1,7 +1,10 @@
 """Putting an archive together from new frames and from pieces of earlier archives, in the parts that a store takes.
 
 S3 wants every part but the last to have at least 5 MiB, copied ones too. So a run of known chunks that is shorter is
-compressed and sent after all, and a piece of new frames that is shorter takes the known chunks that follow it along.
+compressed and sent after all, and new frames that are fewer are put behind the end of the run before them: by the
+store, as the last part of an object of their own, which then is copied as one part. New frames with no run before them
+take the known chunks that follow them along.
+
 The chunks of a run are held in memory only until the run is long enough to be copied.
 """
 
@@ -13,11 +16,11 @@ from typing import TYPE_CHECKING
 from orbitpkg.archive.frames import compress_chunk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from orbitpkg.archive.encoder import EncodedChunk
 
-__all__ = ["Assembler", "CopiedPart", "KnownFrame", "Part", "SentPart"]
+__all__ = ["Assembler", "ComposedPart", "CopiedPart", "KnownFrame", "Part", "SentPart"]
 
 # A copy of this size takes a store about a second; several run side by side.
 _MAX_COPY_BYTES = 256 * 1024 * 1024
@@ -64,8 +67,30 @@ class CopiedPart:
     start: int
     length: int
 
+    def continues_at(self, other: KnownFrame | CopiedPart) -> bool:
+        """Say whether something begins in the same object where this ends."""
+        key, start = (other.key, other.position) if isinstance(other, KnownFrame) else (other.source, other.start)
+        return self.source == key and self.start + self.length == start
 
-Part = SentPart | CopiedPart
+    def grown(self, length: int) -> CopiedPart:
+        """Give the part with so many bytes more."""
+        return CopiedPart(source=self.source, start=self.start, length=self.length + length)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComposedPart:
+    """A part of which the store copies the beginning, and the end is sent: it is too small for a part of its own."""
+
+    copied: CopiedPart
+    sent: SentPart
+
+    @property
+    def length(self) -> int:
+        """In bytes."""
+        return self.copied.length + self.sent.length
+
+
+Part = SentPart | CopiedPart | ComposedPart
 
 
 class Assembler:
@@ -81,6 +106,7 @@ class Assembler:
         self._usual = max(self._least, usual)
         self._sending = bytearray()
         self._run: CopiedPart | None = None
+        self._ended: CopiedPart | None = None
         self._held: list[bytes] = []
 
     def add_frame(self, frame: bytes) -> Iterator[Part]:
@@ -88,14 +114,16 @@ class Assembler:
         yield from self._end_run()
         yield from self._send(frame)
 
-    def add_known(self, known: KnownFrame, encoded: EncodedChunk) -> Iterator[Part]:
-        """Add a chunk whose frame an archive holds; gives the parts that are finished with it."""
+    def add_known(self, places: Sequence[KnownFrame], encoded: EncodedChunk) -> Iterator[Part]:
+        """Add a chunk whose frame archives hold, in one place or in several; gives the parts finished with it."""
         run = self._run
-        if run is not None and run.source == known.key and run.start + run.length == known.position:
-            self._run = CopiedPart(source=run.source, start=run.start, length=run.length + known.stored)
+        known = next((place for place in places if run is not None and run.continues_at(place)), None)
+        if run is not None and known is not None:
+            self._run = run.grown(known.stored)
         else:
+            known = places[0]
             yield from self._end_run()
-            if 0 < len(self._sending) < self._least:
+            if 0 < len(self._sending) < self._least and self._ended is None:
                 yield from self._send(compress_chunk(encoded.plain))
                 return
             self._run = CopiedPart(source=known.key, start=known.position, length=known.stored)
@@ -104,6 +132,7 @@ class Assembler:
     def finish(self, last: bytes) -> Iterator[Part]:
         """Add the archive's last frame; gives the parts that are left."""
         yield from self._end_run()
+        yield from self._release()
         self._sending += last
         yield from self._flush()
 
@@ -122,8 +151,13 @@ class Assembler:
         run, self._run = self._run, None
         if run is None:
             return
+        if self._ended is not None and not self._sending and self._ended.continues_at(run):
+            self._ended = self._ended.grown(run.length)  # what is left of a run that had become too long for one copy
+            self._held.clear()
+            return
         if run.length >= self._least:
-            yield run
+            yield from self._release()
+            self._ended = run
             return
         held, self._held = self._held, []
         for plain in held:
@@ -135,6 +169,24 @@ class Assembler:
             yield from self._flush()
 
     def _flush(self) -> Iterator[Part]:
+        if 0 < len(self._sending) < self._least and self._ended is not None:
+            yield from self._compose(self._ended)
+            return
+        yield from self._release()
         if self._sending:
             yield SentPart(data=self._sending)
             self._sending = bytearray()
+
+    def _release(self) -> Iterator[Part]:
+        if self._ended is not None:
+            yield self._ended
+            self._ended = None
+
+    def _compose(self, ended: CopiedPart) -> Iterator[Part]:
+        """Put what is to be sent behind the end of the run before it; the rest of the run is a part if it can be."""
+        rest = ended.length - self._least
+        if rest >= self._least:
+            yield CopiedPart(source=ended.source, start=ended.start, length=rest)
+            ended = CopiedPart(source=ended.source, start=ended.start + rest, length=self._least)
+        yield ComposedPart(copied=ended, sent=SentPart(data=self._sending))
+        self._ended, self._sending = None, bytearray()

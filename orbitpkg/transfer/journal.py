@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from orbitpkg.archive.frames import digest_of
 from orbitpkg.store.durable import write_file
 from orbitpkg.store.folders import make_folders
-from orbitpkg.transfer.assemble import CopiedPart
+from orbitpkg.transfer.assemble import ComposedPart, CopiedPart
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +31,8 @@ def part_identity(part: Part) -> str:
     """Give a text that two parts share only if they are the same bytes, or copies of the same bytes."""
     if isinstance(part, CopiedPart):
         return f"copy {part.source} {part.start} {part.length}"
+    if isinstance(part, ComposedPart):
+        return f"{part_identity(part.copied)}, {part_identity(part.sent)}"
     return f"sent {len(part.data)} {digest_of(part.data)}"
 
 

@@ -22,10 +22,12 @@ _LOG = logging.getLogger(__name__)
 # The newest releases hold nearly all that the next one shares with any; their tables must not cost more than they save.
 _MAX_RELEASES = 8
 _MAX_TABLE_BYTES = 64 * 1024 * 1024
+# A chunk that is everywhere (of zeros, say) need not be known everywhere.
+_MAX_PLACES = 16
 
 
-def known_frames(repository: Repository, name: str, version: Version) -> dict[Blake3, KnownFrame]:
-    """Give, by digest, the chunks that the releases nearest to a version hold.
+def known_frames(repository: Repository, name: str, version: Version) -> dict[Blake3, list[KnownFrame]]:
+    """Give, by digest, the chunks that the releases nearest to a version hold, and where: the nearest first.
 
     Only frames of this orbitpkg's encoder count: those of another would not be the bytes that building gives. A
     release that cannot be read is passed over; its chunks are sent anew.
@@ -36,13 +38,15 @@ def known_frames(repository: Repository, name: str, version: Version) -> dict[Bl
         version: The version that is to be published.
     """
     versions = sorted(repository.versions(name), key=lambda other: (other < version, other), reverse=True)
-    frames: dict[Blake3, KnownFrame] = {}
+    frames: dict[Blake3, list[KnownFrame]] = {}
     with ThreadPoolExecutor(_MAX_RELEASES, "orbitpkg-known") as pool:
         found = pool.map(lambda other: _release(repository, name, other), versions[:_MAX_RELEASES])
         releases = [release for release in found if release is not None and release.archive.encoder == ENCODER]
         for table in pool.map(lambda release: _frames(repository, release), _within_bounds(releases)):
-            for digest, frame in table.items():
-                frames.setdefault(digest, frame)
+            for digest, frame in table:
+                places = frames.setdefault(digest, [])
+                if len(places) < _MAX_PLACES:
+                    places.append(frame)
     return frames
 
 
@@ -65,13 +69,13 @@ def _within_bounds(releases: list[Release]) -> list[Release]:
     return chosen
 
 
-def _frames(repository: Repository, release: Release) -> dict[Blake3, KnownFrame]:
+def _frames(repository: Repository, release: Release) -> list[tuple[Blake3, KnownFrame]]:
     try:
         _, contents = repository.contents(release)
     except OrbitError as error:
         _LOG.warning("%s is no source of chunks: %s", release, error.message)
-        return {}
+        return []
     key = release.archive.key
-    return {
-        chunk.blake3: KnownFrame(key=key, position=chunk.position, stored=chunk.stored) for chunk in contents.chunks
-    }
+    return [
+        (chunk.blake3, KnownFrame(key=key, position=chunk.position, stored=chunk.stored)) for chunk in contents.chunks
+    ]

@@ -31,13 +31,13 @@ from orbitpkg.model.release import ArchiveTotals, new_release
 from orbitpkg.reporting import SILENT
 from orbitpkg.repository.indexing import announce, update_index, withdraw
 from orbitpkg.repository.layout import new_archive_key
-from orbitpkg.transfer.assemble import Assembler, CopiedPart, SentPart
+from orbitpkg.transfer.assemble import Assembler
 from orbitpkg.transfer.journal import Journal
 from orbitpkg.transfer.known import known_frames
-from orbitpkg.transfer.upload import Sent, least_part_bytes, send_parts, usual_part_bytes
+from orbitpkg.transfer.upload import Sent, least_part_bytes, send_parts, sent_bytes, usual_part_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from orbitpkg.archive.reader import LocalArchive
@@ -149,7 +149,7 @@ class _Source(Protocol):
 
     def files(self, progress: Callable[[int], None]) -> frozenset[FileIdentity]: ...
 
-    def encode(self, known: Mapping[Blake3, KnownFrame], progress: Callable[[int], None]) -> _Encoded: ...
+    def encode(self, known: Mapping[Blake3, Sequence[KnownFrame]], progress: Callable[[int], None]) -> _Encoded: ...
 
 
 class _TreeSource:
@@ -163,13 +163,15 @@ class _TreeSource:
     def files(self, progress: Callable[[int], None]) -> frozenset[FileIdentity]:
         return hash_tree(self._tree, progress=progress)
 
-    def encode(self, known: Mapping[Blake3, KnownFrame], progress: Callable[[int], None]) -> _EncodedTree:
+    def encode(self, known: Mapping[Blake3, Sequence[KnownFrame]], progress: Callable[[int], None]) -> _EncodedTree:
         return _EncodedTree(self._tree, known, progress)
 
 
 class _EncodedTree:
-    def __init__(self, tree: SourceTree, known: Mapping[Blake3, KnownFrame], progress: Callable[[int], None]) -> None:
-        lengths = {digest: frame.stored for digest, frame in known.items()}
+    def __init__(
+        self, tree: SourceTree, known: Mapping[Blake3, Sequence[KnownFrame]], progress: Callable[[int], None]
+    ) -> None:
+        lengths = {digest: places[0].stored for digest, places in known.items()}
         self._encoder = TreeEncoder(tree, known=lengths, progress=progress)
         self._known = known
         self._result: tuple[Contents, ContentsPlace] | None = None
@@ -201,7 +203,7 @@ class _ArchiveSource:
         progress(self.size)
         return self._archive.contents.identities
 
-    def encode(self, known: Mapping[Blake3, KnownFrame], progress: Callable[[int], None]) -> _EncodedFile:
+    def encode(self, known: Mapping[Blake3, Sequence[KnownFrame]], progress: Callable[[int], None]) -> _EncodedFile:
         del known
         return _EncodedFile(self._archive, progress)
 
@@ -273,7 +275,7 @@ class _Job:
             "there, repeat with --unsafe-single-writer.",
         )
 
-    def _known(self, *, can_copy: bool) -> Mapping[Blake3, KnownFrame]:
+    def _known(self, *, can_copy: bool) -> Mapping[Blake3, Sequence[KnownFrame]]:
         if not self._source.can_reuse:
             return {}
         if can_copy:
@@ -293,7 +295,7 @@ class _Job:
             self._index()
         return Published(release=there, outcome=Outcome.ALREADY, uploaded=0)
 
-    def _send(self, published: str, known: Mapping[Blake3, KnownFrame]) -> tuple[Release, Sent]:
+    def _send(self, published: str, known: Mapping[Blake3, Sequence[KnownFrame]]) -> tuple[Release, Sent]:
         try:
             release, sent = self._send_with(published, known)
         except UnsupportedByStore:
@@ -304,7 +306,7 @@ class _Job:
         self._check(release)
         return release, sent
 
-    def _send_with(self, published: str, known: Mapping[Blake3, KnownFrame]) -> tuple[Release, Sent]:
+    def _send_with(self, published: str, known: Mapping[Blake3, Sequence[KnownFrame]]) -> tuple[Release, Sent]:
         name, version = self._manifest.key, self._manifest.version
         journal = Journal(self._journals, url=self._repository.url, name=name, version=str(version))
         with self._reporter.task(f"Publishing {self._title}", self._source.size) as task:
@@ -313,13 +315,12 @@ class _Job:
             sent = send_parts(self._repository.objects, new_archive_key(name, version), parts, journal=journal)
         return self._release(encoded, sent.key, sent.size, published), sent
 
-    def _rehearse(self, published: str, known: Mapping[Blake3, KnownFrame]) -> Published:
+    def _rehearse(self, published: str, known: Mapping[Blake3, Sequence[KnownFrame]]) -> Published:
         sent = copied = 0
         with self._reporter.task(f"Encoding {self._title}", self._source.size) as task:
             encoded = self._source.encode(known, task.advance)
             for part in encoded.parts(self._assembler()):
-                sent += part.length if isinstance(part, SentPart) else 0
-                copied += part.length if isinstance(part, CopiedPart) else 0
+                sent, copied = sent + sent_bytes(part), copied + part.length - sent_bytes(part)
         key = new_archive_key(self._manifest.key, self._manifest.version)
         release = self._release(encoded, key, sent + copied, published)
         return Published(release=release, outcome=Outcome.WOULD, uploaded=sent, copied=copied)

@@ -8,12 +8,14 @@ An upload that was stopped goes on where it was: its parts are made again, and t
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from orbitpkg.errors import AccessDenied, ObjectExists, ObjectNotFound, RepositoryError
-from orbitpkg.transfer.assemble import CopiedPart, SentPart
+from orbitpkg.repository.layout import new_piece_key
+from orbitpkg.transfer.assemble import ComposedPart, CopiedPart, SentPart
 from orbitpkg.transfer.journal import part_identity
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from orbitpkg.transfer.assemble import Part
     from orbitpkg.transfer.journal import Journal
 
-__all__ = ["Sent", "least_part_bytes", "send_parts", "usual_part_bytes"]
+__all__ = ["Sent", "least_part_bytes", "send_parts", "sent_bytes", "usual_part_bytes"]
 
 _PART_BYTES = 5 * 1024 * 1024
 _SENDERS = 4
@@ -58,6 +60,17 @@ class Sent:
         self.size = 0
         self.sent = 0
         self.copied = 0
+
+
+def sent_bytes(part: Part) -> int:
+    """Give how many bytes of a part are sent; the store copies the others."""
+    match part:
+        case SentPart():
+            return part.length
+        case ComposedPart():
+            return part.sent.length
+        case CopiedPart():
+            return 0
 
 
 def send_parts(objects: ObjectStore, key: str, parts: Iterable[Part], *, journal: Journal) -> Sent:
@@ -170,18 +183,37 @@ class _Sender:
         work = self._pool.submit(self._send, self._upload, self._parts, self._sent.size, part)
         self._pending.append(work)
         self._sent.size += part.length
-        if isinstance(part, CopiedPart):
-            self._sent.copied += part.length
-        else:
-            self._sent.sent += part.length
+        self._sent.sent += sent_bytes(part)
+        self._sent.copied += part.length - sent_bytes(part)
 
     def _send(self, upload: Upload, number: int, offset: int, part: Part) -> None:
         identity = part_identity(part) if upload.id else ""
         if identity and self._journal.has(number, identity) and upload.adopt_part(number, offset, part.length):
             return
-        if isinstance(part, CopiedPart):
-            upload.copy_part(number, offset, part.source, part.start, part.length)
-        else:
-            upload.put_part(number, offset, memoryview(part.data))
+        match part:
+            case CopiedPart():
+                upload.copy_part(number, offset, part.source, part.start, part.length)
+            case SentPart():
+                upload.put_part(number, offset, memoryview(part.data))
+            case ComposedPart():
+                self._compose(upload, number, offset, part)
         if identity:
             self._journal.arrived(number, identity)
+
+    def _compose(self, upload: Upload, number: int, offset: int, part: ComposedPart) -> None:
+        """Have the store put a part together as an object of its own, and copy that."""
+        key = new_piece_key(self._sent.key)
+        piece = self._objects.start_upload(key)
+        try:
+            piece.copy_part(1, 0, part.copied.source, part.copied.start, part.copied.length)
+            piece.put_part(2, part.copied.length, memoryview(part.sent.data))
+            piece.complete()
+        except BaseException:
+            piece.abort()
+            raise
+        try:
+            upload.copy_part(number, offset, key, 0, part.length)
+        finally:
+            # Who may not delete leaves it to `orbitpkg repo gc`.
+            with contextlib.suppress(RepositoryError):
+                self._objects.delete(key)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from orbitpkg.archive.encoder import EncodedChunk
 from orbitpkg.archive.frames import compress_chunk, digest_of
 from orbitpkg.model.contents import Chunk
-from orbitpkg.transfer.assemble import Assembler, CopiedPart, KnownFrame, SentPart
+from orbitpkg.transfer.assemble import Assembler, ComposedPart, CopiedPart, KnownFrame, SentPart
 
 if TYPE_CHECKING:
     from orbitpkg.transfer.assemble import Part
@@ -30,7 +30,7 @@ def encoded(index: int, length: int, position: int) -> EncodedChunk:
 @given(CHUNKS, st.integers(0, 200), st.integers(1, 600))
 def test_parts_are_the_archive(chunks: list[tuple[int, str]], least: int, usual: int) -> None:
     assembler = Assembler(least=least, usual=usual)
-    earlier, archive = bytearray(), bytearray()
+    earlier, other, archive = bytearray(), bytearray(), bytearray()
     parts: list[Part] = []
     for index, (length, kind) in enumerate(chunks):
         piece = encoded(index, length, len(archive))
@@ -41,20 +41,26 @@ def test_parts_are_the_archive(chunks: list[tuple[int, str]], least: int, usual:
             continue
         if kind == "known, elsewhere":
             earlier += b"between"
-        known = KnownFrame(key="earlier", position=len(earlier), stored=len(piece.frame))
+        places = [
+            KnownFrame(key="other", position=len(other), stored=len(piece.frame)),
+            KnownFrame(key="earlier", position=len(earlier), stored=len(piece.frame)),
+        ]
+        other += piece.frame + b"between"
         earlier += piece.frame
-        parts += assembler.add_known(known, piece)
+        parts += assembler.add_known(places, piece)
     archive += b"the last frame"
     parts += assembler.finish(b"the last frame")
-    assert b"".join(part_bytes(part, earlier) for part in parts) == archive
+    assert b"".join(part_bytes(part, {"earlier": earlier, "other": other}) for part in parts) == archive
     assert all(part.length >= least for part in parts[:-1])
+    assert all(part.copied.length >= least for part in parts if isinstance(part, ComposedPart))
     assert isinstance(parts[-1], SentPart)
 
 
-def part_bytes(part: Part, earlier: bytearray) -> bytes:
+def part_bytes(part: Part, archives: dict[str, bytearray]) -> bytes:
+    if isinstance(part, ComposedPart):
+        return part_bytes(part.copied, archives) + part_bytes(part.sent, archives)
     if isinstance(part, CopiedPart):
-        assert part.source == "earlier"
-        return bytes(earlier[part.start : part.start + part.length])
+        return bytes(archives[part.source][part.start : part.start + part.length])
     return bytes(part.data)
 
 
@@ -65,7 +71,7 @@ def test_what_is_known_throughout_is_copied_but_for_the_end(count: int, least: i
     for index in range(count):
         piece = encoded(index, 300, position)
         assert piece.frame is not None
-        parts += assembler.add_known(KnownFrame(key="k", position=position, stored=len(piece.frame)), piece)
+        parts += assembler.add_known([KnownFrame(key="k", position=position, stored=len(piece.frame))], piece)
         position += len(piece.frame)
     parts += assembler.finish(b"end")
     copied = [part for part in parts if isinstance(part, CopiedPart)]

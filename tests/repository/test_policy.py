@@ -46,10 +46,13 @@ class TestWhatTheySay:
         assert policy["Statement"][0]["Condition"] == {"StringLike": {"s3:prefix": "vision/*"}}
         assert policy["Statement"][0]["Principal"] == {"AWS": [f"arn:aws:iam::{ACCOUNT}:root"]}
 
-    def test_a_publisher_deletes_nothing_but_markers_and_creates_records_only_where_there_is_none(self) -> None:
+    def test_a_publisher_deletes_nothing_but_markers_and_pieces_and_creates_records_only_where_there_is_none(
+        self,
+    ) -> None:
         policy = new_policy(VISION, SOMEBODY, Right.PUBLISH, create_only=True)
         deleting = [resource for action, resource in rows(policy) if action == "s3:DeleteObject"]
-        assert deleting == ["arn:aws:s3:::example-models/vision/releases/*/pending/*"]
+        vision = "arn:aws:s3:::example-models/vision"
+        assert deleting == [[f"{vision}/releases/*/pending/*", f"{vision}/archives/*/pieces/*"]]
         writing = {
             statement["Resource"]: statement.get("Condition")
             for statement in policy["Statement"]
@@ -174,7 +177,7 @@ def held_to_publishing(bucket: str, prefix: str, folder: Path) -> None:
     assert api.versions("model", repository=url) == ["1.0.0", "1.1.0"]
     store = open_store(url)
     keys = [info.key for info in store.list("")]
-    assert not any("pending" in key for key in keys)
+    assert not any("pending" in key or "pieces" in key for key in keys)
     assert [key for key in keys if not refused(lambda key=key: store.delete(key))] == []  # type: ignore[misc]
     assert [info.key for info in store.list("")] == keys
     for key in ("orbitpkg.json", "status/model/1.0.0.json", "elsewhere"):
