@@ -36,9 +36,10 @@ def patch_sputnik(bucket: str | None = None, prefix: str = "models/") -> None:
     """
     from orbitpkg.objects.addresses import parse_address
 
-    name = bucket or os.environ.get("BUCKET")
-    if not name:
-        raise UsageError("No bucket is named.", hint="Set BUCKET to its name, or call patch_sputnik(bucket=…).")
+    name = bucket or os.environ.get("BUCKET", "")
+    if not name or "/" in name:
+        said = f"{name!r} is not the name of a bucket." if name else "No bucket is named."
+        raise UsageError(said, hint="Set BUCKET to its name, or call patch_sputnik(bucket=…).")
     url = f"s3://{name}/{prefix.strip('/')}".rstrip("/")
     parse_address(url)
     use_bucket(url)

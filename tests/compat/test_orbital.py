@@ -1,0 +1,98 @@
+"""PyOrbital's function: uploads and installs go to a bucket, and what PyOrbital left there is found."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from orbitpkg.compat import sputnik
+from orbitpkg.compat.orbital import patch_sputnik
+from orbitpkg.compat.sputnik.repositories import use_bucket
+from orbitpkg.errors import UsageError
+from orbitpkg.objects import open_store
+from tests.compat.make_archives import write
+from tests.compat.old_format import old_archive, old_bucket, old_package, put_package
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.servers.processes import S3Server
+
+APP = (None, None)
+
+
+@pytest.fixture
+def bucket(tmp_path: Path, moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A bucket that the environment names, and a machine on which nobody has used orbitpkg."""
+    name = moto.new_bucket()
+    for variable, value in {**moto.env(), "BUCKET": name, "ORBITPKG_HOME": str(tmp_path / "home")}.items():
+        monkeypatch.setenv(variable, value)
+    monkeypatch.setenv("ORBITPKG_CONFIG", str(tmp_path / "no config.toml"))
+    monkeypatch.delenv("ORBITPKG_REPOSITORY", raising=False)
+    yield name
+    use_bucket(None)
+
+
+def idents(packages: list[sputnik.PackageStub]) -> list[str]:
+    return [package.ident for package in packages]
+
+
+def test_what_is_uploaded_is_installed_and_read(bucket: str, tmp_path: Path) -> None:
+    """As PyOrbital's own test has it."""
+    sample = write("orbital_test_model", tmp_path / "sputnik_sample")
+    (sample / "data" / "model").write_text(str(time.time_ns()))
+    archive = sputnik.build(str(sample))
+    patch_sputnik()
+    data = str(tmp_path / "installed_packages")
+    sputnik.upload("myapp", "1.0.0", archive.path, data_path=data)
+    wanted = f"{archive.name}=={archive.version}"
+    sputnik.install("my_library", "2.0.0", wanted, data_path=data)
+    package = sputnik.package("my_library", "2.0.0", wanted, data_path=data)
+    with package.open(["data", "model"], mode="r", encoding="utf8") as file:
+        assert file.read() == (sample / "data" / "model").read_text()
+    assert {info.key.partition("/")[0] for info in open_store(f"s3://{bucket}").list("")} == {"models"}
+
+
+def test_what_pyorbital_left_is_found_beside_what_is_uploaded_now(bucket: str, tmp_path: Path) -> None:
+    old_bucket(open_store(f"s3://{bucket}/models"))
+    patch_sputnik()
+    assert sputnik.install(*APP, "test").version == "10.0.0"
+    sputnik.upload(*APP, str(old_archive(tmp_path / "new.sputnik", version="11.0.0")))
+    assert idents(sputnik.search(*APP, "test")) == ["test-1.0.0", "test-9.0.0", "test-10.0.0", "test-11.0.0"]
+    assert sputnik.install(*APP, "test ==11.0.0").version == "11.0.0"
+    assert sputnik.install(*APP, "test <10", data_path=str(tmp_path / "data")).version == "9.0.0"
+    with pytest.raises(sputnik.CompatiblePackageNotFoundException, match="There are: "):
+        sputnik.install(*APP, "test >11")
+    with pytest.raises(sputnik.PackageNotFoundException, match="no package unknown"):
+        sputnik.install(*APP, "unknown")
+
+
+def test_another_prefix_or_bucket_may_be_named(bucket: str) -> None:
+    put_package(open_store(f"s3://{bucket}/a/b"), *old_package())
+    patch_sputnik(bucket, prefix="a/b/")
+    assert idents(sputnik.search(*APP)) == ["test-1.0.0"]
+    put_package(open_store(f"s3://{bucket}"), *old_package(version="2.0.0"))
+    patch_sputnik(prefix="")
+    assert idents(sputnik.search(*APP)) == ["test-2.0.0"]
+
+
+def test_a_repository_that_is_named_counts_before_the_bucket(bucket: str, tmp_path: Path) -> None:
+    patch_sputnik()
+    archive = str(old_archive(tmp_path / "a.sputnik"))
+    sputnik.upload(*APP, archive, repository_url=(tmp_path / "mine").as_uri())
+    assert idents(sputnik.search(*APP, repository_url=(tmp_path / "mine").as_uri())) == ["test-1.0.0"]
+    assert sputnik.search(*APP) == []
+    assert list(open_store(f"s3://{bucket}").list("")) == []
+
+
+@pytest.mark.parametrize("name", [None, "", "not/a/bucket", "x"])
+def test_no_bucket_is_told(name: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    if name is None:
+        monkeypatch.delenv("BUCKET", raising=False)
+    else:
+        monkeypatch.setenv("BUCKET", name)
+    with pytest.raises(UsageError):
+        patch_sputnik()
