@@ -70,34 +70,40 @@ class Told:
 _TOLD = Told()
 
 
-def configuration(*, env: Mapping[str, str] | None = None) -> Configuration:
+def configuration(*, default: Path | None = None) -> Configuration:
     """Find out where the cache is, and who may read it.
+
+    Args:
+        default: The folder of the cache when nobody names one; ``cache/remote`` in the home folder when None.
 
     Raises:
         UsageError: A mode is none.
         StorageError: s3stasher's file cannot be read.
     """
-    return read_configuration(os.environ if env is None else env, default=api.home() / "cache" / "remote")
+    return read_configuration(os.environ, default=default or api.home() / "cache" / "remote")
 
 
-def files(*, reporter: Reporter | None = None, offline: bool = False) -> RemoteFiles:
+def files(*, reporter: Reporter | None = None, offline: bool = False, default: Path | None = None) -> RemoteFiles:
     """Give what all the calls below are made of, for the environment as it is now.
 
     Args:
         reporter: Told of what the user should know, and of how far a transfer is; the log when None.
         offline: Ask no store. ``ORBITPKG_OFFLINE`` says so for all.
+        default: The folder of the cache when nobody names one.
     """
     said = tuple(sorted((name, value) for name, value in os.environ.items() if _matters(name)))
     offline = api.is_offline(said=offline)
-    shared = _files(os.getpid(), said, _changed(), api.home(), offline=offline)
+    shared = _files(os.getpid(), said, _changed(), default or api.home() / "cache" / "remote", offline=offline)
     return shared if reporter is None else RemoteFiles(shared.session.telling(reporter))
 
 
 @lru_cache(maxsize=4)
-def _files(process: int, said: tuple[tuple[str, str], ...], changed: int, home: Path, *, offline: bool) -> RemoteFiles:
+def _files(
+    process: int, said: tuple[tuple[str, str], ...], changed: int, default: Path, *, offline: bool
+) -> RemoteFiles:
     # A connection does not outlive a fork, nor the settings that it was made with.
-    del process, said, changed, home
-    found = configuration()
+    del process, said, changed
+    found = configuration(default=default)
     cache = Cache(found.cache, file_mode=found.file_mode)
     return RemoteFiles(Session(cache, env=found.env, reporter=_TOLD, offline=offline))
 

@@ -51,13 +51,22 @@ def read_configuration(env: Mapping[str, str], *, default: Path) -> Configuratio
         StorageError: The file cannot be read.
     """
     said = {**_from_file(env), **env}
-    folder = next((said[name] for name in (_OWN[0], _THEIRS[0]) if said.get(name)), None)
+    folder = _folder(said)
     mode_name = next((name for name in (_OWN[1], _THEIRS[1]) if said.get(name)), None)
     return Configuration(
-        cache=Path(folder).expanduser().absolute() if folder else default,
+        cache=folder or default,
         file_mode=parse_mode(said[mode_name], name=mode_name) if mode_name else DEFAULT_FILE_MODE,
         env=said,
     )
+
+
+def _folder(said: Mapping[str, str]) -> Path | None:
+    if own := said.get(_OWN[0]):
+        return Path(own).expanduser().absolute()
+    if theirs := said.get(_THEIRS[0]):
+        # s3stasher keeps a folder for each bucket there, and no bucket's name begins with a dot.
+        return Path(theirs).expanduser().absolute() / ".orbitpkg"
+    return None
 
 
 def parse_mode(text: str, *, name: str) -> int:

@@ -132,19 +132,28 @@ class RemoteFiles:
         create_only: bool = False,
     ) -> Iterator[Path]:
         """Give a temporary file to write, to be an object after; see ``orbitpkg.remote.write``."""
-        path = local_path_of(uri)
-        draft: Draft
-        if path is not None:
-            draft = LocalDraft(path, create_only=create_only)
-        else:
-            place = self.session.place(uri)
-            draft = RemoteDraft(self.session, place, keep=keep, metadata=metadata, create_only=create_only)
+        draft = self.draft(uri, keep=keep, metadata=metadata, create_only=create_only)
         try:
             yield draft.path
         except BaseException:
             draft.discard()
             raise
         draft.commit()
+
+    def draft(
+        self,
+        uri: Word,
+        *,
+        keep: bool = True,
+        metadata: Mapping[str, str] | None = None,
+        create_only: bool = False,
+    ) -> Draft:
+        """Begin what ``write`` does; the caller commits or discards it."""
+        path = local_path_of(uri)
+        if path is not None:
+            return LocalDraft(path, create_only=create_only)
+        place = self.session.place(uri)
+        return RemoteDraft(self.session, place, keep=keep, metadata=metadata, create_only=create_only)
 
     def exists(self, uri: Word) -> bool:
         """Say whether there is such an object; see ``orbitpkg.remote.exists``."""

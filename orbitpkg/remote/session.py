@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from orbitpkg.remote.cache import Cache, Entry
     from orbitpkg.reporting import Reporter
 
-__all__ = ["Place", "Session", "without_user"]
+__all__ = ["HASTY", "Place", "Session", "is_silence", "remove_folder", "without_user"]
 
 T = TypeVar("T")
 
@@ -169,7 +169,7 @@ class Session:
         try:
             info = self._ask(place, lambda store: store.head(place.key, version=version), hasty=found is not None)
         except OrbitError as error:
-            if found is None or not _is_silence(error):
+            if found is None or not is_silence(error):
                 raise self._told(place, error) from error
             self._fall_back(place, error, found)
             return self._opened(found)
@@ -215,14 +215,12 @@ class Session:
         try:
             return self._fetch(place, info, version, force=force, hasty=known is not None)
         except OrbitError as error:
-            if known is None or not _is_silence(error):
+            if known is None or not is_silence(error):
                 raise self._told(place, error) from error
             self._fall_back(place, error, known)
             return self._opened(known)
 
-    def _fetch(
-        self, place: Place, info: ObjectInfo, version: str | None, *, force: bool, hasty: bool
-    ) -> LocalPath:
+    def _fetch(self, place: Place, info: ObjectInfo, version: str | None, *, force: bool, hasty: bool) -> LocalPath:
         """Read an object into the cache, or where the cache takes nothing, into a temporary file."""
         with contextlib.ExitStack() as stack:
             try:
@@ -301,7 +299,7 @@ class Session:
         try:
             return self._ask(place, work, hasty=entry is not None)
         except OrbitError as error:
-            if entry is None or not _is_silence(error):
+            if entry is None or not is_silence(error):
                 raise self._told(place, error) from error
             self._fall_back(place, error, entry)
             return known(entry)
@@ -314,7 +312,7 @@ class Session:
         try:
             answer = work(self.store(place.store, hasty=hasty))
         except OrbitError as error:
-            if _is_silence(error):
+            if is_silence(error):
                 self._reopen(place.store)
                 took = time.monotonic() - begin
                 if took > _LONG:
@@ -337,7 +335,7 @@ class Session:
     def _told(self, place: Place, error: OrbitError) -> OrbitError:
         if isinstance(error, ObjectNotFound):
             return FileMissing(error.message, hint=self._absence_hint(place), uri=place.uri)
-        if _is_silence(error) and not isinstance(error, OfflineError):
+        if is_silence(error) and not isinstance(error, OfflineError):
             hint = " ".join(filter(None, (f"{place.uri} is not cached, so it takes a connection.", error.hint)))
             told = type(error)(error.message, hint=hint)
             told.data = {**error.data, "uri": place.uri}
@@ -351,7 +349,7 @@ class Session:
         return f"A copy of what it was is cached: {self.cache.path(entry)} (fresh=False opens it)."
 
 
-def _is_silence(error: OrbitError) -> bool:
+def is_silence(error: OrbitError) -> bool:
     """Say whether an error means that the store could not be asked at all, so that it said nothing of the object."""
     if isinstance(error, AccessDenied):
         return bool(error.data.get("anonymous"))

@@ -45,7 +45,7 @@ HOMES = {
     "pyfastcdc": {"archive"},
     "resolvelib": {"resolver"},
     "tomlkit": {"edits"},
-    "tqdm": {"cli"},
+    "tqdm": {"cli", "compat"},
 }
 # What an app runs on its way to an installed file, and what it must not wait for there.
 APP_PATH = {"__init__", "_version", "api", "errors", "model", "projects", "store"}

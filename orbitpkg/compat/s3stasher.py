@@ -1,0 +1,231 @@
+"""s3stasher's class ``S3`` over ``orbitpkg.remote``: ``from orbitpkg.compat.s3stasher import S3``.
+
+It does what the README and the docstrings of s3stasher 0.0.5 say (https://pypi.org/project/s3stasher/0.0.5/), with
+errors of the same kinds: ``FileNotFoundError``, ``ValueError``, and ``RuntimeError`` where it was offline. What it does
+better: a change within a second is seen, offline is found out at each call and not at import, keys cannot leave the
+cache, and local files may stand wherever a URI may. The cache is ``~/.s3_cache``, but its files lie there in another
+way, under ``.orbitpkg``: what s3stasher itself has cached is neither used nor touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from orbitpkg.errors import OrbitError, UsageError
+from orbitpkg.remote.addresses import local_path_of
+from orbitpkg.remote.calls import Told, files
+from orbitpkg.remote.pruning import cache_bytes, prune
+from orbitpkg.remote.session import is_silence
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Self
+
+    from tqdm import tqdm
+
+    from orbitpkg.remote.files import RemoteFiles
+    from orbitpkg.reporting import Task
+
+__all__ = ["S3"]
+
+UriOrPath: TypeAlias = str | Path
+
+_DEFAULT_CACHE: Final = "~/.s3_cache"
+_STEP: Final = 1024.0
+
+
+class S3:
+    """All operations on S3, none of which needs an instance."""
+
+    @staticmethod
+    @contextlib.contextmanager
+    def s3open(
+        uri_or_path: UriOrPath,
+        force_download: bool = False,
+        quiet: bool = False,  # noqa: ARG004 - s3stasher's own signature
+        progress: bool = False,
+        skip_local_file_checks: bool = False,
+    ) -> Iterator[Path]:
+        """Give the path of a local file with an object's bytes, or the local path itself.
+
+        Args:
+            uri_or_path: The object's URI, or a local path.
+            force_download: Read the object again, whatever is cached.
+            quiet: Taken, and not needed: nothing is printed.
+            progress: Show a bar.
+            skip_local_file_checks: Take what is cached without asking whether it is still the object's state.
+
+        Raises:
+            FileNotFoundError: There is no such object, or file.
+            ValueError: A ``Path`` was made of an S3 URI.
+            RuntimeError: The store cannot be asked, and the object is not cached.
+        """
+        with _as_s3stasher():
+            path = _files(progress=progress).local_path(
+                uri_or_path, force=force_download, fresh=not skip_local_file_checks
+            )
+        with path:
+            yield path
+
+    @staticmethod
+    @contextlib.contextmanager
+    def s3write(
+        uri_or_path: UriOrPath,
+        keep_cache_file: bool = True,
+        progress: bool = False,
+    ) -> Iterator[Path]:
+        """Give the path of a temporary file, which is uploaded at the end of the block; a local path is given as it is.
+
+        Args:
+            uri_or_path: The object's URI, or a local path.
+            keep_cache_file: Keep the file in the cache.
+            progress: Show a bar.
+
+        Raises:
+            ValueError: A ``Path`` was made of an S3 URI.
+            RuntimeError: The store cannot be asked; what was written is kept, and the message says where.
+        """
+        with _as_s3stasher():
+            local = local_path_of(uri_or_path)
+        if local is not None:
+            yield local
+            return
+        with _as_s3stasher():
+            draft = _files(progress=progress).draft(uri_or_path, keep=keep_cache_file)
+        try:
+            draft.path.touch()
+            yield draft.path
+        except BaseException:
+            draft.discard()
+            raise
+        with _as_s3stasher():
+            draft.commit()
+
+    @staticmethod
+    def s3list(prefix: str) -> list[str]:
+        """List the URIs of all objects that begin with ``prefix``.
+
+        Raises:
+            RuntimeError: The store cannot be asked.
+            ValueError: It is no URI.
+        """
+        with _as_s3stasher():
+            return _files().list(prefix)
+
+    @staticmethod
+    def s3exists(uri: UriOrPath) -> bool:
+        """Say whether there is such an object, or local file; without a connection, whether it is cached.
+
+        Raises:
+            RuntimeError: The store cannot be asked, and the object is not cached.
+            ValueError: A ``Path`` was made of an S3 URI.
+        """
+        with _as_s3stasher():
+            return _files().exists(uri)
+
+    @staticmethod
+    def s3rm(uri: str) -> None:
+        """Delete an object.
+
+        Raises:
+            RuntimeError: The store cannot be asked.
+        """
+        with _as_s3stasher():
+            _files().delete(uri)
+
+    @staticmethod
+    def s3cp(source_uri: str, destination_uri: str) -> None:
+        """Copy an object to another URI.
+
+        Raises:
+            FileNotFoundError: There is no such object.
+            RuntimeError: A store cannot be asked.
+        """
+        with _as_s3stasher():
+            _files().copy(source_uri, destination_uri)
+
+    @staticmethod
+    def s3mv(source_uri: str, destination_uri: str) -> None:
+        """Move an object to another URI.
+
+        Raises:
+            FileNotFoundError: There is no such object.
+            RuntimeError: A store cannot be asked.
+        """
+        with _as_s3stasher():
+            _files().move(source_uri, destination_uri)
+
+    @staticmethod
+    def cache_size() -> str:
+        """Tell how large the cache is, for people: ``12.50 MB``."""
+        size = float(cache_bytes(_files().session.cache))
+        if not size:
+            return "0B"
+        for unit in ("B", "KB", "MB", "GB", "TB"):
+            if size < _STEP:
+                return f"{size:.2f} {unit}"
+            size /= _STEP
+        return f"{size:.2f} PB"
+
+    @staticmethod
+    def prune_cache(older_than_date: str | datetime) -> None:
+        """Remove what came into the cache before a date.
+
+        Args:
+            older_than_date: A ``datetime``, or a text in ISO format (``2023-01-01T12:00:00``).
+
+        Raises:
+            ValueError: The text is no date.
+        """
+        if isinstance(older_than_date, str):
+            try:
+                older_than_date = datetime.fromisoformat(older_than_date)
+            except ValueError as error:
+                raise ValueError("older_than_date must be a valid ISO formatted date string.") from error
+        prune(_files().session.cache, before=older_than_date.timestamp(), by_storing=True)
+
+
+def _files(*, progress: bool = False) -> RemoteFiles:
+    default = Path(os.path.expanduser(_DEFAULT_CACHE), ".orbitpkg")  # noqa: PTH111 - HOME counts at each call
+    return files(reporter=_Bars() if progress else None, default=default)
+
+
+@contextlib.contextmanager
+def _as_s3stasher() -> Iterator[None]:
+    """Raise orbitpkg's errors as the kinds that callers of s3stasher expect."""
+    try:
+        yield
+    except OrbitError as error:
+        if is_silence(error):
+            raise RuntimeError(str(error)) from error
+        if isinstance(error, UsageError):
+            raise ValueError(str(error)) from error  # noqa: TRY004 - the kind that s3stasher raises
+        raise
+
+
+class _Bars(Told):
+    """A reporter that shows bars, as the caller asked for."""
+
+    def task(self, title: str, total: int | None) -> Task:
+        """Begin a piece of work."""
+        from tqdm import tqdm
+
+        return _Bar(tqdm(total=total, unit="B", unit_scale=True, unit_divisor=1024, desc=title.rpartition("/")[2]))
+
+
+class _Bar:
+    def __init__(self, bar: tqdm[Any]) -> None:
+        self._bar = bar
+
+    def advance(self, count: int) -> None:
+        self._bar.update(count)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
