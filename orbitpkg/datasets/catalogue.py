@@ -11,15 +11,18 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import secrets
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from orbitpkg.datasets.compaction import write_together
 from orbitpkg.datasets.layout import catalogue_prefix, part_key, part_time
 from orbitpkg.datasets.parts import Description, describe_part, footer_text
-from orbitpkg.datasets.sending import send_file
-from orbitpkg.datasets.tables import Table, connect, footer_of, quoted, read_parts
+from orbitpkg.datasets.sending import digests_of, send_file
+from orbitpkg.datasets.tables import Table, footer_of
 from orbitpkg.errors import IntegrityError, ObjectExists, ObjectNotFound, OfflineError, RepositoryError
 from orbitpkg.store.durable import storage_errors
 
@@ -36,6 +39,10 @@ _FETCHERS: Final = 8
 _TRIES: Final = 5
 # A part of this size stays as it is when others are compacted: writing it again each time costs more than it helps.
 _LARGE: Final = 256 * 2**20
+_IN_MEMORY: Final = 8 * 2**20
+_DIGITS: Final = 32
+# Another process may be reading a part that was compacted meanwhile; each use makes its file young again.
+_UNUSED_SECONDS: Final = 3600.0
 
 
 class Compacted:
@@ -84,7 +91,7 @@ class Catalogue:
             if self._offline:
                 raise
         # What is kept may have been altered since its digest was right; what is in the repository decides.
-        self._forget(set())
+        self._forget(set(), unused_seconds=0)
         return Table(self.fetch(reporter=reporter), spill=self._kept)
 
     def fetch(self, *, reporter: Reporter | None = None) -> list[Path]:
@@ -143,22 +150,16 @@ class Catalogue:
     def _write_compacted(self, small: Sequence[Path], replaced: Sequence[str]) -> int:
         footer = footer_text(Description(dataset=self._dataset, replaces=tuple(replaced)))
         target = self._kept / f".{secrets.token_hex(8)}.parquet"
-        query = (
-            f"SELECT * FROM (SELECT DISTINCT ON (id) * FROM {read_parts(small)} ORDER BY id, registered) "  # noqa: S608
-            "ORDER BY registered, name, id"
-        )
-        options = f"FORMAT parquet, COMPRESSION zstd, KV_METADATA {{orbitpkg: {quoted(footer)}}}"
         try:
-            with connect(spill=self._kept) as connection:
-                [(rows,)] = connection.execute(f"COPY ({query}) TO {quoted(str(target))} ({options})").fetchall()
-            newest = max(time for name in replaced if (found := part_time(name)) for time in found[:1])
+            rows = write_together(small, target, footer=footer, spill=self._kept)
+            newest = max(found[0] for name in replaced if (found := part_time(name)))
             # After all that it replaces, even where a clock was wrong.
             now = max(datetime.now(UTC), newest + timedelta(microseconds=1))
-            digest = _digest(target.read_bytes())
+            digest = digests_of(target).blake3[:_DIGITS]
             send_file(self._objects, part_key(self._dataset, now, digest), target)
         finally:
             target.unlink(missing_ok=True)
-        return int(rows)
+        return rows
 
     def _delete(self, names: Sequence[str]) -> None:
         prefix = catalogue_prefix(self._dataset)
@@ -194,19 +195,18 @@ class Catalogue:
         name = _name(info.key)
         found = part_time(name)
         assert found is not None
-        data, _ = self._objects.get(info.key)
         where = f"The part {info.key} of the catalogue in {self._objects.url}"
-        if _digest(data) != found[1]:
-            raise IntegrityError(
-                f"{where} is torn or altered: its bytes are not those that its name promises.",
-                hint="Restore it from a backup or an older version of the object; without it, its data are not found.",
-                key=info.key,
-            )
         path = self._kept / name
         part = path.with_name(f".{secrets.token_hex(8)}")
         with storage_errors(str(path)):
             try:
-                part.write_bytes(data)
+                if self._get(info, part) != found[1]:
+                    raise IntegrityError(
+                        f"{where} is torn or altered: its bytes are not those that its name promises.",
+                        hint="Restore it from a backup, or from an older version of the object: "
+                        "without it, some data would not be found.",
+                        key=info.key,
+                    )
                 description = describe_part(footer_of(part, where=where), where=where)
                 if description.dataset != self._dataset:
                     raise IntegrityError(f"{where} belongs to the dataset {description.dataset}.", key=info.key)
@@ -216,16 +216,33 @@ class Catalogue:
             finally:
                 part.unlink(missing_ok=True)
 
+    def _get(self, info: ObjectInfo, path: Path) -> str:
+        """Fetch a part to a path; returns the digest that its name should have."""
+        if info.size > _IN_MEMORY:
+            from orbitpkg.transfer.objects import download_object
+
+            return download_object(self._objects, info.key, path, info=info, durable=False).blake3[:_DIGITS]
+        data, _ = self._objects.get(info.key)
+        path.write_bytes(data)
+        return _digest(data)
+
     def _in_effect(self, paths: Sequence[Path]) -> list[Path]:
+        """Leave out what others of these replace; the rest counts as used from now on."""
         there = {path.name for path in paths}
         replaced = {name for path in paths for name in _replaces(path)}
-        return [path for path in paths if path.name in there - replaced]
+        chosen = [path for path in paths if path.name in there - replaced]
+        for path in chosen:
+            with contextlib.suppress(OSError):  # of another user; then nobody else deletes it
+                os.utime(path)
+        return chosen
 
-    def _forget(self, names: set[str]) -> None:
+    def _forget(self, names: set[str], *, unused_seconds: float = _UNUSED_SECONDS) -> None:
+        """Delete what is kept of other parts, unless somebody may be reading it."""
+        before = time.time() - unused_seconds
         with contextlib.suppress(OSError):
             for path in self._kept.iterdir():
                 name = path.name.removesuffix(".json")
-                if part_time(name) and name not in names:
+                if part_time(name) and name not in names and path.stat().st_mtime <= before:
                     path.unlink(missing_ok=True)
 
     def _offline_parts(self) -> list[Path]:
@@ -253,7 +270,7 @@ def _name(key: str) -> str:
 def _digest(data: bytes) -> str:
     from blake3 import blake3
 
-    return blake3(data).hexdigest()[:32]
+    return blake3(data).hexdigest()[:_DIGITS]
 
 
 def _description_path(path: Path) -> Path:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from duckdb import DuckDBPyConnection
 
-__all__ = ["check_filter", "columns_used", "refusal", "unknown_column"]
+__all__ = ["advice", "check_filter", "columns_used", "folded", "refusal", "unknown_column"]
 
 _BEFORE: Final = "SELECT 1 FROM data WHERE\n"
 _NEAR: Final = 3
@@ -43,8 +43,8 @@ def check_filter(connection: DuckDBPyConnection, text: str) -> dict[str, Any]:
         at = int(said["position"]) if "position" in said else None
         message = str(said["error_message"])
         if at is None:
-            raise refusal(text, None, "it is more than one condition", None)
-        raise refusal(text, _offset(text, at), message.replace("\n", " "), _advice(text, message))
+            raise refusal(text, None, "it is no condition", advice(text, message))
+        raise refusal(text, _offset(text, at), message.replace("\n", " "), advice(text, message))
     return _condition(text, said["statements"])
 
 
@@ -86,9 +86,9 @@ def unknown_column(text: str, condition: dict[str, Any], columns: Sequence[str])
     """Find the first column of a filter that there is none of; None when all are there."""
     from orbitpkg.model.names import nearest
 
-    known = {name.casefold() for name in columns}
+    known = {folded(name) for name in columns}
     for name, at in columns_used(condition):
-        if name.casefold() in known:
+        if folded(name) in known:
             continue
         quoted = re.compile(r'"' + re.escape(name) + r'"').search(text)
         close = nearest(name, columns, n=_NEAR)
@@ -101,6 +101,11 @@ def unknown_column(text: str, condition: dict[str, Any], columns: Sequence[str])
             hint = f"There are: {shown}{' …' if len(columns) > 40 else ''}."  # noqa: PLR2004
         return refusal(text, _offset(text, at), f"there is no column {name}", hint)
     return None
+
+
+def folded(name: str) -> str:
+    """Give the form of a column's name in which DuckDB compares it: letters of ASCII in lower case."""
+    return "".join(char.lower() if char.isascii() else char for char in name)
 
 
 def _quoted(name: str) -> str:
@@ -133,9 +138,17 @@ def _offset(text: str, at: int) -> int | None:
     return min(len(text.encode()[:inside].decode(errors="ignore")), len(text))
 
 
-def _advice(text: str, message: str) -> str | None:
+def advice(text: str, message: str) -> str | None:
+    """Guess what somebody who wrote a filter did not know; None when nothing comes to mind.
+
+    Args:
+        text: The filter.
+        message: What DuckDB says of it.
+    """
     if "unterminated" in message:
         return "A text in quotes has no end: a quote within it is written twice, like 'it''s'."
-    if "==" in text or "&&" in text or "||" in text:
-        return "Write =, AND and OR."
-    return "A condition looks like: robot = 'sawyer' AND action_T >= 15"
+    if "&&" in text or "||" in text:
+        return "Write AND and OR."
+    if "syntax error" in message:
+        return "A condition looks like: robot = 'sawyer' AND action_T >= 15"
+    return None

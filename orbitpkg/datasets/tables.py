@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from orbitpkg.datasets.columns import FIXED, Kind
-from orbitpkg.datasets.filters import check_filter, columns_used, refusal, unknown_column
+from orbitpkg.datasets.filters import advice, check_filter, columns_used, folded, refusal, unknown_column
 from orbitpkg.errors import IntegrityError, UsageError
 from orbitpkg.extras import require
 
@@ -39,17 +39,19 @@ _SQL_TYPES: Final = dict.fromkeys(FIXED, "VARCHAR") | {
 }
 
 
-def connect(*, spill: Path | None = None) -> DuckDBPyConnection:
+def connect(*, spill: Path | None = None, memory: str = _MEMORY, threads: int = _THREADS) -> DuckDBPyConnection:
     """Open a database in memory, of bounded size.
 
     Args:
         spill: A folder for what does not fit.
+        memory: How much fits, as DuckDB writes it.
+        threads: How many it may use.
 
     Raises:
         MissingExtra: DuckDB is not installed.
     """
     duckdb = require("duckdb", extra="query", what="Searching a catalogue")
-    settings = {"memory_limit": _MEMORY, "threads": _THREADS, "autoinstall_known_extensions": False}
+    settings = {"memory_limit": memory, "threads": threads, "autoinstall_known_extensions": False}
     if spill is not None:
         settings["temp_directory"] = str(spill)
     connection: DuckDBPyConnection = duckdb.connect(":memory:", config=settings)
@@ -61,10 +63,16 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def read_parts(parts: Sequence[Path]) -> str:
-    """Give the SQL that reads parts as one table, whose columns are the union of theirs."""
+def read_parts(parts: Sequence[Path], *, places: bool = False) -> str:
+    """Give the SQL that reads parts as one table, whose columns are the union of theirs.
+
+    Args:
+        parts: The files.
+        places: Say of each row which file and which row of it it is: ``filename`` and ``file_row_number``.
+    """
     names = ", ".join(quoted(str(part)) for part in parts)
-    return f"read_parquet([{names}], union_by_name = true)"
+    more = ", filename = true, file_row_number = true" if places else ""
+    return f"read_parquet([{names}], union_by_name = true{more})"
 
 
 def footer_of(part: Path, *, where: str) -> dict[str, str]:
@@ -151,9 +159,9 @@ class Table:
         Raises:
             UsageError: A filter cannot be used.
         """
-        spelling = {name.casefold(): name for name in self.columns}
+        spelling = {folded(name): name for name in self.columns}
         found = (name for text in filters for name, _ in columns_used(check_filter(self._connection, text)))
-        return list(dict.fromkeys(spelling[name.casefold()] for name in found if name.casefold() in spelling))
+        return list(dict.fromkeys(spelling[folded(name)] for name in found if folded(name) in spelling))
 
     def count(self, filters: Sequence[str] = ()) -> tuple[int, int]:
         """Count the data that all filters let pass, and the sum of their sizes in bytes."""
@@ -199,7 +207,7 @@ class Table:
         return not self._connection.execute("SELECT 1 FROM data WHERE supersedes IS NOT NULL LIMIT 1").fetchall()
 
     def _known(self, name: str) -> str:
-        spelling = {each.casefold(): each for each in self.columns}.get(name.casefold())
+        spelling = {folded(each): each for each in self.columns}.get(folded(name))
         if spelling is None:
             from orbitpkg.model.names import nearest
 
@@ -221,7 +229,8 @@ class Table:
             hint = "Ask for fewer rows, or fewer columns."
             raise NoSpace("The answer does not fit into memory.", hint=hint) from error
         except self._duckdb.Error as error:
-            raise refusal(" AND ".join(filters), None, _first_line(error), None) from error
+            text = " AND ".join(filters)
+            raise refusal(text, None, _first_line(error), advice(text, str(error))) from error
 
     @contextlib.contextmanager
     def _integrity(self) -> Iterator[None]:

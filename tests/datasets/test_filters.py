@@ -1,0 +1,138 @@
+"""Filters: one expression over the columns, and what is said of what is none."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from orbitpkg.datasets.dataset import create_dataset
+from orbitpkg.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from orbitpkg.datasets.dataset import Dataset
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    folder = tmp_path_factory.mktemp("filled")
+    files = folder / "files"
+    files.mkdir()
+    for number in range(4):
+        (files / f"run-{number}.bin").write_bytes(bytes(number))
+        robot = "sawyer" if number % 2 else "it's"
+        facts = {"robot": robot, "action_T": number * 10, "camera": {"fps": 30 + number}, "Größe": number / 2}
+        (files / f"run-{number}.bin.json").write_text(json.dumps(facts))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ORBITPKG_HOME", str(folder / "home"))
+        made = create_dataset("recordings", (folder / "repository").as_uri())
+        assert made.register(files, tags={"lab": "north"}).new == 4
+    return made
+
+
+@pytest.mark.parametrize(
+    ("condition", "names"),
+    [
+        ("robot = 'sawyer'", [1, 3]),
+        ("robot = 'sawyer' and action_T >= 15", [3]),
+        ("ROBOT = 'it''s' -- with a remark", [0, 2]),
+        ("camera->>'fps' = '31'", [1]),
+        ('"Größe" > 1.2', [3]),
+        ("tags['lab'] = 'south' or lab = 'north' and size = 3", [3]),
+        ("json_extract(metadata, '$.action_T')::INT = 20", [2]),
+        ("size between 1 and 2", [1, 2]),
+        ("registered > '2020-01-01'", [0, 1, 2, 3]),
+        ("name in ('run-0.bin', 'nothing')", [0]),
+        ("false or action_T = 0", [0]),
+    ],
+)
+def test_a_condition_selects(filled: Dataset, condition: str, names: list[int]) -> None:
+    found = [row["name"] for row in filled.where(condition).rows(columns=["name"])]
+    assert found == [f"run-{number}.bin" for number in names]
+
+
+def test_conditions_of_conditions_are_each_between_parentheses(filled: Dataset) -> None:
+    both = filled.where("action_T = 0 or action_T = 10").where("robot = 'sawyer' -- only these")
+    assert both.count() == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("condition", "position", "says"),
+    [
+        ("robot = ", 7, "syntax error"),
+        ("robot = 'sawyer", 9, "no end"),
+        ("robto = 'sawyer'", 1, "Did you mean robot?"),
+        ("robot = 'ü' and robto = 'x'", 17, "Did you mean robot?"),
+        ('robot = "sawyer"', 9, "single quotes: 'sawyer'"),
+        ("action_T > 3 and\n  actoin_t < 5", 20, "Did you mean action_T?"),
+        ('"Grösse" > 1', 1, 'Did you mean "Größe"?'),
+        ("zzz = 1", 1, "There are: id, name"),
+    ],
+)
+def test_a_filter_that_cannot_be_used_is_pointed_at(filled: Dataset, condition: str, position: int, says: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        filled.where(condition).count()
+    assert says in str(caught.value)
+    assert caught.value.data["position"] == position
+    *_, line, caret = caught.value.message.splitlines()
+    text, at = line.removeprefix("  "), caret.index("^") - 2
+    assert condition.splitlines()[condition.count("\n", 0, position - 1)] == text
+    assert condition[position - 1] == text[at]
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "",
+        "  ",
+        "true; DROP VIEW data",
+        "true) OR (true",
+        "1 = 1 UNION SELECT * FROM data",
+        "true ORDER BY name",
+        "true LIMIT 1",
+        "true GROUP BY name",
+        "true QUALIFY row_number() OVER () = 1",
+        "true USING SAMPLE 1",
+        "id IN (SELECT id FROM data)",
+        "EXISTS (FROM read_csv('/etc/passwd'))",
+        "row_number() OVER () = 1",
+        "count(*) > 1",
+        "COPY data TO 'x'",
+        "robot = ?",
+        "no_such_function(robot)",
+        "robot + 1 > 2",
+        "action_T > 'many'",
+        "true /* and",
+    ],
+)
+def test_what_is_more_or_less_than_a_condition_is_refused(filled: Dataset, condition: str) -> None:
+    with pytest.raises(UsageError, match="filter"):
+        filled.where(condition).count()
+
+
+def test_who_writes_as_in_other_languages_is_told_how(filled: Dataset) -> None:
+    with pytest.raises(UsageError) as caught:
+        filled.where("robot = 'sawyer' && action_T = 3").count()
+    assert caught.value.hint == "Write AND and OR."
+
+
+@pytest.mark.parametrize("reader", ["read_text", "read_blob"])
+def test_a_filter_reads_no_files(filled: Dataset, tmp_path: Path, reader: str) -> None:
+    (tmp_path / "secret").write_text("secret")
+    with pytest.raises(UsageError):
+        filled.where(f"name = {reader}('{tmp_path}/secret')").count()
+
+
+def test_an_unknown_column_to_be_shown_is_refused_with_the_nearest(filled: Dataset) -> None:
+    with pytest.raises(UsageError, match="robto") as caught:
+        list(filled.where().rows(columns=["robto"]))
+    assert caught.value.hint == "Did you mean robot?"
+
+
+def test_an_empty_dataset_has_the_columns_that_all_have(recordings: Dataset) -> None:
+    assert recordings.where("size > 3 and name like '%.h5'").count() == (0, 0)
+    with pytest.raises(UsageError, match="no column robot"):
+        recordings.where("robot = 'sawyer'").count()
