@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from blake3 import blake3
 
 from orbitpkg.store.durable import sync_folder
+from orbitpkg.store.writeback import begin_writing, write_at
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,6 +53,7 @@ class PartialFile:
         self._identity = identity
         self._size = size
         self._lock = threading.Lock()
+        self._writing = threading.Lock()
         self._digests: dict[tuple[int, int], str] = {}
         label = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:24]
         self._path = target.with_name(f"{HIDDEN}{label}.part")
@@ -136,10 +138,9 @@ class PartialFile:
 
     def write(self, start: int, data: bytes | memoryview) -> None:
         """Write a range. From several threads."""
-        left, offset = memoryview(data), start
-        while left:
-            count = os.pwrite(self._descriptor, left, offset)
-            left, offset = left[count:], offset + count
+        with self._writing:
+            write_at(self._descriptor, data, start)
+        begin_writing(self._descriptor, start, len(data))
         if self._journal is not None:
             digest = blake3(data).hexdigest()
             with self._lock:
