@@ -11,8 +11,6 @@ from orbitpkg.cli.options import command
 from orbitpkg.errors import OrbitError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from orbitpkg.cli.console import Console
     from orbitpkg.remote.syncing import SyncResult
 
@@ -83,7 +81,7 @@ def remote_sync(
         reporter=console.reporter(),
     )
     _tell(console, result, dry_run=dry_run)
-    data = {"source": source, "destination": destination, "dry_run": dry_run, **_facts([result])}
+    data = {"source": source, "destination": destination, "dry_run": dry_run, **_facts(result)}
     if not result.is_complete:
         console.fail(_incomplete(result, data), code="not-in-step")
         raise click.exceptions.Exit(1)
@@ -108,11 +106,16 @@ def _tell_left(console: Console, result: SyncResult) -> None:
         console.note(f"And {len(rows) - _TOLD:,} more; --json has all")
 
 
-def _count(result: SyncResult) -> str:
-    from orbitpkg.cli.layout import count, size
+def _deleted(result: SyncResult) -> int:
     from orbitpkg.remote.sync_plan import Act
 
-    deleted = sum(step.act in {Act.DELETE_FILE, Act.DELETE_OBJECT} for step in result.done)
+    return sum(step.act in {Act.DELETE_FILE, Act.DELETE_OBJECT} for step in result.done)
+
+
+def _count(result: SyncResult) -> str:
+    from orbitpkg.cli.layout import count, size
+
+    deleted = _deleted(result)
     text = f"{count(len(result.done) - deleted, 'file')} ({size(result.size)})"
     return f"{text}, deleted {deleted:,}" if deleted else text
 
@@ -133,19 +136,14 @@ def _incomplete(result: SyncResult, data: dict[str, object]) -> OrbitError:
     return OrbitError(f"Not all is in step: {', '.join(parts)}.", hint=" ".join(hints), **data)
 
 
-def _facts(results: Sequence[SyncResult]) -> dict[str, object]:
-    last = results[-1] if results else None
+def _facts(result: SyncResult) -> dict[str, object]:
     return {
-        "done": [
-            {"act": str(step.act), "path": step.path, "bytes": step.size} for each in results for step in each.done
-        ],
-        "bytes": sum(each.size for each in results),
-        "unchanged": last.unchanged if last else 0,
-        "conflicts": [{"path": row.path, "reason": row.reason} for row in last.conflicts] if last else [],
-        "unusable": [{"path": row.path, "reason": row.reason} for row in last.unusable] if last else [],
-        "failed": [{"path": row.path, "code": row.error.code, "message": row.error.message} for row in last.failed]
-        if last
-        else [],
+        "done": [{"act": str(step.act), "path": step.path, "bytes": step.size} for step in result.done],
+        "bytes": result.size,
+        "unchanged": result.unchanged,
+        "conflicts": [{"path": row.path, "reason": row.reason} for row in result.conflicts],
+        "unusable": [{"path": row.path, "reason": row.reason} for row in result.unusable],
+        "failed": [{"path": row.path, "code": row.error.code, "message": row.error.message} for row in result.failed],
     }
 
 
@@ -162,7 +160,7 @@ def _watch(
 ) -> dict[str, object]:
     from orbitpkg.remote.watch import open_watch
 
-    results: list[SyncResult] = []
+    tally = {"uploaded": 0, "deleted": 0, "bytes": 0, "conflicts": 0}
     with closing(
         open_watch(source, destination, delete=delete, include=include, exclude=exclude, force=force, settle=settle)
     ) as watch:
@@ -170,10 +168,14 @@ def _watch(
         try:
             for result in watch.rounds(console.reporter()):
                 _tell_round(console, result)
-                results.append(result)
+                deleted = _deleted(result)
+                tally["uploaded"] += len(result.done) - deleted
+                tally["deleted"] += deleted
+                tally["bytes"] += result.size
+                tally["conflicts"] += len(result.conflicts)
         except KeyboardInterrupt:
             console.note("Stopped; what is in step is noted")
-    return {"source": source, "destination": destination, "dry_run": False, **_facts(results)}
+    return {"source": source, "destination": destination, "dry_run": False, **tally}
 
 
 def _tell_round(console: Console, result: SyncResult) -> None:

@@ -31,6 +31,7 @@ __all__ = [
     "Step",
     "SyncPlan",
     "Synced",
+    "nanoseconds",
     "plain_etag",
     "plan_sync",
     "undecided",
@@ -268,7 +269,7 @@ class _Planner:
     def _strangers(self, path: str) -> Step | Conflict:
         """Decide where two differ and nobody knows what they come from."""
         modified = self._remote[path].modified
-        if self._up and modified is not None and self._local[path].mtime_ns > _nanoseconds(modified):
+        if self._up and modified is not None and self._local[path].mtime_ns > nanoseconds(modified):
             return self._copy(path, replaces=True)
         reason = "a younger object is there" if self._up else "another file is here"
         return Conflict(path=path, reason=f"{reason}, which was never synced")
@@ -294,6 +295,7 @@ class _Planner:
         return "there" if self._up else "here"
 
 
-def _nanoseconds(time: datetime) -> int:
+def nanoseconds(time: datetime) -> int:
+    """Give a time as nanoseconds since 1970, as file systems have it."""
     delta = time - datetime(1970, 1, 1, tzinfo=UTC)
     return (delta.days * 86_400 + delta.seconds) * 10**9 + delta.microseconds * 1000

@@ -7,6 +7,7 @@ is looked at once more: what was edited while the sync went on is a conflict, to
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import secrets
 import stat
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from orbitpkg.errors import ObjectChanged, ObjectExists, ObjectNotFound, TreeChanged
 from orbitpkg.remote.sameness import DIGEST_NAME, digest_of_file
-from orbitpkg.remote.sync_plan import Act, LocalFile, Synced, plain_etag
+from orbitpkg.remote.sync_plan import Act, LocalFile, Synced, nanoseconds, plain_etag
 from orbitpkg.transfer.objects import HIDDEN, disk_errors, download_object, upload_object
 
 if TYPE_CHECKING:
@@ -132,8 +133,7 @@ class Transfers:
                 part, info = self._fetch_small(key, path)
             try:
                 if info.modified is not None:
-                    seconds = info.modified.timestamp()
-                    os.utime(part, (seconds, seconds))
+                    os.utime(part, ns=(nanoseconds(info.modified),) * 2)
                 self._check_file(step.path)
                 found = part.stat()
                 part.replace(path)
@@ -156,7 +156,7 @@ class Transfers:
 
     def _fetch_large(self, key: str, path: Path, info: ObjectInfo) -> tuple[Path, ObjectInfo]:
         # The same name each time, so that a sync that was stopped goes on with what it has.
-        part = path.with_name(f"{HIDDEN}{path.name[:40]}.whole")
+        part = path.with_name(f"{HIDDEN}{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:24]}.whole")
         for left in reversed(range(_TRIES)):
             try:
                 done = download_object(self._store, key, part, info=info, progress=self._progress, durable=False)

@@ -38,6 +38,8 @@ _LONGEST_POLL: Final = 2.0
 _REFRESH: Final = 300.0
 _LONGEST_PAUSE: Final = 60.0
 _RETRY: Final = 30.0
+# What is in step is written down whole, which takes a while for a million files; lost, it is found out again.
+_SAVE: Final = 30.0
 
 
 class Settling:
@@ -138,6 +140,7 @@ class Watch:
         self._left: dict[str, LocalFile | None] = {}
         self._later: dict[str, float] = {}
         self._told: set[str] = set()
+        self._saved = -_SAVE
 
     def close(self) -> None:
         """Let go of the store."""
@@ -152,7 +155,12 @@ class Watch:
             reporter: Told what the user should know.
             wait: Waits some seconds; returns whether to stop. Without it, only an exception (Ctrl-C) stops.
         """
-        wait = threading.Event().wait if wait is None else wait
+        try:
+            yield from self._rounds(reporter, threading.Event().wait if wait is None else wait)
+        finally:
+            save_state(self._pair, reporter)
+
+    def _rounds(self, reporter: Reporter, wait: Callable[[float], bool]) -> Iterator[SyncResult]:
         pause = self._poll
         while True:
             try:
@@ -191,7 +199,9 @@ class Watch:
             reporter=reporter,
         )
         self._learn(result, ready, now)
-        save_state(self._pair, reporter)
+        if now - self._saved > _SAVE:
+            save_state(self._pair, reporter)
+            self._saved = now
         return result if result.done or not result.is_complete else None
 
     def _remote(self, now: float) -> dict[str, ObjectInfo]:
