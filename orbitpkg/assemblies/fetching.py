@@ -6,9 +6,10 @@ removed. Versions of one object have different hashes, and so lie side by side.
 
 from __future__ import annotations
 
-import os
 import shutil
+import tempfile
 import zipfile
+import zlib
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -20,9 +21,11 @@ from orbitpkg.assemblies.pins import hash_file, parse_pin
 from orbitpkg.errors import AccessDenied, CredentialsError, IntegrityError, ObjectNotFound, UsageError
 from orbitpkg.objects import open_store
 from orbitpkg.remote.addresses import join_uri, split_object_uri
-from orbitpkg.transfer.objects import download_object
+from orbitpkg.transfer.objects import disk_errors, download_object
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from orbitpkg.objects.protocol import ObjectStore
 
 __all__ = ["LOCATION_TYPES", "bucket_url", "fetch_file", "home", "unzip", "uri_of"]
@@ -162,29 +165,40 @@ def _unsigned(url: str) -> ObjectStore | None:
 
 
 def unzip(path: Path) -> Path:
-    """Unpack an archive beside itself, once; returns the folder.
+    """Unpack an archive beside itself, unless that was done and its files still have their sizes; returns the folder.
 
     Raises:
         IntegrityError: It is no ZIP file, or names files outside of the folder.
     """
     target = path.parent / "files"
-    if target.is_dir():
-        return target
-    partial = path.parent / f".files.{os.getpid()}.partial"
     try:
         with zipfile.ZipFile(path) as archive:
-            for name in archive.namelist():
-                parts = PurePosixPath(name.replace("\\", "/"))
+            members = [info for info in archive.infolist() if not info.is_dir()]
+            for info in members:
+                parts = PurePosixPath(info.filename.replace("\\", "/"))
                 if parts.is_absolute() or ".." in parts.parts:
-                    raise IntegrityError(f"{path.name} names a file outside of its folder: {name!r}.")
-            archive.extractall(partial)
-        # Somebody else may have been faster; theirs has the same files.
-        with suppress(FileExistsError, OSError):
-            partial.rename(target)
-    except (zipfile.BadZipFile, EOFError) as error:
+                    raise IntegrityError(f"{path.name} names a file outside of its folder: {info.filename!r}.")
+            if not _is_unpacked(target, members):
+                _unpack(archive, target)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise IntegrityError(f"{path} is no ZIP file, or a damaged one: {error}.") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    if not target.is_dir():
-        raise IntegrityError(f"{path} could not be unpacked.")
     return target
+
+
+def _is_unpacked(folder: Path, members: Iterable[zipfile.ZipInfo]) -> bool:
+    try:
+        return all((folder / info.filename).stat().st_size == info.file_size for info in members)
+    except OSError:
+        return False
+
+
+def _unpack(archive: zipfile.ZipFile, target: Path) -> None:
+    with disk_errors(target), tempfile.TemporaryDirectory(prefix=".files.", dir=target.parent) as folder:
+        fresh = Path(folder) / "files"
+        fresh.mkdir()
+        archive.extractall(fresh)
+        with suppress(FileNotFoundError):
+            target.rename(Path(folder) / "old")
+        # Somebody else may have been faster; theirs has the same files.
+        with suppress(FileExistsError):
+            fresh.rename(target)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import zipfile
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import pandas as pd
@@ -16,6 +17,7 @@ from orbitpkg.errors import IntegrityError, StorageError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from os import PathLike
 
 __all__ = ["ID_COLUMNS", "StimulusSet", "id_column", "read_stimulus_set", "write_stimulus_set"]
 
@@ -39,17 +41,30 @@ class StimulusSet(pd.DataFrame):
 
     # So pandas hands these on to the tables it makes of this one.
     _metadata: ClassVar[list[str]] = ["identifier", "stimulus_paths"]
-    identifier: str
-    stimulus_paths: Mapping[Any, Path]
+    identifier: str = ""
+    stimulus_paths: Mapping[Any, Path] = MappingProxyType({})
 
     @property
     def _constructor(self) -> type[StimulusSet]:
         return StimulusSet
 
+    @classmethod
+    def from_files(cls, csv_path: str | PathLike[str], dir_path: str | PathLike[str]) -> StimulusSet:
+        """Read a stimulus set from a table and a folder of stimuli.
+
+        Raises:
+            IntegrityError: The table cannot be read, or the file of a stimulus is not in the folder.
+        """
+        return read_stimulus_set(Path(csv_path), Path(dir_path), identifier=Path(csv_path).stem)
+
     @property
     def image_paths(self) -> Mapping[Any, Path]:
         """The name that ``stimulus_paths`` had."""
         return self.stimulus_paths
+
+    @image_paths.setter
+    def image_paths(self, paths: Mapping[Any, Path]) -> None:
+        self.stimulus_paths = paths
 
     def get_stimulus(self, stimulus_id: object) -> Path:
         """Give the file of one stimulus.
@@ -131,7 +146,7 @@ def write_stimulus_set(stimuli: Any, csv_path: Path, zip_path: Path) -> None:
 
 def _file_of(stimuli: Any, key: object) -> Path:
     try:
-        paths = getattr(stimuli, "stimulus_paths", None) or getattr(stimuli, "image_paths", None)
+        paths = getattr(stimuli, "stimulus_paths", None)
         found = Path(paths[key] if paths is not None else stimuli.get_stimulus(key))
     except (KeyError, AttributeError, TypeError):
         raise UsageError(

@@ -39,7 +39,7 @@ class _Files(NamedTuple):
     names: list[str]
 
 
-def plot_growth(rows: Iterable[Mapping[str, object]], target: Path, *, title: str, by: str | None = None) -> None:
+def plot_growth(rows: Iterable[Mapping[str, Any]], target: Path, *, title: str, by: str | None = None) -> None:
     """Draw how many files a dataset had, and how large they were, at each time.
 
     Args:
@@ -65,7 +65,7 @@ def plot_growth(rows: Iterable[Mapping[str, object]], target: Path, *, title: st
     save(figure, target)
 
 
-def _files(rows: Iterable[Mapping[str, object]], by: str | None) -> _Files:
+def _files(rows: Iterable[Mapping[str, Any]], by: str | None) -> _Files:
     numpy = require("numpy", extra="plot", what="Drawing pictures")
     times, sizes, groups = array("d"), array("d"), array("q")
     numbers: dict[str, int] = {}
@@ -73,7 +73,7 @@ def _files(rows: Iterable[Mapping[str, object]], by: str | None) -> _Files:
         name = _ALL if by is None else _WITHOUT if row.get(by) is None else str(row[by])
         groups.append(numbers.setdefault(name, len(numbers)))
         times.append(_seconds(row["registered"]))
-        sizes.append(float(str(row["size"])))
+        sizes.append(float(row["size"]))
     if not times:
         raise UsageError("There is nothing to draw: no file was chosen.")
     order, names = _ranked(groups, list(numbers))

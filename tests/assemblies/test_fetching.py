@@ -266,6 +266,43 @@ def test_an_archive_that_leads_out_of_its_folder_is_not_unpacked(tmp_path: Path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.zip", "b.zip"]
 
 
+def test_stimuli_that_were_tampered_with_are_unpacked_again(lookup: Path, bucket: Path, stimuli: StimulusSet) -> None:
+    package_stimulus_set(lookup, stimuli, "lab.Faces", bucket.as_uri())
+    first = get_stimulus_set("lab.Faces", catalogue=lookup)
+    first.get_stimulus("n0").write_bytes(b"")
+    first.get_stimulus("n1").unlink()
+    again = get_stimulus_set("lab.Faces", catalogue=lookup)
+    for key in ("n0", "n1", "né"):
+        assert again.get_stimulus(key).read_bytes() == stimuli.get_stimulus(key).read_bytes()
+    assert sorted(path.name for path in again.get_stimulus("n0").parent.parent.iterdir()) == [
+        "files",
+        "stimulus_lab_Faces.zip",
+    ]
+
+
+def test_an_older_set_of_images_is_packaged_and_merged(
+    lookup: Path, bucket: Path, stimuli: StimulusSet, assembly: NeuroidAssembly
+) -> None:
+    older = StimulusSet(stimuli.rename(columns={"stimulus_id": "image_id"}))
+    older.image_paths = stimuli.stimulus_paths
+    images = NeuroidAssembly(assembly.reset_index("presentation").rename(stimulus_id="image_id"))
+    package_both(lookup, bucket, older, images)
+    got = get_assembly("lab.Me2026", catalogue=lookup)
+    assert got.sel(image_id="né", repetition=0)["kind"].item() == "face"
+    assert got.attrs["stimulus_set"].get_image("n0").is_file()
+
+
+def test_a_stimulus_set_is_read_from_local_files(tmp_path: Path, stimuli: StimulusSet) -> None:
+    folder = next(iter(stimuli.stimulus_paths.values())).parent
+    table = stimuli.assign(filename=[path.name for path in stimuli.stimulus_paths.values()])
+    table.to_csv(tmp_path / "faces.csv", index=False)
+    read = StimulusSet.from_files(tmp_path / "faces.csv", folder)
+    assert (read.identifier, read.get_stimulus("né").name) == ("faces", "c.PNG")
+    (folder / "c.PNG").unlink()
+    with pytest.raises(IntegrityError, match=r"faces lacks 1 of 3 stimuli, first c.PNG"):
+        StimulusSet.from_files(tmp_path / "faces.csv", folder)
+
+
 HEADER = "identifier,lookup_type,class,location_type,location,sha1,stimulus_set_identifier,lookup_source\n"
 
 

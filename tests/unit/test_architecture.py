@@ -40,12 +40,15 @@ HOMES = {
     "click": {"cli"},
     "duckdb": {"datasets"},
     "fsspec": {"filesystem"},
+    "h5netcdf": {"assemblies"},
     "jsonschema": {"model"},
+    "matplotlib": {"datasets"},
     "obstore": {"objects"},
     "pyfastcdc": {"archive"},
     "resolvelib": {"resolver"},
     "tomlkit": {"edits"},
     "tqdm": {"cli", "compat"},
+    "xarray": {"assemblies"},
 }
 # What an app runs on its way to an installed file, and what it must not wait for there.
 APP_PATH = {"__init__", "_version", "api", "errors", "model", "projects", "store"}
