@@ -58,6 +58,13 @@ class Imported:
     bytes: int = 0
     error: OrbitError | None = None
 
+    @property
+    def reason(self) -> str | None:
+        """Why it was left out, in words."""
+        from orbitpkg.legacy.shelves import reason_of
+
+        return None if self.error is None else reason_of(self.ident, self.error)
+
 
 def import_packages(
     source: str,

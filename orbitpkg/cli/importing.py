@@ -81,8 +81,8 @@ def import_(
 
 def _line(each: Imported) -> str:
     ident = printable(each.ident)
-    if each.error is not None:
-        return f"{ident}: left out. {printable(each.error.message)}"
+    if each.reason is not None:
+        return f"{ident}: left out. {printable(each.reason)}"
     called = f"{each.name} {each.version}"
     said = called if f"{each.name}-{each.version}" == each.ident else f"{ident}, as {called}"
     return f"{said}: {each.outcome}, {count(each.files, 'file')}, {size(each.bytes)}"
@@ -103,7 +103,7 @@ def _facts(each: Imported) -> dict[str, object]:
         "version": each.version,
         "files": each.files,
         "bytes": each.bytes,
-        "reason": None if each.error is None else each.error.message,
+        "reason": each.reason,
         "code": None if each.error is None else each.error.code,
     }
 

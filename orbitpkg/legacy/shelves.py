@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from orbitpkg.model.manifest import Manifest
     from orbitpkg.model.versions import Version
 
-__all__ = ["UNFIT_ERRORS", "Shelf", "Shelved", "may_be", "may_be_named", "read_shelves"]
+__all__ = ["UNFIT_ERRORS", "Shelf", "Shelved", "may_be", "may_be_named", "read_shelves", "reason_of"]
 
 UNFIT_ERRORS = (IntegrityError, ManifestError, ObjectNotFound)
 """What is wrong with one package; other errors are about the place, or this machine."""
@@ -62,6 +62,11 @@ class Shelf:
     def all(self) -> list[Shelved]:
         """List what can be had, by name, oldest version first."""
         return [versions[version] for _, versions in sorted(self.packages.items()) for version in sorted(versions)]
+
+
+def reason_of(ident: str, error: OrbitError) -> str:
+    """Say why a package cannot be had, to somebody who knows which."""
+    return error.message.removeprefix(f"{ident}: ")
 
 
 def may_be_named(ident: str, name: str) -> bool:

@@ -24,7 +24,7 @@ from orbitpkg.archive.writer import write_archive
 from orbitpkg.errors import ArchiveError, IntegrityError, ObjectNotFound, OrbitError, ReadOnlyRepository, UsageError
 from orbitpkg.legacy.fetching import Fetcher, write_kept
 from orbitpkg.legacy.places import open_place
-from orbitpkg.legacy.shelves import Shelf, Shelved, may_be, may_be_named, read_shelves
+from orbitpkg.legacy.shelves import Shelf, Shelved, may_be, may_be_named, read_shelves, reason_of
 from orbitpkg.model.release import ArchiveTotals, new_release, parse_release, release_digest
 from orbitpkg.model.versions import Version, parse_version
 from orbitpkg.objects.directory import DirectoryStore
@@ -170,7 +170,7 @@ class SputnikStore(OfflineStore):
         for ident, error in shelf.problems.items():
             if ident not in self._problems:
                 self._problems[ident] = error
-                self.fetcher.reporter.note(f"{ident} of {self.url} is left out: {error.message}")
+                self.fetcher.reporter.note(f"{ident} of {self.url} is left out: {reason_of(ident, error)}")
 
     def _document(self, key: str) -> bytes:
         if key == CONFIG_KEY:
@@ -301,7 +301,7 @@ def _info(key: str, data: bytes) -> ObjectInfo:
 
 
 def _nothing_fit(name: str, shelf: Shelf, url: str) -> ArchiveError:
-    lines = [f"  {ident}: {error.message}" for ident, error in shelf.problems.items()]
+    lines = [f"  {ident}: {reason_of(ident, error)}" for ident, error in shelf.problems.items()]
     first = next(iter(shelf.problems.values()))
     return ArchiveError("\n".join([f"No version of {name} in {url} can be had:", *lines]), hint=first.hint, name=name)
 

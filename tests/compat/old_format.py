@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import io
 import json
+import sys
 import tarfile
 from typing import TYPE_CHECKING, Any
 
@@ -97,3 +98,16 @@ def old_bucket(store: ObjectStore, versions: Sequence[str] = ("1.0.0", "9.0.0", 
         {"words": b"a b c"}, name="other", compatibility={"my_library": ">=1.1.1"}, description="Words."
     )
     put_package(store, *other, prefix=prefix)
+
+
+def main(url: str, *versions: str) -> None:
+    """Make a bucket with versions of a package in it: `python -m tests.compat.old_format URL VERSION…`."""
+    from orbitpkg.objects import create_bucket, open_store
+
+    create_bucket(url)
+    for version in versions:
+        put_package(open_store(url), *old_package({"data/model": b"weights"}, name="my_model", version=version))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -92,7 +92,8 @@ def followed(document: Document, folder: Path) -> Iterator[Shell]:
 
 STARTS = {
     "docs/api.md": "orbitpkg publish -q sample_packages/digits-images && orbitpkg publish -q sample_packages/digits && "
-    "orbitpkg install -q digits"
+    "orbitpkg install -q digits",
+    "docs/sputnik.md": f"PYTHONPATH={TOP} python -m tests.compat.old_format s3://old-bucket/models 1.0 2.0.0 latest",
 }
 """What the reader of a document has done before."""
 
