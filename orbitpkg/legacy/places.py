@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
-from orbitpkg.errors import IntegrityError, ObjectNotFound, RepositoryNotFound
+from orbitpkg.errors import IntegrityError, ObjectNotFound, RepositoryNotFound, UsageError
 from orbitpkg.legacy.meta import ARCHIVE_NAME, MAX_META_BYTES, META_NAME
 from orbitpkg.model.jsontext import parse_json
 from orbitpkg.objects import open_store
@@ -30,6 +30,7 @@ __all__ = ["SCHEME_PREFIX", "BucketPlace", "MetaText", "Place", "ServerPlace", "
 
 SCHEME_PREFIX = "sputnik+"
 _INDEX_KEY = "models"
+_FORMS = "sputnik+s3://bucket/prefix, sputnik+https://host or sputnik+file:///directory"
 _MD5 = re.compile(r"[0-9a-f]{32}")
 
 
@@ -87,7 +88,11 @@ def open_place(url: str) -> Place:
         CredentialsError: The environment names credentials that cannot be had.
     """
     plain = url[len(SCHEME_PREFIX) :]
-    if parse_address(plain).scheme in {"http", "https"}:
+    try:
+        scheme = parse_address(plain).scheme
+    except UsageError as error:
+        raise UsageError(f"{SCHEME_PREFIX}{error.message}", hint=f"Write {_FORMS}.") from error
+    if scheme in {"http", "https"}:
         return ServerPlace(plain)
     return BucketPlace(open_store(plain))
 

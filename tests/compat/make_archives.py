@@ -10,9 +10,10 @@ import sys
 import warnings
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 # Compared with what comes out of the archives.
-PACKAGES = {
+PACKAGES: dict[str, dict[str, Any]] = {
     "test": {
         "package": {
             "name": "test",
@@ -54,7 +55,7 @@ def write(package: str, folder: Path) -> Path:
 
 def main(target: Path) -> None:
     """Build every package into a folder, and install it from there, as Sputnik does."""
-    import sputnik
+    import sputnik  # type: ignore[import-not-found]  # only in an environment of its own
 
     target.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as work:

@@ -49,7 +49,7 @@ def _interpreter() -> str:
 def _install(python: Path) -> None:
     # The pip of this environment, with whatever index it is configured for.
     words = ["install", "--quiet", "--disable-pip-version-check", f"sputnik=={VERSION}"]
-    pip = [sys.executable, "-m", "pip", "--python", python, *words]
+    pip: list[str | Path] = [sys.executable, "-m", "pip", "--python", python, *words]
     try:
         done = subprocess.run(pip, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
     except subprocess.TimeoutExpired as error:

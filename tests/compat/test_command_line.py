@@ -138,7 +138,7 @@ def test_a_failure_says_what_failed_and_exits_with_a_code(  # noqa: PLR0917
     (terminal.folder / "repository").mkdir()
     old_archive(terminal.folder / "picky.sputnik", compatibility={"x": ">=2"})
     try:
-        exit_code = main(["--data-path", "data", "--repository-url", "./repository", *words])
+        exit_code: object = main(["--data-path", "data", "--repository-url", "./repository", *words])
     except SystemExit as wrong:  # argparse's
         exit_code = wrong.code
     assert exit_code == code

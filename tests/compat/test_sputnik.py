@@ -407,7 +407,7 @@ class TestFiles:
 
     def test_what_is_missing_gives_the_default_or_raises_it(self, package: sputnik.Package, sample: Path) -> None:
         for opened in (package, sputnik.DirPackage(str(sample))):
-            for default in (0, None, "", []):
+            for default in (0, None, "", b"x"):
                 with opened.open(["data", "foo"], default=default) as given:
                     assert given is default
                 assert opened.load_json(["data", "foo"], default=default) is default
@@ -523,9 +523,9 @@ class TestRemoving:
 
     def test_purging_the_store_that_all_apps_share_takes_its_path(self, home: Path) -> None:
         sputnik.install(*APP, str(KEPT / "test-1.0.0.sputnik"))
-        for words in ({}, {"pool": True}):
+        for pool in (False, True):
             with pytest.raises(sputnik.InvalidDataPathException, match="every package in"):
-                sputnik.purge("my_library", "1.0.0", **words)
+                sputnik.purge("my_library", "1.0.0", pool=pool)
         assert len(orbitpkg.packages()) == 1
         sputnik.purge("my_library", "1.0.0", cache=True)
         sputnik.purge("my_library", "1.0.0", data_path=str(home))
