@@ -163,11 +163,11 @@ def _bring(
 ) -> Imported:
     from orbitpkg.api.places import home_folder
     from orbitpkg.legacy.shelves import UNFIT_ERRORS
-    from orbitpkg.transfer.publish import publish_tree
+    from orbitpkg.transfer.publish import Outcome, publish_tree
 
     try:
         with fetcher.tree(shelved.ident) as tree:
-            publish_tree(
+            published = publish_tree(
                 target,
                 tree,
                 published=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -177,7 +177,9 @@ def _bring(
             )
     except (*UNFIT_ERRORS, ReleaseExists) as error:
         return _told(shelved, ImportOutcome.LEFT_OUT, error)
-    return _told(shelved, ImportOutcome.IMPORTED)
+    # Another import may have been faster.
+    is_new = published.outcome is Outcome.PUBLISHED
+    return _told(shelved, ImportOutcome.IMPORTED if is_new else ImportOutcome.ALREADY)
 
 
 def _rehearse(shelved: Shelved, fetcher: Fetcher) -> Imported:

@@ -10,6 +10,7 @@ import contextlib
 import shutil
 import tarfile
 import tempfile
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -27,9 +28,11 @@ if TYPE_CHECKING:
 
     from orbitpkg.archive.tree import SourceTree
 
-__all__ = ["SUFFIX", "SputnikArchive", "is_sputnik_archive", "open_converted", "scratch_folder"]
+__all__ = ["SCRATCH", "SUFFIX", "SputnikArchive", "is_sputnik_archive", "open_converted", "scratch_folder", "sweep"]
 
 SUFFIX = ".sputnik"
+SCRATCH = "sputnik-"
+"""What scratch folders begin with."""
 
 _BLOCK = 512
 # POSIX.1-2017, pax, "ustar Interchange Format": where the magic lies in a header.
@@ -38,6 +41,7 @@ _MAGIC = b"ustar"
 # What tarfile reads at once beyond a header is an extended one; Python's own are a few hundred bytes.
 _MAX_READ = 1024 * 1024
 _MEMBERS = 2
+_ABANDONED_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,18 +110,27 @@ def is_sputnik_archive(path: Path) -> bool:
 
 @contextlib.contextmanager
 def scratch_folder(parent: Path) -> Iterator[Path]:
-    """Give a new folder that is gone when this is left.
+    """Give a new folder that is gone when this is left; what killed processes left beside it a day ago goes, too.
 
     Raises:
         StorageError: It cannot be made.
     """
     with storage_errors(str(parent)):
         parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix="sputnik-", dir=parent))
+        sweep(parent)
+        folder = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=parent))
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def sweep(parent: Path) -> None:
+    """Delete the scratch folders of processes that were killed."""
+    for folder in parent.glob(f"{SCRATCH}*"):
+        with contextlib.suppress(OSError):  # somebody else sweeps, too
+            if time.time() - folder.stat().st_mtime > _ABANDONED_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def open_converted(path: Path, scratch: Path) -> LocalArchive:

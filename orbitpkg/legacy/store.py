@@ -12,7 +12,6 @@ import hashlib
 import shutil
 import tempfile
 import threading
-import time
 import weakref
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +21,7 @@ from orbitpkg.archive.frames import ENCODER
 from orbitpkg.archive.reader import LocalArchive
 from orbitpkg.archive.writer import write_archive
 from orbitpkg.errors import ArchiveError, IntegrityError, ObjectNotFound, OrbitError, ReadOnlyRepository, UsageError
+from orbitpkg.legacy.archives import SCRATCH, sweep
 from orbitpkg.legacy.fetching import Fetcher, write_kept
 from orbitpkg.legacy.places import open_place
 from orbitpkg.legacy.shelves import Shelf, Shelved, may_be, may_be_named, read_shelves, reason_of
@@ -52,7 +52,6 @@ if TYPE_CHECKING:
 __all__ = ["SputnikStore", "open_sputnik_store"]
 
 _INDEX_PREFIX, _INDEX_SUFFIX = index_key("\0").split("\0")
-_ABANDONED_SECONDS = 24 * 3600
 
 
 def open_sputnik_store(url: str, caches: Path, *, reporter: Reporter = SILENT) -> SputnikStore:
@@ -257,8 +256,8 @@ class SputnikStore(OfflineStore):
             runs = self.fetcher.folder / "runs"
             with storage_errors(str(runs)):
                 runs.mkdir(parents=True, exist_ok=True)
-                _sweep(runs)
-                self._built = Path(tempfile.mkdtemp(dir=runs))
+                sweep(runs)
+                self._built = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=runs))
             weakref.finalize(self, shutil.rmtree, self._built, ignore_errors=True)
         return self._built
 
@@ -304,10 +303,3 @@ def _nothing_fit(name: str, shelf: Shelf, url: str) -> ArchiveError:
     lines = [f"  {ident}: {reason_of(ident, error)}" for ident, error in shelf.problems.items()]
     first = next(iter(shelf.problems.values()))
     return ArchiveError("\n".join([f"No version of {name} in {url} can be had:", *lines]), hint=first.hint, name=name)
-
-
-def _sweep(runs: Path) -> None:
-    """Delete what killed processes left."""
-    for folder in runs.iterdir():
-        if time.time() - folder.stat().st_mtime > _ABANDONED_SECONDS:
-            shutil.rmtree(folder, ignore_errors=True)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
+import os
 import shutil
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from tests.servers.processes import S3Server, StaticSite
 
 MIB = 1 << 20
+DAY = 24 * 3600
 
 
 @pytest.fixture(autouse=True)
@@ -324,3 +328,16 @@ def test_a_bucket_of_pyorbitals_is_read_in_s3(moto: S3Server, monkeypatch: pytes
     assert api.install("test", repository=f"sputnik+{url}").version == "10.0.0"
     assert files_of("test") == {**FILES, "data/version": b"10.0.0"}
     assert open_place(f"sputnik+{url}").url == f"sputnik+{url}"
+
+
+def test_what_a_killed_process_left_a_day_ago_is_swept_and_what_is_in_use_is_not(bucket: str, home: Path) -> None:
+    api.install("other", repository=bucket)
+    (folder,) = (home / "cache" / "sputnik").iterdir()
+    for kind in ("scratch", "runs"):
+        for name, age in (("sputnik-old", 2 * DAY), ("sputnik-new", DAY // 2)):
+            (folder / kind / name / "data").mkdir(parents=True)
+            os.utime(folder / kind / name, (time.time() - age,) * 2)
+    api.install("test", repository=bucket)
+    gc.collect()
+    assert [path.name for path in (folder / "scratch").iterdir()] == ["sputnik-new"]
+    assert [path.name for path in (folder / "runs").iterdir()] == ["sputnik-new"]
