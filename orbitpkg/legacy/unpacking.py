@@ -102,7 +102,10 @@ def _check_space(folder: Path, needed: int, where: str) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise NoSpace(
-            f"The files of {where} take {needed:,} bytes; {folder} has {free:,} left.", needed=needed, free=free
+            f"The files of {where} take {needed:,} bytes; {folder} has {free:,} left.",
+            hint="Free some (orbitpkg remove, orbitpkg gc), or set ORBITPKG_HOME to a larger disk.",
+            needed=needed,
+            free=free,
         )
 
 
