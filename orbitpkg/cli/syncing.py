@@ -29,7 +29,10 @@ _TOLD = 20
 @click.argument("destination", metavar="DST")
 @click.option("--delete", is_flag=True, help="Delete at DST what SRC lost since both were last in step.")
 @click.option(
-    "--include", metavar="GLOB", multiple=True, help="Only these: '*.csv' for names, 'data/**' for paths. Again: or."
+    "--include",
+    metavar="GLOB",
+    multiple=True,
+    help="Only these: '*.csv' for names, 'data/**' for paths. May be given again.",
 )
 @click.option("--exclude", metavar="GLOB", multiple=True, help="Not these. May be given again.")
 @click.option("--force", is_flag=True, help="Let SRC win conflicts: write over and delete what was edited at DST.")
@@ -58,7 +61,9 @@ def remote_sync(
     watch: bool,
     settle: float,
 ) -> dict[str, object]:
-    """Give DST what SRC has: one is a local folder, the other s3://bucket/prefix.
+    """Give DST what SRC has.
+
+    One of them is a local folder, the other s3://bucket/prefix.
 
     What was edited at DST since the last sync is not written over but told, and the exit code is 1; --force decides for
     SRC. Nothing is deleted without --delete. One file, or one object, goes to just the name that is given.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -213,6 +214,18 @@ class TestKeys:
 
     def test_what_is_left_out_is_not_complained_about(self) -> None:
         assert remote_tree(listed(**{"a//b": 1}), "pre/", Filter(include=["*.csv"])).unusable == {}
+
+
+@given(st.lists(st.text(st.sampled_from("a./\\\n\x00ü~"), min_size=1, max_size=8), unique=True))
+def test_no_key_whatever_leaves_the_folder_or_collides_with_another(keys: list[str]) -> None:
+    infos = [ObjectInfo(key=f"pre/{key}", size=1, etag='"e"', modified=NOW) for key in keys]
+    tree = remote_tree(infos, "pre/", Filter())
+    assert sorted([*tree.files, *tree.unusable]) == sorted(keys)
+    places = [os.path.normpath(f"/root/{path}") for path in tree.files]
+    assert len(set(places)) == len(places)
+    for place, path in zip(places, tree.files, strict=True):
+        assert place == f"/root/{path}"
+        assert not any(other.startswith(f"{place}/") for other in places)
 
 
 @given(size=st.integers(1, 10**12), part=st.integers(1, 10**10))

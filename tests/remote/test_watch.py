@@ -234,7 +234,7 @@ class TestInterrupting:
             words, env=machine.environment(**moto.env()), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         assert process.stdout is not None
-        assert process.stdout.readline().split() == ["upload", "a", "1", "B"]
+        assert process.stdout.readline().split() == ["upload", "a", "1", "byte"]
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
         assert (process.returncode, out) == (0, "")

@@ -1,0 +1,122 @@
+"""What ``remote sync`` says and how it exits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.machine import Machine, Result
+
+
+@pytest.fixture
+def place(machine: Machine) -> str:
+    """The address of a place; two files are synced there, and to the folder ``other``."""
+    (machine.folder / "recordings/deep").mkdir(parents=True)
+    (machine.folder / "recordings/run 1.csv").write_bytes(b"1,2\n")
+    (machine.folder / "recordings/deep/x").write_bytes(b"x" * 2000)
+    uri = (machine.folder / "place").as_uri()
+    machine.succeed("remote", "sync", "recordings", uri)
+    machine.succeed("remote", "sync", uri, "other")
+    return uri
+
+
+def write(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+
+
+def sync(machine: Machine, *words: str) -> Result:
+    return machine.run("remote", "sync", *words)
+
+
+def test_what_is_done_is_told_in_a_sentence(machine: Machine, place: str) -> None:
+    assert sync(machine, "recordings", place).out == "Synced 0 files (0 bytes); 2 unchanged\n"
+    write(machine.folder / "recordings/new", b"12345")
+    (machine.folder / "recordings/deep/x").unlink()
+    result = sync(machine, "recordings", place, "--delete")
+    assert (result.code, result.out) == (0, "Synced 1 file (5 bytes), deleted 1; 1 unchanged\n")
+
+
+def test_a_dry_run_lists_what_would_be_done(machine: Machine, place: str) -> None:
+    write(machine.folder / "recordings/new", b"12345")
+    (machine.folder / "recordings/deep/x").unlink()
+    result = sync(machine, "recordings", place, "--delete", "--dry-run")
+    lines = result.out.splitlines()
+    assert [line.split() for line in lines[:2]] == [["upload", "new", "5", "bytes"], ["delete", "object", "deep/x"]]
+    assert lines[2:] == ["Would sync 1 file (5 bytes), deleted 1; 1 unchanged"]
+    assert sync(machine, "recordings", place, "--delete").out == "Synced 1 file (5 bytes), deleted 1; 1 unchanged\n"
+
+
+def test_a_conflict_is_told_and_fails_and_force_decides(machine: Machine, place: str) -> None:
+    write(machine.folder / "other/run 1.csv", b"mine")
+    result = sync(machine, place, "other")
+    assert (result.code, result.out) == (1, "Synced 0 files (0 bytes); 1 unchanged\n")
+    assert result.err == (
+        "note: run 1.csv was left alone: it was changed here since it was last synced\n"
+        "error: Not all is in step: 1 path in conflict.\n"
+        "hint: --force decides conflicts for the source.\n"
+    )
+    assert sync(machine, place, "other", "--force").code == 0
+    assert (machine.folder / "other/run 1.csv").read_bytes() == b"1,2\n"
+
+
+def test_many_conflicts_are_not_all_told(machine: Machine, place: str) -> None:
+    for number in range(30):
+        write(machine.folder / f"other/{number:02}", b"never synced")
+    result = sync(machine, place, "other", "--delete")
+    assert result.err.count("note: ") == 21
+    assert "note: And 10 more; --json has all" in result.err
+
+
+def test_the_envelope_has_every_fact(machine: Machine, place: str) -> None:
+    write(machine.folder / "recordings/new", b"12345")
+    done = sync(machine, "recordings", place, "--json").envelope
+    assert (done["ok"], done["command"]) == (True, "remote sync")
+    assert done["data"] == {
+        "source": "recordings",
+        "destination": place,
+        "dry_run": False,
+        "done": [{"act": "upload", "path": "new", "bytes": 5}],
+        "bytes": 5,
+        "unchanged": 2,
+        "conflicts": [],
+        "unusable": [],
+        "failed": [],
+    }
+    write(machine.folder / "other/run 1.csv", b"mine")
+    failed = sync(machine, place, "other", "--json").envelope
+    assert (failed["ok"], failed["error"]["code"]) == (False, "not-in-step")
+    assert failed["error"]["data"]["done"] == [{"act": "download", "path": "new", "bytes": 5}]
+    assert failed["error"]["data"]["conflicts"] == [
+        {"path": "run 1.csv", "reason": "it was changed here since it was last synced"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["recordings", "other"], "One side of a sync is a local folder"),
+        (["s3://abc/d", "memory://x/y"], "One side of a sync is a local folder"),
+        (["recordings", "s3:/bucket/d"], "a slash is missing"),
+        (["recordings", "ftp://host/d"], "ftp://host/d"),
+        (["recordings", "memory://x/d", "--include", "../a"], "The pattern '../a'"),
+        (["recordings", "memory://x/d", "--watch", "--dry-run"], "do not go together"),
+        (["memory://x/d", "other", "--watch"], "Only a local folder can be watched"),
+        (["recordings", "memory://x/d", "--settle", "0"], "--settle"),
+    ],
+)
+def test_wrong_words_are_a_usage_error(machine: Machine, place: str, words: list[str], said: str) -> None:
+    result = sync(machine, *words)
+    assert result.code == 2
+    assert said in result.err.replace("\n  ", " ")
+
+
+def test_what_is_not_there_is_an_error(machine: Machine, place: str) -> None:
+    result = sync(machine, "nowhere", place)
+    assert (result.code, result.err) == (1, "error: There is no file or folder nowhere.\n")
+    result = sync(machine, f"{place}/nowhere", "other")
+    assert result.code == 1
+    assert "There is nothing at" in result.err
