@@ -11,7 +11,7 @@ import os
 import stat
 from dataclasses import dataclass
 
-from orbitpkg.errors import UsageError
+from orbitpkg.errors import ReadOnlyStore, UsageError
 from orbitpkg.model.names import nearest
 from orbitpkg.store.durable import storage_errors
 from orbitpkg.store.folders import at_and_below, inherited_file_mode, make_home
@@ -69,7 +69,8 @@ def share(home: str, *, mode: int, group: str | None = None) -> Shared:
 
     Raises:
         UsageError: There is no such group, or this system has none; or the folder holds something else.
-        StorageError: The folder is another user's, or cannot be made or changed.
+        ReadOnlyStore: The folder is another user's, or its owner is not in the group.
+        StorageError: The folder cannot be made or changed.
     """
     number = _group_number(group) if group is not None else None
     _refuse_strange(home)
@@ -80,13 +81,20 @@ def share(home: str, *, mode: int, group: str | None = None) -> Shared:
         for path, status in at_and_below(home):
             try:
                 _give(path, status, number, folder)
-            except PermissionError:
+            except PermissionError as error:
                 if path == home:
-                    raise
+                    raise _not_yours(home, group) from error
                 left.append(path)
         number = os.stat(home).st_gid  # noqa: PTH116
     return Shared(
         home=home, group=_group_name(number), mode=mode, left=tuple(left), closed=_closed_above(home, number, folder)
+    )
+
+
+def _not_yours(home: str, group: str | None) -> ReadOnlyStore:
+    to = f" to the group {group}" if group is not None else ""
+    return ReadOnlyStore(
+        f"{home} is not yours to give{to}.", hint="Its owner can do it, who must be in that group, and root.", path=home
     )
 
 

@@ -449,6 +449,13 @@ class TestGiving:
         assert data["closed"] == str(place.folder)
         assert str(shared.home / "store") in data["left"]
 
+    def test_who_does_not_own_it_or_is_not_in_the_group_is_told_who_can(self, shared: Place) -> None:
+        for user in (shared.user(61_001, 0o022), shared.user(61_003, 0o022, member=False)):
+            done = user.run("store", "share", "--group", str(GROUP), "--mode", "0660")
+            assert done.status == 1
+            assert "is not yours to give to the group 61000. " in done.err.replace("\n", " ")
+            assert "Its owner can do it" in done.err
+
     @pytest.mark.parametrize(
         ("words", "said"),
         [
