@@ -18,7 +18,7 @@ from orbitpkg.errors import OrbitError, StorageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
     from typing import TextIO
 
     from orbitpkg.reporting import Reporter
@@ -53,6 +53,11 @@ class Console:
         """Write what the command was asked for, as it is."""
         if not self.as_json:
             self._write_out("".join(f"{line}\n" for line in lines))
+
+    def stream(self, pieces: Iterable[bytes]) -> None:
+        """Write bytes, as they are."""
+        if not self.as_json:
+            self._write_bytes(pieces)
 
     def rows(self, rows: Iterable[Sequence[str]], *, heads: Sequence[str] = ()) -> None:
         """Write data as columns, the last of which is a text; their heads are for screens only."""
@@ -141,9 +146,21 @@ class Console:
         self._write_out(json.dumps(whole, default=str) + "\n")
 
     def _write_out(self, text: str) -> None:
-        try:
+        with self._writing():
             sys.stdout.write(_public(text))
             sys.stdout.flush()
+
+    def _write_bytes(self, pieces: Iterable[bytes]) -> None:
+        for piece in pieces:
+            with self._writing():
+                sys.stdout.buffer.write(piece)
+        with self._writing():
+            sys.stdout.buffer.flush()
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             _discard(sys.stdout)
             if error.errno != errno.EPIPE:

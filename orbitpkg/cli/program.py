@@ -54,6 +54,7 @@ COMMANDS: Final = {
     "doctor": "repositories",
     "repo": "repositories",
     "dataset": "datasets",
+    "remote": "remote",
     "store": "stores",
     "completion": "completion",
 }

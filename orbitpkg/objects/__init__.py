@@ -18,7 +18,9 @@ from orbitpkg.objects.protocol import ObjectInfo, ObjectStore, PartLimits, Uploa
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ObjectInfo", "ObjectStore", "PartLimits", "Upload", "create_bucket", "open_store"]
+    from orbitpkg.objects.s3_buckets import BucketInfo
+
+__all__ = ["ObjectInfo", "ObjectStore", "PartLimits", "Upload", "create_bucket", "list_buckets", "open_store"]
 
 
 def open_store(url: str, *, env: Mapping[str, str] | None = None, patience: Patience = DEFAULT_PATIENCE) -> ObjectStore:
@@ -70,6 +72,13 @@ def create_bucket(url: str, *, env: Mapping[str, str] | None = None) -> None:
     address = parse_address(url)
     if address.scheme != "s3":
         raise UsageError(f"Only s3:// addresses have buckets to make; this is {address.scheme}://.", url=url)
-    from orbitpkg.objects.s3 import create_bucket as create
+    from orbitpkg.objects.s3_buckets import create_bucket as create
 
     create(address.place, env=os.environ if env is None else env)
+
+
+def list_buckets(*, env: Mapping[str, str] | None = None) -> list[BucketInfo]:
+    """List the buckets of S3 that the credentials may see; see ``orbitpkg.objects.s3_buckets``."""
+    from orbitpkg.objects.s3_buckets import list_buckets as buckets
+
+    return buckets(env=os.environ if env is None else env)

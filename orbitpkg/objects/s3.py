@@ -31,7 +31,7 @@ from orbitpkg.objects.protocol import (
     check_range,
     is_valid_key,
 )
-from orbitpkg.objects.s3_config import DEFAULT_REGION, resolve_s3
+from orbitpkg.objects.s3_config import resolve_s3
 from orbitpkg.objects.s3_connection import S3Connection, foreign_errors
 from orbitpkg.objects.s3_upload import S3Upload, quoted
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from orbitpkg.objects.failures import Operation
     from orbitpkg.objects.s3_config import S3Settings
 
-__all__ = ["S3Store", "create_bucket"]
+__all__ = ["S3Store"]
 
 T = TypeVar("T")
 Data = TypeVar("Data", bytes, memoryview)
@@ -467,38 +467,3 @@ def _whole(data: Data, name: str, start: int, length: int) -> Data:
     if len(data) != length:
         raise IntegrityError(f"{name}: {length} bytes from byte {start} were asked for, {len(data)} came.")
     return data
-
-
-def create_bucket(bucket: str, *, env: Mapping[str, str] | None = None) -> None:
-    """Make a bucket in the region of the settings; one's own that is there already is fine.
-
-    Raises:
-        AccessDenied: The credentials may not make buckets, or the name belongs to somebody else.
-        CredentialsError: There are no credentials, or they are wrong.
-    """
-    settings = resolve_s3(bucket, env=env)
-    connection = S3Connection(settings, url=f"s3://{bucket}", patience=DEFAULT_PATIENCE)
-    try:
-        connection.ask("make", None, lambda: _create_bucket(connection, settings.region or DEFAULT_REGION))
-    finally:
-        connection.close()
-
-
-def _create_bucket(connection: S3Connection, region: str) -> None:
-    client = connection.botocore()
-    try:
-        if region == DEFAULT_REGION:
-            client.create_bucket(Bucket=connection.bucket)
-        else:
-            where: Any = {"LocationConstraint": region}
-            client.create_bucket(Bucket=connection.bucket, CreateBucketConfiguration=where)
-    except foreign_errors() as error:
-        code = failure_of(error).code
-        if code == "InvalidLocationConstraint":
-            # Other stores than AWS have their own words for places, and put a bucket where nobody names one.
-            client.create_bucket(Bucket=connection.bucket)
-        elif code == "BucketAlreadyExists":
-            # Not every store tells one's own from somebody else's in the code.
-            client.head_bucket(Bucket=connection.bucket)
-        elif code != "BucketAlreadyOwnedByYou":
-            raise

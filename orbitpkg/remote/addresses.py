@@ -127,11 +127,13 @@ def _text_of(word: Word) -> str:
         raise UsageError(f"{word!r} is neither a URI nor a path.", hint="Give it as a str.")
     if broken := _BROKEN.match(text):
         scheme, _, rest = text.partition(":/")
-        lost = "pathlib.Path has taken a slash out of it" if isinstance(word, PurePath) else "a slash is missing"
+        is_path = isinstance(word, PurePath)
+        lost = "pathlib.Path has taken a slash out of it" if is_path else "a slash is missing"
+        said = "Give the URI as a str:" if is_path else "Did you mean"
         slashes = ":///" if broken[1].lower() == "file" else "://"
         raise UsageError(
             f"{redacted(text)} is no URI: {lost}.",
-            hint=f"Give the URI as a str: {redacted(f'{scheme}{slashes}{rest}')}",
+            hint=f"{said} {redacted(f'{scheme}{slashes}{rest}')}{'' if is_path else '?'}",
         )
     if not text:
         raise UsageError("A URI or a path is missing: an empty text was given.")

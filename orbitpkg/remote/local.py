@@ -28,8 +28,16 @@ class LocalPath(type(Path())):  # type: ignore[misc] # the platform's kind of Pa
         """Give the path of a file that goes, with its folder, when the block or the process ends."""
         made = cls(path)
         made._is_temporary = True
-        atexit.register(shutil.rmtree, path.parent, ignore_errors=True)
+        atexit.register(made._remove)
         return made
+
+    def keep(self) -> None:
+        """Leave a temporary file to others, who outlive this process."""
+        self._is_temporary = False
+
+    def _remove(self) -> None:
+        if self._is_temporary:
+            shutil.rmtree(self.parent, ignore_errors=True)
 
     def __enter__(self) -> Self:
         # A shared lock on the file itself says that it is in use; prune wants one that is not shared.
@@ -44,5 +52,4 @@ class LocalPath(type(Path())):  # type: ignore[misc] # the platform's kind of Pa
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
-        if self._is_temporary:
-            shutil.rmtree(self.parent, ignore_errors=True)
+        self._remove()

@@ -151,6 +151,12 @@ class Session:
 
     # Reading.
 
+    def cached(self, uri: Word, etag: str | None, version: str | None) -> Path | None:
+        """Give the cached file of a state of an object; None when it is not cached, or not as it was."""
+        entries = self.cache.entries(self.place(uri).uri)
+        found = next((each for each in entries if (each.etag, each.version) == (etag, version)), None)
+        return self.cache.path(found) if found is not None and self.cache.intact(found) is not None else None
+
     def local_path(
         self,
         uri: Word,
