@@ -90,7 +90,7 @@ def new_datum(
 
     tags, metadata, lineage = dict(tags or {}), dict(metadata or {}), tuple(lineage)
     # A stored file is its bytes, wherever the bucket is; an object of others is a place and a state.
-    place = [blake3] if etag is None else [uri, etag, version, modified.isoformat() if modified else None]
+    place = [blake3] if etag is None else [blake3, uri, etag, version, modified.isoformat() if modified else None]
     identity = canonical_json([name, size, place, tags, metadata, sorted(lineage)])
     return Datum(
         id=digest(identity).hexdigest()[:32],

@@ -64,6 +64,8 @@ class Sender:
         self._progress = progress
         # Each large upload holds some parts in memory.
         self._large = threading.Semaphore(2)
+        self._under_way: set[str] = set()
+        self._ended = threading.Condition()
 
     def send(self, path: Path) -> tuple[Digests, bool]:
         """Have the bytes of a file in the repository; returns its digests, and whether they were sent now.
@@ -77,13 +79,14 @@ class Sender:
             if size <= _SMALL:
                 return self._send_small(file, path, size)
             digests = _digests(file, path, size)
-            if self._is_there(digests):
-                self._progress(size)
-                return digests, False
-            with self._large:
-                _send_parts(
-                    self._objects, blob_key(digests.blake3), file, path, digests=digests, progress=self._progress
-                )
+            with self._turn(digests):
+                if self._is_there(digests):
+                    self._progress(size)
+                    return digests, False
+                with self._large:
+                    _send_parts(
+                        self._objects, blob_key(digests.blake3), file, path, digests=digests, progress=self._progress
+                    )
             return digests, True
 
     def _send_small(self, file: IO[bytes], path: Path, size: int) -> tuple[Digests, bool]:
@@ -91,11 +94,25 @@ class Sender:
         if len(data) != size:
             raise _changed(path)
         digests = Digests(size=size, blake3=blake3(data).hexdigest(), sha256=hashlib.sha256(data).hexdigest())
-        is_there = self._is_there(digests)
-        if not is_there:
-            self._put(digests, data)
+        with self._turn(digests):
+            is_there = self._is_there(digests)
+            if not is_there:
+                self._put(digests, data)
         self._progress(size)
         return digests, not is_there
+
+    @contextmanager
+    def _turn(self, digests: Digests) -> Iterator[None]:
+        """Wait while another thread sends the same bytes."""
+        with self._ended:
+            self._ended.wait_for(lambda: digests.blake3 not in self._under_way)
+            self._under_way.add(digests.blake3)
+        try:
+            yield
+        finally:
+            with self._ended:
+                self._under_way.discard(digests.blake3)
+                self._ended.notify_all()
 
     def _put(self, digests: Digests, data: bytes) -> None:
         key = blob_key(digests.blake3)
