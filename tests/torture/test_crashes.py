@@ -53,16 +53,19 @@ class Scene:
         words: The command.
         after: What is installed when it is done.
         untouched: What was installed before and is not what the command is about.
+        mode: Of the home folder.
     """
 
     before: Sequence[Sequence[str]]
     words: Sequence[str]
     after: Sequence[str]
     untouched: Sequence[str] = ()
+    mode: int = 0o700
 
 
 SCENES = {
     "install": Scene(before=[], words=["install", "model==1.0.0"], after=["1.0.0"]),
+    "install-shared": Scene(before=[], words=["install", "model==1.0.0"], after=["1.0.0"], mode=0o2770),
     "install-many": Scene(before=[], words=["install", "model==3.0.0"], after=["3.0.0"]),
     "install-some": Scene(
         before=[], words=["install", "model==1.0.0", "--only", "weights.bin", "--only", "a/**"], after=["1.0.0"]
@@ -109,6 +112,7 @@ class Stage:
         template = self.folder / f"{name}-before"
         if not template.exists():
             template.mkdir()
+            template.chmod(scene.mode)
             for words in scene.before:
                 self.do(words, template)
         home = self.folder / "home"
