@@ -110,8 +110,8 @@ class Search:
         self._conflicts_left = max_conflicts
         self._possible: dict[str, int] = {}
         self._all: dict[str, int] = {}
-        # Each nogood about a variable, beside the states of it that keep the nogood from holding.
-        self._about: dict[str, list[tuple[int, Nogood]]] = {}
+        # The nogoods about a variable, by the states of it that keep them from holding: many have these in common.
+        self._about: dict[str, dict[int, list[Nogood]]] = {}
         self._steps: dict[str, list[_Step]] = {}
         self._trail: list[str] = []
         self._level = 0
@@ -120,7 +120,8 @@ class Search:
         self._told: dict[str, int] = {}
         self._blamed: dict[str, int] = {}
         self._suspects: set[str] = set()
-        self._changed: list[str] = []
+        # What was narrowed and not looked at yet, and what was possible before.
+        self._changed: list[tuple[str, int]] = []
 
     def run(self, nogoods: Iterable[Nogood]) -> dict[str, int]:
         """Find a state for each variable that cannot be absent.
@@ -166,10 +167,12 @@ class Search:
 
     def _recall(self, key: str, state: int) -> None:
         """Conclude anew what speaks against a state: what followed from facts found on a branch that was left."""
-        for lacking, nogood in reversed(self._about[key]):
-            if not lacking & state and self._holds(nogood):
-                self._learn(nogood)
-                return
+        for lacking, nogoods in self._about[key].items():
+            if not lacking & state:
+                for nogood in nogoods:
+                    if self._holds(nogood):
+                        self._learn(nogood)
+                        return
 
     def _add(self, nogoods: Iterable[Nogood]) -> None:
         for nogood in nogoods:
@@ -178,36 +181,44 @@ class Search:
             for key in nogood.terms:
                 if key not in self._possible:
                     self._possible[key] = self._all[key] = self._states(key)
-                    self._about[key], self._steps[key] = [], []
+                    self._about[key], self._steps[key] = {}, []
             self._register(nogood)
             if self._holds(nogood):
                 self._learn(nogood)
 
     def _register(self, nogood: Nogood) -> None:
         for key, states in nogood.terms.items():
-            self._about[key].append((self._all[key] & ~states, nogood))
+            self._about[key].setdefault(self._all[key] & ~states, []).append(nogood)
 
     def _narrow(self, key: str, states: int, cause: Nogood | None) -> None:
         before = self._possible[key]
         self._possible[key] = before & states
         self._steps[key].append(_Step(before, self._level, len(self._trail), cause))
         self._trail.append(key)
-        self._changed.append(key)
+        self._changed.append((key, before))
         if before & ABSENT and not states & ABSENT:
             self._open[key] = None
 
     def _propagate(self) -> None:
         """Draw all conclusions; a conflict is learned from, and its cause taken back."""
         while self._changed:
-            key = self._changed.pop()
-            possible = self._possible[key]
-            for lacking, nogood in reversed(self._about[key]):
-                # A change makes no nogood hold, nor all but one of its terms, whose term about it does not hold.
-                if not possible & lacking and self._holds(nogood):
-                    self._learn(nogood)
-                    # What was not looked at yet may speak of where the search is now.
-                    self._changed.append(key)
-                    break
+            key, before = self._changed.pop()
+            conflict = self._drawn(key, before)
+            if conflict is not None:
+                self._learn(conflict)
+                # What was not looked at yet may speak of where the search is now.
+                self._changed.append((key, self._all[key]))
+
+    def _drawn(self, key: str, before: int) -> Nogood | None:
+        """Draw the conclusions from what a variable became; gives a nogood that holds, if there is one."""
+        possible = self._possible[key]
+        for lacking, nogoods in self._about[key].items():
+            # Only a term that holds by this change makes a nogood hold, or all but one of its terms.
+            if not possible & lacking and before & lacking:
+                for nogood in nogoods:
+                    if self._holds(nogood):
+                        return nogood
+        return None
 
     def _holds(self, nogood: Nogood) -> bool:
         """Whether a nogood holds; if but one term of it is open, that one is ruled out."""
