@@ -1,0 +1,117 @@
+"""The network goes at each request of a sync in turn: nothing wrong is ever there, and the next sync just goes on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+from uuid import uuid4
+
+import pytest
+
+from orbitpkg.errors import RepositoryUnreachable
+from orbitpkg.objects.memory import Fault, Faults, MemoryStore
+from orbitpkg.remote.syncing import sync
+from tests.packages import noise
+from tests.remote.test_sync import files_of, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FILES = {"a": b"a", "b/c": b"bc", "b/d": bytes(1000), "large": noise(8_400_000)}
+"""Small ones, and one that is moved by parts."""
+EDITED = {**FILES, "a": b"edited", "new": b"new"}
+KINDS = ["before", "after"]
+ENOUGH = 12
+"""Requests; no sync of these files takes more. A request that a sync does not make is one that it survives."""
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore(uuid4().hex)
+
+
+def gone(store: MemoryStore, kind: Literal["before", "after"], nth: int) -> None:
+    """Have the network go with a request, before or after the store did it, and stay away."""
+    faults = [Fault(kind=kind, nth=nth), Fault(kind="before", nth=nth + 1, times=None)]
+    MemoryStore(store.url.removeprefix("memory://"), faults=Faults(faults=faults))
+
+
+def back(store: MemoryStore) -> None:
+    MemoryStore(store.url.removeprefix("memory://"), faults=Faults())
+
+
+def objects(store: MemoryStore) -> dict[str, bytes]:
+    return {info.key.removeprefix("d/"): store.get(info.key)[0] for info in store.list("d/")}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("nth", range(1, ENOUGH + 1))
+def test_up_whatever_is_there_is_right_and_the_next_sync_finishes(
+    store: MemoryStore, tmp_path: Path, kind: Literal["before", "after"], nth: int
+) -> None:
+    uri = f"{store.url}/d/"
+    folder = write(tmp_path / "here", FILES)
+    sync(folder, uri)
+    write(folder, EDITED)
+    (folder / "b/c").unlink()
+    wanted = {path: data for path, data in EDITED.items() if path != "b/c"}
+    gone(store, kind, nth)
+    try:
+        sync(folder, uri, delete=True)
+    except RepositoryUnreachable:
+        back(store)
+        there = objects(store)
+        assert all(there[path] in (FILES.get(path), EDITED.get(path)) for path in there)
+    back(store)
+    result = sync(folder, uri, delete=True)
+    assert (result.is_complete, objects(store), files_of(folder)) == (True, wanted, wanted)
+    assert sync(folder, uri, delete=True).unchanged == len(wanted)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("nth", range(1, ENOUGH + 1))
+def test_down_whatever_is_there_is_right_and_the_next_sync_finishes(
+    store: MemoryStore, tmp_path: Path, kind: Literal["before", "after"], nth: int
+) -> None:
+    uri, folder = f"{store.url}/d/", tmp_path / "here"
+    sync(write(tmp_path / "theirs", FILES), uri)
+    sync(uri, folder)
+    write(tmp_path / "theirs", EDITED)
+    (tmp_path / "theirs/b/c").unlink()
+    sync(tmp_path / "theirs", uri, delete=True)
+    wanted = files_of(tmp_path / "theirs")
+    gone(store, kind, nth)
+    try:
+        sync(uri, folder, delete=True)
+    except RepositoryUnreachable:
+        there = {path: data for path, data in files_of(folder).items() if ".orbitpkg-" not in path}
+        assert all(data in (FILES.get(path), EDITED.get(path)) for path, data in there.items())
+    back(store)
+    result = sync(uri, folder, delete=True)
+    assert (result.is_complete, files_of(folder)) == (True, wanted)
+
+
+@pytest.mark.parametrize("nth", [1, 2])
+def test_a_first_download_that_was_stopped_goes_on(store: MemoryStore, tmp_path: Path, nth: int) -> None:
+    uri, folder = f"{store.url}/d/", tmp_path / "here"
+    sync(write(tmp_path / "theirs", FILES), uri)
+    faults = Faults(faults=[Fault(kind="before", operation="get_range", nth=nth, times=None)])
+    MemoryStore(store.url.removeprefix("memory://"), faults=faults)
+    with pytest.raises(RepositoryUnreachable):
+        sync(uri, folder)
+    assert "large" not in files_of(folder)
+    faults = Faults()
+    MemoryStore(store.url.removeprefix("memory://"), faults=faults)
+    sync(uri, folder)
+    assert files_of(folder) == FILES
+    read = [request.operation for request in faults.requests if request.operation.startswith("get")]
+    assert read == ["get_range"] * (3 - nth)
+
+
+def test_an_object_that_is_written_anew_while_it_is_read_is_read_anew(store: MemoryStore, tmp_path: Path) -> None:
+    uri = f"{store.url}/d/"
+    sync(write(tmp_path / "theirs", FILES), uri)
+    faults = Faults(faults=[Fault(kind="change", operation="get_range", nth=2)])
+    MemoryStore(store.url.removeprefix("memory://"), faults=faults)
+    result = sync(uri, tmp_path / "here")
+    assert (result.is_complete, files_of(tmp_path / "here")) == (True, FILES)
+    assert sync(uri, tmp_path / "here").unchanged == len(FILES)
