@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from typing import TYPE_CHECKING
 
 import click
@@ -53,7 +54,7 @@ def store_share(console: Console, folder: str | None, *, group: str | None, mode
     rest = ", all others read" if shared.mode & 0o004 else ""
     console.account(
         f"{shared.home} belongs to the group {shared.group}: it {what}{rest}",
-        f"Each of them sets: export ORBITPKG_HOME={shared.home}",
+        f"Each of them sets: export ORBITPKG_HOME={shlex.quote(shared.home)}",
     )
     if shared.left:
         console.note(
@@ -61,7 +62,9 @@ def store_share(console: Console, folder: str | None, *, group: str | None, mode
             f"{shared.left[0]}: have their owner, or root, run this, too."
         )
     if shared.closed is not None:
-        console.note(f"{shared.closed} is closed to them, so that they do not come that far: chmod +x {shared.closed}")
+        console.note(
+            f"{shared.closed} is closed to them, so that they do not come that far: chmod +x {shlex.quote(shared.closed)}"
+        )
     return {
         "home": shared.home,
         "group": shared.group,

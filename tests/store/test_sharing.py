@@ -427,7 +427,13 @@ class TestGiving:
             owner = place.user(61_001, umask)
             said = owner.does("store", "share", place.folder / f"{umask:o}", "--group", str(GROUP))
             assert said.startswith(f"{place.folder}/{umask:o} belongs to the group {GROUP}")
+            assert f"export ORBITPKG_HOME={place.folder}/{umask:o}\n" in said
             assert stat.S_IMODE((place.folder / f"{umask:o}").stat().st_mode) == mode
+
+    def test_what_is_to_be_typed_is_quoted(self, place: Place) -> None:
+        place.folder.chmod(0o777)
+        said = place.user(61_001, 0o022).does("store", "share", "--group", str(GROUP))
+        assert f"export ORBITPKG_HOME='{place.home}'\n" in said
 
     def test_with_0640_the_group_reads_and_one_installs(self, place: Place) -> None:
         first, second = place.user(61_001, 0o077), place.user(61_002, 0o022)
