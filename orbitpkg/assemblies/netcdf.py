@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 
 from orbitpkg.assemblies.arrays import without_indexes
+from orbitpkg.datasets.extraction.netcdf import is_hdf5
 from orbitpkg.errors import IntegrityError, UsageError
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ DATA: Final = "data"
 
 _ENGINE: Final = "h5netcdf"
 _PACKED: Final = {"zlib": True, "complevel": 4}
-_HDF5_MAGIC: Final = b"\x89HDF\r\n\x1a\n"
 _NUMBERS: Final = "biufMm"
 
 
@@ -148,5 +148,4 @@ def read_groups(path: Path) -> list[str]:
 
 def _engine_of(path: Path) -> str:
     """Choose what reads a file: netCDF-4 is HDF5, and the classic formats are not."""
-    with path.open("rb") as file:
-        return _ENGINE if file.read(len(_HDF5_MAGIC)) == _HDF5_MAGIC else "netcdf4"
+    return _ENGINE if is_hdf5(path) else "netcdf4"

@@ -104,6 +104,9 @@ def test_nothing_in_the_file_says_when_it_was_written(tmp_path: Path, assembly: 
         )
     assert found
     assert not any(found)
+    # The root group's header (HDF5 File Format Specification, IV.A.1.b): bit 5 of its flags says that it has times.
+    header = (tmp_path / "a.nc").read_bytes().index(b"OHDR")
+    assert not (tmp_path / "a.nc").read_bytes()[header + 5] & 0b100000
 
 
 def test_extras_are_groups_and_come_back_as_attributes(tmp_path: Path) -> None:

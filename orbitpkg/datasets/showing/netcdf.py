@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from orbitpkg.datasets.extraction.jsonable import to_object
+from orbitpkg.datasets.extraction.netcdf import is_hdf5, open_netcdf
 from orbitpkg.datasets.showing import Array, Node
 from orbitpkg.extras import require
 
@@ -19,47 +20,41 @@ __all__ = ["describe", "open_array"]
 
 def describe(path: Path) -> Node:
     """Tell what is in the file."""
-    with _open(path) as file:
+    with open_netcdf(path) as file:
         return _group(file, "")
 
 
 @contextmanager
 def open_array(path: Path, name: str) -> Iterator[Array | None]:
     """Open a variable; None when there is none of this name. What is missing in it reads as NaN."""
-    with _open(path) as file:
-        *groups, last = name.strip("/").split("/")
-        place = file
-        for each in groups:
-            place = place.groups.get(each) if place is not None else None
-        variable = None if place is None else place.variables.get(last)
-        yield None if variable is None else _Unmasked(variable)
+    xarray = require("xarray", extra="netcdf", what="Reading netCDF files")
+    group, _, last = name.strip("/").rpartition("/")
+    engine = "h5netcdf" if is_hdf5(path) else "netcdf4"
+    try:
+        file = xarray.open_dataset(path, group=group or None, engine=engine, decode_times=False)
+    except (OSError, KeyError):
+        # So it says that there is no such group; a file that is broken is not opened by this either.
+        with open_netcdf(path):
+            yield None
+        return
+    with file:
+        yield _Variable(file.variables[last]) if last in file.variables else None
 
 
-class _Unmasked:
-    """A variable whose missing values are NaN."""
+class _Variable:
+    """A variable as an array."""
 
     def __init__(self, variable: Any) -> None:
         self._variable = variable
         self.shape: tuple[int, ...] = variable.shape
-        self.dtype = require("numpy", extra="netcdf", what="Reading netCDF files").dtype(
-            object if variable.dtype is str else variable.dtype
-        )
+        self.dtype = variable.dtype
 
     def __getitem__(self, where: Any) -> Any:
-        values = self._variable[where]
-        if not hasattr(values, "mask"):
-            return values
-        if not values.mask.any():
-            return values.data
-        return values.astype("f8").filled(math.nan) if values.dtype.kind in "iuf" else values.filled()
-
-
-def _open(path: Path) -> Any:
-    return require("netCDF4", extra="netcdf", what="Reading netCDF files").Dataset(path, "r")
+        return self._variable[where].to_numpy()
 
 
 def _group(group: Any, name: str) -> Node:
-    sizes = (f"{each} = {len(size)}{', may grow' * size.isunlimited()}" for each, size in group.dimensions.items())
+    sizes = (f"{each} = {size.size}{', may grow' * size.isunlimited()}" for each, size in group.dimensions.items())
     members = [_variable(each, variable) for each, variable in group.variables.items()]
     members += [_group(inner, each) for each, inner in group.groups.items()]
     return Node(name=name, kind="group", details=tuple(sizes), attributes=_attributes(group), children=tuple(members))
