@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from orbitpkg.archive.reader import LocalArchive
     from orbitpkg.model.manifest import Manifest
     from orbitpkg.reporting import Reporter
+    from orbitpkg.store.layout import Layout
     from orbitpkg.transfer.publish import Published
 
     PathLike: TypeAlias = str | os.PathLike[str]
@@ -190,15 +191,26 @@ def _journals() -> Path:
     return Path(home_folder(), "uploads")
 
 
-def opened_archive(path: Path) -> LocalArchive:
-    """Open an archive on this machine, or one of Sputnik's as the archive that it would be here; close it after use."""
+def opened_archive(path: Path, *, layout: Layout | None = None) -> LocalArchive:
+    """Open an archive on this machine; close it after use.
+
+    Args:
+        path: Where it is: one of orbitpkg's, or one of Sputnik's, which is opened as the archive that it would be here.
+        layout: Of the store that has room for what that takes meanwhile; orbitpkg's own when None.
+    """
     from orbitpkg.archive.reader import LocalArchive
     from orbitpkg.legacy.archives import is_sputnik_archive, open_converted
+
+    if not is_sputnik_archive(path):
+        return LocalArchive.open(path)
+    from orbitpkg.store.durable import storage_errors
+    from orbitpkg.store.folders import make_folder
     from orbitpkg.store.layout import Layout
 
-    if is_sputnik_archive(path):
-        return open_converted(path, Path(Layout(home_folder()).tmp))
-    return LocalArchive.open(path)
+    there = layout or Layout(home_folder())
+    with storage_errors(there.tmp):
+        make_folder(there, there.tmp)
+    return open_converted(path, Path(there.tmp))
 
 
 def _now() -> str:

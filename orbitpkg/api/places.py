@@ -183,7 +183,13 @@ def _opened_store(url: str, reporter: Reporter) -> ObjectStore:
 
 
 def sputnik_caches() -> Path:
-    """Give the folder for what is kept of repositories of Sputnik's."""
+    """Give the folder for what is kept of repositories of Sputnik's; makes the home folder that it is in."""
+    import contextlib
+
+    from orbitpkg.store.folders import make_home
+
+    with contextlib.suppress(OSError):  # Who needs to write there is told then.
+        make_home(home_folder())
     return Path(home_folder(), "cache", "sputnik")
 
 

@@ -11,6 +11,7 @@ import pytest
 
 import orbitpkg
 from orbitpkg import api
+from orbitpkg.compat import sputnik
 from tests.compat.make_archives import PACKAGES, write
 from tests.compat.old_format import FILES, as_tar, old_archive, old_package
 from tests.compat.real_sputnik import archives_of, sputnik_python
@@ -21,18 +22,11 @@ from tests.servers.processes import ServerMissing
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+pytestmark = pytest.mark.usefixtures("home")
+
 KEPT = Path(__file__).with_name("archives")
 IDENTS = {"my_model": "my_model-1.0", "orbital_test_model": "orbital_test_model-2.0.0", "test": "test-1.0.0"}
 VERSIONS = {"my_model": "1.0.0", "orbital_test_model": "2.0.0", "test": "1.0.0"}
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine on which nobody has used orbitpkg."""
-    monkeypatch.setenv("ORBITPKG_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("ORBITPKG_CONFIG", str(tmp_path / "no config.toml"))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path / "home"
 
 
 @pytest.fixture(scope="session")
@@ -126,3 +120,10 @@ def test_a_package_json_among_the_files_gives_way_to_the_manifest(tmp_path: Path
 def test_the_directory_of_a_test_package_is_what_sputnik_reads(tmp_path: Path) -> None:
     folder = write("test", tmp_path / "sample")
     assert sorted(path.name for path in (folder / "data").iterdir()) == ["empty", "xyz.json", "xyz.model"]
+
+
+def test_the_store_that_is_made_for_one_is_for_its_user_alone(home: Path, tmp_path: Path) -> None:
+    api.install(f"{KEPT}/test-1.0.0.sputnik")
+    assert home.stat().st_mode & 0o777 == 0o700
+    sputnik.install(None, None, f"{KEPT}/test-1.0.0.sputnik", data_path=tmp_path / "data")
+    assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700

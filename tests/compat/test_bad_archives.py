@@ -20,16 +20,9 @@ from tests.compat.old_format import as_tar, md5, old_archive, old_package
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.usefixtures("home")
+
 MIB = 1 << 20
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine on which nobody has used orbitpkg."""
-    monkeypatch.setenv("ORBITPKG_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("ORBITPKG_CONFIG", str(tmp_path / "no config.toml"))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path / "home"
 
 
 def refuse(path: Path, match: str, kind: type[OrbitError] = IntegrityError) -> OrbitError:

@@ -21,18 +21,9 @@ if TYPE_CHECKING:
     from orbitpkg.objects import ObjectStore
     from tests.servers.processes import S3Server
 
+pytestmark = pytest.mark.usefixtures("home")
+
 EVERYTHING = [("other", "1.0.0"), ("test", "1.0.0"), ("test", "9.0.0"), ("test", "10.0.0")]
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine on which nobody has used orbitpkg."""
-    monkeypatch.setenv("ORBITPKG_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("ORBITPKG_CONFIG", str(tmp_path / "no config.toml"))
-    for variable in ("ORBITPKG_REPOSITORY", "ORBITPKG_OFFLINE"):
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path / "home"
 
 
 @pytest.fixture

@@ -39,19 +39,10 @@ if TYPE_CHECKING:
 
     from tests.servers.processes import S3Server, StaticSite
 
+pytestmark = pytest.mark.usefixtures("home")
+
 MIB = 1 << 20
 DAY = 24 * 3600
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine on which nobody has used orbitpkg."""
-    monkeypatch.setenv("ORBITPKG_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("ORBITPKG_CONFIG", str(tmp_path / "no config.toml"))
-    for variable in ("ORBITPKG_REPOSITORY", "ORBITPKG_OFFLINE"):
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path / "home"
 
 
 @pytest.fixture

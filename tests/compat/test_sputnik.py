@@ -21,19 +21,10 @@ from tests.compat.old_format import FILES, old_archive, old_bucket, old_package,
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+pytestmark = pytest.mark.usefixtures("home")
+
 APP = (None, None)
 KEPT = Path(__file__).with_name("archives")
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine on which nobody has used orbitpkg."""
-    monkeypatch.setenv("ORBITPKG_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("ORBITPKG_CONFIG", str(tmp_path / "no config.toml"))
-    for variable in ("ORBITPKG_REPOSITORY", "ORBITPKG_OFFLINE"):
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path / "home"
 
 
 @pytest.fixture(autouse=True)
@@ -226,6 +217,23 @@ class TestInstalling:
             sputnik.package(*APP, "unknown", data)
         with pytest.raises(sputnik.CompatiblePackageNotFoundException, match=r"fits 'test >=1.0.1': 1\.0\.0"):
             sputnik.package(*APP, "test >=1.0.1", data)
+
+    def test_what_sputnik_itself_has_installed_is_told_of_and_left_alone(self, data: str) -> None:
+        there = Path(data, "test-1.0.0", "meta.json")
+        there.parent.mkdir(parents=True)
+        there.write_text("{}")
+        with pytest.raises(sputnik.PackageNotFoundException, match="What Sputnik itself has installed there"):
+            sputnik.package(*APP, "test", data)
+        sputnik.install(*APP, str(KEPT / "test-1.0.0.sputnik"), data)
+        sputnik.purge(*APP, data_path=data)
+        assert there.read_text() == "{}"
+
+    def test_a_data_path_is_all_that_must_be_writable(
+        self, data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "a file").touch()
+        monkeypatch.setenv("ORBITPKG_HOME", str(tmp_path / "a file"))
+        assert sputnik.install(*APP, str(KEPT / "test-1.0.0.sputnik"), data).version == "1.0.0"
 
     def test_versions_live_side_by_side_and_an_upgrade_removes_nothing(self, repository: str, data: str) -> None:
         old = sputnik.install(*APP, "test ==1.0.0", data, repository)

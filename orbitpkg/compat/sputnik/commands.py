@@ -115,27 +115,30 @@ def _install_named(layout: Layout, wanted: PackageString, apps: Apps, repository
 
 
 def _install_archive(layout: Layout, path: Path, apps: Apps, repository_url: PathLike | None) -> Package:
-    from orbitpkg.api.choosing import understood
+    from orbitpkg.api.making import opened_archive
     from orbitpkg.api.places import open_places
     from orbitpkg.compat.sputnik.repositories import Found, default_repository
+    from orbitpkg.model.requirements import parse_requirement
     from orbitpkg.store.store import Store
+    from orbitpkg.transfer.install import available_archive
     from orbitpkg.transfer.sources import RepositorySource, resolve_as_recorded
 
     if not path.is_file():
         hint = "It is a directory: build() makes an archive of it." if path.is_dir() else "Check the path."
         raise PackageNotFoundException(f"There is no archive {path}.", hint=hint, path=str(path))
     with contextlib.ExitStack() as stack, renamed_errors():
-        wanted, archives = understood([path.absolute()], stack)
-        release = archives[wanted[0].key].release
+        available = available_archive(stack.enter_context(opened_archive(path, layout=layout)))
+        release = available.release
         excluded = excluded_by(apps, release.compatibility)
         if excluded:
             raise CompatiblePackageNotFoundException(
                 f"{release.name} {release.version} does not work with {excluded}.",
                 hint="Install another version, or give None for the app's name and version to check nothing.",
             )
-        source = RepositorySource(open_places(default_repository(repository_url)), Store(layout.home), archives)
-        resolution = resolve_as_recorded(wanted, source, apps=apps, prereleases=True)
-        return _install(layout, wanted[0].key, Found(source=source, resolution=resolution))
+        places = open_places(default_repository(repository_url))
+        source = RepositorySource(places, Store(layout.home), {release.key: available})
+        resolution = resolve_as_recorded([parse_requirement(str(release))], source, apps=apps, prereleases=True)
+        return _install(layout, release.key, Found(source=source, resolution=resolution))
 
 
 def _install(layout: Layout, key: str, found: Found) -> Package:

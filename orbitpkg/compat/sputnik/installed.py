@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orbitpkg.api.places import home_folder
@@ -13,6 +14,7 @@ from orbitpkg.compat.sputnik.errors import (
     PackageNotFoundException,
 )
 from orbitpkg.compat.sputnik.packages import Package
+from orbitpkg.legacy.meta import META_NAME
 from orbitpkg.model.names import nearest
 from orbitpkg.model.versions import parse_version
 from orbitpkg.store.layout import Layout
@@ -81,4 +83,6 @@ def best_installed(layout: Layout, wanted: PackageString, apps: Apps) -> Package
 def _not_installed(layout: Layout, wanted: PackageString) -> PackageNotFoundException:
     close = nearest(wanted.name, installed_names(layout))
     hint = f"Did you mean {' or '.join(close)}?" if close else f"Install it: sputnik.install(…, {wanted.text!r})"
+    if any(Path(layout.home).glob(f"{wanted.name}-*/{META_NAME}")):
+        hint = f"What Sputnik itself has installed there is not used. {hint}"
     return PackageNotFoundException(f"{wanted.name} is not installed in {layout.home}.", hint=hint, name=wanted.name)

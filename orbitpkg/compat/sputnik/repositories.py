@@ -99,7 +99,9 @@ def choose(layout: Layout, wanted: PackageString, apps: Apps, repository_url: st
         try:
             resolution = resolve_as_recorded([requirement], source, apps=apps, prereleases=True)
         except (ResolutionError, RepositoryNotFound) as error:
-            refusals.append(error if isinstance(error, ResolutionError) else PackageNotFound(error.message))
+            refusals.append(
+                error if isinstance(error, ResolutionError) else PackageNotFound(error.message, hint=error.hint)
+            )
         else:
             found.append(Found(source=source, resolution=resolution))
     if not found:
