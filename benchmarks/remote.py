@@ -1,0 +1,179 @@
+"""How fast objects are opened and listed, beside s5cmd: `python -m benchmarks.remote`.
+
+    python -m benchmarks.remote                                   # 1 GiB, 10,000 objects, 5 rounds; 3 minutes
+    python -m benchmarks.remote --mebibytes 64 --objects 500 --rounds 2 --output /tmp/remote.md
+
+The server is Ceph, or moto where Ceph is not installed. The tools take turns within a round, each ratio is one within a
+round, and each step is a process of its own, imports included. Warm openings are timed within one process; how many
+requests they make is counted by a proxy, which takes part in nothing that is timed. Writes REMOTE.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+from benchmarks.machine import describe, search_path
+from benchmarks.servers import object_store
+from tests.servers.interposed import interposed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from tests.servers.interposed import Answer, Request
+    from tests.servers.processes import S3Server
+
+__all__ = ["main"]
+
+_OPENING = "import sys; from orbitpkg import remote; remote.local_path(sys.argv[1])"
+_WARM = """
+import sys, time
+from orbitpkg import remote
+remote.local_path(sys.argv[1])
+for said in ({}, {"max_age": 3600}):
+    times = []
+    for _ in range(int(sys.argv[2])):
+        begin = time.perf_counter()
+        remote.local_path(sys.argv[1], **said)
+        times.append(time.perf_counter() - begin)
+    print(sorted(times)[len(times) // 2])
+"""
+_OURS, _PEER = "orbitpkg", "s5cmd"
+
+
+@dataclass
+class _Table:
+    """Seconds on the wall and of the processor, by step, tool and round."""
+
+    wall: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+    processor: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+
+    def add(self, step: str, tool: str, command: Sequence[str], env: Mapping[str, str]) -> None:
+        before, begin = os.times(), time.perf_counter()
+        subprocess.run(command, env=dict(env), check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        self.wall.setdefault((step, tool), []).append(time.perf_counter() - begin)
+        after = os.times()
+        used = after.children_user + after.children_system - before.children_user - before.children_system
+        self.processor.setdefault((step, tool), []).append(used)
+
+    def rows(self) -> list[str]:
+        steps = dict.fromkeys(step for step, _ in self.wall)
+        rows = ["| step | orbitpkg | s5cmd | of s5cmd's time | processor | s5cmd's |", "|---|---|---|---|---|---|"]
+        for step in steps:
+            ours, peers = self.wall[step, _OURS], self.wall[step, _PEER]
+            ratio = median(mine / theirs for mine, theirs in zip(ours, peers, strict=True))
+            cells = [f"{median(ours):.2f} s", f"{median(peers):.2f} s", f"{ratio:.2f}"]
+            cells += [f"{median(self.processor[step, tool]):.2f} s" for tool in (_OURS, _PEER)]
+            rows.append(f"| {step} | {' | '.join(cells)} |")
+        return rows
+
+
+def _fill(server: S3Server, mebibytes: int, objects: int) -> str:
+    bucket, client = server.new_bucket(), server.client()
+    with tempfile.TemporaryFile() as file:
+        for _ in range(mebibytes):
+            file.write(os.urandom(1 << 20))
+        file.seek(0)
+        client.upload_fileobj(file, bucket, "large.bin")
+    with ThreadPoolExecutor(8) as pool:
+        keys = [f"many/{number // 100:04}/{number:06}.bin" for number in range(objects)]
+        list(pool.map(lambda key: client.put_object(Bucket=bucket, Key=key, Body=key.encode()), keys))
+    return f"s3://{bucket}"
+
+
+def _rounds(table: _Table, uri: str, env: Mapping[str, str], folder: Path, rounds: int) -> None:
+    for number in range(rounds):
+        home, copy = folder / f"home-{number}", folder / f"copy-{number}"
+        mine = {**env, "ORBITPKG_HOME": str(home)}
+        os.sync()
+        table.add("cold open", _OURS, [sys.executable, "-c", _OPENING, f"{uri}/large.bin"], mine)
+        os.sync()
+        table.add("cold open", _PEER, ["s5cmd", "cp", f"{uri}/large.bin", str(copy)], env)
+        shutil.rmtree(home)
+        copy.unlink()
+        ours = [sys.executable, "-m", "orbitpkg", "remote", "ls", "--recursive", f"{uri}/many/"]
+        table.add("list", _OURS, ours, mine)
+        table.add("list", _PEER, ["s5cmd", "ls", f"{uri}/many/*"], env)
+
+
+def _warm(uri: str, env: Mapping[str, str], folder: Path, times: int) -> list[float]:
+    mine = {**env, "ORBITPKG_HOME": str(folder / "warm")}
+    command = [sys.executable, "-c", _WARM, f"{uri}/many/0000/000000.bin", str(times)]
+    done = subprocess.run(command, env=mine, check=True, stdout=subprocess.PIPE, encoding="utf-8")
+    return [float(line) for line in done.stdout.split()]
+
+
+def _requests(server: S3Server, uri: str, env: Mapping[str, str], folder: Path) -> tuple[int, int]:
+    """Count the requests of one warm opening, and of one within ``max_age``."""
+    seen: list[Request] = []
+
+    def meddle(request: Request) -> Answer | None:
+        seen.append(request)
+        return None
+
+    def count(code: str) -> int:
+        seen.clear()
+        mine = {**env, "AWS_ENDPOINT_URL": endpoint, "ORBITPKG_HOME": str(folder / "counted")}
+        subprocess.run([sys.executable, "-c", code, f"{uri}/many/0000/000000.bin"], env=mine, check=True)
+        return len(seen)
+
+    with interposed(server.endpoint, meddle) as endpoint:
+        count(_OPENING)
+        return count(_OPENING), count(_OPENING.replace("sys.argv[1])", "sys.argv[1], max_age=3600)"))
+
+
+def _work(folder: Path, server: S3Server, said: argparse.Namespace, tell: Callable[[str], None]) -> str:
+    env = {**os.environ, **server.env(), "PATH": search_path(), "S3_ENDPOINT_URL": server.endpoint}
+    tell(f"filling {server.name}")
+    uri = _fill(server, said.mebibytes, said.objects)
+    table = _Table()
+    tell(f"{said.rounds} rounds")
+    _rounds(table, uri, env, folder, said.rounds)
+    asked, aged = _warm(uri, env, folder, 200)
+    requests, requests_aged = _requests(server, uri, env, folder)
+    machine = describe()
+    return "\n".join(
+        [
+            "# Remote files beside s5cmd",
+            "",
+            f"One object of {said.mebibytes:,} MiB, opened into an empty cache (and synced to the disk, as s5cmd does not);",
+            f"{said.objects:,} objects listed. {server.name}, {machine['processor']}, {machine['cores']} cores,",
+            f"{machine['date']}, commit {machine['commit']}. Medians of {said.rounds} rounds; imports included.",
+            "",
+            *table.rows(),
+            "",
+            "| warm open of a small object, in a process that runs | requests | time |",
+            "|---|---|---|",
+            f"| `local_path(uri)` | {requests} | {asked * 1e3:.2f} ms |",
+            f"| `local_path(uri, max_age=3600)` | {requests_aged} | {aged * 1e3:.2f} ms |",
+            "",
+        ]
+    )
+
+
+def main() -> None:
+    """Run the benchmark, print what it came to, and write it to a file."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--mebibytes", type=int, default=1024)
+    parser.add_argument("--objects", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--output", type=Path, default=Path(__file__).with_name("REMOTE.md"))
+    said = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="orbitpkg-bench-") as name, object_store(Path(name), "127.0.0.1") as server:
+        text = _work(Path(name), server, said, lambda message: print(message, file=sys.stderr))
+    said.output.write_text(text, encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
