@@ -63,7 +63,8 @@ def store_share(console: Console, folder: str | None, *, group: str | None, mode
         )
     if shared.closed is not None:
         console.note(
-            f"{shared.closed} is closed to them, so that they do not come that far: chmod +x {shlex.quote(shared.closed)}"
+            f"{shared.closed} is closed to them, so that they do not come that far: let them enter it, or share a "
+            "folder elsewhere."
         )
     return {
         "home": shared.home,
