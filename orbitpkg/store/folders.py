@@ -74,7 +74,7 @@ def make_folders(path: str) -> None:
     """
     if os.path.isdir(path):  # noqa: PTH112
         return
-    parent = os.path.dirname(path)  # noqa: PTH120
+    parent = os.path.dirname(path) or "."  # noqa: PTH120
     make_folders(parent)
     mode = inherited_mode(parent)
     if mode is not None:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orbitpkg import api
+from orbitpkg.store.folders import make_folders
 from tests.packages import make_package, noise
 from tests.servers.fixtures import skip_or_fail
 from tests.servers.processes import ServerMissing
@@ -476,3 +477,26 @@ class TestGiving:
         done = place.user(61_001, 0o022).run("store", "share", *words)
         assert (done.status, said in done.err) == (2, True), done
         assert not place.home.exists()
+
+
+class TestFolders:
+    """What decides the modes, without other users."""
+
+    def test_they_are_made_where_one_is(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        make_folders("a/b")
+        assert (tmp_path / "a/b").is_dir()
+        (tmp_path / "file").touch()
+        with pytest.raises(FileExistsError):
+            make_folders("file/b")
+
+    def test_without_the_setgid_bit_the_umask_decides(self, tmp_path: Path) -> None:
+        tmp_path.chmod(0o777)
+        make_folders(f"{tmp_path}/a/b")
+        assert stat.S_IMODE((tmp_path / "a/b").stat().st_mode) & 0o022 == 0
+
+    def test_with_it_they_pass_down_their_own_mode_and_leave_nothing_else(self, tmp_path: Path) -> None:
+        tmp_path.chmod(0o2770)
+        make_folders(f"{tmp_path}/a/b")
+        make_folders(f"{tmp_path}/a/c")
+        assert [stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*")] == [0o2770] * 3
