@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from secrets import token_hex
 from typing import TYPE_CHECKING, Final
 
@@ -160,17 +161,30 @@ class PartialFile:
             OSError: It cannot be shown.
         """
         os.ftruncate(self._descriptor, self._size)
-        hasher = blake3(max_threads=blake3.AUTO)
-        if self._size:
-            hasher.update_mmap(self._path)
-        if durable:
-            os.fsync(self._descriptor)
+        digest = self._synced_digest() if durable else self._digest()
         os.replace(self._path, self._target)  # noqa: PTH105
         if self._journal is not None:
             self._journal_path.unlink(missing_ok=True)
         self._close()
         if durable:
             sync_folder(str(self._target.parent))
+        return digest
+
+    def _synced_digest(self) -> str:
+        if self._size <= _RESUMABLE_BYTES:
+            os.fsync(self._descriptor)
+            return self._digest()
+        # The disk is waited for while the processor is busy.
+        with ThreadPoolExecutor(1, "orbitpkg-sync") as executor:
+            synced = executor.submit(os.fsync, self._descriptor)
+            digest = self._digest()
+            synced.result()
+        return digest
+
+    def _digest(self) -> str:
+        hasher = blake3(max_threads=blake3.AUTO)
+        if self._size:
+            hasher.update_mmap(self._path)
         return hasher.hexdigest()
 
     def _close(self) -> None:
