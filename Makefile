@@ -66,6 +66,7 @@ bench: $(VENV)/.has-bench .venv-bench/.has-peers
 	$(if $(APT),apt-get update -qq && apt-get install -qq -y --no-install-recommends $(BENCH_DEBIAN))
 	$(PY) -m benchmarks.run --keep
 	$(PY) -m benchmarks.growth --large
+	$(PY) -m benchmarks.resolver
 
 clean:
 	rm -rf $(VENV) .venv-lowest .venv-bench .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build

@@ -34,6 +34,7 @@ def render(records: Sequence[_Record]) -> str:
         _skipped(run),
         _starting(run),
         _growing(run),
+        _costing(run),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -337,3 +338,26 @@ def _group(records: Sequence[_Record]) -> str:
 
     rows = [[size, *(cell(size, step) for step in steps)] for size in sizes]
     return _grid([f"**{records[0]['title']}**", *steps], rows)
+
+
+def _costing(run: _Run) -> str:
+    """Show what has no process of its own: the curves of the resolver and the index."""
+    groups: dict[str, list[_Record]] = defaultdict(list)
+    for record in run.of("cost"):
+        groups[record["group"]].append(record)
+    tables = [_curve(rows) for rows in groups.values()]
+    head = "## Choosing versions\n\nProcessor seconds within a process: the median of several runs, and the most."
+    return "\n\n".join([head, *tables]) if tables else ""
+
+
+def _curve(records: Sequence[_Record]) -> str:
+    steps = list(dict.fromkeys(record["step"] for record in records))
+    sizes = list(dict.fromkeys(record["size"] for record in records))
+    cells = {(record["size"], record["step"]): record for record in records}
+
+    def cell(size: str, step: str) -> str:
+        record = cells.get((size, step))
+        return _NOTHING if record is None else f"{record['value']:.3f} s, {record['most']:.3f}"
+
+    rows = [[size, *(cell(size, step) for step in steps)] for size in sizes]
+    return _grid([f"**{records[-1]['title']}**", *steps], rows)
