@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["at_option", "describe", "download", "freeze", "query", "refuse_partly", "sync", "thaw"]
 
-_BATCH = 5000
+_BUFFER = 2**20
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
@@ -99,7 +99,7 @@ def query(
     if console.as_json:
         return {"id": selection.dataset.id, "filter": condition, "rows": [_json_row(row) for row in rows]}
     if as_csv:
-        _print_csv(console, rows)
+        _print_csv(console, names or list(selection.dataset.columns()), rows)
         return {}
     shown = [[_cell(value) for value in row.values()] for row in rows]
     console.rows(shown)
@@ -146,18 +146,17 @@ def _json_value(name: str, value: Any) -> Any:
     return json.loads(value) if name == "metadata" and value else value
 
 
-def _print_csv(console: Console, rows: Iterator[dict[str, Any]]) -> None:
+def _print_csv(console: Console, names: Sequence[str], rows: Iterator[dict[str, Any]]) -> None:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    for number, row in enumerate(rows):
-        if number == 0:
-            writer.writerow(row)
+    writer.writerow(names)
+    for row in rows:
         writer.writerow(_cell(value) for value in row.values())
-        if buffer.tell() > _BATCH * 100:
+        if buffer.tell() > _BUFFER:
             console.data([buffer.getvalue().removesuffix("\n")])
             buffer.seek(0)
             buffer.truncate()
-    if buffer.getvalue():
+    if buffer.tell():
         console.data([buffer.getvalue().removesuffix("\n")])
 
 

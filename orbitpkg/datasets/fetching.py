@@ -1,7 +1,8 @@
 """Fetching data into a folder: those that are not there, verified, under their original names.
 
 Two data of one name (alike but for letter case counts) cannot both have it: the one that was registered first keeps
-it, each other gets the first eight digits of its id before its suffix, ``scan-1a2b3c4d.h5``. A file that is there is
+it, each other gets the first eight digits of its id before its suffix, ``scan-1a2b3c4d.h5``. Of one name and the same
+bytes they are one file. A file that is there is
 left if it has the right bytes, replaced if it is as an earlier run left it, and otherwise nobody's to overwrite.
 """
 
@@ -91,6 +92,8 @@ def local_paths(data: Iterable[Datum]) -> tuple[dict[str, Datum], list[Failure]]
             failures.append(Failure(name=datum.name, error=error))
             continue
         name = datum.name
+        if name in paths and datum.blake3 is not None and paths[name].blake3 == datum.blake3:
+            continue
         if not _is_free(name, files, folders):
             plain = PurePosixPath(name)
             name = str(plain.with_name(f"{plain.stem}-{datum.id[:_DIGITS]}{plain.suffix}"))

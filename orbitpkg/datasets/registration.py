@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -40,9 +41,10 @@ if TYPE_CHECKING:
 __all__ = ["Failure", "NamedFile", "Recorder", "Registered", "find_files", "register_files"]
 
 _WORKERS: Final = 12
-# A part is written when so many rows, or so much metadata, wait for it.
+# A part is written when so many rows, or so much metadata, wait for it, or the first of them for so long.
 _ROWS: Final = 10_000
 _METADATA_BYTES: Final = 32 * 2**20
+_SECONDS: Final = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +138,7 @@ class Recorder:
         self._known = known
         self._waiting: dict[str, Datum] = {}
         self._bytes = 0
+        self._written = time.monotonic()
         self.new = 0
 
     def add(self, datum: Datum) -> None:
@@ -144,7 +147,8 @@ class Recorder:
             return
         self._waiting[datum.id] = datum
         self._bytes += len(canonical_json(datum.metadata)) if datum.metadata else 0
-        if len(self._waiting) >= _ROWS or self._bytes >= _METADATA_BYTES:
+        is_full = len(self._waiting) >= _ROWS or self._bytes >= _METADATA_BYTES
+        if is_full or time.monotonic() - self._written >= _SECONDS:
             self.flush()
 
     def flush(self) -> None:
@@ -166,6 +170,7 @@ class Recorder:
         self.new += len(data)
         self._waiting.clear()
         self._bytes = 0
+        self._written = time.monotonic()
 
 
 def register_files(
@@ -205,7 +210,7 @@ def register_files(
             return _register_one(file, sender, objects.url, tags=tags, metadata=metadata, lineage=lineage)
 
         with contextlib.ExitStack() as stack:
-            # Whatever stops the run: what was sent until then is recorded.
+            # Whatever goes wrong: what was sent until then is recorded.
             stack.callback(recorder.flush)
             for file, future in stack.enter_context(contextlib.closing(_in_order(register, files))):
                 try:

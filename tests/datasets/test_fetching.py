@@ -143,6 +143,16 @@ def test_of_one_name_the_first_keeps_it_and_others_get_their_ids() -> None:
     assert list(local_paths(data[:2])[0]) == list(paths)[:2]
 
 
+def test_of_one_name_and_the_same_bytes_is_one_file(recordings: Dataset, tmp_path: Path) -> None:
+    for folder, data in (("1", b"same"), ("2", b"same"), ("3", b"other")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "run.h5").write_bytes(data)
+        recordings.register(tmp_path / folder / "run.h5", tags={"day": folder})
+    last = next(iter(recordings.where("day = '3'").data()))
+    recordings.where().fetch(tmp_path / "out")
+    assert contents(tmp_path / "out") == {"run.h5": b"same", f"run-{last.id[:8]}.h5": b"other"}
+
+
 def test_a_file_and_a_folder_of_one_name_go_beside_one_another() -> None:
     data = [datum("a/b", second=1), datum("a", second=2), datum("a/b/c", second=3)]
     paths, failures = local_paths(data)

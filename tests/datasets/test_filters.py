@@ -62,7 +62,7 @@ def test_conditions_of_conditions_are_each_between_parentheses(filled: Dataset) 
 @pytest.mark.parametrize(
     ("condition", "position", "says"),
     [
-        ("robot = ", 7, "syntax error"),
+        (") robot", 1, "syntax error"),
         ("robot = 'sawyer", 9, "no end"),
         ("robto = 'sawyer'", 1, "Did you mean robot?"),
         ("robot = 'ü' and robto = 'x'", 17, "Did you mean robot?"),
