@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from orbitpkg.objects import ObjectStore
 
-__all__ = ["FILES", "as_tar", "old_archive", "old_bucket", "old_package", "put_package"]
+__all__ = ["FILES", "as_tar", "old_archive", "old_bucket", "old_package", "put_archive", "put_package"]
 
 FILES: Mapping[str, bytes] = {
     "data/model": b"weights " * 4000,
@@ -87,6 +87,23 @@ def put_package(store: ObjectStore, meta: Mapping[str, Any], body: bytes, *, pre
         assert is_valid_key(key)
         store.put(key, data, metadata={"md5": md5(data)})
     return ident
+
+
+def put_archive(store: ObjectStore, path: Path, *, prefix: str = "") -> str:
+    """Put a `.sputnik` file into a store as PyOrbital does, its two members as they are; returns its ident."""
+    with tarfile.open(path) as tar:
+        members = {name: _member(tar, name) for name in ("meta.json", "archive.gz")}
+    package = json.loads(members["meta.json"])["package"]
+    ident = f"{package['name']}-{package['version']}"
+    for name, data in members.items():
+        store.put(f"{prefix}{ident}/{name}", data, metadata={"md5": md5(data)})
+    return ident
+
+
+def _member(tar: tarfile.TarFile, name: str) -> bytes:
+    file = tar.extractfile(name)
+    assert file is not None
+    return file.read()
 
 
 def old_bucket(store: ObjectStore, versions: Sequence[str] = ("1.0.0", "9.0.0", "10.0.0"), *, prefix: str = "") -> None:

@@ -12,6 +12,7 @@ import pytest
 import orbitpkg
 from orbitpkg import api
 from orbitpkg.compat import sputnik
+from tests.cli.machine import Machine
 from tests.compat.make_archives import PACKAGES, write
 from tests.compat.old_format import FILES, as_tar, old_archive, old_package
 from tests.compat.real_sputnik import archives_of, sputnik_python
@@ -127,3 +128,18 @@ def test_the_store_that_is_made_for_one_is_for_its_user_alone(home: Path, tmp_pa
     assert home.stat().st_mode & 0o777 == 0o700
     sputnik.install(None, None, f"{KEPT}/test-1.0.0.sputnik", data_path=tmp_path / "data")
     assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
+
+
+def test_the_command_line_takes_one_by_its_name(tmp_path: Path) -> None:
+    machine = Machine(tmp_path / "machine")
+    machine.folder.mkdir()
+    shutil.copy(KEPT / "test-1.0.0.sputnik", machine.folder)
+    for word in ("./test-1.0.0.sputnik", "test-1.0.0.sputnik"):
+        done = machine.run("install", word)
+        assert done.code == 0
+        assert "test 1.0.0" in done.out
+    machine.succeed("verify", "test")
+    (machine.folder / "bad.sputnik").write_bytes(b"x" * 1000)
+    done = machine.run("install", "bad.sputnik")
+    assert (done.code, done.out) == (1, "")
+    assert "bad.sputnik" in done.err

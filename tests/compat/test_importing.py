@@ -14,7 +14,7 @@ from orbitpkg.errors import BucketNotFound, OfflineError, UnsafeRepository, Usag
 from orbitpkg.importing import Imported, ImportOutcome, import_packages
 from orbitpkg.objects import open_store
 from tests.cli.machine import Machine
-from tests.compat.old_format import FILES, old_bucket, old_package, put_package
+from tests.compat.old_format import FILES, old_bucket, old_package, put_archive, put_package
 from tests.packages import make_package, noise, tree_of
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("home")
 
+KEPT = Path(__file__).with_name("archives")
 EVERYTHING = [("other", "1.0.0"), ("test", "1.0.0"), ("test", "9.0.0"), ("test", "10.0.0")]
 
 
@@ -45,6 +46,10 @@ def outcomes(results: list[Imported]) -> dict[str, ImportOutcome]:
 def everything_in(repository: str) -> list[tuple[str, str]]:
     names = [found.name for found in api.search(repository=repository)]
     return [(name, version) for name in sorted(names) for version in api.versions(name, repository=repository)]
+
+
+def _order(release: tuple[str, str]) -> tuple[str, list[int]]:
+    return release[0], [int(number) for number in release[1].split(".")]
 
 
 def test_every_package_and_version_comes_along_with_what_is_said_of_it(old: ObjectStore, tmp_path: Path) -> None:
@@ -182,12 +187,17 @@ class TestBuckets:
     def test_a_bucket_of_pyorbitals_moves_into_another(self, server: S3Server) -> None:
         old, new = f"s3://{server.new_bucket()}/models", f"s3://{server.new_bucket()}/prefix"
         old_bucket(open_store(old))
+        for archive in KEPT.glob("*.sputnik"):
+            put_archive(open_store(old), archive)
         before = sorted((info.key, info.etag) for info in open_store(old).list(""))
         results = list(import_packages(f"sputnik+{old}", new))
         assert {each.outcome for each in results} == {ImportOutcome.IMPORTED}
         assert {each.outcome for each in import_packages(f"sputnik+{old}", new)} == {ImportOutcome.ALREADY}
-        assert everything_in(new) == EVERYTHING
+        assert everything_in(new) == sorted(
+            [*EVERYTHING, ("my_model", "1.0.0"), ("orbital_test_model", "2.0.0")], key=_order
+        )
         assert orbitpkg.install("test", repository=new).version == "10.0.0"
+        assert orbitpkg.install("my_model", repository=new).file_path("grüße.txt").read_text() == "grüße"
         assert sorted((info.key, info.etag) for info in open_store(old).list("")) == before
 
     def test_a_bucket_that_does_not_exist_is_told(self, moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from orbitpkg.archive.reader import LocalArchive, verify_archive
 from orbitpkg.errors import OrbitError
+from orbitpkg.legacy.archives import open_converted
+from orbitpkg.legacy.meta import parse_meta
 from orbitpkg.model.contents import parse_contents
 from orbitpkg.model.jsontext import canonical_json, parse_json
 from orbitpkg.model.lockfile import parse_lock
@@ -105,6 +107,19 @@ def _sealed(data: bytes) -> None:
     _archive(seal(data, b"".join(forge().frames)))
 
 
+def _meta(data: bytes) -> None:
+    meta = parse_meta(data, where="the package")
+    assert parse_manifest(meta.manifest_text()) == meta.manifest()
+
+
+def _sputnik(data: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "fuzzed.sputnik")
+        path.write_bytes(data)
+        open_converted(path, Path(folder, "scratch")).close()
+        assert sorted(each.name for each in Path(folder).rglob("*")) == ["fuzzed.sputnik", "scratch"]
+
+
 TARGETS: Mapping[str, Callable[[bytes], None]] = {
     "json": _json,
     "manifest": _manifest,
@@ -119,6 +134,8 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
     "version": _version,
     "archive": _archive,
     "sealed-archive": _sealed,
+    "sputnik-meta": _meta,
+    "sputnik-archive": _sputnik,
 }
 
 
