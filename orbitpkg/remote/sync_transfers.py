@@ -7,6 +7,7 @@ is looked at once more: what was edited while the sync went on is a conflict, to
 from __future__ import annotations
 
 import contextlib
+import filecmp
 import hashlib
 import os
 import secrets
@@ -14,7 +15,7 @@ import stat
 from typing import TYPE_CHECKING, Final
 
 from orbitpkg.errors import ObjectChanged, ObjectExists, ObjectNotFound, TreeChanged
-from orbitpkg.remote.sameness import DIGEST_NAME, digest_of_file
+from orbitpkg.remote.sameness import DIGEST_NAME, digest_of_file, is_same
 from orbitpkg.remote.sync_plan import Act, LocalFile, Synced, nanoseconds, plain_etag
 from orbitpkg.transfer.objects import HIDDEN, disk_errors, download_object, upload_object
 
@@ -101,7 +102,11 @@ class Transfers:
                     progress=self._progress,
                 )
             except ObjectExists as error:
-                raise EditedError("another object appeared there meanwhile") from error
+                # Another process may be at the same sync.
+                found = self._store.head(key)
+                if not is_same(self._store, found, path, surely=False):
+                    raise EditedError("another object appeared there meanwhile") from error
+                return Synced(size=found.size, mtime_ns=before.st_mtime_ns, etag=plain_etag(found))
             if done.blake3 == digest:
                 return Synced(size=done.size, mtime_ns=before.st_mtime_ns, etag=plain_etag(done.info))
             # What it says of itself is not so: it goes, or is replaced at once.
@@ -134,7 +139,7 @@ class Transfers:
             try:
                 if info.modified is not None:
                     os.utime(part, ns=(nanoseconds(info.modified),) * 2)
-                self._check_file(step.path)
+                self._check_file(step.path, part)
                 found = part.stat()
                 part.replace(path)
             except BaseException:
@@ -168,8 +173,8 @@ class Transfers:
                 return part, done.info
         raise AssertionError("the last try either returns or raises")
 
-    def _check_file(self, path: str) -> None:
-        """Refuse to write over a file that is not what the plan saw, or over anything that is no file."""
+    def _check_file(self, path: str, part: Path | None = None) -> None:
+        """Refuse to write over what is neither the file that the plan saw nor what is to be written."""
         known = self._local.get(path)
         try:
             status = (self._root / path).stat()
@@ -177,7 +182,10 @@ class Transfers:
             return  # nobody's work is lost
         if not stat.S_ISREG(status.st_mode):
             raise EditedError("what is here is no file")
-        if known != LocalFile(size=status.st_size, mtime_ns=status.st_mtime_ns):
+        if known == LocalFile(size=status.st_size, mtime_ns=status.st_mtime_ns):
+            return
+        # Another process may be at the same sync.
+        if part is None or not filecmp.cmp(part, self._root / path, shallow=False):
             raise EditedError("it was changed here meanwhile")
 
     def _delete_file(self, step: Step) -> None:

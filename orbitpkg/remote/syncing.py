@@ -30,6 +30,7 @@ from orbitpkg.remote.sync_plan import Conflict, Synced, plain_etag, plan_sync, u
 from orbitpkg.remote.sync_transfers import SMALL_BYTES, EditedError, Transfers
 from orbitpkg.remote.sync_trees import Filter
 from orbitpkg.reporting import SILENT
+from orbitpkg.transfer.objects import disk_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -241,10 +242,12 @@ def _blocked(plan: SyncPlan, local: LocalTree) -> dict[str, str]:
 def _make_folders(pair: Pair, local: LocalTree, remote: RemoteTree) -> None:
     if pair.is_up:
         return
-    for folder in sorted(remote.folders - local.folders):
-        # Where a file is in the way, the file stays.
-        if folder not in local.files:
-            (pair.root / folder).mkdir(parents=True, exist_ok=True)
+    with disk_errors(pair.root):
+        pair.root.mkdir(parents=True, exist_ok=True)
+        for folder in sorted(remote.folders - local.folders):
+            # Where a file is in the way, the file stays.
+            if folder not in local.files:
+                (pair.root / folder).mkdir(parents=True, exist_ok=True)
 
 
 class _Run:

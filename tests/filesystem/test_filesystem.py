@@ -24,6 +24,7 @@ from orbitpkg.errors import (
     OfflineError,
     ReadOnlyRepository,
     RepositoryUnreachable,
+    UnsupportedByStore,
     UsageError,
 )
 from orbitpkg.filesystem import OrbitFile, OrbitFileSystem
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from orbitpkg.model.contents import Chunk
     from orbitpkg.model.release import Release
-    from tests.servers.processes import S3Server
+    from tests.servers.processes import S3Server, StaticSite
 
 BIG = noise(9_000_000)
 """More than an archive that is read whole, so that what is read of it is read by ranges."""
@@ -60,10 +61,15 @@ def package(tmp_path: Path) -> Path:
     return make_package(tmp_path / "package", version="2.0.0", files=files)
 
 
-@pytest.fixture(params=["directory", "moto"])
+@pytest.fixture(params=["directory", "moto", "web"])
 def published(request: pytest.FixtureRequest, package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """The address of a repository that holds the package; it is the one in effect."""
     url = (tmp_path / "a repository").as_uri()
+    if request.param == "web":
+        site: StaticSite = request.getfixturevalue("static_site").new_folder()
+        orbitpkg.publish(package, site.root)
+        monkeypatch.setenv("ORBITPKG_REPOSITORY", site.url)
+        return site.url
     if request.param == "moto":
         server: S3Server = request.getfixturevalue("moto")
         for name, value in server.env().items():
@@ -109,6 +115,17 @@ class TestReachingPlaces:
             assert ours.seek(position) == disk.seek(position)
             assert ours.read(length) == disk.read(length)
             assert ours.tell() == disk.tell()
+
+    def test_a_web_server_without_ranges_gives_small_releases_and_says_what_to_do_with_large_ones(
+        self, rangeless_site: StaticSite, package: Path
+    ) -> None:
+        site = rangeless_site.new_folder()
+        orbitpkg.publish(package, site.root)
+        orbitpkg.publish(make_package(site.root.parent / "small", name="small", files={"x": SMALL}), site.root)
+        files = OrbitFileSystem(repository=site.url)
+        assert files.cat("small/x") == SMALL
+        with pytest.raises(UnsupportedByStore, match=r"orbitpkg install model==2\.0\.0"):
+            files.cat("model/data/x.csv")
 
 
 @pytest.mark.usefixtures("nearby")
@@ -368,7 +385,8 @@ class TestLibraries:
         frame = pd.DataFrame({"n": range(1000), "half": [n / 2 for n in range(1000)]})
         frame.to_csv(folder / "t.csv", index=False)
         frame.to_parquet(folder / "t.parquet")
-        zarr.save_array(str(folder / "t.zarr"), np.arange(1000) / 2)
+        halves: Any = np.arange(1000) / 2
+        zarr.save_array(str(folder / "t.zarr"), halves)
         for name, value in moto.env().items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("ORBITPKG_REPOSITORY", f"s3://{moto.new_bucket()}")

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 import pytest
+from blake3 import blake3
 
 from orbitpkg.errors import NoSpace, ObjectNotFound, OfflineError, RepositoryUnreachable, StorageError, UsageError
 from orbitpkg.objects import open_store
 from orbitpkg.objects.memory import MemoryStore
 from orbitpkg.remote.sameness import is_same
-from orbitpkg.remote.syncing import SyncResult, sync
 from orbitpkg.remote.sync_plan import Act
+from orbitpkg.remote.syncing import SyncResult, sync
 from tests.packages import noise, tree_of
 
 if TYPE_CHECKING:
@@ -384,6 +385,45 @@ class TestEditsMeanwhile:
         assert conflicts(result) == ["x"]
         assert open_store(f"memory://{name}").get("d/x")[0] == b"somebody else's"
 
+    def test_two_syncs_at_once_are_no_conflict(self, tmp_path: Path) -> None:
+        name = uuid4().hex
+        sync(write(tmp_path / "here", {"x": b"x", "large": noise(9_000_000)}), f"memory://{name}/d")
+
+        def opener(url: str) -> ObjectStore:
+            store = open_store(url)
+            get = store.get
+
+            def and_another(key: str, **options: Any) -> Any:
+                found = get(key, **options)
+                write(tmp_path / "there", {"x": b"x"})
+                return found
+
+            cast("Any", store).get = and_another
+            return store
+
+        assert sync(f"memory://{name}/d", tmp_path / "there", opener=opener).is_complete
+        assert sync(tmp_path / "here", f"memory://{name}/e", opener=_Twice(tmp_path / "here")).is_complete
+
+
+class _Twice:
+    """Opens stores to which somebody else uploads the same just before."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __call__(self, url: str) -> ObjectStore:
+        store = open_store(url)
+        listing = store.list
+
+        def and_then(prefix: str) -> Any:
+            found = list(listing(prefix))
+            for path, data in files_of(self._folder).items():
+                open_store(url).put(f"{prefix}{path}", data, metadata={"blake3": blake3(data).hexdigest()})
+            return iter(found)
+
+        cast("Any", store).list = and_then
+        return store
+
 
 class TestBadInput:
     def test_two_local_folders_or_two_addresses_are_no_pair(self, tmp_path: Path) -> None:
@@ -455,6 +495,13 @@ class TestBadInput:
         (tmp_path / "b/link").symlink_to(tmp_path / "outside")
         assert conflicts(sync(place, tmp_path / "b")) == ["link/x"]
         assert files_of(tmp_path / "outside") == {}
+
+    @pytest.mark.skipif(not Path("/proc").is_dir(), reason="there is no /proc, in which nobody can write")
+    def test_a_folder_that_cannot_be_made_is_told_at_once(self, tmp_path: Path) -> None:
+        place = f"memory://{uuid4().hex}/d"
+        sync(write(tmp_path / "a", {"x": b"x"}), place)
+        with pytest.raises(StorageError, match="/proc/nowhere"):
+            sync(place, "/proc/nowhere")
 
     def test_offline_it_says_so(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("ORBITPKG_OFFLINE", "1")
@@ -555,8 +602,6 @@ def test_both_ways_of_naming_a_bucket_are_one_pair(cloud: str, tmp_path: Path) -
 
 
 def test_what_it_uploads_says_its_blake3(cloud: str, tmp_path: Path) -> None:
-    from blake3 import blake3
-
     sync(write(tmp_path / "a", {"x": b"x", "large": noise(9_000_000)}), cloud)
     store = open_store(cloud)
     assert store.metadata("x") == {"blake3": blake3(b"x").hexdigest()}
