@@ -114,7 +114,7 @@ class _Case:
     def error(self) -> OrbitError:
         """Make the error that tells them."""
         dead_ends = list(self._dead_ends())
-        if len(dead_ends) == 1 and not any(isinstance(fact, Refused | Withheld) for fact in self._facts):
+        if len(dead_ends) == 1 and self._all_leads_to(dead_ends[0]):
             return self._not_there(dead_ends[0])
         lines = list(self._lines())
         head = self._head()
@@ -137,6 +137,14 @@ class _Case:
         for requirement in dict.fromkeys(fact.requirement for fact in facts if isinstance(fact, Asked | Needs)):
             if not self._shelf(requirement).allowed(requirement.range):
                 yield requirement
+
+    def _all_leads_to(self, dead_end: Requirement) -> bool:
+        """Whether nothing is told but who needs what there is not."""
+        if len(self._asked) > 1 or any(isinstance(fact, Refused | Withheld) for fact in self._facts):
+            return False
+        needs = [fact for fact in self._facts if isinstance(fact, Needs)]
+        needy = {fact.key for fact in needs}
+        return all(fact.requirement == dead_end or fact.requirement.key in needy for fact in needs)
 
     def _not_there(self, requirement: Requirement) -> OrbitError:
         """Let the source say what there is instead, and say who wanted it."""
