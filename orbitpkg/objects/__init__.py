@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from orbitpkg.errors import UsageError
 from orbitpkg.objects.addresses import parse_address
+from orbitpkg.objects.forks import is_forked
 from orbitpkg.objects.patience import DEFAULT_PATIENCE, Patience
 from orbitpkg.objects.protocol import ObjectInfo, ObjectStore, PartLimits, Upload
 
@@ -49,6 +50,10 @@ def open_store(url: str, *, env: Mapping[str, str] | None = None, patience: Pati
 
             return DirectoryStore(Path(address.place))
         case "s3":
+            if is_forked():
+                from orbitpkg.objects.s3_forked import ForkedS3Store
+
+                return ForkedS3Store(address.place, address.prefix, env=env, patience=patience)
             from orbitpkg.objects.s3 import S3Store
 
             return S3Store(address.place, address.prefix, env=env, patience=patience)

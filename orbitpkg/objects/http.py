@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from orbitpkg.errors import IntegrityError, ObjectChanged, ReadOnlyRepository, UnsupportedByStore
 from orbitpkg.objects.failures import Asked, failure_of, told
+from orbitpkg.objects.forks import claim_threads
 from orbitpkg.objects.obstore_streams import opened_stream
 from orbitpkg.objects.patience import DEFAULT_PATIENCE, NO_RETRIES, Patience, client_options, retry_config
 from orbitpkg.objects.protocol import ObjectInfo, PartLimits, check_key, check_prefix, check_range
@@ -202,6 +203,7 @@ class HttpStore:
     def _ask(self, key: str, work: Callable[[], T]) -> T:
         from obstore.exceptions import BaseError
 
+        claim_threads()
         try:
             return work()
         except (BaseError, OSError) as error:

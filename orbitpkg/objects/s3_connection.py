@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from orbitpkg.errors import CredentialsError, OrbitError
 from orbitpkg.objects.failures import Asked, Failure, failure_of, told
+from orbitpkg.objects.forks import claim_threads
 from orbitpkg.objects.patience import NO_RETRIES, client_options, retry_config
 from orbitpkg.objects.s3_config import DEFAULT_REGION
 
@@ -62,6 +63,7 @@ class S3Connection:
 
     def client(self, kind: ClientKind = "plain") -> Client:
         """Give obstore's client: a patient one for what takes long to send, an eager one that tries nothing again."""
+        claim_threads()
         with self._lock:
             if kind not in self._clients:
                 self._clients[kind] = self._new_client(kind)

@@ -27,14 +27,14 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Final
 
-from blake3 import blake3
+from orbitpkg.transfer.partial import file_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from orbitpkg.objects.protocol import ObjectInfo
 
-__all__ = ["Cache", "Entry", "file_digest", "file_name", "folder_mode"]
+__all__ = ["Cache", "Entry", "file_name", "folder_mode"]
 
 FORMAT: Final = 1
 _MAX_NAME_BYTES: Final = 200
@@ -76,18 +76,6 @@ class Entry:
 def folder_mode(file_mode: int) -> int:
     """Give the mode of folders whose files have ``file_mode``: who reads a file passes, the owner does everything."""
     return file_mode | 0o700 | (file_mode & 0o444) >> 2
-
-
-def file_digest(path: Path) -> str:
-    """Give the BLAKE3 of a file's bytes, 64 hexadecimal digits.
-
-    Raises:
-        OSError: It cannot be read.
-    """
-    hasher = blake3(max_threads=blake3.AUTO)
-    if path.stat().st_size:
-        hasher.update_mmap(path)
-    return hasher.hexdigest()
 
 
 class Cache:

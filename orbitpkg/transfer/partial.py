@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-__all__ = ["HIDDEN", "PartialFile"]
+__all__ = ["HIDDEN", "PartialFile", "file_digest"]
 
 HIDDEN: Final = ".orbitpkg-"
 """How the names of files begin that are not there yet."""
@@ -35,6 +35,20 @@ HIDDEN: Final = ".orbitpkg-"
 _READ_BYTES: Final = 1 << 20
 # Below this size a file is had in one request, and there is nothing to go on with.
 _RESUMABLE_BYTES: Final = 8 << 20
+
+
+def file_digest(path: Path) -> str:
+    """Give the BLAKE3 of a file's bytes, 64 hexadecimal digits.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    size = path.stat().st_size
+    # Threads of its own, where they pay: blake3.AUTO's are the process's, and stay behind in a fork.
+    hasher = blake3(max_threads=os.cpu_count() or 1) if size > _RESUMABLE_BYTES else blake3()
+    if size:
+        hasher.update_mmap(path)
+    return hasher.hexdigest()
 
 
 class PartialFile:
@@ -182,10 +196,7 @@ class PartialFile:
         return digest
 
     def _digest(self) -> str:
-        hasher = blake3(max_threads=blake3.AUTO)
-        if self._size:
-            hasher.update_mmap(self._path)
-        return hasher.hexdigest()
+        return file_digest(self._path)
 
     def _close(self) -> None:
         for descriptor in (self._descriptor, self._journal):

@@ -20,6 +20,7 @@ from orbitpkg.errors import (
     UsageError,
 )
 from orbitpkg.objects import open_store
+from orbitpkg.transfer.partial import file_digest
 from tests.remote.conftest import Place, enter
 
 if TYPE_CHECKING:
@@ -627,3 +628,30 @@ def test_warnings_go_to_the_caller_who_wants_them(
         remote.local_path(f"{url}/key.txt", reporter=Listening())  # type: ignore[arg-type]
     assert len(notes) == 1
     assert caplog.text == ""
+
+
+def test_workers_that_were_forked_read_and_write(moto: S3Server, monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    """As those of PyTorch's DataLoader, which are forked from a program that has opened something before."""
+    place = enter(moto, monkeypatch)
+    place.store.put("large.bin", LARGE)
+    place.store.put("small.txt", b"small")
+    remote.local_path(f"{place.uri}/small.txt")
+    (home / "large").write_bytes(LARGE)
+    file_digest(home / "large")
+    worker = os.fork()
+    if worker == 0:
+        try:
+            fine = remote.local_path(f"{place.uri}/small.txt").read_bytes() == b"small"
+            fine &= remote.local_path(f"{place.uri}/large.bin").read_bytes() == LARGE
+            with remote.write(f"{place.uri}/of the worker.bin") as path:
+                path.write_bytes(LARGE)
+            fine &= len(remote.list(place.uri)) == 3
+            try:
+                place.store.head("small.txt")
+            except RepositoryError as error:
+                fine &= "forked" in error.message
+        except BaseException:  # noqa: BLE001 - what is forked of pytest must not go on as pytest
+            fine = False
+        os._exit(0 if fine else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1]) == 0
+    assert place.store.get("of the worker.bin")[0] == LARGE

@@ -29,6 +29,7 @@ from orbitpkg.objects.directory import DirectoryStore
 from orbitpkg.objects.http import HttpStore
 from orbitpkg.objects.memory import MemoryStore
 from orbitpkg.objects.s3 import S3Store
+from orbitpkg.objects.s3_forked import ForkedS3Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -83,6 +84,9 @@ def new_store(name: str, request: pytest.FixtureRequest, folder: Path) -> Object
         return MemoryStore()
     if name == "directory":
         return DirectoryStore(folder / "not made yet" / "root")
+    if name == "botocore":
+        moto: S3Server = request.getfixturevalue("moto")
+        return ForkedS3Store(moto.new_bucket(), "some/prefix", env=moto.env())
     return new_s3_store(request.getfixturevalue(name))
 
 
@@ -105,7 +109,7 @@ def shelves() -> dict[str, ObjectStore]:
     return {}
 
 
-@pytest.fixture(params=[*WRITABLE, "static_site"])
+@pytest.fixture(params=[*WRITABLE, "static_site", "botocore"])
 def shelf(
     request: pytest.FixtureRequest, shelves: dict[str, ObjectStore], tmp_path_factory: pytest.TempPathFactory
 ) -> ObjectStore:
@@ -529,6 +533,28 @@ class TestUploading:
         with pytest.raises(IntegrityError if place.copies_parts else UnsupportedByStore):
             upload.copy_part(1, 0, "short", 0, PART)
         upload.abort()
+
+
+class TestWithoutObstore:
+    """What a process does that was forked from one that used obstore; its reading is tried with all others'."""
+
+    def test_it_writes_lists_and_deletes(self, moto: S3Server) -> None:
+        with closing(ForkedS3Store(moto.new_bucket(), "some/prefix", env=moto.env())) as store:
+            first = store.create("a/key", memoryview(b"xonex")[1:4], metadata={"digest": "ab12"})
+            assert first.etag is not None
+            with pytest.raises(ObjectExists):
+                store.create("a/key", b"two")
+            assert store.metadata("a/key") == {"digest": "ab12"}
+            second = store.replace("a/key", b"two", etag=first.etag)
+            with pytest.raises(ObjectChanged):
+                store.replace("a/key", b"three", etag=first.etag)
+            assert second.etag == store.head("a/key").etag
+            assert store.put("b", b"").size == 0
+            assert keys(store) == ["a/key", "b"]
+            assert store.list_folders("") == ["a"]
+            store.delete("a/key")
+            store.delete("a/key")
+            assert keys(store) == ["b"]
 
 
 class TestMetadata:
