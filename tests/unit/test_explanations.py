@@ -25,7 +25,7 @@ def works_with(app: str, specifier: str) -> Offer:
 
 MANY = {f"1.{number}.0": {"base": ">=2"} for number in range(12)}
 SPARSE = {f"1.{number}.0": {"base": ">=2" if number % 2 else ">=3"} for number in range(14)}
-BASE = {"1.0.0": {}, "2.0.0": {}, "2.1.0": {}}
+BASE: dict[str, Offer | dict[str, str]] = {"1.0.0": {}, "2.0.0": {}, "2.1.0": {}}
 
 # What is asked for, and of whom; `--pre` lets pre-releases be chosen.
 CASES: dict[str, tuple[str, Registry]] = {
