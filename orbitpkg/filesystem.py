@@ -15,9 +15,10 @@ from __future__ import annotations
 import threading
 import time
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from orbitpkg import api
+from orbitpkg.browsing import InstalledFiles, Tree
 from orbitpkg.errors import (
     FileNotInPackage,
     NotInstalled,
@@ -26,7 +27,6 @@ from orbitpkg.errors import (
     UsageError,
     VersionNotFound,
 )
-from orbitpkg.model.names import nearest
 from orbitpkg.model.requirements import parse_requirement
 from orbitpkg.prohibitions import forbidden_formats, refuse_forbidden
 from orbitpkg.store.layout import Layout
@@ -43,10 +43,9 @@ except ImportError as error:
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
 
-    from orbitpkg.model.contents import Contents, FileEntry
-    from orbitpkg.model.release import Release
+    from orbitpkg.browsing import Source
+    from orbitpkg.model.contents import FileEntry
     from orbitpkg.model.requirements import Requirement
     from orbitpkg.store.package import Package
 
@@ -58,91 +57,10 @@ _KEPT_RELEASES = 32
 _OPERATORS = "=!<>~^"
 
 
-class _Source(Protocol):
-    """Where the bytes of a release come from."""
-
-    release: Release
-    contents: Contents
-
-    def read(self, file: FileEntry, start: int, end: int) -> bytes: ...
-
-
-class _Tree:
-    """The files and folders of a release.
-
-    Attributes:
-        source: Where its bytes come from.
-        package: It, where it is installed.
-    """
-
-    def __init__(self, source: _Source, package: Package | None = None) -> None:
-        self.source = source
-        self.package = package
-        self._folders: dict[str, dict[str, FileEntry | None]] | None = None
-
-    @property
-    def release(self) -> Release:
-        """Which release."""
-        return self.source.release
-
-    def file(self, path: str) -> FileEntry | None:
-        """Give a file by its path; None when there is none."""
-        return self.source.contents.by_path.get(path)
-
-    def folder(self, path: str) -> Mapping[str, FileEntry | None] | None:
-        """Give the names in a folder, each with its file, or None for a folder; None when there is no such folder."""
-        if self._folders is None:
-            self._folders = _folders_of(self.source.contents)
-        return self._folders.get(path)
-
-    def missing(self, path: str) -> FileNotInPackage:
-        """Say that there is no such file, and which could be meant."""
-        close = nearest(path, list(self.source.contents.by_path))
-        hint = f"Did you mean {' or '.join(map(repr, close))}?" if close else None
-        return FileNotInPackage(f"{self.release} has no file {path!r}.", hint=hint, path=path)
-
-
-def _folders_of(contents: Contents) -> dict[str, dict[str, FileEntry | None]]:
-    folders: dict[str, dict[str, FileEntry | None]] = {"": {}}
-    for file in contents.files:
-        folder, _, name = file.path.rpartition("/")
-        new = folder not in folders
-        folders.setdefault(folder, {})[name] = file
-        while new:
-            above, _, own = folder.rpartition("/")
-            new = above not in folders
-            folders.setdefault(above, {})[own] = None
-            folder = above
-    return folders
-
-
-class _InstalledFiles:
-    """The files of a release on this disk; those that were left out when it was installed, in its repository."""
-
-    def __init__(self, package: Package, release: Release) -> None:
-        self.release = release
-        self.contents = package.contents
-        self._package = package
-
-    def read(self, file: FileEntry, start: int, end: int) -> bytes:
-        with self._package.file_path(file.path).open("rb") as opened:
-            opened.seek(start)
-            return opened.read(max(end - start, 0))
-
-    def open(self, file: FileEntry) -> LocalFileOpener:
-        # Not a plain file: it can be pickled, knows its size, and is closed by whoever only drops it.
-        return LocalFileOpener(str(self._package.file_path(file.path)), "rb", fs=LocalFileSystem())
-
-    def has(self, file: FileEntry) -> bool:
-        return self._package.is_complete or self._package.has_file(file.path)
-
-
 class OrbitFile(AbstractBufferedFile):  # type: ignore[misc]
     """A file of a release that is not installed, open for reading."""
 
-    def __init__(
-        self, filesystem: OrbitFileSystem, path: str, source: _Source, file: FileEntry, **options: Any
-    ) -> None:
+    def __init__(self, filesystem: OrbitFileSystem, path: str, source: Source, file: FileEntry, **options: Any) -> None:
         self._source = source
         self._file = file
         super().__init__(filesystem, path, mode="rb", size=file.size, **options)
@@ -184,8 +102,8 @@ class OrbitFileSystem(AbstractFileSystem):  # type: ignore[misc]
         self._prereleases = prereleases
         self._max_age = max_age
         self._chunks = ChunkCache(cache_bytes)
-        self._installed: dict[tuple[str, str], _Tree] = {}
-        self._published: dict[object, tuple[float, _Tree]] = {}
+        self._installed: dict[tuple[str, str], Tree] = {}
+        self._published: dict[object, tuple[float, Tree]] = {}
         self._lock = threading.Lock()
 
     # What there is.
@@ -275,8 +193,9 @@ class OrbitFileSystem(AbstractFileSystem):  # type: ignore[misc]
             self._refuse(path)
         tree, inner, file = self._file(path)
         source = tree.source
-        if isinstance(source, _InstalledFiles):
-            return source.open(file)
+        if isinstance(source, InstalledFiles):
+            # Not a plain file: it can be pickled, knows its size, and is closed by whoever only drops it.
+            return LocalFileOpener(str(source.path(file)), "rb", fs=LocalFileSystem())
         wanted = {name: options[name] for name in ("cache_type", "cache_options") if options.get(name) is not None}
         pinned = f"{tree.release.name}@{tree.release.version}/{inner}"
         return OrbitFile(self, pinned, source, file, block_size=block_size or _BLOCK_BYTES, **wanted)
@@ -288,7 +207,7 @@ class OrbitFileSystem(AbstractFileSystem):  # type: ignore[misc]
         first = _position(start, 0, file.size)
         return tree.source.read(file, first, max(first, _position(end, file.size, file.size)))
 
-    def _file(self, path: str) -> tuple[_Tree, str, FileEntry]:
+    def _file(self, path: str) -> tuple[Tree, str, FileEntry]:
         """Find a file, where it can be read."""
         tree, inner = self._located(path)
         file = tree.file(inner)
@@ -297,7 +216,7 @@ class OrbitFileSystem(AbstractFileSystem):  # type: ignore[misc]
                 raise IsADirectoryError(f"{self.unstrip_protocol(path)} is a folder.")
             raise tree.missing(inner)
         source = tree.source
-        if isinstance(source, _InstalledFiles):
+        if isinstance(source, InstalledFiles):
             if source.has(file):
                 return tree, inner, file
             assert tree.package is not None
@@ -305,7 +224,7 @@ class OrbitFileSystem(AbstractFileSystem):  # type: ignore[misc]
         refuse_forbidden(tree.release, [inner], forbidden_formats())
         return tree, inner, file
 
-    def _left_out(self, package: Package, file: FileEntry) -> _Tree:
+    def _left_out(self, package: Package, file: FileEntry) -> Tree:
         """Give the published form of a release of which only some files are installed."""
         wanted = parse_requirement(f"{package.name}=={package.version}")
         tree = self._from_repository(wanted, self._repository or package.origin)
@@ -317,7 +236,7 @@ class OrbitFileSystem(AbstractFileSystem):  # type: ignore[misc]
 
     # Which release.
 
-    def _located(self, path: str) -> tuple[_Tree, str]:
+    def _located(self, path: str) -> tuple[Tree, str]:
         """Find the release that a path begins with, and give the rest of the path."""
         word, _, inner = path.partition("/")
         if inner and not {"", ".", ".."}.isdisjoint(inner.split("/")):
@@ -329,7 +248,7 @@ class OrbitFileSystem(AbstractFileSystem):  # type: ignore[misc]
             # To those who only know file systems, this is a file that is not there.
             raise FileNotInPackage(error.message, hint=error.hint, path=path, **error.data) from error
 
-    def _tree(self, wanted: Requirement) -> _Tree:
+    def _tree(self, wanted: Requirement) -> Tree:
         try:
             package = api.package(str(wanted), prereleases=self._prereleases)
         except NotInstalled:
@@ -338,7 +257,7 @@ class OrbitFileSystem(AbstractFileSystem):  # type: ignore[misc]
             return self._from_repository(wanted, self._repository)
         return self._from_store(package)
 
-    def _from_store(self, package: Package) -> _Tree:
+    def _from_store(self, package: Package) -> Tree:
         # Its folder says whether it was removed and installed anew.
         key = (package.digest, str(package.path))
         with self._lock:
@@ -347,12 +266,12 @@ class OrbitFileSystem(AbstractFileSystem):  # type: ignore[misc]
             return kept
         layout, wanted = Layout(api.home()), parse_requirement(f"{package.name}=={package.version}")
         release = load_release(layout.release(wanted.key, package.version))
-        tree = _Tree(_InstalledFiles(package, release), package)
+        tree = Tree(InstalledFiles(package, release), package)
         with self._lock:
             _keep(self._installed, key, tree)
         return tree
 
-    def _from_repository(self, wanted: Requirement, repository: str | os.PathLike[str] | None) -> _Tree:
+    def _from_repository(self, wanted: Requirement, repository: str | os.PathLike[str] | None) -> Tree:
         effect = api.settings(repository)
         key = (tuple(setting.url for setting in effect.repositories), wanted.key, wanted.range.text)
         with self._lock:
@@ -363,7 +282,7 @@ class OrbitFileSystem(AbstractFileSystem):  # type: ignore[misc]
             str(wanted), repository=repository, offline=self._offline, prereleases=self._prereleases
         )
         if kept is None or kept.release.digest != release.digest:
-            kept = _Tree(PublishedFiles(place, release, self._chunks))
+            kept = Tree(PublishedFiles(place, release, self._chunks))
         with self._lock:
             _keep(self._published, key, (time.monotonic(), kept))
         return kept

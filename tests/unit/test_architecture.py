@@ -25,7 +25,7 @@ FLOORS = (
     {"model"},
     {"archive", "objects"},
     {"legacy", "repository", "resolver", "store", "transfer"},
-    {"api", "edits", "filesystem", "prohibitions", "projects", "reasons", "remote", "settings", "upkeep"},
+    {"api", "browsing", "edits", "filesystem", "prohibitions", "projects", "reasons", "remote", "settings", "upkeep"},
     {"assemblies", "compat", "datasets", "importing"},
     {"cli"},
 )
