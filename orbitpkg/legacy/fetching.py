@@ -163,13 +163,17 @@ class Fetcher:
     @contextlib.contextmanager
     def _alone(self, ident: str) -> Iterator[None]:
         """Keep other processes from downloading the same package meanwhile; they would write to one file."""
-        from filelock import FileLock
+        from filelock import FileLock, Timeout
 
         lock = FileLock(self._path("locks", ident))
         with storage_errors(str(self.folder)):
             self._path("locks", ident).parent.mkdir(parents=True, exist_ok=True)
             with contextlib.suppress(NotImplementedError):  # no locks on this file system
-                lock.acquire()
+                try:
+                    lock.acquire(timeout=0)
+                except Timeout:
+                    self.reporter.note(f"Waiting for another process that is downloading {ident}")
+                    lock.acquire()
         try:
             yield
         finally:

@@ -62,12 +62,23 @@ def test_what_pyorbital_left_is_found_beside_what_is_uploaded_now(bucket: str, t
     assert sputnik.install(*APP, "test").version == "10.0.0"
     sputnik.upload(*APP, str(old_archive(tmp_path / "new.sputnik", version="11.0.0")))
     assert idents(sputnik.search(*APP, "test")) == ["test-1.0.0", "test-9.0.0", "test-10.0.0", "test-11.0.0"]
-    assert sputnik.install(*APP, "test ==11.0.0").version == "11.0.0"
+    assert sputnik.install(*APP, "test >10.0.0").version == "11.0.0"
     assert sputnik.install(*APP, "test <10", data_path=str(tmp_path / "data")).version == "9.0.0"
     with pytest.raises(sputnik.CompatiblePackageNotFoundException, match="There are: "):
         sputnik.install(*APP, "test >11")
     with pytest.raises(sputnik.PackageNotFoundException, match="no package unknown"):
         sputnik.install(*APP, "unknown")
+
+
+def test_nothing_of_pyorbitals_is_downloaded_for_what_is_newer_beside_it(bucket: str, tmp_path: Path) -> None:
+    store = open_store(f"s3://{bucket}/models")
+    old_bucket(store)
+    patch_sputnik()
+    sputnik.upload(*APP, str(old_archive(tmp_path / "new.sputnik", version="11.0.0")))
+    for info in list(store.list("test-")):
+        if info.key.endswith("archive.gz"):
+            store.delete(info.key)
+    assert sputnik.install(*APP, "test").version == "11.0.0"
 
 
 def test_another_prefix_or_bucket_may_be_named(bucket: str) -> None:

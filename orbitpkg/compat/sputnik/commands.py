@@ -191,6 +191,8 @@ def search(
 ) -> list[PackageStub]:
     """List what can be installed: all versions that fit a package string and the app, by name, oldest first.
 
+    What is said of each is what the index of a repository tells: no licence, and the description of the newest version.
+
     Raises:
         RepositoryError: The repository cannot be read.
     """

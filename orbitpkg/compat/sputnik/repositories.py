@@ -92,21 +92,30 @@ def choose(layout: Layout, wanted: PackageString, apps: Apps, repository_url: st
         RepositoryError: One of them did not say.
     """
     requirement = parse_requirement(wanted.requirement)
-    found: list[Found] = []
     refusals: list[ResolutionError] = []
-    for places in places_of(repository_url):
+    for places in _best_first(places_of(repository_url), wanted, apps):
         source = RepositorySource(places, Store(layout.home), {})
         try:
             resolution = resolve_as_recorded([requirement], source, apps=apps, prereleases=True)
-        except (ResolutionError, RepositoryNotFound) as error:
-            refusals.append(
-                error if isinstance(error, ResolutionError) else PackageNotFound(error.message, hint=error.hint)
-            )
+        except RepositoryNotFound as error:
+            refusals.append(PackageNotFound(error.message, hint=error.hint))
+        except ResolutionError as error:
+            refusals.append(error)
         else:
-            found.append(Found(source=source, resolution=resolution))
-    if not found:
-        raise _refusal(refusals)
-    return max(found, key=lambda each: each.resolution.releases[requirement.key].version)
+            return Found(source=source, resolution=resolution)
+    raise _refusal(refusals)
+
+
+def _best_first(asked: list[Places], wanted: PackageString, apps: Apps) -> list[Places]:
+    """Put those that offer the newest version first, as indexes tell: reading a record of Sputnik's takes its archive."""
+    if len(asked) == 1:
+        return asked
+    newest: dict[int, Version] = {}
+    for at, places in enumerate(asked):
+        offered = _offered(places.catalogue(places.settings[0]), wanted.key, wanted, apps)
+        newest |= {at: max(version for _, version in offered)} if offered else {}
+    order = sorted(newest, key=newest.__getitem__, reverse=True)
+    return [asked[at] for at in dict.fromkeys([*order, *range(len(asked))])]
 
 
 def _refusal(refusals: list[ResolutionError]) -> PackageNotFoundException | CompatiblePackageNotFoundException:
