@@ -55,6 +55,8 @@ _PATIENT_BYTES: Final = 1 << 20
 _COPY_BYTES: Final = 1 << 30
 """The most that is copied by one request. S3 takes five times that, and answers when all is done."""
 
+_MOST_COPY_BYTES: Final = 5_000_000_000
+
 _HEADERS: Final = frozenset(
     {"Content-Disposition", "Content-Encoding", "Content-Language", "Content-Type", "Cache-Control", "Storage-Class"}
 )
@@ -347,6 +349,24 @@ class S3Store:
         def work() -> None:
             client = self._connection.botocore(patient=True)
             client.copy_object(Bucket=bucket, Key=path, CopySource={"Bucket": bucket, "Key": source_path})
+
+        self._connection.ask("copy", source, work)
+        return self.head(key)
+
+    def copy_from(self, other: S3Store, source: str, key: str) -> ObjectInfo:
+        """Copy an object of another bucket, of the same service and for the same credentials, with its metadata.
+
+        Raises:
+            UnsupportedByStore: It is too large (Amazon S3 API Reference, CopyObject), or of another service.
+            ObjectNotFound: There is no object ``source``.
+        """
+        if other.head(source).size > _MOST_COPY_BYTES or not self._connection.serves_with(other._connection):
+            raise UnsupportedByStore(f"{self.url} cannot copy {other.url}/{source} by itself.")
+        bucket, path = self._connection.bucket, self._path(key)
+        where: Any = {"Bucket": other._connection.bucket, "Key": other._path(source)}
+
+        def work() -> None:
+            self._connection.botocore(patient=True).copy_object(Bucket=bucket, Key=path, CopySource=where)
 
         self._connection.ask("copy", source, work)
         return self.head(key)

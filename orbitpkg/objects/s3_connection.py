@@ -93,6 +93,11 @@ class S3Connection:
                 raise self._error(error, failure, operation, key) from error
         raise AssertionError("the last try either returns or raises")
 
+    def serves_with(self, other: S3Connection) -> bool:
+        """Say whether another bucket is of the same service, asked for the same credentials."""
+        mine, others = self._settings, other._settings
+        return (mine.endpoint, mine.source, mine.profile) == (others.endpoint, others.source, others.profile)
+
     def close(self) -> None:
         """Let go of all connections."""
         with self._lock:

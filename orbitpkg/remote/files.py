@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
-from orbitpkg.errors import FileMissing, ObjectNotFound, StorageError, UsageError
+from orbitpkg.errors import AccessDenied, FileMissing, ObjectNotFound, StorageError, UnsupportedByStore, UsageError
 from orbitpkg.objects.protocol import is_valid_key
 from orbitpkg.remote.addresses import join_uri, local_path_of, split_uri
 from orbitpkg.remote.drafts import LocalDraft, RemoteDraft, draft_writer
@@ -249,11 +249,28 @@ class RemoteFiles:
         if source.store == target.store:
             self.session.ask(source, lambda store: store.copy(source.key, target.key))
             return
+        if self._copied_by_store(source, target):
+            return
         metadata = self.session.ask(source, lambda store: store.metadata(source.key))
         with self.session.local_path(
             source.uri if "@" not in source.store else join_uri(source.store, source.key)
         ) as path:
             self._upload(path, target, metadata)
+
+    def _copied_by_store(self, source: Place, target: Place) -> bool:
+        """Have S3 copy from bucket to bucket, if both are S3's and it can."""
+        if not (source.store.startswith("s3://") and target.store.startswith("s3://")) or self.session.offline:
+            return False
+        from orbitpkg.objects.s3 import S3Store
+
+        first, second = self.session.store(source.store), self.session.store(target.store)
+        assert isinstance(first, S3Store)
+        assert isinstance(second, S3Store)
+        try:
+            self.session.ask(source, lambda _: second.copy_from(first, source.key, target.key))
+        except (UnsupportedByStore, AccessDenied):  # one may be let read here and write there, and not copy
+            return False
+        return True
 
     def move(self, source: Word, target: Word) -> None:
         """Move an object or a file; see ``orbitpkg.remote.move``."""

@@ -661,6 +661,23 @@ class TestCopying:
         assert place.store.get("copy")[0] == data
         assert place.name == "directory" or place.store.metadata("copy") == {"digest": "ab12"}
 
+    @pytest.mark.parametrize("server", ["moto", "rclone", "ceph"])
+    def test_s3_copies_from_bucket_to_bucket(self, server: str, request: pytest.FixtureRequest) -> None:
+        found: S3Server = request.getfixturevalue(server)
+        with closing(new_s3_store(found)) as source, closing(new_s3_store(found)) as target:
+            source.put("a key ü", b"data", metadata={"digest": "ab12"})
+            assert target.copy_from(source, "a key ü", "copy").size == 4
+            assert target.get("copy")[0] == b"data"
+            assert target.metadata("copy")["digest"] == "ab12"
+            with pytest.raises(ObjectNotFound):
+                target.copy_from(source, "absent", "copy")
+
+    def test_s3_does_not_copy_from_another_service(self, moto: S3Server, rclone: S3Server) -> None:
+        with closing(new_s3_store(moto)) as source, closing(new_s3_store(rclone)) as target:
+            source.put("key", b"data")
+            with pytest.raises(UnsupportedByStore):
+                target.copy_from(source, "key", "copy")
+
 
 class TestVersions:
     """A bucket that keeps versions; what keeps none says so."""
