@@ -107,7 +107,7 @@ def choose(layout: Layout, wanted: PackageString, apps: Apps, repository_url: st
 
 
 def _best_first(asked: list[Places], wanted: PackageString, apps: Apps) -> list[Places]:
-    """Put those that offer the newest version first, as indexes tell: reading a record of Sputnik's takes its archive."""
+    """Put those that offer the newest version first, as indexes tell: a record of Sputnik's takes its archive."""
     if len(asked) == 1:
         return asked
     newest: dict[int, Version] = {}
