@@ -153,8 +153,10 @@ def open_places(
     from orbitpkg.repository.cache import Cache
     from orbitpkg.repository.places import Places
 
+    effect = settings(repository)
     opener = partial(_opened_repository, offline=is_offline(said=offline), reporter=reporter)
-    return Places(settings(repository).repositories, opener, cache=Cache(Path(home_folder(), "cache")))
+    cache = Cache(Path(home_folder(), "cache"))
+    return Places(effect.repositories, opener, cache=cache, is_said=effect.is_said)
 
 
 def _opened_repository(

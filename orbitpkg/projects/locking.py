@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orbitpkg.api.places import home, is_offline, open_places
+from orbitpkg.api.places import home, is_offline, open_places, settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -173,6 +173,17 @@ def choose(
     locked.warnings += source.places.differences
     locked.unchecked = dict(resolution.unchecked)
     return locked, source
+
+
+def unshared(path: Path, repository: PathLike | None) -> list[str]:
+    """Say that a project's file names no repository, and that those in effect are one's own, whom nobody else has."""
+    from orbitpkg.settings import user_config_path
+
+    effect = settings(repository)
+    if effect.said_by != str(user_config_path()):
+        return []
+    names = ", ".join(f"orbitpkg repo add {each.name} {each.url}" for each in effect.repositories)
+    return [f"{path.name} names no repository: whoever else works on this project has none of yours. Name it: {names}"]
 
 
 def open_source(repository: PathLike | None, *, offline: bool, reporter: Reporter | None = None) -> RepositorySource:

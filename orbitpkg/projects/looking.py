@@ -76,7 +76,9 @@ def outdated(*, repository: PathLike | None = None, offline: bool = False) -> li
     """
     source = open_source(repository, offline=offline)
     found: list[Outdated] = []
-    used = _in_use()
+    used, repositories = _in_use()
+    for name in repositories:
+        source.places.named(name)
     source.places.look_up(key for _, key, _, _ in used)
     for name, key, current, wants in used:
         allowed = _newest(source, key, wants) or current
@@ -86,14 +88,14 @@ def outdated(*, repository: PathLike | None = None, offline: bool = False) -> li
     return found
 
 
-def _in_use() -> list[tuple[str, str, Version, list[Requirement]]]:
-    """Give name, key and version of each package in use, and what is asked of it."""
+def _in_use() -> tuple[list[tuple[str, str, Version, list[Requirement]]], set[str]]:
+    """Give name, key and version of each package in use and what is asked of it; and the repositories they are from."""
     from orbitpkg.model.lockfile import package_requirements
     from orbitpkg.settings import find_project
 
     found = find_project()
     if found is None or not found.document.requirements:
-        return _newest_installed()
+        return _newest_installed(), set()
     lock = open_project(Layout(home()), found.folder).lock
     wants: dict[str, list[Requirement]] = {}
     for requirement in found.document.requirements:
@@ -101,7 +103,8 @@ def _in_use() -> list[tuple[str, str, Version, list[Requirement]]]:
     for package in lock.packages.values():
         for requirement in package_requirements(package):
             wants.setdefault(requirement.key, []).append(requirement)
-    return [(each.name, key, each.version, wants.get(key, [])) for key, each in lock.packages.items()]
+    used = [(each.name, key, each.version, wants.get(key, [])) for key, each in lock.packages.items()]
+    return used, {each.repository for each in lock.packages.values()}
 
 
 def _newest_installed() -> list[tuple[str, str, Version, list[Requirement]]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orbitpkg.api.places import home
-from orbitpkg.projects.locking import choose, current_project, lock, open_source, write_lock
+from orbitpkg.projects.locking import choose, current_project, lock, open_source, unshared, write_lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ def add(
     )
     write_text(path, text)
     write_lock(locked)
+    locked.warnings += unshared(path, repository)
     return locked, _install(locked.path, locked.lock, source, asked=list(new), offline=offline, reporter=reporter)
 
 

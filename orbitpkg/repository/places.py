@@ -34,6 +34,8 @@ class Places:
         settings: At least one, in their order.
         opener: Opens one.
         cache: What this machine keeps of them.
+        is_said: Whether somebody named the one there is for this very command: then it stands for all that a lockfile
+            names.
     """
 
     def __init__(
@@ -42,10 +44,12 @@ class Places:
         opener: Callable[[RepositorySetting], Repository],
         *,
         cache: Cache | None,
+        is_said: bool = False,
     ) -> None:
         self.settings = tuple(settings)
         self._opener = opener
         self._cache = cache
+        self._is_said = is_said
         self._catalogues: dict[str, Catalogue] = {}
         self._opening = threading.Lock()
         self._homes: dict[str, RepositorySetting] = {}
@@ -74,8 +78,8 @@ class Places:
         Raises:
             ProjectError: Nobody named one so.
         """
-        if len(self.settings) == 1 and (self.settings[0].name == DEFAULT_NAME or name == DEFAULT_NAME):
-            # Where one address takes the place of all, it is the one that was meant.
+        if len(self.settings) == 1 and (self._is_said or name == DEFAULT_NAME):
+            # Where one takes the place of all, it is the one that was meant.
             return self.settings[0]
         found = next((setting for setting in self.settings if setting.name == name), None)
         if found is None:

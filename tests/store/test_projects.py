@@ -464,6 +464,30 @@ class TestSeveralRepositories:
         assert api.publish(make_package(tmp_path / "new", name="new-two")).outcome == "published"
         assert (shelf / "releases" / "new-two").is_dir()
 
+    def test_a_lock_of_a_repository_that_a_colleague_has_not_named_is_not_sought_in_the_default_one(
+        self, project: Path, shelf: Path
+    ) -> None:
+        projects.add(["top"])
+        api.remove("base")
+        (project / "orbit.toml").write_text('requirements = ["top"]\n')
+        for work in (lambda: projects.sync(frozen=True), projects.sync, projects.outdated):
+            with pytest.raises(ProjectError, match="takes packages from a repository 'shelf', which is not named here"):
+                work()
+        _, installed = projects.sync(frozen=True, repository=shelf)
+        assert [package.name for package in installed.new] == ["base"]
+
+    def test_what_is_locked_from_repositories_of_ones_own_is_told(self, app: Path, shelf: Path) -> None:
+        projects.add_repository("mine", str(shelf), user=True)
+        locked, _ = projects.add(["base"])
+        (warning,) = locked.warnings
+        assert warning.startswith("orbit.toml names no repository")
+        assert f"orbitpkg repo add mine {shelf.as_uri()}" in warning
+        assert projects.lock().warnings == []
+        projects.add_repository("mine", str(shelf))
+        projects.lock(upgrade=True)
+        assert projects.add(["top"])[0].warnings == []
+        assert (app / "orbit.toml").read_text().count("url") == 1
+
     @pytest.mark.usefixtures("home")
     def test_a_lock_of_a_repository_that_nobody_names_any_more(self, second: Path) -> None:
         projects.add(["only-there"])
