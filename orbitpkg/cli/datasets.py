@@ -7,17 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from orbitpkg.cli.fetching import download, freeze, refuse_partly, sync, thaw
 from orbitpkg.cli.options import command, global_options
-from orbitpkg.cli.selecting import (
-    at_option,
-    describe,
-    download,
-    freeze,
-    query,
-    refuse_partly,
-    sync,
-    thaw,
-)
+from orbitpkg.cli.selecting import at_option, describe, query
 from orbitpkg.cli.showing import show
 
 if TYPE_CHECKING:

@@ -42,11 +42,10 @@ def dataset(identifier: str, repository: PathLike | None = None, *, offline: boo
         RepositoryError: The repository cannot be read.
     """
     from orbitpkg.api import is_offline, open_repository, repository_url
-    from orbitpkg.datasets.sources import Source, read_source
-    from orbitpkg.model.names import canonical_name
+    from orbitpkg.datasets.sources import Source, read_source, source_key
 
     if is_offline(said=offline) and not repository_url(repository).startswith(("file:", "memory:")):
-        return _offline(Source(id=canonical_name(identifier), created=datetime.fromtimestamp(0, UTC)), repository)
+        return _offline(Source(id=source_key(identifier), created=datetime.fromtimestamp(0, UTC)), repository)
     opened = open_repository(repository)
     return Dataset(read_source(opened, identifier), opened)
 

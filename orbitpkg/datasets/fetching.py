@@ -1,29 +1,23 @@
 """Fetching data into a folder: those that are not there, verified, under their original names.
 
-Two data of one name (alike but for letter case counts) cannot both have it: the one that was registered first keeps
-it, each other gets the first eight digits of its id before its suffix, ``scan-1a2b3c4d.h5``. Of one name and the same
-bytes they are one file. A file that is there is
-left if it has the right bytes, replaced if it is as an earlier run left it, and otherwise nobody's to overwrite.
+A file that is there is left if it has the right bytes, replaced if it is as an earlier run left it, and otherwise
+nobody's to overwrite.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import os
 import secrets
 import threading
-import unicodedata
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from blake3 import blake3
 
+from orbitpkg.datasets.folders import Journal, local_paths
 from orbitpkg.datasets.layout import blob_key
+from orbitpkg.datasets.parallel import in_order
 from orbitpkg.datasets.registration import Failure
 from orbitpkg.errors import (
     CredentialsError,
@@ -33,27 +27,24 @@ from orbitpkg.errors import (
     OrbitError,
     RepositoryUnreachable,
     StorageError,
-    UsageError,
 )
-from orbitpkg.model.paths import path_problem
 from orbitpkg.objects import ObjectInfo, open_store
 from orbitpkg.remote.addresses import split_object_uri
 from orbitpkg.reporting import SILENT
 from orbitpkg.store.durable import storage_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
 
     from orbitpkg.datasets.datum import Datum
     from orbitpkg.objects.protocol import ObjectStore
     from orbitpkg.reporting import Reporter
 
-__all__ = ["Fetched", "Journal", "Stores", "fetch", "fetch_one", "local_paths"]
+__all__ = ["Fetched", "Stores", "fetch", "fetch_one"]
 
-_WORKERS: Final = 12
 _SMALL: Final = 8 * 2**20
 _BLOCK: Final = 2**20
-_DIGITS: Final = 8
 
 
 @dataclass(slots=True, kw_only=True)
@@ -73,50 +64,6 @@ class Fetched:
     size: int = 0
     failures: list[Failure] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
-
-
-def local_paths(data: Iterable[Datum]) -> tuple[dict[str, Datum], list[Failure]]:
-    """Give each datum its path, ``/``-separated, and say which can have none.
-
-    Args:
-        data: The first registered first.
-    """
-    paths: dict[str, Datum] = {}
-    files: set[str] = set()
-    folders: set[str] = set()
-    failures = []
-    for datum in data:
-        problem = path_problem(datum.name)
-        if problem:
-            error = UsageError(f"The datum {datum.id} cannot be a file: its name {problem}.", id=datum.id)
-            failures.append(Failure(name=datum.name, error=error))
-            continue
-        name = datum.name
-        if name in paths and datum.blake3 is not None and paths[name].blake3 == datum.blake3:
-            continue
-        if not _is_free(name, files, folders):
-            plain = PurePosixPath(name)
-            name = str(plain.with_name(f"{plain.stem}-{datum.id[:_DIGITS]}{plain.suffix}"))
-            if not _is_free(name, files, folders):
-                name = str(plain.with_name(f"{plain.stem}-{datum.id}{plain.suffix}"))
-        if not _is_free(name, files, folders):
-            error = UsageError(f"The datum {datum.id} cannot be a file: {datum.name} is one, and a folder, too.")
-            failures.append(Failure(name=datum.name, error=error))
-            continue
-        files.add(_folded(name))
-        folders.update(_folded(str(parent)) for parent in PurePosixPath(name).parents)
-        paths[name] = datum
-    return paths, failures
-
-
-def _is_free(name: str, files: set[str], folders: set[str]) -> bool:
-    folded = _folded(name)
-    parents = (_folded(str(parent)) for parent in PurePosixPath(name).parents)
-    return folded not in files and folded not in folders and files.isdisjoint(parents)
-
-
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", name.casefold())
 
 
 class Stores:
@@ -162,55 +109,6 @@ class Stores:
         return store
 
 
-class Journal:
-    """What earlier runs put into a folder, so that it need not be read again. Losing it costs reading, nothing else.
-
-    Args:
-        path: The file it is kept in.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._entries: dict[str, tuple[str, int, int]] = {}
-        with contextlib.suppress(OSError, ValueError, TypeError, LookupError, AttributeError):
-            said = json.loads(path.read_text())
-            self._entries = {str(name): (str(entry[0]), int(entry[1]), int(entry[2])) for name, entry in said.items()}
-
-    @classmethod
-    def of(cls, cache: Path, folder: Path, *, what: str) -> Journal:
-        """Open the journal of a folder, for what is fetched into it from one source."""
-        name = hashlib.sha256(f"{folder.absolute()}\n{what}".encode("utf-8", "surrogateescape")).hexdigest()[:32]
-        return cls(cache / "datasets" / "folders" / f"{name}.json")
-
-    def holds(self, path: str, status: os.stat_result, datum: str | None = None) -> bool:
-        """Say whether a file is as a run left it: as the datum of this id, or as any when that is None."""
-        found = self._entries.get(path)
-        return found is not None and found[1:] == (status.st_size, status.st_mtime_ns) and datum in {None, found[0]}
-
-    def record(self, path: str, datum: str, status: os.stat_result) -> None:
-        """Note that a file is the datum of this id."""
-        self._entries[path] = (datum, status.st_size, status.st_mtime_ns)
-
-    def forget(self, path: str) -> None:
-        """Note that a file is none of this journal's any more."""
-        self._entries.pop(path, None)
-
-    def others(self, paths: Mapping[str, object]) -> list[str]:
-        """Give what is noted besides these."""
-        return sorted(path for path in self._entries if path not in paths)
-
-    def save(self) -> None:
-        """Keep what was noted, as far as that can be done."""
-        with contextlib.suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            part = self._path.with_name(f".{secrets.token_hex(8)}")
-            try:
-                part.write_text(json.dumps(self._entries))
-                part.replace(self._path)
-            finally:
-                part.unlink(missing_ok=True)
-
-
 def fetch(
     data: Iterable[Datum],
     folder: Path,
@@ -241,7 +139,7 @@ def fetch(
     try:
         with reporter.task(f"Fetching {len(missing):,} files", sum(datum.size for datum in missing.values())) as task:
             job = _Job(folder, stores, journal, force=force, progress=task.advance)
-            with contextlib.closing(_in_parallel(job, missing)) as outcomes:
+            with contextlib.closing(in_order(lambda path: job.fetch(path, missing[path]), missing)) as outcomes:
                 for path, future in outcomes:
                     try:
                         future.result()
@@ -266,20 +164,6 @@ def fetch_one(datum: Datum, target: Path, *, stores: Stores) -> None:
     """
     journal = Journal(target.with_name(".journal"))  # of nothing, and never saved
     _Job(target.parent, stores, journal, force=True, progress=lambda _: None).fetch(target.name, datum)
-
-
-def _in_parallel(job: _Job, missing: Mapping[str, Datum]) -> Generator[tuple[str, Future[None]]]:
-    waiting: deque[tuple[str, Future[None]]] = deque()
-    pool = ThreadPoolExecutor(_WORKERS, "orbitpkg-fetch")
-    try:
-        for path, datum in missing.items():
-            if len(waiting) == 4 * _WORKERS:
-                yield waiting.popleft()
-            waiting.append((path, pool.submit(job.fetch, path, datum)))
-        while waiting:
-            yield waiting.popleft()
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _is_present(folder: Path, path: str, datum: Datum, journal: Journal) -> bool:

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from orbitpkg.datasets.datum import Datum
-from orbitpkg.datasets.fetching import Fetched, Journal, Stores, fetch, fetch_one, local_paths
+from orbitpkg.datasets.fetching import Fetched, Stores, fetch, fetch_one
+from orbitpkg.datasets.folders import Journal, local_paths
 from orbitpkg.errors import FileNotInPackage, IntegrityError, PartlyDone, UsageError
 from orbitpkg.model.jsontext import canonical_json, parse_json
 from orbitpkg.reporting import SILENT

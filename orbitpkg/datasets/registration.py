@@ -10,8 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from orbitpkg.datasets.datum import Datum, new_datum
 from orbitpkg.datasets.extraction import extract, is_sidecar
 from orbitpkg.datasets.layout import blob_key
+from orbitpkg.datasets.parallel import in_order
 from orbitpkg.datasets.parts import write_part
 from orbitpkg.datasets.sending import Sender
 from orbitpkg.errors import AccessDenied, CredentialsError, OrbitError, StorageError, TreeChanged, UsageError
@@ -28,19 +27,15 @@ from orbitpkg.model.paths import path_problem
 from orbitpkg.reporting import SILENT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-    from typing import TypeAlias
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from orbitpkg.datasets.catalogue import Catalogue
     from orbitpkg.datasets.columns import Kind
     from orbitpkg.objects.protocol import ObjectStore
     from orbitpkg.reporting import Reporter
 
-    _Done: TypeAlias = tuple[Datum, bool, tuple[str, ...]]
-
 __all__ = ["Failure", "NamedFile", "Recorder", "Registered", "find_files", "register_files"]
 
-_WORKERS: Final = 12
 # A part is written when so many rows, or so much metadata, wait for it, or the first of them for so long.
 _ROWS: Final = 10_000
 _METADATA_BYTES: Final = 32 * 2**20
@@ -212,7 +207,7 @@ def register_files(
         with contextlib.ExitStack() as stack:
             # Whatever goes wrong: what was sent until then is recorded.
             stack.callback(recorder.flush)
-            for file, future in stack.enter_context(contextlib.closing(_in_order(register, files))):
+            for file, future in stack.enter_context(contextlib.closing(in_order(register, files))):
                 try:
                     datum, was_sent, warnings = future.result()
                 except (AccessDenied, CredentialsError):
@@ -226,23 +221,6 @@ def register_files(
                 result.warnings += [(file.name, warning) for warning in warnings]
     result.new = recorder.new
     return result
-
-
-def _in_order(
-    work: Callable[[NamedFile], _Done], files: Sequence[NamedFile]
-) -> Generator[tuple[NamedFile, Future[_Done]]]:
-    """Do the work for all files, some at a time, and give what came of it in their order."""
-    waiting: deque[tuple[NamedFile, Future[_Done]]] = deque()
-    pool = ThreadPoolExecutor(_WORKERS, "orbitpkg-register")
-    try:
-        for file in files:
-            if len(waiting) == 2 * _WORKERS:
-                yield waiting.popleft()
-            waiting.append((file, pool.submit(work, file)))
-        while waiting:
-            yield waiting.popleft()
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _register_one(

@@ -109,7 +109,8 @@ class Selection:
             UsageError: The filter cannot be used.
             RepositoryError: The catalogue cannot be read.
         """
-        from orbitpkg.datasets.fetching import Journal, Stores, fetch
+        from orbitpkg.datasets.fetching import Stores, fetch
+        from orbitpkg.datasets.folders import Journal
 
         place = Path(folder)
         return fetch(

@@ -27,7 +27,17 @@ from orbitpkg.model.names import canonical_name, is_valid_name, nearest
 if TYPE_CHECKING:
     from orbitpkg.repository.repository import Repository
 
-__all__ = ["Note", "Source", "add_note", "create_source", "find_source", "list_sources", "read_notes", "read_source"]
+__all__ = [
+    "Note",
+    "Source",
+    "add_note",
+    "create_source",
+    "find_source",
+    "list_sources",
+    "read_notes",
+    "read_source",
+    "source_key",
+]
 
 _FORMAT: Final = 1
 _MAX_RECORD_BYTES: Final = 64 * 1024
@@ -68,6 +78,20 @@ class Note:
     text: str
 
 
+def source_key(identifier: str) -> str:
+    """Give the form of a dataset's id that is compared and stored.
+
+    Raises:
+        UsageError: It cannot be an id.
+    """
+    try:
+        return canonical_name(identifier)
+    except UsageError as error:
+        raise UsageError(
+            f"{identifier[:200]!r} cannot be a dataset's id: {error.data['reason']}.", hint=error.hint
+        ) from None
+
+
 def create_source(
     repository: Repository, identifier: str, *, description: str = "", unsafe_single_writer: bool = False
 ) -> Source:
@@ -79,7 +103,7 @@ def create_source(
         UnsafeRepository: The store ignores create-only writes.
         RepositoryError: The repository cannot be written.
     """
-    key = canonical_name(identifier)
+    key = source_key(identifier)
     config, _ = repository.init()
     if not (config.create_only or unsafe_single_writer):
         raise UnsafeRepository(
@@ -117,7 +141,7 @@ def find_source(repository: Repository, identifier: str) -> Source | None:
         UsageError: The id is no name.
         IntegrityError: The record is damaged.
     """
-    key = canonical_name(identifier)
+    key = source_key(identifier)
     try:
         data, _ = repository.objects.get(record_key(key), max_bytes=_MAX_RECORD_BYTES)
     except ObjectNotFound:

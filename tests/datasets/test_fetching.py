@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orbitpkg.datasets.datum import new_datum
-from orbitpkg.datasets.fetching import local_paths
+from orbitpkg.datasets.folders import local_paths
 from orbitpkg.datasets.layout import blob_key
 from orbitpkg.errors import IntegrityError, ObjectNotFound, StorageError
 from tests.packages import noise
