@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,8 @@ _MAX_NAME_BYTES = 255
 class Filter:
     """Which paths a sync is about.
 
-    A pattern without a slash is about names, at any depth; one with a slash is about whole paths (``data/**``).
+    A pattern without a slash is about names, at any depth; one with a slash is about whole paths (``data/**``). What is
+    left out by the name of a folder is all that is in it.
 
     Args:
         include: Patterns of which one must match; none when there are none.
@@ -50,12 +52,20 @@ class Filter:
     def __init__(self, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> None:
         self._include = [_pattern(glob) for glob in include]
         self._exclude = [_pattern(glob) for glob in exclude]
+        names = [glob for glob in exclude if "/" not in glob and glob != "**"]
+        self._exclude += [_pattern(f"**/{name}/**") for name in names]
+        whole = [glob.removesuffix("/**") for glob in exclude if glob.endswith("/**")]
+        self._folders = [compile_glob(glob) for glob in (*whole, *(f"**/{name}" for name in names))]
 
     def takes(self, path: str) -> bool:
         """Say whether a path is one of them."""
         if self._include and not any(pattern.fullmatch(path) for pattern in self._include):
             return False
         return not any(pattern.fullmatch(path) for pattern in self._exclude)
+
+    def leaves_out(self, folder: str) -> bool:
+        """Say whether a folder is left out with all that is in it, so that nobody needs to look."""
+        return any(pattern.fullmatch(folder) for pattern in self._folders)
 
 
 def _pattern(glob: str) -> re.Pattern[str]:
@@ -73,13 +83,26 @@ class LocalTree:
         files: Its files, by path.
         folders: The paths of its folders.
         unusable: What cannot be an object, with the reason.
+        links: The paths of links to folders.
         seen: How many entries it has, also those that nobody asked for.
     """
 
     files: dict[str, LocalFile] = field(default_factory=dict)
     folders: set[str] = field(default_factory=set)
     unusable: dict[str, str] = field(default_factory=dict)
+    links: set[str] = field(default_factory=set)
     seen: int = 0
+
+    def in_the_way(self, path: str) -> str | None:
+        """Say what keeps a file, or a folder, from being made at a path; None when nothing does."""
+        above = path.rpartition("/")[0]
+        while above:
+            if above in self.files:
+                return f"{above} is a file here, and would have to be a folder"
+            if above in self.links:
+                return f"{above} is a link to a folder here, which is not followed"
+            above = above.rpartition("/")[0]
+        return None
 
 
 @dataclass(slots=True)
@@ -120,7 +143,14 @@ def _scan(folder: str, prefix: str, tree: LocalTree, wanted: Filter) -> None:
             tree.seen += 1
             if entry.is_dir(follow_symlinks=False):
                 tree.folders.add(path)
-                _scan(entry.path, f"{path}/", tree, wanted)
+                if not wanted.leaves_out(path):
+                    with suppress(FileNotFoundError):  # it is gone by now
+                        _scan(entry.path, f"{path}/", tree, wanted)
+            elif entry.is_dir():
+                tree.folders.add(path)
+                tree.links.add(path)
+                if wanted.takes(path):
+                    tree.unusable[path] = "it is a link to a folder, which is not followed"
             elif wanted.takes(path):
                 _take(entry, path, tree)
 
@@ -145,10 +175,7 @@ def _take(entry: os.DirEntry[str] | Path, path: str, tree: LocalTree) -> None:
         if entry.is_symlink():
             tree.unusable[path] = "it is a link to nothing"
         return  # or it is gone by now
-    if stat.S_ISDIR(status.st_mode):
-        tree.folders.add(path)
-        tree.unusable[path] = "it is a link to a folder, which is not followed"
-    elif not stat.S_ISREG(status.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         tree.unusable[path] = "it is no regular file"
     elif not is_valid_key(path):
         tree.unusable[path] = "its name cannot be a key: it has a backslash or a character that cannot be seen"

@@ -203,9 +203,12 @@ def _compare(pair: Pair, local: LocalTree, remote: RemoteTree, reporter: Reporte
     with reporter.task("Comparing", sum(local.files[path].size for path in wanted)) as task:
 
         def compare(path: str) -> bool:
-            same = is_same(pair.store, remote.files[path], pair.root / path, surely=wanted[path])
-            task.advance(local.files[path].size)
-            return same
+            try:
+                return is_same(pair.store, remote.files[path], pair.root / path, surely=wanted[path])
+            except _ITS_OWN:
+                return False  # what is wrong with it shows when it is to be moved, and a conflict does no harm
+            finally:
+                task.advance(local.files[path].size)
 
         return _all_of({path: partial(compare, path) for path in sorted(wanted)})
 
@@ -228,14 +231,9 @@ def _blocked(plan: SyncPlan, local: LocalTree) -> dict[str, str]:
     """Give the paths that cannot be written, since a file is where a folder must be, or the other way round."""
     found = {}
     for step in plan.steps:
-        parents = step.path.split("/")[:-1]
-        above = {"/".join(parents[: count + 1]) for count in range(len(parents))}
-        if step.path in local.folders:
-            found[step.path] = "a folder is here in its place"
-        elif file := next((folder for folder in above if folder in local.files), None):
-            found[step.path] = f"{file} is a file here, and would have to be a folder"
-        elif link := next((folder for folder in above if folder in local.unusable), None):
-            found[step.path] = f"{link} is here: {local.unusable[link]}"
+        obstacle = "a folder is here in its place" if step.path in local.folders else local.in_the_way(step.path)
+        if obstacle is not None:
+            found[step.path] = obstacle
     return found
 
 
@@ -245,8 +243,8 @@ def _make_folders(pair: Pair, local: LocalTree, remote: RemoteTree) -> None:
     with disk_errors(pair.root):
         pair.root.mkdir(parents=True, exist_ok=True)
         for folder in sorted(remote.folders - local.folders):
-            # Where a file is in the way, the file stays.
-            if folder not in local.files:
+            # Where something is in the way, it stays: an empty folder is worth no conflict.
+            if folder not in local.files and local.in_the_way(folder) is None:
                 (pair.root / folder).mkdir(parents=True, exist_ok=True)
 
 

@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from orbitpkg.errors import CredentialsError, RepositoryUnreachable, UsageError
+from orbitpkg.errors import CredentialsError, RepositoryUnreachable, StorageError, UsageError
 from orbitpkg.objects.protocol import ObjectInfo
 from orbitpkg.remote.sync_pair import open_configured, open_pair
 from orbitpkg.remote.sync_plan import Act
@@ -165,7 +165,8 @@ class Watch:
         while True:
             try:
                 result = self._round(reporter)
-            except (RepositoryUnreachable, CredentialsError) as error:
+            except (RepositoryUnreachable, CredentialsError, StorageError) as error:
+                # A store that does not answer, a disk that went: both may come again.
                 if pause == self._poll:
                     reporter.note(f"{error.message} What has to be uploaded is uploaded when it can be.")
                 pause = min(max(1.0, 2 * pause), _LONGEST_PAUSE)
@@ -192,7 +193,7 @@ class Watch:
         there = {path: remote[path] for path in [*ready, *gone] if path in remote}
         result = sync_trees(
             self._pair,
-            LocalTree(files=ready, folders=local.folders, unusable=unusable),
+            LocalTree(files=ready, unusable=unusable),
             RemoteTree(files=there),
             delete=self._delete,
             force=self._force,

@@ -493,8 +493,54 @@ class TestBadInput:
         (tmp_path / "outside").mkdir()
         (tmp_path / "b").mkdir()
         (tmp_path / "b/link").symlink_to(tmp_path / "outside")
-        assert conflicts(sync(place, tmp_path / "b")) == ["link/x"]
+        for include in ([], ["x"]):
+            assert conflicts(sync(place, tmp_path / "b", include=include)) == ["link/x"]
         assert files_of(tmp_path / "outside") == {}
+
+    def test_markers_do_not_reach_through_links_nor_stumble_over_files(
+        self, moto: S3Server, cloud: str, tmp_path: Path
+    ) -> None:
+        for key in ("d/link/inner/", "d/file/inner/", "d/file/", "d/fine/"):
+            moto.client().put_object(Bucket=cloud.removeprefix("s3://"), Key=key, Body=b"")
+        (tmp_path / "outside").mkdir()
+        write(tmp_path / "b", {"file": b"a file"})
+        (tmp_path / "b/link").symlink_to(tmp_path / "outside")
+        assert sync(f"{cloud}/d", tmp_path / "b").is_complete
+        assert sorted(path.name for path in (tmp_path / "b").iterdir()) == ["file", "fine", "link"]
+        assert list((tmp_path / "outside").iterdir()) == []
+
+    @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything; run the tests as another user")
+    def test_a_folder_that_may_not_be_read_is_told_and_can_be_left_out(self, tmp_path: Path) -> None:
+        folder = write(tmp_path / "a", {"x": b"x", "closed/y": b"y"})
+        (folder / "closed").chmod(0)
+        try:
+            with pytest.raises(StorageError, match="closed"):
+                sync(folder, f"memory://{uuid4().hex}/d")
+            assert acts(sync(folder, f"memory://{uuid4().hex}/d", exclude=["closed"])) == [("upload", "x")]
+        finally:
+            (folder / "closed").chmod(0o755)
+
+    def test_a_file_that_goes_while_it_is_compared_is_told_and_the_rest_is_done(self, tmp_path: Path) -> None:
+        name = uuid4().hex
+        write(tmp_path / "a", {"x": b"x", "y": b"y"})
+        sync(tmp_path / "a", f"memory://{name}/d")
+        write(tmp_path / "a", {"z": b"z"})
+        os.utime(tmp_path / "a/x", (5, 5))
+
+        def opener(url: str) -> ObjectStore:
+            store = open_store(url)
+            listing = store.list
+
+            def and_then(prefix: str) -> Any:
+                found = list(listing(prefix))
+                (tmp_path / "a/x").unlink()
+                return iter(found)
+
+            cast("Any", store).list = and_then
+            return store
+
+        result = sync(tmp_path / "a", f"memory://{name}/d", opener=opener)
+        assert ([row.path for row in result.failed], acts(result)) == (["x"], [("upload", "z")])
 
     @pytest.mark.skipif(not Path("/proc").is_dir(), reason="there is no /proc, in which nobody can write")
     def test_a_folder_that_cannot_be_made_is_told_at_once(self, tmp_path: Path) -> None:

@@ -168,12 +168,31 @@ class TestFilters:
             (["*.csv", "*.txt"], ["tmp*"], "a/tmp1.txt", False),
             ([], ["a/**"], "a/b", False),
             ([], ["**"], "a", False),
+            ([], [".git"], "a/.git/config", False),
+            ([], [".git"], ".gitignore", True),
+            ([], ["node*"], "node_modules/a/b", False),
+            ([], ["a/b"], "a/b/c", True),
         ],
     )
     def test_names_at_any_depth_and_paths_as_they_are(
         self, include: list[str], exclude: list[str], path: str, *, taken: bool
     ) -> None:
         assert Filter(include, exclude).takes(path) is taken
+
+    @pytest.mark.parametrize(
+        ("glob", "folder", "is_left_out"),
+        [
+            ("lost+found", "lost+found", True),
+            ("lost+found", "deep/lost+found", True),
+            ("a/**", "a", True),
+            ("a/**", "b/a", False),
+            ("*.csv", "a", False),
+            ("**/tmp/**", "x/tmp", True),
+            ("**", "a", False),
+        ],
+    )
+    def test_a_folder_that_is_left_out_is_not_looked_into(self, glob: str, folder: str, *, is_left_out: bool) -> None:
+        assert Filter(exclude=[glob]).leaves_out(folder) is is_left_out
 
     @pytest.mark.parametrize("glob", ["", "/abs", "../up", "a\\b", "a**"])
     def test_a_pattern_that_can_match_nothing_is_refused(self, glob: str) -> None:

@@ -209,6 +209,16 @@ class TestWatching:
         assert len(day.notes) == 1
         assert day.notes[0].startswith("Nobody answers. What has to be uploaded")
 
+    def test_a_disk_that_goes_and_comes_again_ends_nothing(self, day: Day, tmp_path: Path) -> None:
+        write(day.folder, {"a": b"a"})
+        day.at(10, lambda: day.folder.rename(tmp_path / "away"))
+        day.at(11, lambda: day.folder.write_bytes(b"in its place"))
+        day.at(20, day.folder.unlink)
+        day.at(21, lambda: (tmp_path / "away").rename(day.folder))
+        day.writes(30, "b", b"b")
+        assert [acts(result) for _, result in day.until(60)] == [[("upload", "a")], [("upload", "b")]]
+        assert len(day.notes) == 1
+
     def test_only_what_is_included_is_watched(self, tmp_path: Path) -> None:
         (tmp_path / "recordings").mkdir()
         day = Day(tmp_path / "recordings", include=["*.csv"], exclude=["tmp*"])
