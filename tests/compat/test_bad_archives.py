@@ -273,3 +273,7 @@ def test_a_version_that_is_not_semver_is_taken_by_a_stated_rule(tmp_path: Path, 
     assert package.version == new
     assert package.metadata["sputnik"]["version"] == old
     assert package.metadata["sputnik"]["ident"] == f"test-{old}"
+
+
+def test_a_file_that_would_be_passed_over_as_an_archive_of_the_package_is_told_of(tmp_path: Path) -> None:
+    refuse(old_archive(tmp_path / "a.sputnik", {"x": b"", "test-0.9.0.tar.zst": b""}), "looks like an archive")

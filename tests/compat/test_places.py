@@ -88,6 +88,18 @@ class TestBuckets:
         with pytest.raises(ResolutionError, match=r"does not work with my.library 1\.0"):
             api.install("other", repository=bucket, app="my_library==1.0")
 
+    @pytest.mark.parametrize("size", [1000, 6 * MIB], ids=["read whole", "read by ranges"])
+    def test_what_was_removed_is_installed_again_as_the_same_release(
+        self, bucket: str, tmp_path: Path, size: int
+    ) -> None:
+        put_package(open_store((tmp_path / "bucket").as_uri()), *old_package({"data": noise(size)}, name="again"))
+        digest = api.install("again", repository=bucket).digest
+        api.remove("again")
+        gc.collect()
+        package = api.install("again", repository=bucket)
+        assert package.digest == digest
+        assert package.read_bytes("data") == noise(size)
+
     def test_what_is_installed_is_not_downloaded_again(self, bucket: str, tmp_path: Path) -> None:
         first = api.install("test", repository=bucket)
         for archive in (tmp_path / "bucket").rglob("archive.gz"):
