@@ -67,11 +67,13 @@ class Objection:
         error: What the resolver says, or None: nothing does.
         asked: What else was asked for, with who asks for it.
         releases: What would be taken, if nothing stands against it: versions by name.
+        warnings: What one should know of that, a sentence each: that a release is yanked or deprecated.
     """
 
     error: ResolutionError | None
     asked: Mapping[str, str]
     releases: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +213,7 @@ def why_not(
     if project is not None:
         asked = {**{str(each): project.path.name for each in project.document.requirements}, **asked}
     try:
-        resolution = _resolved(
+        resolution, warnings = _resolved(
             list(map(parse_requirement, asked)),
             repository=repository,
             apps=apps,
@@ -222,7 +224,7 @@ def why_not(
     except ResolutionError as error:
         return Objection(error, asked, {})
     releases = {release.name: str(release.version) for release in resolution.releases.values()}
-    return Objection(None, asked, dict(sorted(releases.items())))
+    return Objection(None, asked, dict(sorted(releases.items())), tuple(warnings))
 
 
 def _resolved(
@@ -233,7 +235,7 @@ def _resolved(
     python: str | os.PathLike[str] | None,
     offline: bool,
     prereleases: bool,
-) -> Resolution:
+) -> tuple[Resolution, list[str]]:
     from orbitpkg.api import open_places
     from orbitpkg.resolver.apps import read_apps
     from orbitpkg.store.project import find_lock, open_project
@@ -244,6 +246,8 @@ def _resolved(
     lock = open_project(Layout(home()), folder).lock if folder is not None else None
     prefer = {key: package.version for key, package in lock.packages.items()} if lock is not None else {}
     source = RepositorySource(open_places(repository, offline=offline), Store(home()), {})
-    return resolve_as_recorded(
-        wanted, source, apps=read_apps(apps, python=python), prereleases=prereleases, prefer=prefer
-    )
+    held = read_apps(apps, python=python)
+    resolution = resolve_as_recorded(wanted, source, apps=held, prereleases=prereleases, prefer=prefer)
+    chosen = {key: release.version for key, release in resolution.releases.items()}
+    warnings = [line for key, version in chosen.items() for line in source.warnings(key, version)]
+    return resolution, warnings + source.places.differences

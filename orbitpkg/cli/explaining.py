@@ -30,9 +30,10 @@ def why(console: Console, name: str) -> Mapping[str, object]:
     found = reasons.why(name)
     where = "locked" if found.lock is not None else "installed"
     console.sentence(f"{found.name} {', '.join(found.versions) or f'(not {where})'}")
-    console.data(f"  {_line(chain, found.lock)}" for chain in found.chains)
+    for chain in found.chains:
+        console.sentence(f"  {_line(chain, found.lock)}")
     if not found.chains:
-        console.data([f"  nothing that is {where} needs it"])
+        console.sentence(f"  nothing that is {where} needs it")
     return {
         "name": found.name,
         "versions": list(found.versions),
@@ -96,6 +97,7 @@ def why_not(
         "requirement": requirement,
         "fits": error is None,
         "releases": dict(found.releases),
+        "warnings": list(found.warnings),
         "message": error.message if error is not None else None,
         "hint": error.hint if error is not None else None,
         "code": error.code if error is not None else None,
@@ -107,6 +109,8 @@ def _tell(console: Console, requirement: str, found: Objection) -> None:
     if found.error is None:
         console.sentence(f"Nothing stands against {requirement}. It would be:")
         console.data(f"  {name} {version}" for name, version in found.releases.items())
+        for line in found.warnings:
+            console.note(line)
         return
     for line in found.error.message.split("\n"):
         console.sentence(line)

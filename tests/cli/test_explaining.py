@@ -88,6 +88,25 @@ def test_what_was_yanked_says_why_and_how_to_have_it(stocked: Machine) -> None:
     )
 
 
+def test_why_not_of_what_was_yanked_says_so(stocked: Machine) -> None:
+    stocked.succeed("yank", "tokenizer==2.0.0", "--reason", "wrong vocabulary")
+    assert stocked.run("why-not", "tokenizer==2.0.0") == Result(
+        0,
+        "Nothing stands against tokenizer==2.0.0. It would be:\n  tokenizer 2.0.0\n",
+        "note: tokenizer 2.0.0 is yanked: wrong vocabulary.\n",
+    )
+    assert stocked.run("why-not", "tokenizer==2.0.0", "--json").envelope["data"]["warnings"] == [
+        "tokenizer 2.0.0 is yanked: wrong vocabulary."
+    ]
+
+
+def test_why_is_wrapped_where_there_is_little_room(stocked: Machine) -> None:
+    stocked.succeed("install", "bundle")
+    assert stocked.run("why", "tokenizer", COLUMNS="40").out == (
+        "tokenizer 2.0.0\n  bundle 1.0.0 needs classifier,\n    classifier 1.0.0 needs tokenizer>=2\n"
+    )
+
+
 def test_why_tells_the_way_from_what_nobody_needs(stocked: Machine) -> None:
     stocked.succeed("install", "bundle")
     assert stocked.run("why", "tokenizer") == Result(
