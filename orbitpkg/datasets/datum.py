@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING
 
 from orbitpkg.errors import UsageError
 from orbitpkg.model.jsontext import canonical_json
+from orbitpkg.model.paths import path_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-__all__ = ["Datum", "new_datum", "parse_assignments", "parse_id", "parse_metadata_words"]
+__all__ = ["Datum", "name_problem", "new_datum", "parse_assignments", "parse_id", "parse_metadata_words"]
 
 _ID = re.compile(r"[0-9a-f]{32}")
+_ONLY_WINDOWS_MINDS = str.maketrans(dict.fromkeys(':*?"<>|', "_"))
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 
 
@@ -28,7 +30,7 @@ class Datum:
     """A registered file.
 
     Attributes:
-        id: 32 hexadecimal digits, which follow from all else but ``registered`` and ``supersedes``.
+        id: 32 hexadecimal digits, which follow from what it is and what is said of it, not from when.
         name: The file's original name, ``/``-separated.
         size: In bytes.
         uri: Where its bytes are.
@@ -90,7 +92,10 @@ def new_datum(
 
     tags, metadata, lineage = dict(tags or {}), dict(metadata or {}), tuple(lineage)
     # A stored file is its bytes, wherever the bucket is; an object of others is a place and a state.
-    place = [blake3] if etag is None else [blake3, uri, etag, version, modified.isoformat() if modified else None]
+    place = [blake3]
+    if etag is not None:
+        # With what it took the place of: an object may be again what it was before, within one second.
+        place += [uri, etag, version, modified.isoformat() if modified else None, supersedes]
     identity = canonical_json([name, size, place, tags, metadata, sorted(lineage)])
     return Datum(
         id=digest(identity).hexdigest()[:32],
@@ -108,6 +113,19 @@ def new_datum(
         lineage=lineage,
         supersedes=supersedes,
     )
+
+
+def name_problem(name: str) -> str | None:
+    """Say why a name cannot be that of a datum, or None when it can: as of a path in a package, but for Windows' rules.
+
+    Recordings are named for the time of day, with colons, and nobody renames a bucket. The answer completes the
+    sentence "its name …".
+    """
+    if path_problem(name) is None:
+        return None
+    parts = name.translate(_ONLY_WINDOWS_MINDS).split("/")
+    # Framed, a part is no device, and ends in neither a dot nor a space.
+    return path_problem("/".join(part if part in {"", ".", ".."} else f"_{part}_" for part in parts))
 
 
 def parse_id(word: str) -> str:

@@ -15,9 +15,9 @@ import unicodedata
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
+from orbitpkg.datasets.datum import name_problem
 from orbitpkg.datasets.registration import Failure
 from orbitpkg.errors import UsageError
-from orbitpkg.model.paths import path_problem
 
 if TYPE_CHECKING:
     import os
@@ -41,7 +41,7 @@ def local_paths(data: Iterable[Datum]) -> tuple[dict[str, Datum], list[Failure]]
     folders: set[str] = set()
     failures = []
     for datum in data:
-        problem = path_problem(datum.name)
+        problem = name_problem(datum.name)
         if problem:
             error = UsageError(f"The datum {datum.id} cannot be a file: its name {problem}.", id=datum.id)
             failures.append(Failure(name=datum.name, error=error))

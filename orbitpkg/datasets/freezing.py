@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any, Final
 from orbitpkg.datasets.datum import Datum
 from orbitpkg.datasets.fetching import Fetched, Stores, fetch, fetch_one
 from orbitpkg.datasets.folders import Journal, local_paths
+from orbitpkg.datasets.registration import Failure
 from orbitpkg.errors import FileNotInPackage, IntegrityError, PartlyDone, UsageError
 from orbitpkg.model.jsontext import canonical_json, parse_json
+from orbitpkg.model.paths import path_problem
 from orbitpkg.reporting import SILENT
 from orbitpkg.store.durable import storage_errors
 
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from typing import TypeAlias
 
-    from orbitpkg.datasets.registration import Failure
     from orbitpkg.datasets.selection import Selection
     from orbitpkg.reporting import Reporter
     from orbitpkg.store.package import Package
@@ -63,7 +64,9 @@ def freeze(selection: Selection, requirement: str, *, pack: bool = False, report
     name, version = _release(requirement)
     dataset = selection.dataset
     paths, failures = local_paths(selection.data())
-    refuse_failures(failures, f"{len(failures):,} of {len(paths) + len(failures):,} files cannot be in a release.")
+    if pack:
+        failures += [_unfit(path, problem) for path in paths if (problem := path_problem(f"{DATA_FOLDER}/{path}"))]
+    refuse_failures(failures, f"{len(failures):,} files cannot be in a release.")
     if not paths:
         raise UsageError("There is nothing to freeze: no datum is selected.", hint="See what there is: dataset query")
     with storage_errors(str(dataset.cache)):
@@ -79,6 +82,11 @@ def freeze(selection: Selection, requirement: str, *, pack: bool = False, report
             refuse_failures(came.failures, f"{len(came.failures):,} of {len(paths):,} files could not be fetched.")
         _write(root, _manifest(name, version, selection, paths, pack=pack), paths)
         return publish(root, dataset.repository, reporter=reporter)
+
+
+def _unfit(path: str, problem: str) -> Failure:
+    error = UsageError(f"{path} cannot be in a package: its path {problem}.", hint="Freeze it without --pack.")
+    return Failure(name=path, error=error)
 
 
 def _release(requirement: str) -> tuple[str, str]:

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from orbitpkg.datasets.datum import new_datum
+from orbitpkg.datasets.datum import name_problem, new_datum
 from orbitpkg.datasets.registration import Failure, Recorder
 from orbitpkg.errors import AccessDenied, CredentialsError, OrbitError, RepositoryUnreachable, UnsupportedByStore
 from orbitpkg.model.jsontext import parse_json
-from orbitpkg.model.paths import path_problem
 from orbitpkg.objects import open_store
 from orbitpkg.remote.addresses import join_uri, split_uri
 from orbitpkg.reporting import SILENT
@@ -172,9 +172,7 @@ class _Indexer:
     def _datum(self, listed: ObjectInfo, uri: str, *, supersedes: str | None) -> Datum:
         info = self._store.head(listed.key)
         headers = self._headers(info)
-        name = headers.pop(_NAME_HEADER, "") or info.key.removeprefix(self._prefix)
-        if path_problem(name):
-            name = info.key.removeprefix(self._prefix)
+        name = _name(headers.pop(_NAME_HEADER, ""), info.key.removeprefix(self._prefix))
         found, digests = self._read(info) if self._said.read else ({}, (None, None))
         return new_datum(
             name=name,
@@ -225,6 +223,12 @@ class _Indexer:
             digests, found = digests_of(path), extract(path)
         self._result.warnings += [(info.key, warning) for warning in found.warnings]
         return dict(found.metadata), (digests.blake3, digests.sha256)
+
+
+def _name(said: str, key: str) -> str:
+    """Give the name of a datum: what a header says, the last part of the path that it says, or else the key."""
+    names = (unicodedata.normalize("NFC", name) for name in (said, said.rpartition("/")[2], key))
+    return next((name for name in names if not name_problem(name)), key)
 
 
 def _decoded(value: str) -> str:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+import unicodedata
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from orbitpkg.datasets.datum import Datum, new_datum
+from orbitpkg.datasets.datum import Datum, name_problem, new_datum
 from orbitpkg.datasets.extraction import extract, is_sidecar
 from orbitpkg.datasets.layout import blob_key
 from orbitpkg.datasets.parallel import in_order
@@ -23,7 +24,6 @@ from orbitpkg.datasets.parts import write_part
 from orbitpkg.datasets.sending import Sender
 from orbitpkg.errors import AccessDenied, CredentialsError, OrbitError, StorageError, TreeChanged, UsageError
 from orbitpkg.model.jsontext import canonical_json
-from orbitpkg.model.paths import path_problem
 from orbitpkg.reporting import SILENT
 
 if TYPE_CHECKING:
@@ -232,7 +232,9 @@ def _register_one(
     metadata: Mapping[str, object],
     lineage: Sequence[str],
 ) -> tuple[Datum, bool, tuple[str, ...]]:
-    problem = path_problem(file.name)
+    # A Mac gives names in another form of Unicode than whoever types them.
+    name = unicodedata.normalize("NFC", file.name)
+    problem = name_problem(name)
     if problem:
         raise UsageError(f"{file.path} cannot be registered: its name {problem}.", hint="Rename it.")
     before = _modified(file.path)
@@ -241,7 +243,7 @@ def _register_one(
     if _modified(file.path) != before:
         raise TreeChanged(f"{file.path} changed while it was being registered.", hint="Register it again.")
     datum = new_datum(
-        name=file.name,
+        name=name,
         size=digests.size,
         uri=f"{url}/{blob_key(digests.blake3)}",
         registered=datetime.now(UTC),

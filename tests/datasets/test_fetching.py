@@ -160,7 +160,7 @@ def test_a_file_and_a_folder_of_one_name_go_beside_one_another() -> None:
     assert [each.name for each in failures] == ["a/b/c"]
 
 
-@pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/../../x", "a\\b", "nul", "", "a\x00b", "a/./b", "C:x"])
+@pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/../../x", "a\\b", "..", "", "a\x00b", "a/./b", "a//b"])
 def test_a_name_that_leads_elsewhere_is_no_path(name: str) -> None:
     paths, failures = local_paths([datum(name, second=1)])
     assert (paths, len(failures)) == ({}, 1)

@@ -117,22 +117,25 @@ def test_objects_are_indexed_where_they_are_and_fetched_from_there(aws: S3Server
     put(aws, bucket, "runs/a b#%.bin", b"aaa", metajson='{"robot": "sawyer", "n": [1, {"x": null}]}', owner="ann")
     put(aws, bucket, "runs/deep/large.bin", noise(9 * 2**20))
     put(aws, bucket, "runs/uuid-1", b"named", filename="original name.jpg")
+    put(aws, bucket, "runs/uuid-2", b"of a path", filename="/home/ann/photo.jpg")
+    put(aws, bucket, "runs/2026-02-01T10:30:00.bag", b"of a time")
     put(aws, bucket, "runs/folder/", b"")
     put(aws, bucket, "runs/encoded", b"e", metajson="=?UTF-8?B?eyJvcnQiOiAiS8O2bG4ifQ==?=")
     put(aws, bucket, "elsewhere/no.bin", b"no")
     done = made.index(f"s3://{bucket}/runs", tags={"lab": "theirs"}, metadata={"year": 2026})
-    assert (done.found, done.new, done.failures, done.warnings) == (4, 4, [], [])
+    assert (done.found, done.new, done.failures, done.warnings) == (6, 6, [], [])
     found = {datum.name: datum for datum in made.where().data()}
-    assert found.keys() == {"a b#%.bin", "deep/large.bin", "original name.jpg", "encoded"}
+    names = {"a b#%.bin", "deep/large.bin", "original name.jpg", "photo.jpg", "2026-02-01T10:30:00.bag", "encoded"}
+    assert found.keys() == names
     first = found["a b#%.bin"]
     assert first.metadata == {"robot": "sawyer", "n": [1, {"x": None}], "owner": "ann", "year": 2026}
     assert (first.blake3, first.etag is not None, first.modified is not None) == (None, True, True)
     assert found["encoded"].metadata["ort"] == "Köln"
     came = made.where("lab = 'theirs'").fetch(tmp_path / "out")
-    assert (len(came.fetched), came.failures) == (4, [])
+    assert (set(came.fetched), came.failures) == (names, [])
     assert (tmp_path / "out" / "a b#%.bin").read_bytes() == b"aaa"
     assert (tmp_path / "out" / "deep" / "large.bin").read_bytes() == noise(9 * 2**20)
-    assert made.where().fetch(tmp_path / "out").present == 4
+    assert made.where().fetch(tmp_path / "out").present == 6
 
 
 @pytest.mark.parametrize("header", ["{", "[1]", "", '{"a": NaN}', "5", '{"a":' * 100])

@@ -15,7 +15,7 @@ from blake3 import blake3
 from orbitpkg.datasets.layout import blob_key
 from orbitpkg.datasets.registration import find_files
 from orbitpkg.datasets.sending import Sender
-from orbitpkg.errors import RepositoryError, StorageError, TreeChanged, UsageError
+from orbitpkg.errors import PartlyDone, RepositoryError, StorageError, TreeChanged, UsageError
 from orbitpkg.objects.directory import DirectoryStore
 from tests.packages import noise
 from tests.peak_memory import peak_mebibytes
@@ -108,6 +108,19 @@ def test_what_is_wrong_with_one_file_keeps_no_other(recordings: Dataset, tmp_pat
         ("fifo", StorageError),
     ]
     assert sorted(names(recordings)) == ["also.bin", "good.bin", "link"]
+
+
+def test_a_name_that_only_windows_minds_is_kept_and_one_of_a_mac_is_spelled_as_it_is_typed(
+    recordings: Dataset, tmp_path: Path
+) -> None:
+    said = ["2026-02-01T10:30:00.h5", "nul.txt", "why?.txt", "ends in dot."]
+    folder = write(tmp_path / "files", dict.fromkeys([*said, "Gro\u0308\u00dfe.txt"], b"x"))
+    assert recordings.register(folder).failures == []
+    assert sorted(names(recordings)) == sorted([*said, "Gr\u00f6\u00dfe.txt"])
+    assert recordings.where().fetch(tmp_path / "out").failures == []
+    assert sorted(os.listdir(tmp_path / "out")) == sorted(names(recordings))
+    with pytest.raises(PartlyDone, match="cannot be in a release"):
+        recordings.where().freeze("runs==1.0.0", pack=True)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything; run as another user")
