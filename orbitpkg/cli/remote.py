@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import click
@@ -11,7 +12,7 @@ from orbitpkg.cli.options import command, global_options
 from orbitpkg.cli.remote_moving import remote_cp, remote_mv, remote_rm
 from orbitpkg.cli.remote_options import offline_option, recursive_option
 from orbitpkg.cli.syncing import remote_sync
-from orbitpkg.errors import UsageError
+from orbitpkg.errors import CredentialsError, OfflineError, RepositoryUnreachable, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,7 +127,9 @@ def remote_stat(console: Console, uri: str, *, version_id: str | None, offline: 
     if local_path_of(uri) is None:
         entry = reached.session.cached(uri, found.etag, found.version)
         cached = str(entry) if entry is not None else None
-        metadata = {} if reached.session.offline else reached.metadata(uri)
+        # Without a network, what is cached is told, and that has been said.
+        with contextlib.suppress(RepositoryUnreachable, CredentialsError, OfflineError):
+            metadata = reached.metadata(uri)
     rows = [
         ("size", f"{size(found.size)} ({found.size:,} bytes)" if found.size >= 1000 else size(found.size)),  # noqa: PLR2004
         ("modified", _when(found.modified)),

@@ -85,7 +85,7 @@ def remote_rm(console: Console, uris: tuple[str, ...], *, recursive: bool, dry_r
     if dry_run:
         console.rows((size(each.stat.size), each.stat.uri) for each in found)
     else:
-        _each(found, lambda each: reached.delete(each.stat.uri))
+        _each(found, lambda each: reached.delete(each.word))
     total = sum(each.stat.size for each in found)
     console.account(f"{'Would delete' if dry_run else 'Deleted'} {count(len(found), 'object')} ({size(total)})")
     return {"dry_run": dry_run, "deleted": [each.stat.uri for each in found], "bytes": total}
@@ -110,7 +110,7 @@ def _transfer(
         console.rows((size(each.stat.size), each.stat.uri, pairs[each.stat.uri]) for each in found)
     else:
         work = reached.move if moves else reached.copy
-        _each(found, lambda each: work(each.stat.uri, pairs[each.stat.uri]))
+        _each(found, lambda each: work(each.word, pairs[each.stat.uri]))
     total = sum(each.stat.size for each in found)
     verb = {(True, True): "Would move", (True, False): "Would copy", (False, True): "Moved", (False, False): "Copied"}
     console.account(f"{verb[dry_run, moves]} {count(len(found), 'object')} ({size(total)})")

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Final
 from orbitpkg.transfer.partial import file_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from orbitpkg.objects.protocol import ObjectInfo
 
@@ -39,6 +39,10 @@ __all__ = ["Cache", "Entry", "file_name", "folder_mode"]
 FORMAT: Final = 1
 _MAX_NAME_BYTES: Final = 200
 _MAX_RECORD_BYTES: Final = 64 * 1024
+# Of an object that changes all the time, no more states are remembered.
+_MAX_STATES: Final = 64
+_PATIENCE_SECONDS: Final = 900.0
+_TOLD_AFTER_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +187,13 @@ class Cache:
             mtime_ns=path.stat().st_mtime_ns,
         )
         self._write(entry)
+        self._drop_oldest(uri)
         return replace(entry, checked=time.time())
+
+    def _drop_oldest(self, uri: str) -> None:
+        if sum(1 for _ in self._folder(uri).glob("*.json")) > _MAX_STATES:
+            for old in sorted(self.entries(uri), key=lambda entry: entry.checked)[:-_MAX_STATES]:
+                self.drop(old)
 
     def _place(self, source: Path, path: Path, digest: str) -> None:
         """Bring a file to its place: the same bytes that are there already, under any name, are not kept twice."""
@@ -247,13 +257,18 @@ class Cache:
         return folder
 
     @contextlib.contextmanager
-    def turn(self, uri: str) -> Iterator[None]:
-        """Have one process at a time read an object, where locks work: it spares double work and nothing else."""
+    def turn(self, uri: str, *, waiting: Callable[[], None]) -> Iterator[None]:
+        """Have one process at a time read an object, where locks work: it spares double work and nothing else.
+
+        Args:
+            uri: The object.
+            waiting: Called once when another process has had it for a while. It is not waited for without end.
+        """
         path = self.workplace() / f"{_hash(uri)[:32]}.lock"
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, self._file_mode | 0o600)
         try:
             with contextlib.suppress(OSError):
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                _wait_for(descriptor, waiting)
             yield
         finally:
             os.close(descriptor)
@@ -318,6 +333,22 @@ def file_name(key: str) -> str:
     if len(suffixes.encode()) > _MAX_NAME_BYTES // 2:
         suffixes = ""
     return f"{_hash(name)[:32]}{suffixes}"
+
+
+def _wait_for(descriptor: int, waiting: Callable[[], None]) -> None:
+    begin, pause, told = time.monotonic(), 0.01, False
+    # Whoever has it may have been stopped in a terminal: reading twice is better than waiting for that.
+    while (waited := time.monotonic() - begin) < _PATIENCE_SECONDS:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if waited > _TOLD_AFTER_SECONDS and not told:
+                told = True
+                waiting()
+            time.sleep(pause)
+            pause = min(0.5, pause * 2)
+        else:
+            return
 
 
 def _link(source: Path, target: Path) -> None:

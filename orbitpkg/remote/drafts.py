@@ -13,7 +13,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import IO, TYPE_CHECKING, Protocol
 
-from orbitpkg.errors import FileMissing, ObjectExists, OfflineError, OrbitError
+from orbitpkg.errors import FileMissing, ObjectExists, OfflineError, OrbitError, ReadOnlyRepository
 from orbitpkg.transfer.objects import HIDDEN, disk_errors, upload_object
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class RemoteDraft:
 
     Raises:
         OfflineError: No store may be asked: what would be written could not be sent.
+        ReadOnlyRepository: It is a web server's.
         StorageError: There is no place for the file.
     """
 
@@ -71,6 +72,12 @@ class RemoteDraft:
             raise OfflineError(
                 f"{place.uri} cannot be written: offline mode is on.",
                 hint="Leave out --offline, or unset ORBITPKG_OFFLINE.",
+                uri=place.uri,
+            )
+        if place.store.startswith("http"):
+            raise ReadOnlyRepository(
+                f"{place.uri} cannot be written: a web server only serves what is there.",
+                hint="Write to the bucket or the directory that it serves.",
                 uri=place.uri,
             )
         self._folder = self._make_folder()

@@ -31,10 +31,12 @@ class Selected:
 
     Attributes:
         stat: What is known of it.
+        word: What to call it by: as it was given, where a user may be a part of it.
         name: Its path below the folder that the word names, for a copy of many; of one alone, its last part.
     """
 
     stat: Stat
+    word: str
     name: str
 
 
@@ -62,7 +64,7 @@ def select(files: RemoteFiles, word: str, *, recursive: bool = False) -> list[Se
         found = _alone(files, word) or list(_below(files, word))
     else:
         _refuse_folder(word)
-        found = [Selected(stat=files.stat(word), name=_name(word))]
+        found = [Selected(stat=files.stat(word), word=word, name=_name(word))]
     if not found:
         raise FileMissing(f"There is nothing at {word}.", uri=word)
     return found
@@ -72,7 +74,7 @@ def _alone(files: RemoteFiles, word: str) -> list[Selected]:
     if word.endswith("/") or _is_folder(word):
         return []
     try:
-        return [Selected(stat=files.stat(word), name=_name(word))]
+        return [Selected(stat=files.stat(word), word=word, name=_name(word))]
     except (FileMissing, UsageError):
         return []
 
@@ -80,7 +82,7 @@ def _alone(files: RemoteFiles, word: str) -> list[Selected]:
 def _below(files: RemoteFiles, word: str) -> Iterator[Selected]:
     folder = word if word.endswith("/") else f"{word}/"
     for found in files.scan(folder):
-        yield Selected(stat=found, name=_relative(found.uri, folder))
+        yield Selected(stat=found, word=found.uri, name=_relative(found.uri, folder))
 
 
 def _matching(files: RemoteFiles, word: str) -> Iterator[Selected]:
@@ -94,7 +96,7 @@ def _matching(files: RemoteFiles, word: str) -> Iterator[Selected]:
     for found in files.scan(prefix):
         name = _relative(found.uri, folder)
         if pattern.fullmatch(name):
-            yield Selected(stat=found, name=name)
+            yield Selected(stat=found, word=found.uri, name=name)
 
 
 def _relative(uri: str, folder: str) -> str:

@@ -231,7 +231,7 @@ class Session:
         with contextlib.ExitStack() as stack:
             try:
                 folder = self.cache.workplace()
-                stack.enter_context(self.cache.turn(place.uri))
+                stack.enter_context(self.cache.turn(place.uri, waiting=lambda: self._wait(place)))
             except OSError as error:
                 return self._streamed(place, info, version, error)
             # Whoever had the turn before may have read it.
@@ -244,6 +244,9 @@ class Session:
             except (OSError, StorageError) as error:
                 target.unlink(missing_ok=True)
                 return self._streamed(place, info, version, error)
+
+    def _wait(self, place: Place) -> None:
+        self.reporter.note(f"Another process is reading {place.uri}: waiting for it.")
 
     @staticmethod
     def _label(place: Place, info: ObjectInfo) -> str:

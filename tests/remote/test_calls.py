@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,9 @@ import pytest
 from orbitpkg import remote
 from orbitpkg.errors import (
     FileMissing,
+    NoSpace,
     ObjectExists,
+    ReadOnlyRepository,
     RepositoryError,
     StorageError,
     UnsupportedByStore,
@@ -24,7 +27,7 @@ from orbitpkg.transfer.partial import file_digest
 from tests.remote.conftest import Place, enter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from orbitpkg.objects.memory import MemoryStore, Request
     from tests.servers.processes import S3Server, StaticSite
@@ -44,6 +47,20 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
         yield Place("file", uri, open_store(uri))
     else:
         yield enter(request.getfixturevalue(request.param), monkeypatch)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 2 MiB."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small file system takes root: run the tests as root")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk], check=False, capture_output=True)
+    if done.returncode:
+        pytest.skip(f"a small file system could not be mounted: {done.stderr.decode().strip()}")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
 
 
 def asked(store: MemoryStore) -> list[str]:
@@ -270,6 +287,17 @@ class TestCache:
             for record in home.rglob("*.json"):
                 record.write_bytes(damage)
             assert remote.local_path(f"{url}/key.txt").read_bytes() == b"data"
+
+    def test_of_an_object_that_changes_all_the_time_not_all_states_are_remembered(
+        self, memory: tuple[str, MemoryStore], home: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("orbitpkg.remote.cache._MAX_STATES", 3)
+        url, store = memory
+        for number in range(6):
+            store.put("key.txt", b"%d" % number)
+            assert remote.local_path(f"{url}/key.txt").read_bytes() == b"%d" % number
+        assert len(list(home.rglob("*.json"))) == 3
+        assert remote.local_path(f"{url}/key.txt", fresh=False).read_bytes() == b"5"
 
     def test_an_object_that_was_deleted_is_gone_though_cached(self, memory: tuple[str, MemoryStore]) -> None:
         url, store = memory
@@ -544,6 +572,63 @@ class TestBadInput:
         assert store.get("other.csv")[0] == b"more"
         assert not draft.exists()
 
+    def test_a_disk_that_is_full_is_done_without(
+        self,
+        memory: tuple[str, MemoryStore],
+        small_disk: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        monkeypatch.setenv("ORBITPKG_REMOTE_CACHE", str(small_disk / "cache"))
+        url, store = memory
+        store.put("key.bin", LARGE)
+        with remote.local_path(f"{url}/key.bin") as path:
+            assert path.read_bytes() == LARGE
+        assert "no space left" in caplog.text
+        assert [path for path in small_disk.rglob("*") if path.is_file() and path.stat().st_size] == []
+        store.put("small.bin", b"small")
+        assert small_disk in remote.local_path(f"{url}/small.bin").parents
+        monkeypatch.setattr("tempfile.tempdir", str(small_disk))
+        with pytest.raises(NoSpace, match="no space left"):
+            remote.local_path(f"{url}/key.bin")
+
+    def test_a_cache_that_may_only_be_read_is_read(self, memory: tuple[str, MemoryStore], tmp_path: Path) -> None:
+        if os.geteuid() != 0:
+            pytest.skip("being another user takes root: run the tests as root")
+        url, store = memory
+        cache = tmp_path / "group's"
+        environment = {"ORBITPKG_REMOTE_CACHE": str(cache), "ORBITPKG_REMOTE_FILE_MODE": "644"}
+        for folder in (tmp_path, *tmp_path.parents):
+            if folder.stat().st_uid == 0 and folder != Path("/"):
+                folder.chmod(folder.stat().st_mode | 0o055)
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            store.put("cached.txt", b"cached")
+            store.put("other.txt", b"other")
+            remote.local_path(f"{url}/cached.txt")
+
+            def read() -> bool:
+                cached = remote.local_path(f"{url}/cached.txt")
+                with remote.local_path(f"{url}/other.txt") as other:
+                    return cache in cached.parents and cache not in other.parents and other.read_bytes() == b"other"
+
+            assert as_somebody_else(read)
+
+
+def as_somebody_else(work: Callable[[], bool]) -> bool:
+    """Do something in a fork that is another user's."""
+    fork = os.fork()
+    if fork == 0:
+        try:
+            os.setgid(65534)
+            os.setuid(65534)
+            fine = work()
+        except BaseException:  # noqa: BLE001 - what is forked of pytest must not go on as pytest
+            fine = False
+        os._exit(0 if fine else 1)
+    return os.waitstatus_to_exitcode(os.waitpid(fork, 0)[1]) == 0
+
 
 class TestLocalFiles:
     """Every call takes a local path in the place of a URI."""
@@ -605,6 +690,12 @@ class TestWebServers:
         assert remote.local_path(f"{site.url}/a%20b.txt") == path
         with pytest.raises(UnsupportedByStore):
             remote.list(site.url)
+
+    def test_they_are_not_written_and_that_is_said_before_the_work(self, static_site: StaticSite) -> None:
+        with pytest.raises(ReadOnlyRepository, match="cannot be written"):
+            remote.write(f"{static_site.url}/new.txt").__enter__()
+        with pytest.raises(ReadOnlyRepository, match="cannot be written"):
+            remote.open(f"{static_site.url}/new.txt", "w")
 
 
 def test_warnings_go_to_the_caller_who_wants_them(
