@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["EXPORTS", "import_"]
 
+_MOST_NAMED = 5
+
 
 @command(
     "import",
@@ -71,10 +73,10 @@ def import_(
     if not results:
         console.note(f"There are no packages at {source}")
     if left_out:
-        message = f"{_summary(results)}: {', '.join(each.ident for each in left_out)}."
+        message = f"{len(left_out)} of {count(len(results), 'package')} could not come along: {_named(left_out)}."
         hint = next((each.error.hint for each in left_out if each.error is not None and each.error.hint), None)
         raise OrbitError(message, hint=hint if len(left_out) == 1 else None, **data)
-    if results:
+    if results and not dry_run:
         console.hint(f"orbitpkg search --repository {url}")
     return data
 
@@ -88,11 +90,10 @@ def _line(each: Imported) -> str:
     return f"{said}: {each.outcome}, {count(each.files, 'file')}, {size(each.bytes)}"
 
 
-def _summary(results: Sequence[Imported]) -> str:
-    from orbitpkg.importing import ImportOutcome
-
-    left_out = sum(each.outcome is ImportOutcome.LEFT_OUT for each in results)
-    return f"{left_out} of {count(len(results), 'package')} could not come along"
+def _named(left_out: Sequence[Imported]) -> str:
+    # Each had a line of its own.
+    more = len(left_out) - _MOST_NAMED
+    return ", ".join(each.ident for each in left_out[:_MOST_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _facts(each: Imported) -> dict[str, object]:
