@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orbitpkg.cli.layout import count, size
+from orbitpkg.cli.layout import columns, count, printable, size
 from orbitpkg.cli.options import command, global_options
 from orbitpkg.cli.remote_moving import remote_cp, remote_mv, remote_rm
 from orbitpkg.cli.remote_options import offline_option, recursive_option
@@ -68,7 +68,9 @@ def remote_ls(console: Console, uri: str, *, recursive: bool, offline: bool) -> 
         objects = [found.stat for found in select(reached, uri, recursive=recursive)]
     else:
         objects, folders = _level(list(reached.scan(uri)), uri)
-    console.rows([*(("", "", folder) for folder in folders), *map(_row, objects)])
+    # Not wrapped, whatever the screen: what is cut cannot be pasted.
+    rows = [*(("", "", folder) for folder in folders), *map(_row, objects)]
+    console.data(columns([[printable(cell) for cell in row] for row in rows], None))
     return {"objects": [_facts(found) for found in objects], "folders": folders}
 
 
