@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import subprocess
 import sys
@@ -17,6 +18,9 @@ from orbitpkg.compat import sputnik
 from orbitpkg.objects import open_store
 from tests.compat.make_archives import PACKAGES, write
 from tests.compat.old_format import FILES, old_archive, old_bucket, old_package, put_package
+from tests.compat.real_sputnik import sputnik_python
+from tests.servers.fixtures import FOLDER, skip_or_fail
+from tests.servers.processes import ServerMissing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +28,23 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("home")
 
 APP = (None, None)
+# Prints the functions of Sputnik's front door, the packages that it gives, and all of its exceptions.
+NAMES = """
+import importlib, pkgutil, sputnik
+functions = [name for name, value in vars(sputnik).items() if getattr(value, "__module__", "") == "sputnik"]
+print(*functions, "Archive", "Package", "DirPackage", "PackageStub")
+for module in ("archive_writer", "cache", "index", "package", "package_list", "pool", "recipe", "uget", "util"):
+    found = importlib.import_module("sputnik." + module)
+    kinds = [kind for kind in vars(found).values() if isinstance(kind, type) and issubclass(kind, Exception)]
+    print(*(kind.__name__ for kind in kinds if kind.__module__.startswith("sputnik")))
+"""
 KEPT = Path(__file__).with_name("archives")
+
+SIGNATURES = """
+import inspect, json, sputnik
+functions = {name: value for name, value in vars(sputnik).items() if getattr(value, "__module__", "") == "sputnik"}
+print(json.dumps({name: list(inspect.signature(value).parameters) for name, value in functions.items()}))
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -492,11 +512,34 @@ class TestDescriptions:
             _ = sputnik.PackageStub({"name": "x"}).ident
 
     def test_every_exception_has_one_base_and_is_an_error_of_orbitpkgs(self) -> None:
-        names = [name for name in sputnik.__all__ if name.endswith("Exception")]
-        assert len(names) == 17
-        for name in names:
-            assert issubclass(getattr(sputnik, name), sputnik.SputnikException)
+        kinds = [getattr(sputnik, name) for name in sputnik.__all__]
+        kinds = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Exception)]
+        assert len(kinds) == 21
+        assert all(issubclass(kind, sputnik.SputnikException) for kind in kinds)
         assert issubclass(sputnik.SputnikException, orbitpkg.OrbitError)
+
+    def test_the_names_are_those_of_the_real_sputnik(self, pytestconfig: pytest.Config) -> None:
+        try:
+            python = sputnik_python(pytestconfig.stash[FOLDER])
+        except ServerMissing as missing:
+            skip_or_fail(missing)
+        done = subprocess.run([python, "-c", NAMES], check=True, capture_output=True, text=True)
+        names = set(done.stdout.split())
+        assert {"install", "Archive", "PackageNotFoundException", "MissingChecksumHeader"} < names
+        assert names - set(dir(sputnik)) == set()
+
+    def test_the_functions_take_the_arguments_of_the_real_ones_in_their_order(
+        self, pytestconfig: pytest.Config
+    ) -> None:
+        try:
+            python = sputnik_python(pytestconfig.stash[FOLDER])
+        except ServerMissing as missing:
+            skip_or_fail(missing)
+        done = subprocess.run([python, "-c", SIGNATURES], check=True, capture_output=True, text=True)
+        theirs = json.loads(done.stdout)
+        assert len(theirs) == 10
+        for name, parameters in theirs.items():
+            assert list(inspect.signature(getattr(sputnik, name)).parameters) == parameters, name
 
 
 class TestRemoving:

@@ -32,8 +32,10 @@ __all__ = [
     "InvalidChecksumException",
     "InvalidConstraintException",
     "InvalidDataPathException",
+    "InvalidOffsetException",
     "InvalidPathException",
     "InvalidPathPartsException",
+    "MissingChecksumHeader",
     "NameMismatchException",
     "NotEnoughSpaceException",
     "NotIncludedException",
@@ -41,6 +43,8 @@ __all__ = [
     "PackageNotFoundException",
     "SputnikException",
     "UnknownAppNameException",
+    "UnknownContentLengthException",
+    "UnsupportedHTTPCodeException",
     "ValidationException",
     "renamed_errors",
 ]
@@ -106,12 +110,31 @@ class InvalidChecksumException(SputnikException, IntegrityError):
     """What was read is not what was promised."""
 
 
+# Never raised here; for apps that catch them.
+
+
 class PackageAlreadyInstalledException(SputnikException):
-    """Never raised here: what is installed already is given. For apps that catch it."""
+    """What is installed already is given instead."""
 
 
 class UnknownAppNameException(SputnikException):
-    """Never raised here: an app need not be installed. For apps that catch it."""
+    """An app need not be installed."""
+
+
+class MissingChecksumHeader(SputnikException):
+    """An archive is held against its manifest, with a header or without."""
+
+
+class InvalidOffsetException(SputnikException):
+    """A download that cannot go on begins anew."""
+
+
+class UnknownContentLengthException(SputnikException):
+    """What a server answers wrongly is told as :class:`orbitpkg.RepositoryError`."""
+
+
+class UnsupportedHTTPCodeException(SputnikException):
+    """As above."""
 
 
 _RENAMED: tuple[tuple[type[OrbitError], type[SputnikException]], ...] = (
