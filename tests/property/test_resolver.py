@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import event, given
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from orbitpkg.errors import ResolutionError
@@ -17,6 +17,7 @@ from orbitpkg.resolver.apps import Apps
 from orbitpkg.resolver.offers import Offer
 from orbitpkg.resolver.resolver import resolve
 from tests.registries import Registry, no_app
+from tests.torture.scale import scaled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -144,6 +145,7 @@ def solved(case: Case) -> dict[str, Version] | None:
     return {key: release.version for key, release in resolution.releases.items()}
 
 
+@settings(max_examples=scaled(1_000, 10_000), deadline=None)
 @given(case=cases())
 def test_a_solution_is_found_if_and_only_if_there_is_one(case: Case) -> None:
     found = solved(case)
@@ -152,6 +154,7 @@ def test_a_solution_is_found_if_and_only_if_there_is_one(case: Case) -> None:
     assert (found is None) == (there is None)
 
 
+@settings(max_examples=scaled(500, 5_000), deadline=None)
 @given(case=cases())
 def test_what_is_found_is_a_solution_and_holds_nothing_that_nobody_needs(case: Case) -> None:
     found = solved(case)
@@ -166,6 +169,7 @@ def rank(case: Case, name: str, version: Version) -> tuple[bool, Version]:
     return case.prefer.get(name) == version, version
 
 
+@settings(max_examples=scaled(125, 2_000), deadline=None)
 @given(case=cases())
 def test_no_package_could_be_newer_with_all_others_as_they_are(case: Case) -> None:
     found = solved(case)
@@ -182,6 +186,7 @@ def test_no_package_could_be_newer_with_all_others_as_they_are(case: Case) -> No
                 assert not is_solution
 
 
+@settings(max_examples=scaled(125, 2_000), deadline=None)
 @given(case=cases())
 def test_what_was_chosen_is_chosen_again_when_it_is_preferred(case: Case) -> None:
     found = solved(case)
@@ -189,12 +194,14 @@ def test_what_was_chosen_is_chosen_again_when_it_is_preferred(case: Case) -> Non
         assert solved(replace(case, prefer=found)) == found
 
 
+@settings(max_examples=scaled(125, 2_000), deadline=None)
 @given(case=cases())
 def test_the_same_request_gives_the_same(case: Case) -> None:
     turned = replace(case, packages={name: dict(reversed(all_.items())) for name, all_ in case.packages.items()})
     assert solved(turned) == solved(case)
 
 
+@settings(max_examples=scaled(125, 2_000), deadline=None)
 @given(case=cases())
 def test_an_explanation_names_requirements_that_clash_by_themselves_and_none_too_many(case: Case) -> None:
     if next(solutions(case, {}), None) is not None:
