@@ -12,7 +12,6 @@ The rules:
 from __future__ import annotations
 
 import contextlib
-import re
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -33,10 +32,10 @@ from orbitpkg.errors import (
     UsageError,
     VersionNotFound,
 )
-from orbitpkg.model.jsontext import canonical_json, parse_json
 from orbitpkg.model.names import is_valid_name, nearest
 from orbitpkg.model.release import MAX_RECORD_BYTES, Release, parse_release
 from orbitpkg.model.versions import Version, next_free, parse_version
+from orbitpkg.repository.configuration import MAX_CONFIG_BYTES, RepositoryConfig, parse_config
 from orbitpkg.repository.index import MAX_INDEX_BYTES, Index, newest, parse_index
 from orbitpkg.repository.layout import (
     ARCHIVES,
@@ -59,29 +58,6 @@ if TYPE_CHECKING:
     from orbitpkg.objects.protocol import ObjectStore
 
 __all__ = ["RemoteArchive", "Repository", "RepositoryConfig"]
-
-_FORMAT = 1
-_MAX_CONFIG_BYTES = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RepositoryConfig:
-    """What ``orbitpkg.json`` says.
-
-    Attributes:
-        id: Of the repository, for ever: a name for it that does not depend on its address.
-        create_only: Whether the store honours create-only writes.
-        part_copies: Whether the store copies parts of objects.
-    """
-
-    id: str
-    create_only: bool
-    part_copies: bool
-
-    def to_json(self) -> bytes:
-        """Write the configuration."""
-        can = {"create_only": self.create_only, "part_copies": self.part_copies}
-        return canonical_json({"format": _FORMAT, "id": self.id, "store": can})
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,13 +113,13 @@ class Repository:
             IntegrityError: It is damaged or of a newer format.
         """
         try:
-            data, _ = self.objects.get(CONFIG_KEY, max_bytes=_MAX_CONFIG_BYTES)
+            data, _ = self.objects.get(CONFIG_KEY, max_bytes=MAX_CONFIG_BYTES)
         except ObjectNotFound as error:
             raise RepositoryNotFound(
                 f"There is no repository at {self.url}.",
                 hint=f"Check the address, or make one: orbitpkg repo init {self.url}",
             ) from error
-        return _parse_config(data, self.url)
+        return parse_config(data, where=self.url)
 
     def init(self) -> tuple[RepositoryConfig, ProbeReport | None]:
         """Make this a repository, unless it is one; returns its configuration and what the store can do.
@@ -415,22 +391,3 @@ def _version(text: str | None) -> Version | None:
         return parse_version(text) if text else None
     except UsageError:
         return None
-
-
-def _parse_config(data: bytes, url: str) -> RepositoryConfig:
-    what = f"{CONFIG_KEY} of {url}"
-    config = parse_json(data, what=what, max_bytes=_MAX_CONFIG_BYTES)
-    if not isinstance(config, dict) or type(config.get("format")) is not int:
-        raise IntegrityError(f"{what} is not a repository's configuration.")
-    if config["format"] > _FORMAT:
-        raise IntegrityError(
-            f"{url} has repository format {config['format']}; this orbitpkg reads format {_FORMAT}.",
-            hint="Upgrade with pip install -U orbitpkg.",
-        )
-    can = config.get("store")
-    identity = config.get("id")
-    if not isinstance(identity, str) or not re.fullmatch(r"[0-9a-f]{32}", identity) or not isinstance(can, dict):
-        raise IntegrityError(f"{what} is damaged.")
-    return RepositoryConfig(
-        id=identity, create_only=can.get("create_only") is True, part_copies=can.get("part_copies") is True
-    )
