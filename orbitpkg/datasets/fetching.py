@@ -22,6 +22,7 @@ from orbitpkg.datasets.registration import Failure
 from orbitpkg.errors import (
     CredentialsError,
     IntegrityError,
+    NoSpace,
     ObjectChanged,
     ObjectNotFound,
     OrbitError,
@@ -31,7 +32,7 @@ from orbitpkg.errors import (
 from orbitpkg.objects import ObjectInfo, open_store
 from orbitpkg.remote.addresses import split_object_uri
 from orbitpkg.reporting import SILENT
-from orbitpkg.store.durable import storage_errors
+from orbitpkg.transfer.objects import disk_errors, download_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -129,10 +130,13 @@ def fetch(
         force: Replace files that are there and are none of earlier runs.
         delete: Delete what earlier runs put there, is unchanged, and not among the data.
         reporter: Told how far it is.
+
+    Raises:
+        NoSpace: The disk is full; what was fetched before stays.
     """
     paths, failures = local_paths(data)
     result = Fetched(failures=failures)
-    with storage_errors(str(folder)):
+    with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     missing = {path: datum for path, datum in paths.items() if not _is_present(folder, path, datum, journal)}
     result.present = len(paths) - len(missing)
@@ -143,6 +147,8 @@ def fetch(
                 for path, future in outcomes:
                     try:
                         future.result()
+                    except NoSpace:
+                        raise  # no other file will fare better
                     except OrbitError as error:
                         result.failures.append(Failure(name=path, error=error))
                         continue
@@ -203,7 +209,7 @@ def _left(folder: Path, journal: Journal, paths: Mapping[str, object], *, delete
             continue
         left.append(path)
         if delete:
-            with storage_errors(str(target)):
+            with disk_errors(target):
                 target.unlink(missing_ok=True)
             journal.forget(path)
             _remove_empty(target.parent, folder)
@@ -232,7 +238,7 @@ class _Job:
     def fetch(self, path: str, datum: Datum) -> None:
         target = self._folder / path
         self._check_free(target, path)
-        with storage_errors(str(target)):
+        with disk_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
         store, key = self._stores.find(datum)
         # A large file's name stays the same from run to run, so that one that was stopped goes on.
@@ -240,7 +246,7 @@ class _Job:
         part = target.with_name(f".{datum.id}{mark}.part")
         try:
             self._get(store, key, datum, part)
-            with storage_errors(str(target)):
+            with disk_errors(target):
                 part.replace(target)
                 self._journal.record(path, datum.id, target.lstat())
         except ObjectNotFound as error:
@@ -283,15 +289,13 @@ class _Job:
         _check_state(info, datum)
         if len(data) != datum.size or (datum.blake3 and blake3(data).hexdigest() != datum.blake3):
             raise _wrong_bytes(datum)
-        with storage_errors(str(part)), part.open("xb") as file:
+        with disk_errors(part), part.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         self._progress(len(data))
 
     def _get_large(self, store: ObjectStore, key: str, datum: Datum, part: Path) -> None:
-        from orbitpkg.transfer.objects import download_object
-
         info = store.head(key, version=datum.version)
         _check_state(info, datum)
         if info.size != datum.size:

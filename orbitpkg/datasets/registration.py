@@ -22,7 +22,16 @@ from orbitpkg.datasets.layout import blob_key
 from orbitpkg.datasets.parallel import in_order
 from orbitpkg.datasets.parts import write_part
 from orbitpkg.datasets.sending import Sender
-from orbitpkg.errors import AccessDenied, CredentialsError, OrbitError, StorageError, TreeChanged, UsageError
+from orbitpkg.errors import (
+    AccessDenied,
+    CredentialsError,
+    NoSpace,
+    OrbitError,
+    RepositoryUnreachable,
+    StorageError,
+    TreeChanged,
+    UsageError,
+)
 from orbitpkg.model.jsontext import canonical_json
 from orbitpkg.reporting import SILENT
 
@@ -40,6 +49,8 @@ __all__ = ["Failure", "NamedFile", "Recorder", "Registered", "find_files", "regi
 _ROWS: Final = 10_000
 _METADATA_BYTES: Final = 32 * 2**20
 _SECONDS: Final = 300.0
+# So many files in a row that found nobody there: each has waited for it.
+_IN_VAIN: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +203,8 @@ def register_files(
         reporter: Told how far it is.
 
     Raises:
-        CredentialsError, AccessDenied: Nothing can be written there; what was registered before stays.
+        CredentialsError, AccessDenied, NoSpace: Nothing can be written there; what was registered before stays.
+        RepositoryUnreachable: Nobody answers there.
         RepositoryError: The catalogue could not be written: what it would have held is not registered.
     """
     result = Registered()
@@ -204,17 +216,22 @@ def register_files(
         def register(file: NamedFile) -> tuple[Datum, bool, tuple[str, ...]]:
             return _register_one(file, sender, objects.url, tags=tags, metadata=metadata, lineage=lineage)
 
+        in_vain = 0
         with contextlib.ExitStack() as stack:
             # Whatever goes wrong: what was sent until then is recorded.
             stack.callback(recorder.flush)
             for file, future in stack.enter_context(contextlib.closing(in_order(register, files))):
                 try:
                     datum, was_sent, warnings = future.result()
-                except (AccessDenied, CredentialsError):
-                    raise
+                except (AccessDenied, CredentialsError, NoSpace):
+                    raise  # no other file will fare better
                 except OrbitError as error:
+                    in_vain = in_vain + 1 if isinstance(error, RepositoryUnreachable) else 0
+                    if in_vain == _IN_VAIN:
+                        raise
                     result.failures.append(Failure(name=str(file.path), error=error))
                     continue
+                in_vain = 0
                 recorder.add(datum)
                 result.data.append((datum.name, datum.id))
                 result.sent += datum.size if was_sent else 0

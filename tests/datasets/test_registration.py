@@ -15,7 +15,7 @@ from blake3 import blake3
 from orbitpkg.datasets.layout import blob_key
 from orbitpkg.datasets.registration import find_files
 from orbitpkg.datasets.sending import Sender
-from orbitpkg.errors import PartlyDone, RepositoryError, StorageError, TreeChanged, UsageError
+from orbitpkg.errors import PartlyDone, RepositoryError, RepositoryUnreachable, StorageError, TreeChanged, UsageError
 from orbitpkg.objects.directory import DirectoryStore
 from tests.packages import noise
 from tests.peak_memory import peak_mebibytes
@@ -225,17 +225,18 @@ def test_lineage_names_data_that_are_there(recordings: Dataset, tmp_path: Path) 
 class Failing(DirectoryStore):
     """A store that fails for good after so many objects."""
 
-    def __init__(self, root: Path, after: int) -> None:
+    def __init__(self, root: Path, after: int, error: RepositoryError) -> None:
         super().__init__(root)
-        self._left = after
+        self.left = after
+        self._error = error
         self._counting = threading.Lock()
 
     def create(self, key: str, data: bytes | memoryview, **more: Any) -> ObjectInfo:
         if key.startswith("blobs/"):
             with self._counting:
-                self._left -= 1
-                if self._left < 0:
-                    raise RepositoryError("The store is full.")
+                self.left -= 1
+                if self.left < 0:
+                    raise self._error
         return super().create(key, data, **more)
 
 
@@ -243,7 +244,7 @@ def test_what_was_sent_before_a_failure_is_registered_and_the_rest_is_told(
     recordings: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = write(tmp_path / "files", {f"{number:03}.bin": noise(10, seed=number) for number in range(200)})
-    monkeypatch.setattr(recordings, "objects", Failing(tmp_path / "repository", 120))
+    monkeypatch.setattr(recordings, "objects", Failing(tmp_path / "repository", 120, RepositoryError("No.")))
     done = recordings.register(folder)
     assert (done.new, len(done.failures)) == (120, 80)
     assert {name for name, _ in done.data} | {Path(each.name).name for each in done.failures} == {
@@ -253,6 +254,18 @@ def test_what_was_sent_before_a_failure_is_registered_and_the_rest_is_told(
     # The same home again, without the failing store.
     again = recordings.register(folder)
     assert (again.new, again.failures, len(names(recordings))) == (80, [], 200)
+
+
+def test_where_nobody_answers_not_every_file_waits_for_it(
+    recordings: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write(tmp_path / "files", {f"{number:03}.bin": noise(10, seed=number) for number in range(200)})
+    failing = Failing(tmp_path / "repository", 50, RepositoryUnreachable("Nobody answers."))
+    monkeypatch.setattr(recordings, "objects", failing)
+    with pytest.raises(RepositoryUnreachable):
+        recordings.register(folder)
+    assert failing.left > -100
+    assert len(names(recordings)) == 50
 
 
 def test_thousands_of_files_take_a_bounded_memory(tmp_path: Path) -> None:
