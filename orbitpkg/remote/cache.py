@@ -27,10 +27,11 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Final
 
+from orbitpkg.transfer.journal import Journal
 from orbitpkg.transfer.partial import file_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from orbitpkg.objects.protocol import ObjectInfo
 
@@ -270,6 +271,26 @@ class Cache:
             with contextlib.suppress(OSError):
                 _wait_for(descriptor, waiting)
             yield
+        finally:
+            os.close(descriptor)
+
+    @contextlib.contextmanager
+    def journal(self, uri: str, metadata: Mapping[str, str] | None) -> Iterator[Journal | None]:
+        """Give what was sent of an upload that was stopped; None where another process uploads to the same place."""
+        try:
+            folder = self.workplace()
+            said = _hash(repr((uri, sorted((metadata or {}).items()))))
+            descriptor = os.open(folder / f"{said[:32]}.sending", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError:
+            yield None
+            return
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            journal = Journal(folder, url=uri, name="upload", version=said[:32])
+        except OSError:
+            journal = None
+        try:
+            yield journal
         finally:
             os.close(descriptor)
 

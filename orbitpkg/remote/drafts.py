@@ -14,7 +14,7 @@ from secrets import token_hex
 from typing import IO, TYPE_CHECKING, Protocol
 
 from orbitpkg.errors import FileMissing, ObjectExists, OfflineError, OrbitError, ReadOnlyRepository
-from orbitpkg.transfer.objects import HIDDEN, disk_errors, upload_object
+from orbitpkg.transfer.objects import HIDDEN, disk_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,18 +104,7 @@ class RemoteDraft:
             raise FileMissing(f"Nothing was written to {self.path}, so {self._place.uri} was not changed.")
         session, place = self._session, self._place
         try:
-            with session.reporter.task(place.uri, self.path.stat().st_size) as task:
-                done = session.ask(
-                    place,
-                    lambda store: upload_object(
-                        store,
-                        place.key,
-                        self.path,
-                        metadata=self._metadata,
-                        create_only=self._create_only,
-                        progress=task.advance,
-                    ),
-                )
+            done = session.send(place, self.path, metadata=self._metadata, create_only=self._create_only)
         except ObjectExists:
             self.discard()
             raise

@@ -20,7 +20,7 @@ from orbitpkg.remote.addresses import join_uri, local_path_of, split_uri
 from orbitpkg.remote.drafts import LocalDraft, RemoteDraft, draft_writer
 from orbitpkg.remote.local import LocalPath
 from orbitpkg.remote.session import without_user
-from orbitpkg.transfer.objects import disk_errors, download_object, upload_object
+from orbitpkg.transfer.objects import disk_errors, download_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -221,7 +221,7 @@ class RemoteFiles:
         elif to_path is not None:
             self._download(self.session.place(source), to_path)
         elif from_path is not None:
-            self._upload(from_path, self.session.place(target))
+            self.session.send(self.session.place(target), from_path)
         else:
             self._copy(self.session.place(source), self.session.place(target))
 
@@ -234,17 +234,6 @@ class RemoteFiles:
                 lambda store: download_object(store, source.key, target, info=info, progress=task.advance),
             )
 
-    def _upload(self, source: Path, target: Place, metadata: Mapping[str, str] | None = None) -> None:
-        with disk_errors(source):
-            if not source.exists():
-                raise FileMissing(f"{source} does not exist.", path=str(source))
-            size = source.stat().st_size
-        with self.session.reporter.task(target.uri, size) as task:
-            self.session.ask(
-                target,
-                lambda store: upload_object(store, target.key, source, metadata=metadata, progress=task.advance),
-            )
-
     def _copy(self, source: Place, target: Place) -> None:
         if source.store == target.store:
             self.session.ask(source, lambda store: store.copy(source.key, target.key))
@@ -255,7 +244,7 @@ class RemoteFiles:
         with self.session.local_path(
             source.uri if "@" not in source.store else join_uri(source.store, source.key)
         ) as path:
-            self._upload(path, target, metadata)
+            self.session.send(target, path, metadata=metadata)
 
     def _copied_by_store(self, source: Place, target: Place) -> bool:
         """Have S3 copy from bucket to bucket, if both are S3's and it can."""

@@ -35,7 +35,7 @@ from orbitpkg.objects.patience import DEFAULT_PATIENCE, Patience
 from orbitpkg.remote.addresses import join_uri, split_object_uri
 from orbitpkg.remote.cache import file_name
 from orbitpkg.remote.local import LocalPath
-from orbitpkg.transfer.objects import disk_errors, download_object
+from orbitpkg.transfer.objects import disk_errors, download_object, upload_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from orbitpkg.remote.addresses import Word
     from orbitpkg.remote.cache import Cache, Entry
     from orbitpkg.reporting import Reporter
+    from orbitpkg.transfer.objects import Uploaded
 
 __all__ = ["HASTY", "Place", "Session", "is_silence", "remove_folder", "without_user"]
 
@@ -58,6 +59,7 @@ HASTY: Final = Patience(connect=3.0, silence=5.0, retry=3.0, retries=1)
 _LONG: Final = 1.0
 _LEFT_ALONE: Final = 10.0
 _LONGEST_LEFT_ALONE: Final = 60.0
+_JOURNALLED_BYTES: Final = 64 << 20
 _CHANGES: Final = 3
 """How often a download is begun anew when the object changes under it."""
 
@@ -296,6 +298,38 @@ class Session:
             return self._ask(place, work, hasty=False)
         except OrbitError as error:
             raise self._told(place, error) from error
+
+    def send(
+        self, place: Place, path: Path, *, metadata: Mapping[str, str] | None = None, create_only: bool = False
+    ) -> Uploaded:
+        """Write a file as an object; the upload of a large one that is stopped is gone on with the next time.
+
+        Raises:
+            FileMissing: There is no such file, or bucket.
+            ObjectExists: There is an object, which was not to be replaced.
+            RepositoryError: The store did not take it.
+            StorageError: The file cannot be read.
+        """
+        with disk_errors(path), contextlib.ExitStack() as stack:
+            if not path.exists():
+                raise FileMissing(f"{path} does not exist.", path=str(path))
+            size = path.stat().st_size
+            task = stack.enter_context(self.reporter.task(place.uri, size))
+            journal = None
+            if size >= _JOURNALLED_BYTES:
+                journal = stack.enter_context(self.cache.journal(place.uri, metadata))
+            return self.ask(
+                place,
+                lambda store: upload_object(
+                    store,
+                    place.key,
+                    path,
+                    metadata=metadata,
+                    create_only=create_only,
+                    journal=journal,
+                    progress=task.advance,
+                ),
+            )
 
     def known_or_asked(self, place: Place, work: Callable[[ObjectStore], T], known: Callable[[Entry], T]) -> T:
         """Ask the store, and what is cached when the store cannot be asked.

@@ -21,16 +21,20 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from blake3 import blake3
 
 from orbitpkg.errors import (
+    AccessDenied,
     NoSpace,
     ObjectChanged,
     ObjectExists,
     OrbitError,
     ReadOnlyStore,
+    RepositoryError,
     RepositoryUnreachable,
     StorageError,
     TreeChanged,
     UnsupportedByStore,
 )
+from orbitpkg.transfer.assemble import SentPart
+from orbitpkg.transfer.journal import part_identity
 from orbitpkg.transfer.partial import HIDDEN, PartialFile
 from orbitpkg.transfer.pool import WORKERS, Pool, StoppedError
 
@@ -39,7 +43,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from pathlib import Path
 
-    from orbitpkg.objects.protocol import ObjectInfo, ObjectStore
+    from orbitpkg.objects.protocol import ObjectInfo, ObjectStore, Upload
+    from orbitpkg.transfer.journal import Journal
 
 __all__ = ["HIDDEN", "Downloaded", "Uploaded", "disk_errors", "download_object", "upload_object"]
 
@@ -199,6 +204,7 @@ def upload_object(
     *,
     metadata: Mapping[str, str] | None = None,
     create_only: bool = False,
+    journal: Journal | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Uploaded:
     """Write a file as an object, visible when it is whole.
@@ -209,6 +215,8 @@ def upload_object(
         path: Of a regular file.
         metadata: What to say of it beside its bytes, where the store keeps that.
         create_only: Do not replace an object; not every store heeds that, see ``Upload.complete``.
+        journal: Of this upload and no other that is under way: one that is stopped is left in the store, and gone on
+            with the next time. Without one, nothing is left.
         progress: Called with the number of bytes that were sent since the last call, from several threads.
 
     Raises:
@@ -223,7 +231,8 @@ def upload_object(
             if progress:
                 progress(source.size)
         else:
-            info = _Parts(store, key, source, progress or _nothing).send(metadata, create_only=create_only)
+            parts = _Parts(store, key, source, journal=journal, progress=progress or _nothing)
+            info = parts.send(metadata, create_only=create_only)
     return Uploaded(info=info, blake3=source.digest(), size=source.size)
 
 
@@ -293,10 +302,19 @@ def _put(
 class _Parts:
     """A file on its way by parts: a few in memory at once, read in order, sent in any."""
 
-    def __init__(self, store: ObjectStore, key: str, source: _Source, progress: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        key: str,
+        source: _Source,
+        *,
+        journal: Journal | None,
+        progress: Callable[[int], None],
+    ) -> None:
         self._store = store
         self._key = key
         self._source = source
+        self._journal = journal
         self._progress = progress
         limits = store.part_limits
         least = -(-source.size // (limits.max_parts or _MAX_PARTS))
@@ -304,7 +322,7 @@ class _Parts:
         self._pending: deque[Future[None]] = deque()
 
     def send(self, metadata: Mapping[str, str] | None, *, create_only: bool) -> ObjectInfo:
-        upload = self._store.start_upload(self._key, metadata=metadata)
+        upload = self._resumed() or self._started(metadata)
         at_once = max(1, min(WORKERS, _MEMORY_BYTES // self._part))
         try:
             with Pool() as pool, ThreadPoolExecutor(at_once, "orbitpkg-upload") as executor:
@@ -313,8 +331,8 @@ class _Parts:
                         if len(self._pending) >= at_once:
                             self._pending.popleft().result()
                         data = self._source.read(start, min(self._part, self._source.size - start))
-                        put = partial(upload.put_part, number, start, data)
-                        self._pending.append(executor.submit(self._send, pool, put, len(data)))
+                        send = partial(self._send, pool, upload, number, start, data)
+                        self._pending.append(executor.submit(send))
                     while self._pending:
                         self._pending.popleft().result()
                 except BaseException:
@@ -322,14 +340,52 @@ class _Parts:
                     executor.shutdown(wait=False, cancel_futures=True)
                     raise
             self._source.check()
-            return upload.complete(create_only=create_only)
-        except BaseException:
-            upload.abort()
+            info = upload.complete(create_only=create_only)
+        except BaseException as error:
+            if self._journal is None or not upload.id or not _is_worth_going_on(error):
+                upload.abort()
+                self._forget()
             raise
+        self._forget()
+        return info
 
-    def _send(self, pool: Pool, put: Callable[[], None], length: int) -> None:
-        _persist(pool, put)
-        self._progress(length)
+    def _resumed(self) -> Upload | None:
+        if self._journal is None or self._journal.upload is None:
+            return None
+        try:
+            upload = self._store.resume_upload(self._key, self._journal.upload)
+        except AccessDenied:  # who may not list parts begins anew
+            upload = None
+        if upload is None:
+            self._journal.forget()
+        return upload
+
+    def _started(self, metadata: Mapping[str, str] | None) -> Upload:
+        upload = self._store.start_upload(self._key, metadata=metadata)
+        if self._journal is not None and upload.id:
+            self._journal.begin(self._key, upload.id)
+        return upload
+
+    def _forget(self) -> None:
+        if self._journal is not None:
+            self._journal.forget()
+
+    def _send(self, pool: Pool, upload: Upload, number: int, start: int, data: bytes) -> None:
+        identity = part_identity(SentPart(data=data)) if self._journal is not None and upload.id else ""
+        if not (
+            identity
+            and self._journal
+            and self._journal.has(number, identity)
+            and upload.adopt_part(number, start, len(data))
+        ):
+            _persist(pool, lambda: upload.put_part(number, start, data))
+            if identity and self._journal:
+                self._journal.arrived(number, identity)
+        self._progress(len(data))
+
+
+def _is_worth_going_on(error: BaseException) -> bool:
+    return isinstance(error, RepositoryError | KeyboardInterrupt) and not isinstance(error, ObjectExists)
 
 
 @contextlib.contextmanager

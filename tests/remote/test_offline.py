@@ -216,6 +216,38 @@ def test_at_whichever_request_the_network_goes_a_write_is_whole_or_not_there(
     assert place.store.get("key.bin")[0] == (NEW if first == 5 else b"before")
 
 
+def test_an_upload_that_was_stopped_goes_on_where_it_was(
+    moto: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("orbitpkg.remote.session._JOURNALLED_BYTES", 0)
+    place = enter(moto, monkeypatch)
+    (tmp_path / "large.bin").write_bytes(NEW * 3)
+    uri = f"{place.uri}/large.bin"
+    # The upload's beginning and one part of four; one more of each is then on its way.
+    with gone_from(moto, 3, monkeypatch), pytest.raises(RepositoryError):
+        remote.copy(tmp_path / "large.bin", uri)
+    with gone_from(moto, 1000, monkeypatch) as seen:
+        remote.copy(tmp_path / "large.bin", uri)
+    assert 0 < sum(request.method == "PUT" for request in seen) < 4
+    assert place.store.get("large.bin")[0] == NEW * 3
+    assert list(place.store.list_uploads()) == []
+
+
+def test_of_an_upload_that_was_stopped_nothing_is_taken_for_another_file(
+    moto: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("orbitpkg.remote.session._JOURNALLED_BYTES", 0)
+    place = enter(moto, monkeypatch)
+    (tmp_path / "large.bin").write_bytes(NEW * 3)
+    uri = f"{place.uri}/large.bin"
+    with gone_from(moto, 3, monkeypatch), pytest.raises(RepositoryError):
+        remote.copy(tmp_path / "large.bin", uri)
+    (tmp_path / "large.bin").write_bytes(OLD * 3)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", moto.endpoint)
+    remote.copy(tmp_path / "large.bin", uri)
+    assert place.store.get("large.bin")[0] == OLD * 3
+
+
 def test_offline_mode_asks_nobody_and_says_so(
     cached: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
