@@ -101,7 +101,7 @@ def __getattr__(name: str) -> object:
     if room not in _WITHOUT_EXTRAS:
         from orbitpkg.extras import require
 
-        for library in ("xarray", "h5netcdf", "h5py", "netCDF4"):
+        for library in ("xarray", "h5netcdf", "h5py"):
             require(library, extra="netcdf", what=f"orbitpkg.assemblies.{name}")
     value = getattr(import_module(f"orbitpkg.assemblies.{room}"), name)
     globals()[name] = value

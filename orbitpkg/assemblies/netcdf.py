@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from orbitpkg.assemblies.arrays import without_indexes
-from orbitpkg.datasets.extraction.netcdf import is_hdf5
+from orbitpkg.datasets.extraction.netcdf_structure import is_hdf5
 from orbitpkg.errors import IntegrityError, UsageError
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ DATA: Final = "data"
 
 _ENGINE: Final = "h5netcdf"
 _PACKED: Final = {"zlib": True, "complevel": 4}
+# What h5netcdf, SciPy and xarray raise for files that are broken.
+_FAILURES: Final = (OSError, ValueError, LookupError, RuntimeError, TypeError, EOFError)
 _NUMBERS: Final = "biufMm"
 
 
@@ -119,8 +121,8 @@ def read_netcdf(path: Path, *, group: str | None = None) -> xr.DataArray:
     try:
         with xr.open_dataset(path, group=group, engine=_engine_of(path)) as table:
             table.load()
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise IntegrityError(f"{path} cannot be read as netCDF: {error}.", path=str(path)) from error
+    except _FAILURES as error:
+        raise _unreadable(path, error) from error
     names = list(table.data_vars)
     if DATA not in names and len(names) != 1:
         raise IntegrityError(f"{path} holds {len(names)} arrays; an assembly is one, or the one named {DATA!r}.")
@@ -142,10 +144,15 @@ def read_groups(path: Path) -> list[str]:
     try:
         with h5netcdf.File(path, "r") as file:
             return [name for name, group in file.groups.items() if group.variables]
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise IntegrityError(f"{path} cannot be read as netCDF: {error}.", path=str(path)) from error
+    except _FAILURES as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> IntegrityError:
+    reason = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
+    return IntegrityError(f"{path} cannot be read as netCDF: {reason}.", path=str(path))
 
 
 def _engine_of(path: Path) -> str:
     """Choose what reads a file: netCDF-4 is HDF5, and the classic formats are not."""
-    return _ENGINE if is_hdf5(path) else "netcdf4"
+    return _ENGINE if is_hdf5(path) else "scipy"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 import pickle
 import struct
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING
 
 import h5py
@@ -18,10 +20,11 @@ import pytest
 from matplotlib import image as images
 from safetensors.numpy import save_file
 
+from orbitpkg.datasets.extraction import extract
 from orbitpkg.datasets.growth import MAX_GROUPS, plot_growth
 from orbitpkg.datasets.plotting import Form, choose_array, choose_form, plot_array
 from orbitpkg.datasets.showing import MAX_DEPTH, Node, describe, open_array
-from orbitpkg.errors import IntegrityError, StorageError, UsageError
+from orbitpkg.errors import IntegrityError, OrbitError, StorageError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,6 +64,15 @@ def make_netcdf(path: Path) -> Path:
     return path
 
 
+def make_classic_netcdf(path: Path) -> Path:
+    with netCDF4.Dataset(path, "w", format="NETCDF3_CLASSIC") as file:
+        file.createDimension("time", None)
+        file.createDimension("x", 3)
+        file.createVariable("p", "f8", ("time", "x"), fill_value=-9)[:] = [[1, 2, -9], [3, 4, 5]]
+        file.variables["p"].units = "hPa"
+    return path
+
+
 def make_parquet(path: Path) -> Path:
     table = pa.table({"x": [1, None, 3], "né": ["a", "b", None]}).replace_schema_metadata({"site": "Århus"})
     pq.write_table(table, path)
@@ -80,6 +92,7 @@ def make_npz(path: Path) -> Path:
 MAKERS: dict[str, Callable[[Path], Path]] = {
     "a file.h5": make_hdf5,
     "climate.nc": make_netcdf,
+    "classic.nc": make_classic_netcdf,
     "rows.parquet": make_parquet,
     "model.safetensors": make_safetensors,
     "arrays.npz": make_npz,
@@ -120,7 +133,15 @@ def test_a_netcdf_file_is_told_with_its_dimensions(tmp_path: Path) -> None:
         ("extra", "group", None, ""),
         ("extra/names", "array", (3,), "text"),
     ]
-    assert root.children[0].details == ("(time, x)", "zlib")
+    assert root.children[0].details == ("(time, x)", "gzip")
+
+
+def test_a_classic_netcdf_file_is_told(tmp_path: Path) -> None:
+    root = describe(make_classic_netcdf(tmp_path / "classic.nc")).root
+    assert root.details == ("time = 2, may grow", "x = 3")
+    (variable,) = root.children
+    assert (variable.shape, variable.type, variable.bytes) == ((2, 3), "float64", 48)
+    assert variable.attributes == {"_FillValue": -9.0, "units": "hPa"}
 
 
 def test_a_parquet_file_is_told_with_its_columns(tmp_path: Path) -> None:
@@ -187,6 +208,24 @@ def test_a_file_that_is_cut_short_is_refused_or_told_as_far_as_its_header_says(t
             describe(tmp_path / name)
         refused += 1
     assert refused > 20
+
+
+@pytest.mark.parametrize("name", sorted(MAKERS.keys() - {"a file.h5", "climate.nc"}))
+def test_a_file_with_some_bytes_altered_is_told_or_refused_and_never_a_surprise(tmp_path: Path, name: str) -> None:
+    whole = MAKERS[name](tmp_path / name).read_bytes()
+    refused = 0
+    for seed in range(40):
+        random = Random(seed)  # noqa: S311 - to be had again
+        data = bytearray(whole)
+        for _ in range(random.choice([1, 4, 20])):
+            data[random.randrange(len(data))] = random.choice([0, 255, random.randrange(256)])
+        (tmp_path / name).write_bytes(data)
+        json.dumps(extract(tmp_path / name).metadata, allow_nan=False)
+        try:
+            describe(tmp_path / name)
+        except OrbitError:
+            refused += 1
+    assert 0 < refused < 40
 
 
 def test_what_is_no_scientific_file_is_refused(tmp_path: Path) -> None:
@@ -298,12 +337,19 @@ def test_an_array_of_each_kind_of_file_is_chosen_and_drawn(tmp_path: Path, name:
     path = MAKERS[name](tmp_path / name)
     chosen = choose_array(describe(path).root)
     assert plot_array(path, chosen, tmp_path / "out.png").name == chosen
-    expected = {"climate.nc": "t2m", "rows.parquet": "x", "model.safetensors": "w", "arrays.npz": "a"}
+    expected = {
+        "climate.nc": "t2m",
+        "classic.nc": "p",
+        "rows.parquet": "x",
+        "model.safetensors": "w",
+        "arrays.npz": "a",
+    }
     assert chosen == expected.get(name, "again/images")
 
 
-def test_what_a_netcdf_file_lacks_is_nan(tmp_path: Path) -> None:
-    with open_array(make_netcdf(tmp_path / "climate.nc"), "t2m") as array:
+@pytest.mark.parametrize(("make", "name"), [(make_netcdf, "t2m"), (make_classic_netcdf, "p")])
+def test_what_a_netcdf_file_lacks_is_nan(tmp_path: Path, make: Callable[[Path], Path], name: str) -> None:
+    with open_array(make(tmp_path / "climate.nc"), name) as array:
         values = array[:]
     np.testing.assert_array_equal(values, [[1, 2, math.nan], [3, 4, 5]])
 

@@ -175,12 +175,12 @@ def _reads_at(file: Any, offset: int, expected: bytes) -> bool:
 @contextmanager
 def _broken_files_told(path: Path, kind: str) -> Iterator[None]:
     """Turn what the libraries raise for broken files into an ``IntegrityError``."""
-    # pyarrow's errors are ValueErrors and OSErrors, h5py's and zipfile's of all these kinds.
+    # pyarrow's errors are ValueErrors and OSErrors; h5py's, SciPy's and zipfile's are of all these kinds.
     from zipfile import BadZipFile
     from zlib import error as zlib_error
 
     try:
         yield
-    except (OSError, ValueError, KeyError, RuntimeError, EOFError, BadZipFile, zlib_error) as error:
+    except (OSError, ValueError, LookupError, RuntimeError, TypeError, EOFError, BadZipFile, zlib_error) as error:
         reason = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
         raise IntegrityError(f"{path} cannot be read as {KINDS[kind]}: {reason}.", path=str(path)) from error
