@@ -98,21 +98,24 @@ class Transfers:
                     key,
                     path,
                     metadata={DIGEST_NAME: digest},
-                    create_only=not step.replaces,
+                    # What a try before this one wrote is one's own.
+                    create_only=not step.replaces and left == _TRIES - 1,
                     progress=self._progress,
                 )
             except ObjectExists as error:
-                # Another process may be at the same sync.
-                found = self._store.head(key)
-                if not is_same(self._store, found, path, surely=False):
-                    raise EditedError("another object appeared there meanwhile") from error
-                return Synced(size=found.size, mtime_ns=before.st_mtime_ns, etag=plain_etag(found))
+                return self._agreed(key, path, before.st_mtime_ns, error)
             if done.blake3 == digest:
                 return Synced(size=done.size, mtime_ns=before.st_mtime_ns, etag=plain_etag(done.info))
-            # What it says of itself is not so: it goes, or is replaced at once.
-            if not left:
-                self._store.delete(key)
+        # What it says of itself is not so, and would be believed.
+        self._store.delete(key)
         raise TreeChanged(f"{path} changes all the time; it was not uploaded.", path=str(path))
+
+    def _agreed(self, key: str, path: Path, mtime_ns: int, error: ObjectExists) -> Synced:
+        """Take an object that appeared for one's own if it has the same bytes: another process may be at this sync."""
+        found = self._store.head(key)
+        if not is_same(self._store, found, path, surely=False):
+            raise EditedError("another object appeared there meanwhile") from error
+        return Synced(size=found.size, mtime_ns=mtime_ns, etag=plain_etag(found))
 
     def _check_object(self, path: str) -> None:
         try:

@@ -238,6 +238,17 @@ class TestChoosing:
         assert files.cat("model/big.bin") == BIG
         assert not installed.has_file("big.bin")
 
+    def test_a_file_that_was_left_out_and_is_another_in_the_repository_by_now_is_not_there(
+        self, nearby: str, files: OrbitFileSystem, package: Path
+    ) -> None:
+        orbitpkg.install("model", only="data/*.csv")
+        place = Path(open_store(nearby).url.removeprefix("file://").replace("%20", " "))
+        place.rename(package.parent / "gone")
+        (package / "big.bin").write_bytes(b"another")
+        orbitpkg.publish(package, nearby)
+        with pytest.raises(FileNotInPackage, match="part of the release but not installed"):
+            files.cat("model/big.bin")
+
     def test_a_repository_that_is_named_is_the_one_it_must_come_from(
         self, nearby: str, package: Path, tmp_path: Path
     ) -> None:

@@ -16,7 +16,7 @@ from blake3 import blake3
 from orbitpkg.errors import NoSpace, ObjectNotFound, OfflineError, RepositoryUnreachable, StorageError, UsageError
 from orbitpkg.objects import open_store
 from orbitpkg.objects.memory import MemoryStore
-from orbitpkg.remote.sameness import is_same
+from orbitpkg.remote.sameness import digest_of_file, is_same
 from orbitpkg.remote.sync_plan import Act
 from orbitpkg.remote.syncing import SyncResult, sync
 from tests.packages import noise, tree_of
@@ -384,6 +384,68 @@ class TestEditsMeanwhile:
         result = sync(tmp_path / "here", f"memory://{name}/d", opener=opener)
         assert conflicts(result) == ["x"]
         assert open_store(f"memory://{name}").get("d/x")[0] == b"somebody else's"
+
+    @pytest.mark.parametrize("edits", [1, 9])
+    def test_a_file_that_changes_between_its_digest_and_its_upload_is_not_told_of_wrongly(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edits: int
+    ) -> None:
+        name, left = uuid4().hex, [b"edited %d" % number for number in range(edits)]
+        folder = write(tmp_path / "here", {"x": b"x"})
+
+        def and_edit(path: Path) -> str:
+            digest = digest_of_file(path)
+            if left:
+                path.write_bytes(left.pop())
+            return digest
+
+        monkeypatch.setattr("orbitpkg.remote.sync_transfers.digest_of_file", and_edit)
+        result = sync(folder, f"memory://{name}/d")
+        store = open_store(f"memory://{name}")
+        if edits == 1:
+            assert acts(result) == [("upload", "x")]
+            data, _ = store.get("d/x")
+            assert store.metadata("d/x") == {"blake3": blake3(data).hexdigest()}
+        else:
+            assert [row.error.code for row in result.failed] == ["tree-changed"]
+            assert list(store.list("")) == []
+
+    def test_an_object_that_goes_before_it_is_replaced_is_written_all_the_same(self, tmp_path: Path) -> None:
+        name = uuid4().hex
+        sync(write(tmp_path / "here", {"x": b"x"}), f"memory://{name}/d")
+        write(tmp_path / "here", {"x": b"edited"})
+
+        def opener(url: str) -> ObjectStore:
+            store = open_store(url)
+            listing = store.list
+
+            def and_then(prefix: str) -> Any:
+                found = list(listing(prefix))
+                open_store(url).delete("d/x")
+                return iter(found)
+
+            cast("Any", store).list = and_then
+            return store
+
+        assert acts(sync(tmp_path / "here", f"memory://{name}/d", opener=opener)) == [("upload", "x")]
+
+    def test_a_folder_that_appears_in_the_place_of_a_file_stays(self, tmp_path: Path) -> None:
+        name = uuid4().hex
+        sync(write(tmp_path / "there", {"x": b"x"}), f"memory://{name}/d")
+
+        def opener(url: str) -> ObjectStore:
+            store = open_store(url)
+            get = store.get
+
+            def and_then(key: str, **options: Any) -> Any:
+                (tmp_path / "here/x").mkdir()
+                return get(key, **options)
+
+            cast("Any", store).get = and_then
+            return store
+
+        result = sync(f"memory://{name}/d", tmp_path / "here", opener=opener)
+        assert [(row.path, row.reason) for row in result.conflicts] == [("x", "what is here is no file")]
+        assert [path.name for path in (tmp_path / "here").iterdir()] == ["x"]
 
     def test_two_syncs_at_once_are_no_conflict(self, tmp_path: Path) -> None:
         name = uuid4().hex
