@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Request"]
 
-# A request for all of a thousand packages takes some hundred.
-_MAX_CONFLICTS = 20_000
+# A request for all of a thousand packages takes some hundred, a hard one a thousand or two; this many take minutes.
+_MAX_CONFLICTS = 5_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from orbitpkg.errors import OrbitError
+from orbitpkg.model.requirements import parse_requirement
 from orbitpkg.resolver.apps import Apps
+from orbitpkg.resolver.nogoods import Clash, TooHardError
 from orbitpkg.resolver.offers import Offer
+from orbitpkg.resolver.request import Request
+from orbitpkg.resolver.shelves import Shelves
 from tests.registries import Registry, chosen, no_app, registry
 
 SNAPSHOTS = Path(__file__).with_name("explanations.txt")
@@ -94,6 +99,28 @@ CASES: dict[str, tuple[str, Registry]] = {
         registry(top={f"{number}.0.0": {f"gone-{number}": ""} for number in range(1, 31)}),
     ),
 }
+
+
+def pigeons(count: int) -> tuple[str, Registry]:
+    """Have each of some packages need one of a smaller number to itself: no proof of why not is short (Haken, 1985)."""
+    holes = range(1, count)
+    packages: dict[str, dict[str, dict[str, str]]] = {
+        f"pigeon_{number}": {f"{hole}.0.0": {f"hole-{hole}": f"=={number}.0.0"} for hole in holes}
+        for number in range(1, count + 1)
+    }
+    packages |= {f"hole_{hole}": {f"{number}.0.0": {} for number in range(1, count + 1)} for hole in holes}
+    return " ".join(f"pigeon-{number}" for number in range(1, count + 1)), registry(**packages)
+
+
+def test_a_request_that_is_too_hard_ends() -> None:
+    asked, source = pigeons(7)
+    request = Request(
+        shelves=Shelves(source, APPS, {}), asked=tuple(map(parse_requirement, asked.split())), patience=100
+    )
+    with pytest.raises(TooHardError):
+        request.solve()
+    with pytest.raises(Clash):
+        replace(request, patience=100_000).solve()
 
 
 def told(name: str) -> str:
