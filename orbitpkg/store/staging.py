@@ -215,7 +215,8 @@ def publish(
     sync_files([staging.path(file) for file in files], folder=staging.folder)
     parent = os.path.dirname(target)  # noqa: PTH120
     if _rename_into(staging.folder, target, make_folder):
-        sync_folder(parent)
+        with contextlib.suppress(FileNotFoundError):  # it was removed again, with its folder
+            sync_folder(parent)
     else:
         # Another process was first, with locks that do nothing.
         add(staging, contents, files, target)

@@ -223,7 +223,8 @@ class Store:
                 os.rename(target, trash)  # noqa: PTH104
             except FileNotFoundError:
                 raise NotInstalled(f"{key} {version} is not installed (any more).", name=key) from None
-            sync_folder(os.path.dirname(target))  # noqa: PTH120
+            with contextlib.suppress(FileNotFoundError):  # another one removed its last version, and it
+                sync_folder(os.path.dirname(target))  # noqa: PTH120
         # It is gone. What cannot be tidied away now is garbage, and no failure.
         with contextlib.suppress(OSError):  # other versions are in it
             os.rmdir(self.layout.package(key))  # noqa: PTH106
