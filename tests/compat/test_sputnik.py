@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import shutil
 import subprocess
 import sys
 from itertools import permutations
@@ -66,15 +67,23 @@ def data(tmp_path: Path) -> str:
     return str(tmp_path / "packages")
 
 
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Versions 1.0.0, 9.0.0 and 10.0.0 of a package in a repository of orbitpkg's."""
+    folder = tmp_path_factory.mktemp("published")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ORBITPKG_HOME", str(folder / "home"))
+        for version in ("1.0.0", "9.0.0", "10.0.0"):
+            archive = old_archive(folder / f"test-{version}.sputnik", version=version, license="MIT")
+            sputnik.upload(*APP, archive, repository_url=folder / "repository")
+    return folder / "repository"
+
+
 @pytest.fixture
-def repository(tmp_path: Path) -> str:
-    """Versions 1.0.0, 9.0.0 and 10.0.0 of a package in a repository of orbitpkg's; returns its address."""
-    url = (tmp_path / "repository").as_uri()
-    for version in ("1.0.0", "9.0.0", "10.0.0"):
-        archive = old_archive(tmp_path / f"test-{version}.sputnik", version=version, license="MIT")
-        sputnik.upload(*APP, archive, repository_url=url)
-        archive.unlink()
-    return url
+def repository(tmp_path: Path, published: Path) -> str:
+    """A copy of that repository; returns its address."""
+    shutil.copytree(published, tmp_path / "repository")
+    return (tmp_path / "repository").as_uri()
 
 
 def idents(packages: Sequence[sputnik.PackageStub]) -> list[str]:
