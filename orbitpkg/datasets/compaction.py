@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING, Final
 
 from orbitpkg.datasets.tables import connect, quoted, read_parts
@@ -18,7 +19,6 @@ __all__ = ["write_together"]
 _MEMORY: Final = "500MB"
 _THREADS: Final = 1
 _ROW_GROUP: Final = 50_000
-_PLACES: Final = "filename, file_row_number"
 
 
 def write_together(parts: Sequence[Path], target: Path, *, footer: str, spill: Path) -> int:
@@ -32,27 +32,28 @@ def write_together(parts: Sequence[Path], target: Path, *, footer: str, spill: P
         footer: What it says of itself.
         spill: A folder for what does not fit into memory.
     """
-    source = read_parts(parts, places=True)
+    # A name that no key of anybody's metadata has.
+    part = f"part {secrets.token_hex(16)}"
+    source = read_parts(parts, name_column=part)
     with connect(spill=spill, memory=_MEMORY, threads=_THREADS) as connection:
-        _find_repeated(connection, source)
+        _find_repeated(connection, source, part)
         query = (
-            f"SELECT * EXCLUDE ({_PLACES}) FROM {source} AS row WHERE NOT EXISTS "  # noqa: S608 - of our own paths
-            "(SELECT 1 FROM repeated WHERE (repeated.filename, repeated.file_row_number) "
-            "= (row.filename, row.file_row_number))"
+            f'SELECT * EXCLUDE ("{part}") FROM {source} AS rows WHERE NOT EXISTS '  # noqa: S608 - of our own paths
+            f'(SELECT 1 FROM repeated WHERE (repeated.part, repeated.id) = (rows."{part}", rows.id))'
         )
         options = (
             f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP}, KV_METADATA {{orbitpkg: {quoted(footer)}}}"
         )
-        [(rows,)] = connection.execute(f"COPY ({query}) TO {quoted(str(target))} ({options})").fetchall()
-    return int(rows)
+        [(count,)] = connection.execute(f"COPY ({query}) TO {quoted(str(target))} ({options})").fetchall()
+    return int(count)
 
 
-def _find_repeated(connection: DuckDBPyConnection, source: str) -> None:
-    """Note the places of all rows but the first of each datum. Names of parts sort by their time."""
+def _find_repeated(connection: DuckDBPyConnection, source: str, part: str) -> None:
+    """Note which parts hold data that an older one holds, too; a part holds none twice. Names of parts sort by time."""
     connection.execute(
         f"CREATE TEMP TABLE twice AS SELECT id FROM {source} GROUP BY id HAVING count(*) > 1"  # noqa: S608
     )
     connection.execute(
-        f"CREATE TEMP TABLE repeated AS SELECT {_PLACES} FROM {source} WHERE id IN (SELECT id FROM twice) "  # noqa: S608
-        f"QUALIFY row_number() OVER (PARTITION BY id ORDER BY {_PLACES}) > 1"
+        f'CREATE TEMP TABLE repeated AS SELECT "{part}" AS part, id FROM {source} '  # noqa: S608
+        f'WHERE id IN (SELECT id FROM twice) QUALIFY row_number() OVER (PARTITION BY id ORDER BY "{part}") > 1'
     )

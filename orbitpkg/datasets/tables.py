@@ -63,15 +63,15 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def read_parts(parts: Sequence[Path], *, places: bool = False) -> str:
+def read_parts(parts: Sequence[Path], *, name_column: str | None = None) -> str:
     """Give the SQL that reads parts as one table, whose columns are the union of theirs.
 
     Args:
         parts: The files.
-        places: Say of each row which file and which row of it it is: ``filename`` and ``file_row_number``.
+        name_column: A column to say in of each row which file it is from; none when None.
     """
     names = ", ".join(quoted(str(part)) for part in parts)
-    more = ", filename = true, file_row_number = true" if places else ""
+    more = f", filename = {quoted(name_column)}" if name_column is not None else ""
     return f"read_parquet([{names}], union_by_name = true{more})"
 
 

@@ -267,6 +267,32 @@ def test_rows_of_one_datum_are_one_row(recordings: Dataset, tmp_path: Path) -> N
     assert pq.read_table(pa.BufferReader(recordings.objects.get(parts(recordings)[0])[0])).num_rows == 1
 
 
+def test_keys_may_be_called_anything(recordings: Dataset, tmp_path: Path) -> None:
+    keys = [
+        "filename",
+        "file_row_number",
+        "row",
+        "rows",
+        "rowid",
+        "data",
+        "select",
+        'quot"ed',
+        "a.b",
+        "it's",
+        "part",
+        "図 ",
+    ]
+    for count in range(2):
+        path = tmp_path / f"run-{count}.bin"
+        path.write_bytes(b"%d" % count)
+        recordings.register(path, metadata={key: f"{key}{count}" for key in keys})
+    recordings.compact()
+    assert len(parts(recordings)) == 1
+    for key in keys:
+        column, value = key.replace('"', '""'), f"{key}1".replace("'", "''")
+        assert [row["name"] for row in recordings.where(f"\"{column}\" = '{value}'").rows()] == ["run-1.bin"]
+
+
 def plain_rows(recordings: Dataset) -> Iterator[Any]:
     import duckdb
 
