@@ -127,7 +127,11 @@ class Catalogue:
             IntegrityError: There is nothing but a damaged index.
         """
         if name not in self._stocks:
+            before = self.repository.silence
             stock = self._look(name)
+            if before is not self.repository.silence:
+                # Who has no listing says so without being asked. Now its mirrors are.
+                stock = self._look(name)
             if not stock.versions and self.repository.silence is not None:
                 raise self.repository.unknown(name) from self.repository.silence
             self._stocks[name] = stock
@@ -211,8 +215,10 @@ class Catalogue:
             return None
         index = parse_index(data, name=name)
         if self.repository.silence is not None:
-            # A mirror may be late: what was known before is known still, and is not written over.
-            return index if known is None else index.with_entries({**known.releases, **index.releases})
+            # A mirror may be late: what another has, or was known before, is known; and nothing is written over.
+            others = [*self.repository.indexes(name), *([known] if known is not None else [])]
+            entries = {version: entry for other in reversed(others) for version, entry in other.releases.items()}
+            return index.with_entries(entries)
         if self._cache and info.etag:
             self._cache.keep_index(url, name, KeptIndex(etag=info.etag, data=data))
         return index

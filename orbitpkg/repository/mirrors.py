@@ -96,6 +96,13 @@ class MirroredStore:
         """Read a whole object; see ``ObjectStore.get``."""
         return self._ask(lambda store: store.get(key, max_bytes=max_bytes, version=version))
 
+    def get_each(self, key: str, *, max_bytes: int | None = None) -> list[bytes]:
+        """Read an object of the repository, or, if it is silent, that of each mirror that has one."""
+        try:
+            return list(self._answers(lambda store: store.get(key, max_bytes=max_bytes)[0]))
+        except ObjectNotFound:
+            return []
+
     def get_if_changed(self, key: str, *, etag: str, max_bytes: int | None = None) -> tuple[bytes, ObjectInfo] | None:
         """Read an object unless it is unchanged; see ``ObjectStore.get_if_changed``.
 

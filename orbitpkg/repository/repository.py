@@ -184,6 +184,18 @@ class Repository:
             return None
         return parse_index(data, name=name)
 
+    def indexes(self, name: str) -> list[Index]:
+        """Read a package's index; if this repository is silent, that of each mirror that has one.
+
+        Raises:
+            IntegrityError: One is damaged.
+        """
+        if isinstance(self.objects, MirroredStore):
+            found = self.objects.get_each(index_key(name), max_bytes=MAX_INDEX_BYTES)
+            return [parse_index(data, name=name) for data in found]
+        index = self.index(name)
+        return [] if index is None else [index]
+
     def summary(self, name: str) -> Index:
         """Give a package's index; where there is none, or a damaged one, one with its newest release only."""
         index = self._index_or_new(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -57,6 +58,17 @@ def test_what_one_mirror_lacks_another_has(mirrors: tuple[MemoryStore, ...]) -> 
     repository = Repository(MirroredStore(stores))
     assert repository.find_release("model", parse_version(NEW)) is not None
     assert repository.names() == ["model"]
+
+
+@pytest.mark.parametrize("listed", [(False, False, False), (False, True, True), (False, False, True)])
+def test_late_mirrors_of_a_web_server_are_put_together_too(listed: tuple[bool, ...]) -> None:
+    """It has no listing, and says so without being asked: its silence is noticed by the index."""
+    stores = [store(OLD, NEW, silent=True), store(OLD), store(OLD, NEW)]
+    for each, is_listed in zip(stores, listed, strict=True):
+        each.faults.no_listing = not is_listed
+        if not is_listed:
+            each.faults.faults[:] = [replace(fault, operation="[!l]*") for fault in each.faults.faults]
+    assert seen(*stores) == [OLD, NEW]
 
 
 def test_a_mirror_that_denies_is_not_the_last_that_is_asked() -> None:
