@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import timedelta
 
-    from orbitpkg.objects.protocol import ObjectInfo
+    from orbitpkg.objects.protocol import ObjectInfo, ObjectStore
     from orbitpkg.remote.addresses import Word
     from orbitpkg.remote.drafts import Draft
     from orbitpkg.remote.session import Place, Session
@@ -203,7 +203,7 @@ class RemoteFiles:
             return
         url, key = split_uri(prefix)
         shown = without_user(url)
-        for info in self.session.store(url).list(key):
+        for info in _listed(self.session.store(url), key):
             yield _stat(join_uri(shown, info.key), info)
 
     def list(self, prefix: Word) -> Paths:
@@ -281,6 +281,16 @@ class RemoteFiles:
             self.session.ask(place, lambda store: store.delete(place.key))
         with contextlib.suppress(OSError):
             self.session.cache.forget(place.uri)
+
+
+def _listed(store: ObjectStore, prefix: str) -> Iterator[ObjectInfo]:
+    if prefix and not prefix.endswith("/") and store.url.startswith("s3://"):
+        from orbitpkg.objects.s3 import S3Store
+
+        if isinstance(store, S3Store):
+            # The store itself looks for the beginning of a name; obstore would list all of the folder.
+            return (info for info in store.list_everything(prefix) if is_valid_key(info.key))
+    return store.list(prefix)
 
 
 def _parse_mode(mode: str) -> set[str]:
