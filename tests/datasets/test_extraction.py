@@ -7,8 +7,10 @@ import struct
 import sys
 import tomllib
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING, Literal
 
 import h5py
@@ -20,7 +22,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from orbitpkg.datasets import extraction
-from orbitpkg.datasets.extraction import GROUP, Extracted, extract, is_sidecar, sidecar_of
+from orbitpkg.datasets.extraction import GROUP, Extracted, extract, is_sidecar, isolation, sidecar_of
+from orbitpkg.errors import MissingExtra
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -343,11 +346,76 @@ def test_extractors_of_others_are_used_for_the_longest_suffix_and_before_ours(
 def test_a_library_that_is_not_installed_is_named_with_its_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = write_hdf5(tmp_path / "run.h5", rate=1)
-    (tmp_path / "run.h5.json").write_text('{"robot": "sawyer"}', encoding="utf-8")
-    monkeypatch.setitem(sys.modules, "h5py", None)
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"x": [1]}), path)
+    (tmp_path / "rows.parquet.json").write_text('{"robot": "sawyer"}', encoding="utf-8")
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     found = extract(path)
     assert found.metadata == {"robot": "sawyer"}
-    assert " ".join(found.warnings) == (
-        "Its metadata was not read. Reading HDF5 files needs h5py, which is not installed. pip install 'orbitpkg[hdf5]'"
+    (warning,) = found.warnings
+    assert warning.startswith("Its metadata was not read. Reading Parquet files needs pyarrow, which is not installed.")
+    assert warning.endswith(" pip install 'orbitpkg[query]'")
+
+
+# Processes of their own.
+
+
+@pytest.fixture
+def readers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a module of extractors of which some behave badly."""
+    name = f"acme_readers_{tmp_path.name.replace('-', '_')}"
+    (tmp_path / f"{name}.py").write_text(
+        "import os, sys\n"
+        "from orbitpkg.datasets.extraction import Extracted\n"
+        "from orbitpkg.errors import MissingExtra\n"
+        "def good(path): print('noise'); return Extracted(metadata={'size': path.stat().st_size}, warnings=('hm.',))\n"
+        "def dies(path): os.abort()\n"
+        "def ends(path): os._exit(0)\n"
+        "def fails(path): raise RuntimeError('no such luck.\\nmore')\n"
+        "def lacks(path): raise MissingExtra('It needs h5py.', hint='pip install it')\n"
     )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    isolation._close_all()
+    return name
+
+
+@pytest.mark.parametrize("death", ["dies", "ends"])
+def test_a_reader_that_takes_its_process_down_costs_no_other_file(tmp_path: Path, readers: str, death: str) -> None:
+    path = tmp_path / "a \udcff\n.bin"
+    path.write_bytes(b"123")
+    expected = Extracted(metadata={"size": 3}, warnings=("hm.",))
+    assert isolation.read_apart(f"{readers}:good", path) == expected
+    with pytest.raises(isolation.ReaderCrashedError):
+        isolation.read_apart(f"{readers}:{death}", path)
+    assert isolation.read_apart(f"{readers}:good", path) == expected
+
+
+def test_what_a_reader_raises_in_another_process_is_told_here(tmp_path: Path, readers: str) -> None:
+    with pytest.raises(isolation.ReaderFailedError, match=r"^RuntimeError: no such luck$"):
+        isolation.read_apart(f"{readers}:fails", tmp_path)
+    with pytest.raises(MissingExtra, match=r"^It needs h5py.\npip install it$"):
+        isolation.read_apart(f"{readers}:lacks", tmp_path)
+
+
+def test_many_threads_get_each_its_own_answer(tmp_path: Path, readers: str) -> None:
+    paths = [tmp_path / f"{length}.bin" for length in range(40)]
+    for length, path in enumerate(paths):
+        path.write_bytes(bytes(length))
+    with ThreadPoolExecutor(16) as pool:
+        found = list(pool.map(lambda path: isolation.read_apart(f"{readers}:good", path), paths))
+    assert [each.metadata["size"] for each in found] == list(range(40))
+
+
+def test_hdf5_files_with_some_bytes_altered_never_take_this_process_down(tmp_path: Path) -> None:
+    whole = write_hdf5(tmp_path / "run.h5", metadata='{"a": 1}', names=["a", "b"], rate=1.5).read_bytes()
+    warned = 0
+    for seed in range(60):
+        random = Random(seed)  # noqa: S311 - to be had again
+        data = bytearray(whole)
+        for _ in range(random.choice([1, 4, 20])):
+            data[random.randrange(len(data))] = random.choice([0, 255, random.randrange(256)])
+        (tmp_path / "run.h5").write_bytes(data)
+        found = extract(tmp_path / "run.h5")
+        json.dumps(found.metadata, allow_nan=False)
+        warned += bool(found.warnings)
+    assert 0 < warned < 60

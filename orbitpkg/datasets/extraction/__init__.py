@@ -8,13 +8,14 @@ suffix, the one that is not orbitpkg's counts. Of ``scan.nii.gz``, ``nii.gz`` is
 A sidecar says more: ``FILE.meta.json``, or where there is none ``FILE.json``, beside ``FILE`` (whose whole name comes
 first: ``run-1.h5.meta.json``). It holds a JSON object, whose values count before those in the file.
 
-Promises: nothing is ever raised for what a file holds. Metadata that is missing, broken or no JSON is a warning about
-that file, and what else was found is kept.
+Promises: nothing is ever raised for what a file holds, and no file takes the process down that registers it. Metadata
+that is missing, broken or no JSON is a warning about that file, and what else was found is kept.
 """
 
 from __future__ import annotations
 
 import functools
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -28,11 +29,13 @@ if TYPE_CHECKING:
 
     Extractor: TypeAlias = Callable[[Path], "Extracted"]
 
-__all__ = ["GROUP", "Extracted", "extract", "is_sidecar", "sidecar_of"]
+__all__ = ["GROUP", "Extracted", "extract", "is_sidecar", "reason_of", "sidecar_of"]
 
 GROUP: Final = "orbitpkg.metadata"
 """The entry-point group that extractors are registered in."""
 
+# Of orbitpkg's own, those over HDF5's library.
+_CRASHING = {"orbitpkg.datasets.extraction.hdf5", "orbitpkg.datasets.extraction.netcdf"}
 _SIDECARS = (".meta.json", ".json")
 
 
@@ -73,13 +76,26 @@ def _read(path: Path) -> Extracted:
     if entry is None:
         return Extracted()
     try:
-        extractor: Extractor = entry.load()
-        return extractor(path)
+        return _read_with(entry, path)
     except MissingExtra as error:
         return Extracted(warnings=(f"Its metadata was not read. {error.message} {error.hint}",))
     # Extractors, and the libraries under them, are not ours, and files are broken in more ways than they foresee.
     except Exception as error:  # noqa: BLE001
-        return Extracted(warnings=(f"Its metadata could not be read by {entry.value}: {_reason(error)}.",))
+        return Extracted(warnings=(f"Its metadata could not be read by {entry.value}: {reason_of(error)}.",))
+
+
+def _read_with(entry: EntryPoint, path: Path) -> Extracted:
+    if entry.module not in _CRASHING or not sys.executable:
+        extractor: Extractor = entry.load()
+        return extractor(path)
+    from orbitpkg.datasets.extraction.isolation import ReaderCrashedError, ReaderFailedError, read_apart
+
+    try:
+        return read_apart(entry.value, path)
+    except ReaderCrashedError:
+        return Extracted(warnings=("Its metadata could not be read: the file is broken, and crashed what reads it.",))
+    except ReaderFailedError as error:
+        return Extracted(warnings=(f"Its metadata could not be read by {entry.value}: {error}.",))
 
 
 def _read_sidecar(path: Path) -> Extracted:
@@ -94,7 +110,8 @@ def _read_sidecar(path: Path) -> Extracted:
         return Extracted(warnings=(f"{sidecar.name} could not be read: {error.strerror}.",))
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """Say in a line what was raised."""
     first = str(error).strip().partition("\n")[0].rstrip(".")
     return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
