@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from orbitpkg.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from duckdb import DuckDBPyConnection
 
@@ -29,8 +29,13 @@ _CLAUSES: Final = {"modifiers": "ORDER BY or LIMIT", "group_expressions": "GROUP
 }
 
 
-def check_filter(connection: DuckDBPyConnection, text: str) -> dict[str, Any]:
+def check_filter(connection: DuckDBPyConnection, text: str, *, columns: Iterable[str] = ()) -> dict[str, Any]:
     """Parse a filter; returns its syntax tree.
+
+    Args:
+        connection: Of any database.
+        text: The filter.
+        columns: Those that there are, for what is said of it.
 
     Raises:
         UsageError: It is not one expression; the message points at the place.
@@ -44,7 +49,8 @@ def check_filter(connection: DuckDBPyConnection, text: str) -> dict[str, Any]:
         message = str(said["error_message"])
         if at is None:
             raise refusal(text, None, "it is no condition", advice(text, message))
-        raise refusal(text, _offset(text, at), message.replace("\n", " "), advice(text, message))
+        hint = _keyword_advice(message, columns) or advice(text, message)
+        raise refusal(text, _offset(text, at), message.replace("\n", " "), hint)
     return _condition(text, said["statements"])
 
 
@@ -136,6 +142,13 @@ def _offset(text: str, at: int) -> int | None:
         return None
     inside = max(0, at - len(_BEFORE))
     return min(len(text.encode()[:inside].decode(errors="ignore")), len(text))
+
+
+def _keyword_advice(message: str, columns: Iterable[str]) -> str | None:
+    word = re.search(r'at or near "([^"]+)"', message)
+    if word is None or folded(word[1]) not in {folded(name) for name in columns}:
+        return None
+    return f'{word[1]} is a word of SQL: in double quotes it is the column, "{word[1]}".'
 
 
 def advice(text: str, message: str) -> str | None:

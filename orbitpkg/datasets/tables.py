@@ -197,7 +197,7 @@ class Table:
 
     def _checked(self, text: str) -> str:
         """Put a filter between parentheses, if it is one expression over columns that are there."""
-        tree = check_filter(self._connection, text)
+        tree = check_filter(self._connection, text, columns=self.columns)
         error = unknown_column(text, tree, list(self.columns))
         if error is not None:
             raise error

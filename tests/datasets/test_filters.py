@@ -113,6 +113,15 @@ def test_what_is_more_or_less_than_a_condition_is_refused(filled: Dataset, condi
         filled.where(condition).count()
 
 
+def test_a_column_with_the_name_of_a_word_of_sql_goes_in_quotes(recordings: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "a.bin").write_bytes(b"a")
+    recordings.register(tmp_path / "a.bin", metadata={"when": "noon"})
+    with pytest.raises(UsageError) as caught:
+        recordings.where("when = 'noon'").count()
+    assert caught.value.hint == 'when is a word of SQL: in double quotes it is the column, "when".'
+    assert recordings.where("\"when\" = 'noon'").count() == (1, 1)
+
+
 def test_who_writes_as_in_other_languages_is_told_how(filled: Dataset) -> None:
     with pytest.raises(UsageError) as caught:
         filled.where("robot = 'sawyer' && action_T = 3").count()
