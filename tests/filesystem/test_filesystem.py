@@ -29,6 +29,7 @@ from orbitpkg.errors import (
 )
 from orbitpkg.filesystem import OrbitFile, OrbitFileSystem
 from orbitpkg.objects import open_store
+from orbitpkg.objects.memory import Faults, MemoryStore
 from orbitpkg.repository.repository import Repository
 from orbitpkg.transfer.slices import ChunkCache, PublishedFiles
 from tests.packages import make_package, noise, tree_of
@@ -162,6 +163,21 @@ class TestReading:
         before = counted.bytes
         assert reader.read(file, 4_000_010, 4_000_020) == BIG[4_000_010:4_000_020]
         assert counted.bytes == before
+
+    def test_a_first_read_takes_three_requests_or_two_and_its_neighbours_none(self, package: Path) -> None:
+        name = uuid4().hex
+        orbitpkg.publish(package, f"memory://{name}")
+        orbitpkg.publish(make_package(package.parent / "small", name="small", files={"x": SMALL}), f"memory://{name}")
+        for path, operations in (
+            ("model@2.0.0/big.bin", ["get", "get_range", "get_range"]),
+            ("small@1.0.0/x", ["get", "get"]),
+        ):
+            faults = Faults()
+            MemoryStore(name, faults=faults)
+            files = OrbitFileSystem(repository=f"memory://{name}", skip_instance_cache=True)
+            files.cat_file(path, 0, 2)
+            files.cat_file(path, 2, 4)
+            assert [request.operation for request in faults.requests] == operations
 
     def test_text_compression_and_folders_work_as_with_every_file_system(
         self, files: OrbitFileSystem, tmp_path: Path
