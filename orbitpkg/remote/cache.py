@@ -266,13 +266,14 @@ class Cache:
             waiting: Called once when another process has had it for a while. It is not waited for without end.
         """
         path = self.workplace() / f"{_hash(uri)[:32]}.lock"
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, self._file_mode | 0o600)
-        try:
+        with contextlib.ExitStack() as stack:
             with contextlib.suppress(OSError):
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, self._file_mode | 0o600)
+                stack.callback(os.close, descriptor)
+                with contextlib.suppress(PermissionError):  # another user's; the mode is right already
+                    os.fchmod(descriptor, self._file_mode | 0o600)
                 _wait_for(descriptor, waiting)
             yield
-        finally:
-            os.close(descriptor)
 
     @contextlib.contextmanager
     def journal(self, uri: str, metadata: Mapping[str, str] | None) -> Iterator[Journal | None]:

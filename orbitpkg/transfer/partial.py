@@ -83,7 +83,10 @@ class PartialFile:
 
     def _adopt(self) -> bool:
         """Take the file that an earlier attempt left, or begin one that a later attempt may take."""
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except PermissionError:  # another user's
+            return False
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Another process may have renamed or removed it between the two calls.

@@ -23,6 +23,7 @@ from orbitpkg.errors import (
     UsageError,
 )
 from orbitpkg.objects import open_store
+from orbitpkg.objects.memory import Fault
 from orbitpkg.transfer.partial import file_digest
 from tests.remote.conftest import Place, enter
 
@@ -596,14 +597,10 @@ class TestBadInput:
         if os.geteuid() != 0:
             pytest.skip("being another user takes root: run the tests as root")
         url, store = memory
-        cache = tmp_path / "group's"
-        environment = {"ORBITPKG_REMOTE_CACHE": str(cache), "ORBITPKG_REMOTE_FILE_MODE": "644"}
-        for folder in (tmp_path, *tmp_path.parents):
-            if folder.stat().st_uid == 0 and folder != Path("/"):
-                folder.chmod(folder.stat().st_mode | 0o055)
+        cache = open_to_all(tmp_path) / "group's"
         with pytest.MonkeyPatch.context() as patch:
-            for name, value in environment.items():
-                patch.setenv(name, value)
+            patch.setenv("ORBITPKG_REMOTE_CACHE", str(cache))
+            patch.setenv("ORBITPKG_REMOTE_FILE_MODE", "644")
             store.put("cached.txt", b"cached")
             store.put("other.txt", b"other")
             remote.local_path(f"{url}/cached.txt")
@@ -614,6 +611,46 @@ class TestBadInput:
                     return cache in cached.parents and cache not in other.parents and other.read_bytes() == b"other"
 
             assert as_somebody_else(read)
+
+    def test_a_cache_that_all_may_write_is_written_by_all(
+        self, memory: tuple[str, MemoryStore], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if os.geteuid() != 0:
+            pytest.skip("being another user takes root: run the tests as root")
+        monkeypatch.setattr("orbitpkg.transfer.objects._LONGEST_PAUSE", 0.01)
+        url, store = memory
+        cache = open_to_all(tmp_path) / "everybody's"
+        monkeypatch.setenv("ORBITPKG_REMOTE_CACHE", str(cache))
+        monkeypatch.setenv("ORBITPKG_REMOTE_FILE_MODE", "666")
+        store.put("small.txt", b"one")
+        store.put("large.bin", LARGE)
+        remote.local_path(f"{url}/small.txt")
+        store.faults.faults.append(Fault(kind="before", operation="get_range", nth=2, times=None))
+        with pytest.raises(RepositoryError):
+            remote.local_path(f"{url}/large.bin")
+        store.faults.faults.clear()
+        store.put("small.txt", b"two")
+
+        def read() -> bool:
+            small, large = remote.local_path(f"{url}/small.txt"), remote.local_path(f"{url}/large.bin")
+            with remote.write(f"{url}/new.txt") as path:
+                path.write_bytes(b"new")
+            new = remote.local_path(f"{url}/new.txt", fresh=False)
+            is_right = (small.read_bytes(), large.read_bytes()) == (b"two", LARGE)
+            return is_right and all(cache in path.parents for path in (small, large, new))
+
+        assert as_somebody_else(read)
+        store.put("small.txt", b"six")
+        assert remote.local_path(f"{url}/small.txt").read_bytes() == b"six"
+
+
+def open_to_all(folder: Path) -> Path:
+    """Let everybody through a folder of the test's."""
+    for each in (folder, *folder.parents):
+        if each.stat().st_uid == 0 and each != Path("/"):
+            each.chmod(each.stat().st_mode | 0o055)
+    folder.chmod(0o777)
+    return folder
 
 
 def as_somebody_else(work: Callable[[], bool]) -> bool:
