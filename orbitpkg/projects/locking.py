@@ -159,6 +159,8 @@ def choose(
     there = old.packages if old is not None else {}
     prefer = {key: package.version for key, package in there.items() if key not in anew}
     resolution = resolve_as_recorded(requirements, source, apps=read_apps(apps, python=python), prefer=prefer)
+    for key in resolution.releases:
+        _refuse_lost(there.get(key), source)
     packages = [
         _locked(release, source.places.home(key).name, source.states(key, release.version))
         for key, release in resolution.releases.items()
@@ -211,6 +213,16 @@ def _locked(release: Release, repository: str, states: Mapping[str, str]) -> Loc
 
 def _unless_the_same(old: LockedPackage | None, new: LockedPackage) -> LockedPackage:
     return old if old is not None and old.is_same_release(new) else new
+
+
+def _refuse_lost(old: LockedPackage | None, source: RepositorySource) -> None:
+    """Refuse to go on without what is locked, if only mirrors say that there is none."""
+    home = source.places.home(old.key) if old is not None else None
+    if old is None or home is None or home.name != old.repository:
+        return
+    repository = source.places.catalogue(home).repository
+    if repository.silence is not None and old.version not in source.versions(old.key):
+        raise repository.unknown(f"{old.key} {old.version}") from repository.silence
 
 
 def _refuse_replaced(old: LockedPackage | None, new: LockedPackage) -> None:

@@ -16,6 +16,7 @@ from orbitpkg.errors import (
     LockfileError,
     NotInstalled,
     ProjectError,
+    RepositoryUnreachable,
     ResolutionError,
     UsageError,
     VersionNotFound,
@@ -487,6 +488,17 @@ class TestSeveralRepositories:
         projects.lock(upgrade=True)
         assert projects.add(["top"])[0].warnings == []
         assert (app / "orbit.toml").read_text().count("url") == 1
+
+    def test_what_is_locked_and_no_mirror_has_is_not_taken_for_gone(self, app: Path, shelf: Path) -> None:
+        """A late mirror takes nobody back to an older version."""
+        projects.add_repository("main", "http://127.0.0.1:9/models", mirrors=[str(shelf)])
+        projects.add(["base"])
+        (shelf / "releases" / "base" / "2.0.0.json").unlink()
+        before = (app / "orbit.lock").read_text()
+        for upgrade in (False, True):
+            with pytest.raises(RepositoryUnreachable, match=r"no mirror of it has base 2\.0\.0"):
+                projects.lock(upgrade=upgrade)
+        assert (app / "orbit.lock").read_text() == before
 
     @pytest.mark.usefixtures("home")
     def test_a_lock_of_a_repository_that_nobody_names_any_more(self, second: Path) -> None:
