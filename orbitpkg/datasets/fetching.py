@@ -10,6 +10,7 @@ import contextlib
 import os
 import secrets
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -32,7 +33,7 @@ from orbitpkg.errors import (
 from orbitpkg.objects import ObjectInfo, open_store
 from orbitpkg.remote.addresses import split_object_uri
 from orbitpkg.reporting import SILENT
-from orbitpkg.transfer.objects import disk_errors, download_object
+from orbitpkg.transfer.objects import HIDDEN, disk_errors, download_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -46,6 +47,8 @@ __all__ = ["Fetched", "Stores", "fetch", "fetch_one"]
 
 _SMALL: Final = 8 * 2**20
 _BLOCK: Final = 2**20
+_SMALL_SUFFIX: Final = ".tmp"
+_STALE_SECONDS: Final = 3600.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -138,6 +141,7 @@ def fetch(
     result = Fetched(failures=failures)
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
+    _sweep({folder, *((folder / path).parent for path in paths)})
     missing = {path: datum for path, datum in paths.items() if not _is_present(folder, path, datum, journal)}
     result.present = len(paths) - len(missing)
     try:
@@ -196,6 +200,17 @@ def _digest_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+def _sweep(folders: set[Path]) -> None:
+    """Delete the small hidden files that runs have left which were killed."""
+    before = time.time() - _STALE_SECONDS
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            for entry in folder.iterdir():
+                is_ours = entry.name.startswith(HIDDEN) and entry.name.endswith(_SMALL_SUFFIX)
+                if is_ours and entry.lstat().st_mtime < before:
+                    entry.unlink(missing_ok=True)
+
+
 def _left(folder: Path, journal: Journal, paths: Mapping[str, object], *, delete: bool) -> list[str]:
     left = []
     for path in journal.others(paths):
@@ -242,8 +257,8 @@ class _Job:
             target.parent.mkdir(parents=True, exist_ok=True)
         store, key = self._stores.find(datum)
         # A large file's name stays the same from run to run, so that one that was stopped goes on.
-        mark = "" if datum.size > _SMALL else f"-{secrets.token_hex(4)}"
-        part = target.with_name(f".{datum.id}{mark}.part")
+        mark = f"{datum.id}.part" if datum.size > _SMALL else f"{secrets.token_hex(12)}{_SMALL_SUFFIX}"
+        part = target.with_name(f"{HIDDEN}{mark}")
         try:
             self._get(store, key, datum, part)
             with disk_errors(target):

@@ -122,6 +122,18 @@ def test_wrong_bytes_never_get_a_name(filled: Dataset, tmp_path: Path) -> None:
     assert contents(tmp_path / "out") == {"empty": b""}
 
 
+def test_what_a_killed_run_left_is_swept_away_when_nobody_can_be_writing_it(filled: Dataset, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (out / "sub").mkdir(parents=True)
+    stale, young, foreign = out / "sub" / ".orbitpkg-0.tmp", out / ".orbitpkg-1.tmp", out / "sub" / "mine.tmp"
+    for path in (stale, young, foreign):
+        path.write_bytes(b"x")
+    for path in (stale, foreign):
+        os.utime(path, (0, 0))
+    filled.where().fetch(out)
+    assert [path.exists() for path in (stale, young, foreign)] == [False, True, True]
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere; run as another user")
 def test_a_folder_that_may_not_be_written_is_told(filled: Dataset, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir(mode=0o500)
