@@ -60,7 +60,10 @@ def split_uri(uri: Word) -> tuple[str, str]:
 
 
 def _split_web(text: str) -> tuple[str, str]:
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError as error:
+        raise UsageError(f"{redacted(text)} is not a URL: {error}.") from None
     if parts.query or parts.fragment:
         raise UsageError(
             f"{redacted(text)} has a query or a fragment, which is no part of a name.",
