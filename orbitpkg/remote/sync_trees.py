@@ -24,7 +24,7 @@ from orbitpkg.transfer.objects import HIDDEN, disk_errors
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from orbitpkg.objects.protocol import ObjectInfo
@@ -95,14 +95,16 @@ class LocalTree:
 
     def in_the_way(self, path: str) -> str | None:
         """Say what keeps a file, or a folder, from being made at a path; None when nothing does."""
-        above = path.rpartition("/")[0]
-        while above:
+        for above in _above(path):
             if above in self.files:
                 return f"{above} is a file here, and would have to be a folder"
             if above in self.links:
                 return f"{above} is a link to a folder here, which is not followed"
-            above = above.rpartition("/")[0]
         return None
+
+    def hides(self, path: str) -> bool:
+        """Say whether there may be something at a path that cannot be synced, or looked at."""
+        return path in self.unusable or any(above in self.links for above in _above(path))
 
 
 @dataclass(slots=True)
@@ -242,10 +244,10 @@ def _length(part: str) -> int:
 
 
 def _folders_above(paths: Iterable[str]) -> set[str]:
-    found: set[str] = set()
-    for path in paths:
-        folder = path.rpartition("/")[0]
-        while folder and folder not in found:
-            found.add(folder)
-            folder = folder.rpartition("/")[0]
-    return found
+    return {folder for path in paths for folder in _above(path)}
+
+
+def _above(path: str) -> Iterator[str]:
+    """Give the folders above a path, from the nearest up."""
+    while path := path.rpartition("/")[0]:
+        yield path

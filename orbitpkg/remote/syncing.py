@@ -26,7 +26,7 @@ from orbitpkg.errors import (
 )
 from orbitpkg.remote.sameness import is_same
 from orbitpkg.remote.sync_pair import open_configured, open_pair
-from orbitpkg.remote.sync_plan import Conflict, Synced, plain_etag, plan_sync, undecided
+from orbitpkg.remote.sync_plan import Act, Conflict, Synced, plain_etag, plan_sync, undecided
 from orbitpkg.remote.sync_transfers import SMALL_BYTES, EditedError, Transfers
 from orbitpkg.remote.sync_trees import Filter
 from orbitpkg.reporting import SILENT
@@ -177,7 +177,7 @@ def sync_trees(
         local.files, remote.files, pair.state.files, direction=pair.direction, same=same, delete=delete, force=force
     )
     blocked = {} if pair.is_up else _blocked(plan, local)
-    steps = [step for step in plan.steps if step.path not in blocked]
+    steps = [step for step in plan.steps if step.path not in blocked and not _is_hidden(step, local, remote)]
     if dry_run:
         done, failed, edited = list(steps), list[Failed](), list[Conflict]()
     else:
@@ -235,6 +235,13 @@ def _blocked(plan: SyncPlan, local: LocalTree) -> dict[str, str]:
         if obstacle is not None:
             found[step.path] = obstacle
     return found
+
+
+def _is_hidden(step: Step, local: LocalTree, remote: RemoteTree) -> bool:
+    """Say whether a step would delete what only seems to be gone: what is there now just cannot be synced."""
+    if step.act is Act.DELETE_OBJECT:
+        return local.hides(step.path)
+    return step.act is Act.DELETE_FILE and step.path in remote.unusable
 
 
 def _make_folders(pair: Pair, local: LocalTree, remote: RemoteTree) -> None:

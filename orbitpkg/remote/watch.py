@@ -193,7 +193,7 @@ class Watch:
         there = {path: remote[path] for path in [*ready, *gone] if path in remote}
         result = sync_trees(
             self._pair,
-            LocalTree(files=ready, unusable=unusable),
+            LocalTree(files=ready, unusable=unusable, links=local.links),
             RemoteTree(files=there),
             delete=self._delete,
             force=self._force,
@@ -221,7 +221,10 @@ class Watch:
         if not self._delete or not local.seen:
             return []
         lost = (path for path in self._pair.state.files if path not in local.files and path in remote)
-        return [path for path in lost if self._wanted.takes(path) and path not in self._left]
+        return [path for path in lost if self._is_lost(path, local)]
+
+    def _is_lost(self, path: str, local: LocalTree) -> bool:
+        return self._wanted.takes(path) and path not in self._left and not local.hides(path)
 
     def _learn(self, result: SyncResult, ready: Mapping[str, LocalFile], now: float) -> None:
         for step in result.done:

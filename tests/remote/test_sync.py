@@ -549,6 +549,36 @@ class TestBadInput:
         assert acts(result) == [("upload", "link"), ("upload", "x")]
         assert [row.path for row in result.unusable] == ["back\\slash", "dangling", "loop", "pipe"]
 
+    def test_what_cannot_be_synced_any_more_is_not_taken_for_deleted(self, tmp_path: Path) -> None:
+        name = uuid4().hex
+        folder = write(tmp_path / "a", {"x": b"x", "y/z": b"z", "other": b"o"})
+        sync(folder, f"memory://{name}/d")
+        (folder / "x").unlink()
+        os.mkfifo(folder / "x")
+        (folder / "y").rename(tmp_path / "elsewhere")
+        (folder / "y").symlink_to(tmp_path / "elsewhere")
+        result = sync(folder, f"memory://{name}/d", delete=True)
+        assert (acts(result), [row.path for row in result.unusable]) == ([], ["x", "y"])
+        assert [info.key for info in open_store(f"memory://{name}").list("")] == ["d/other", "d/x", "d/y/z"]
+
+    def test_a_folder_that_became_a_file_is_gone(self, tmp_path: Path) -> None:
+        name = uuid4().hex
+        folder = write(tmp_path / "a", {"y/z": b"z"})
+        sync(folder, f"memory://{name}/d")
+        (folder / "y/z").unlink()
+        (folder / "y").rmdir()
+        write(folder, {"y": b"a file"})
+        assert acts(sync(folder, f"memory://{name}/d", delete=True)) == [("upload", "y"), ("delete object", "y/z")]
+
+    def test_a_file_whose_key_became_a_folder_is_not_taken_for_deleted(self, tmp_path: Path) -> None:
+        name = uuid4().hex
+        sync(write(tmp_path / "a", {"x": b"x"}), f"memory://{name}/d")
+        open_store(f"memory://{name}").put("d/x/below", b"b")
+        result = sync(f"memory://{name}/d", tmp_path / "a", delete=True)
+        assert (acts(result), conflicts(result)) == ([], ["x/below"])
+        assert [row.path for row in result.unusable] == ["x"]
+        assert files_of(tmp_path / "a") == {"x": b"x"}
+
     def test_a_key_below_a_link_to_a_folder_does_not_leave_the_folder(self, tmp_path: Path) -> None:
         place = f"memory://{uuid4().hex}/d"
         sync(write(tmp_path / "a", {"link/x": b"x"}), place)

@@ -173,6 +173,15 @@ class TestWatching:
         happened = [acts(result) for _, result in day.until(40)]
         assert happened == [[("upload", "a"), ("upload", "b")], [("upload", "a")]]
 
+    def test_with_delete_what_became_something_else_is_not_taken_for_deleted(self, tmp_path: Path) -> None:
+        (tmp_path / "recordings").mkdir()
+        day = Day(tmp_path / "recordings", delete=True)
+        write(day.folder, {"a": b"a", "b": b"b"})
+        day.at(10, lambda: _replace_by_pipe(day.folder / "a"))
+        happened = [(acts(result), [row.path for row in result.unusable]) for _, result in day.until(40)]
+        assert happened == [([("upload", "a"), ("upload", "b")], []), ([], ["a"])]
+        assert sorted(day.objects) == ["a", "b"]
+
     def test_an_object_of_somebody_else_is_a_conflict_that_is_told_once(self, day: Day) -> None:
         write(day.folder, {"a": b"a"})
         day.at(10, lambda: open_store(day.place.removesuffix("/robot")).put("robot/a", b"somebody's"))
@@ -230,6 +239,11 @@ class TestWatching:
         for source, destination in (("memory://n/d/", tmp_path / "x"), (tmp_path / "file", "memory://n/d")):
             with pytest.raises(UsageError, match="Only a local folder can be watched"):
                 open_watch(source, destination)
+
+
+def _replace_by_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
 
 
 class TestInterrupting:
