@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ReaderCrashedError", "ReaderFailedError", "read_apart", "work"]
 
-_PATIENCE_SECONDS: Final = 120.0
+_PATIENCE_SECONDS: Final = 30.0
 """How long a file may take: a broken one can lead its reader in circles."""
 
 _WORKERS: Final = max(1, min(8, os.cpu_count() or 1))
