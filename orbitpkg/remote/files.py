@@ -224,6 +224,7 @@ class RemoteFiles:
             self.session.send(self.session.place(target), from_path)
         else:
             self._copy(self.session.place(source), self.session.place(target))
+            self.session.forget(self.session.place(target))
 
     def _download(self, source: Place, target: Path) -> None:
         session = self.session
@@ -279,8 +280,7 @@ class RemoteFiles:
         place = self.session.place(uri)
         with contextlib.suppress(ObjectNotFound):
             self.session.ask(place, lambda store: store.delete(place.key))
-        with contextlib.suppress(OSError):
-            self.session.cache.forget(place.uri)
+        self.session.forget(place)
 
 
 def _listed(store: ObjectStore, prefix: str) -> Iterator[ObjectInfo]:

@@ -318,7 +318,7 @@ class Session:
             journal = None
             if size >= _JOURNALLED_BYTES:
                 journal = stack.enter_context(self.cache.journal(place.uri, metadata))
-            return self.ask(
+            done = self.ask(
                 place,
                 lambda store: upload_object(
                     store,
@@ -330,6 +330,13 @@ class Session:
                     progress=task.advance,
                 ),
             )
+            self.forget(place)
+            return done
+
+    def forget(self, place: Place) -> None:
+        """Forget what is cached of an object that is another by now, for those who do not ask again."""
+        with contextlib.suppress(OSError):
+            self.cache.forget(place.uri)
 
     def known_or_asked(self, place: Place, work: Callable[[ObjectStore], T], known: Callable[[Entry], T]) -> T:
         """Ask the store, and what is cached when the store cannot be asked.

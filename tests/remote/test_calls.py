@@ -15,6 +15,7 @@ from orbitpkg import remote
 from orbitpkg.errors import (
     FileMissing,
     NoSpace,
+    ObjectChanged,
     ObjectExists,
     ReadOnlyRepository,
     RepositoryError,
@@ -171,6 +172,37 @@ class TestCache:
         assert remote.local_path(f"{url}/key.txt", fresh=False).read_bytes() == b"data"
         assert asked(store) == ["put"]
         assert remote.local_path(f"{url}/key.txt", max_age=0).read_bytes() == b"new"
+
+    def test_what_was_written_over_from_here_is_never_taken_for_the_objects_state(
+        self, memory: tuple[str, MemoryStore], tmp_path: Path
+    ) -> None:
+        url, store = memory
+        store.put("source.txt", b"copied")
+        (tmp_path / "local.txt").write_bytes(b"uploaded")
+
+        def write() -> None:
+            with remote.write(f"{url}/key.txt", keep=False) as path:
+                path.write_bytes(b"written")
+
+        for change, data in (
+            (write, b"written"),
+            (lambda: remote.copy(f"{url}/source.txt", f"{url}/key.txt"), b"copied"),
+            (lambda: remote.copy(tmp_path / "local.txt", f"{url}/key.txt"), b"uploaded"),
+            (lambda: remote.move(f"{url}/source.txt", f"{url}/key.txt"), b"copied"),
+        ):
+            store.put("key.txt", b"before")
+            remote.local_path(f"{url}/key.txt")
+            change()
+            assert remote.local_path(f"{url}/key.txt", max_age=3600).read_bytes() == data
+
+    def test_an_object_that_changes_while_it_is_read_is_read_anew(self, memory: tuple[str, MemoryStore]) -> None:
+        url, store = memory
+        store.put("key.bin", LARGE)
+        store.faults.faults.append(Fault(kind="change", operation="get_range", nth=2))
+        assert remote.local_path(f"{url}/key.bin").read_bytes() == LARGE
+        store.faults.faults.append(Fault(kind="change", operation="get_range", times=None))
+        with pytest.raises(ObjectChanged, match="changed while"):
+            remote.local_path(f"{url}/key.bin", force=True)
 
     def test_a_clock_that_was_set_back_makes_no_old_word_young(
         self, memory: tuple[str, MemoryStore], home: Path
