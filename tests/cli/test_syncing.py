@@ -108,13 +108,15 @@ def test_the_envelope_has_every_fact(machine: Machine, place: str) -> None:
         (["recordings", "memory://x/d", "--settle", "0"], "--settle"),
     ],
 )
-def test_wrong_words_are_a_usage_error(machine: Machine, place: str, words: list[str], said: str) -> None:
+def test_wrong_words_are_a_usage_error(machine: Machine, words: list[str], said: str) -> None:
+    (machine.folder / "recordings").mkdir()
     result = sync(machine, *words)
     assert result.code == 2
     assert said in result.err.replace("\n  ", " ")
 
 
-def test_what_is_not_there_is_an_error(machine: Machine, place: str) -> None:
+def test_what_is_not_there_is_an_error(machine: Machine) -> None:
+    place = (machine.folder / "place").as_uri()
     result = sync(machine, "nowhere", place)
     assert (result.code, result.err) == (1, "error: There is no file or folder nowhere.\n")
     result = sync(machine, f"{place}/nowhere", "other")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from orbitpkg.objects.protocol import ObjectStore
+    from orbitpkg.remote.addresses import Word
     from tests.servers.processes import S3Server
 
 FILES = {
@@ -73,6 +74,20 @@ def folder(tmp_path: Path) -> Path:
     return write(tmp_path / "source", FILES)
 
 
+class Keeper:
+    """Opens each store once: a client of S3 takes botocore a while to make."""
+
+    def __init__(self) -> None:
+        self._stores: dict[str, ObjectStore] = {}
+
+    def __call__(self, url: str) -> ObjectStore:
+        if url not in self._stores:
+            store = open_store(url)
+            cast("Any", store).close = lambda: None
+            self._stores[url] = store
+        return self._stores[url]
+
+
 def write(folder: Path, files: dict[str, bytes]) -> Path:
     for path, data in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -93,109 +108,120 @@ def conflicts(result: SyncResult) -> list[str]:
 
 
 class TestEverywhere:
+    @pytest.fixture(autouse=True)
+    def keeper(self) -> None:
+        """Keep stores open for one test."""
+        self._opener = Keeper()
+
+    def sync(self, source: Word, destination: Word, **options: Any) -> SyncResult:
+        return sync(source, destination, opener=self._opener, **options)
+
     def test_a_folder_goes_up_and_comes_down_as_it_was(self, place: str, folder: Path, tmp_path: Path) -> None:
-        up = sync(folder, place)
+        up = self.sync(folder, place)
         assert (sorted(step.path for step in up.done), up.is_complete) == (sorted(FILES), True)
-        down = sync(place, tmp_path / "copy")
+        down = self.sync(place, tmp_path / "copy")
         assert (down.size, down.is_complete) == (sum(map(len, FILES.values())), True)
         assert files_of(tmp_path / "copy") == FILES
 
     def test_what_is_in_step_is_left_alone_in_both_directions(self, place: str, folder: Path) -> None:
-        sync(folder, place)
-        for result in (sync(folder, place), sync(place, folder)):
+        self.sync(folder, place)
+        for result in (self.sync(folder, place), self.sync(place, folder)):
             assert (result.done, result.unchanged, result.is_complete) == ((), len(FILES), True)
 
     def test_a_machine_that_knows_nothing_finds_what_is_the_same(self, place: str, folder: Path, home: Path) -> None:
-        sync(folder, place)
+        self.sync(folder, place)
         (home / "cache").rename(home / "lost")
         for path in folder.rglob("*"):
             os.utime(path, (1, 1))
-        for result in (sync(folder, place), sync(place, folder)):
+        for result in (self.sync(folder, place), self.sync(place, folder)):
             assert (result.done, result.unchanged, result.is_complete) == ((), len(FILES), True)
 
     def test_edits_go_to_the_other_side_and_not_over_edits_of_it(
         self, place: str, folder: Path, tmp_path: Path
     ) -> None:
-        sync(folder, place)
+        self.sync(folder, place)
         other = tmp_path / "other"
-        sync(place, other)
+        self.sync(place, other)
         write(folder, {"a.csv": b"mine", "new": b"new"})
-        assert acts(sync(folder, place)) == [("upload", "a.csv"), ("upload", "new")]
+        assert acts(self.sync(folder, place)) == [("upload", "a.csv"), ("upload", "new")]
         write(other, {"empty": b"edited there"})
-        result = sync(place, other)
+        result = self.sync(place, other)
         assert (acts(result), conflicts(result)) == ([("download", "a.csv"), ("download", "new")], ["empty"])
         assert files_of(other) == {**FILES, "a.csv": b"mine", "new": b"new", "empty": b"edited there"}
         # Meanwhile there is another object, too.
         write(folder, {"empty": b"edited here"})
-        sync(folder, place)
-        assert conflicts(sync(other, place)) == conflicts(sync(place, other)) == ["empty"]
-        assert acts(sync(place, other, force=True)) == [("download", "empty")]
+        self.sync(folder, place)
+        assert conflicts(self.sync(other, place)) == conflicts(self.sync(place, other)) == ["empty"]
+        assert acts(self.sync(place, other, force=True)) == [("download", "empty")]
         assert files_of(other) == files_of(folder)
 
     def test_deletions_go_over_only_when_asked_for_and_not_over_edits(
         self, place: str, folder: Path, tmp_path: Path
     ) -> None:
-        sync(folder, place)
+        self.sync(folder, place)
         other = tmp_path / "other"
-        sync(place, other)
+        self.sync(place, other)
         for path in ("a.csv", "deep/er/b c.bin", "ünï/x"):
             (folder / path).unlink()
-        assert acts(sync(folder, place)) == []
-        assert len(acts(sync(folder, place, delete=True))) == 3
-        assert acts(sync(place, other)) == []
+        assert acts(self.sync(folder, place)) == []
+        assert len(acts(self.sync(folder, place, delete=True))) == 3
+        assert acts(self.sync(place, other)) == []
         write(other, {"a.csv": b"edited", "own": b"never synced"})
-        result = sync(place, other, delete=True)
+        result = self.sync(place, other, delete=True)
         assert acts(result) == [("delete file", "deep/er/b c.bin"), ("delete file", "ünï/x")]
         assert conflicts(result) == ["a.csv", "own"]
         assert not (other / "deep/er").exists()
         assert (other / "deep").exists()
-        assert len(sync(place, other, delete=True, force=True).done) == 2
+        assert len(self.sync(place, other, delete=True, force=True).done) == 2
         assert files_of(other) == files_of(folder)
 
     def test_a_dry_run_tells_and_changes_nothing(self, place: str, folder: Path, tmp_path: Path, home: Path) -> None:
-        rehearsal = sync(folder, place, dry_run=True)
+        rehearsal = self.sync(folder, place, dry_run=True)
         with pytest.raises(ObjectNotFound):
-            sync(place, tmp_path / "copy")
+            self.sync(place, tmp_path / "copy")
         assert not (home / "cache/sync").exists()
-        done = sync(folder, place)
+        done = self.sync(folder, place)
         assert rehearsal == done
-        assert sync(place, tmp_path / "copy", dry_run=True).size == done.size
+        assert self.sync(place, tmp_path / "copy", dry_run=True).size == done.size
         assert not (tmp_path / "copy").exists()
 
     def test_only_what_is_included_is_looked_at(self, place: str, folder: Path, tmp_path: Path) -> None:
-        assert acts(sync(folder, place, include=["*.bin"], exclude=["large*"])) == [("upload", "deep/er/b c.bin")]
-        sync(folder, place)
+        assert acts(self.sync(folder, place, include=["*.bin"], exclude=["large*"])) == [("upload", "deep/er/b c.bin")]
+        self.sync(folder, place)
         (folder / "a.csv").unlink()
         (folder / "empty").unlink()
-        assert acts(sync(folder, place, delete=True, include=["*.csv"])) == [("delete object", "a.csv")]
-        assert acts(sync(place, tmp_path / "c", exclude=["deep/**"])) == [("download", "empty"), ("download", "ünï/x")]
+        assert acts(self.sync(folder, place, delete=True, include=["*.csv"])) == [("delete object", "a.csv")]
+        assert acts(self.sync(place, tmp_path / "c", exclude=["deep/**"])) == [
+            ("download", "empty"),
+            ("download", "ünï/x"),
+        ]
 
     def test_one_file_and_one_object_keep_exactly_the_name_that_is_given(
         self, place: str, folder: Path, tmp_path: Path
     ) -> None:
         csv = folder / "a.csv"
-        assert acts(sync(csv, f"{place}/x/renamed")) == [("upload", "a.csv")]
-        assert acts(sync(csv, f"{place}/x/into/")) == [("upload", "a.csv")]
-        sync(f"{place}/x/renamed", tmp_path / "one/name.txt")
-        sync(f"{place}/x/renamed", f"{tmp_path}/two/")
+        assert acts(self.sync(csv, f"{place}/x/renamed")) == [("upload", "a.csv")]
+        assert acts(self.sync(csv, f"{place}/x/into/")) == [("upload", "a.csv")]
+        self.sync(f"{place}/x/renamed", tmp_path / "one/name.txt")
+        self.sync(f"{place}/x/renamed", f"{tmp_path}/two/")
         (tmp_path / "three").mkdir()
-        sync(f"{place}/x/into/a.csv", tmp_path / "three")
+        self.sync(f"{place}/x/into/a.csv", tmp_path / "three")
         assert files_of(tmp_path / "one") == {"name.txt": b"1,2\n"}
         assert files_of(tmp_path / "two") == {"renamed": b"1,2\n"}
         assert files_of(tmp_path / "three") == {"a.csv": b"1,2\n"}
         write(tmp_path, {"one/name.txt": b"edited"})
-        assert conflicts(sync(f"{place}/x/renamed", tmp_path / "one/name.txt")) == ["name.txt"]
-        assert acts(sync(tmp_path / "one/name.txt", f"{place}/x/renamed")) == [("upload", "name.txt")]
-        sync(f"{place}/x", tmp_path / "all")
+        assert conflicts(self.sync(f"{place}/x/renamed", tmp_path / "one/name.txt")) == ["name.txt"]
+        assert acts(self.sync(tmp_path / "one/name.txt", f"{place}/x/renamed")) == [("upload", "name.txt")]
+        self.sync(f"{place}/x", tmp_path / "all")
         there = {path: data for path, data in files_of(tmp_path / "all").items() if not path.startswith(".tmp/")}
         assert there == {"renamed": b"edited", "into/a.csv": b"1,2\n"}
 
     def test_a_prefix_is_a_folder_and_not_the_beginning_of_names(
         self, place: str, folder: Path, tmp_path: Path
     ) -> None:
-        sync(folder / "deep", f"{place}/run1")
-        sync(folder / "deep", f"{place}/run10")
-        sync(f"{place}/run1", tmp_path / "copy")
+        self.sync(folder / "deep", f"{place}/run1")
+        self.sync(folder / "deep", f"{place}/run10")
+        self.sync(f"{place}/run1", tmp_path / "copy")
         assert files_of(tmp_path / "copy") == files_of(folder / "deep")
 
 
