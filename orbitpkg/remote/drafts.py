@@ -14,6 +14,7 @@ from secrets import token_hex
 from typing import IO, TYPE_CHECKING, Protocol
 
 from orbitpkg.errors import FileMissing, ObjectExists, OfflineError, OrbitError, ReadOnlyRepository
+from orbitpkg.remote.session import retold
 from orbitpkg.transfer.objects import HIDDEN, disk_errors
 
 if TYPE_CHECKING:
@@ -123,10 +124,7 @@ class RemoteDraft:
             unsent = self._session.cache.folder("unsent") / token_hex(4)
             self._folder.rename(unsent)
             kept = unsent / self.path.name
-        hint = " ".join(filter(None, (f"What was written is kept in {kept}.", error.hint)))
-        told = OrbitError.__new__(type(error))
-        OrbitError.__init__(told, error.message, hint=hint, **{**error.data, "kept": str(kept)})
-        return told
+        return retold(error, f"What was written is kept in {kept}.", kept=str(kept))
 
     def discard(self) -> None:
         """Remove the file."""

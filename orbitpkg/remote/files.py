@@ -242,9 +242,7 @@ class RemoteFiles:
         if self._copied_by_store(source, target):
             return
         metadata = self.session.ask(source, lambda store: store.metadata(source.key))
-        with self.session.local_path(
-            source.uri if "@" not in source.store else join_uri(source.store, source.key)
-        ) as path:
+        with self.session.local_path(join_uri(source.store, source.key)) as path:
             self.session.send(target, path, metadata=metadata)
 
     def _copied_by_store(self, source: Place, target: Place) -> bool:

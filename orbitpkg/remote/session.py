@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from orbitpkg.reporting import Reporter
     from orbitpkg.transfer.objects import Uploaded
 
-__all__ = ["HASTY", "Place", "Session", "is_silence", "remove_folder", "without_user"]
+__all__ = ["HASTY", "Place", "Session", "is_silence", "remove_folder", "retold", "without_user"]
 
 T = TypeVar("T")
 
@@ -386,10 +386,7 @@ class Session:
         if isinstance(error, ObjectNotFound):
             return FileMissing(error.message, hint=self._absence_hint(place), uri=place.uri)
         if is_silence(error) and not isinstance(error, OfflineError):
-            hint = " ".join(filter(None, (f"{place.uri} is not cached, so it takes a connection.", error.hint)))
-            told = type(error)(error.message, hint=hint)
-            told.data = {**error.data, "uri": place.uri}
-            return told
+            return retold(error, f"{place.uri} is not cached, so it takes a connection.", uri=place.uri)
         return error
 
     def _absence_hint(self, place: Place) -> str | None:
@@ -397,6 +394,11 @@ class Session:
         if entry is None or self.cache.intact(entry) is None:
             return None
         return f"A copy of what it was is cached: {self.cache.path(entry)} (fresh=False opens it)."
+
+
+def retold(error: OrbitError, hint: str, **data: object) -> OrbitError:
+    """Give an error of the same kind that says more about what to do."""
+    return type(error)(error.message, hint=" ".join(filter(None, (hint, error.hint))), **{**error.data, **data})
 
 
 def is_silence(error: OrbitError) -> bool:

@@ -38,7 +38,11 @@ MIB = 1 << 20
 LARGE = b"".join(number.to_bytes(4, "big") for number in range(9 * MIB // 4)) + b"end"
 
 
-@pytest.fixture(params=["memory", "file", "moto", "rclone", "ceph"])
+# Of what many words are tried with, Ceph's gateway, which is slow to start and to answer, is left out.
+WITHOUT_CEPH = ["memory", "file", "moto", "rclone"]
+
+
+@pytest.fixture(params=[*WITHOUT_CEPH, "ceph"])
 def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     """Each kind of store that can be written."""
     if request.param == "memory":
@@ -83,6 +87,7 @@ class TestEverywhere:
         with remote.open(uri, "rb") as file:
             assert file.read() == b"a,b\n"
 
+    @pytest.mark.parametrize("place", WITHOUT_CEPH, indirect=True)
     @pytest.mark.parametrize("mode", ["w", "wb", "x", "xb"])
     def test_a_file_that_is_opened_to_write_is_there_when_it_is_closed(self, place: Place, mode: str) -> None:
         uri = f"{place.uri}/folder/new.txt"
@@ -138,6 +143,7 @@ class TestEverywhere:
                 use()
         assert not (tmp_path / "down").exists()
 
+    @pytest.mark.parametrize("place", WITHOUT_CEPH, indirect=True)
     @pytest.mark.parametrize(
         "key", ["with space.txt", "100%41+x.txt", "ünïcödé.txt", "日本/語.txt", "k" * 200, "#hash&amp;=.txt", ".hidden"]
     )
