@@ -45,7 +45,6 @@ HOMES = {
     "matplotlib": {"datasets"},
     "obstore": {"objects"},
     "pyfastcdc": {"archive"},
-    "resolvelib": {"resolver"},
     "tomlkit": {"edits"},
     "tqdm": {"cli", "compat"},
     "xarray": {"assemblies"},
