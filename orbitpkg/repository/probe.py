@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "Check", "ProbeReport", "probe"]
 
 _PAYLOAD = bytes(range(256)) * 16
+_OTHER = b"overwritten"
+# A reply that is wrong once may be the wire's.
+_READS = 2
 
 
 class Check(StrEnum):
@@ -134,19 +137,34 @@ class _Probe:
         return "yes"
 
     def _create_only(self) -> str:
+        refused = False
         try:
-            self._objects.create(self._key, b"overwritten")
+            self._objects.create(self._key, _OTHER)
         except ObjectExists:
-            data, _ = self._objects.get(self._key, max_bytes=len(_PAYLOAD))
-            if data != _PAYLOAD:
-                raise _BrokenError(
-                    "The store refused a create-only write of an existing object, and did it all the same."
-                ) from None
-            return "yes"
-        raise _BrokenError(
-            "The store overwrote an object that was to be created only if absent: two publishers could overwrite "
-            "each other's release."
-        )
+            refused = True
+        data = self._read(self._key)
+        if data == _OTHER and refused:
+            raise _BrokenError("The store refused a create-only write of an existing object, and did it all the same.")
+        if data == _OTHER:
+            raise _BrokenError(
+                "The store overwrote an object that was to be created only if absent: two publishers could overwrite "
+                "each other's release."
+            )
+        if data != _PAYLOAD or not refused:
+            # What is found here is written down for good, so that one false reply must not count.
+            raise RepositoryError(
+                f"{self._objects.url} contradicts itself: what it says of a write is not what it says when it is read.",
+                hint="Run the command again.",
+                url=self._objects.url,
+            )
+        return "yes"
+
+    def _read(self, key: str) -> bytes:
+        try:
+            data, _ = self._objects.get(key, max_bytes=len(_PAYLOAD))
+        except IntegrityError as error:
+            raise RepositoryError(error.message, hint="Run the command again.", url=self._objects.url) from error
+        return data
 
     def _part_copies(self) -> str:
         key = f"{self._folder}copy"
@@ -157,14 +175,9 @@ class _Probe:
         except (OrbitError, ValueError):
             upload.abort()
             raise
-        data, _ = self._objects.get(key, max_bytes=len(_PAYLOAD))
-        if data != self._expected_copy():
+        if all(self._read(key) != self._read(self._key)[:1000] for _ in range(_READS)):
             raise _BrokenError("The store copied other bytes than it was asked for.")
         return "yes"
-
-    def _expected_copy(self) -> bytes:
-        data, _ = self._objects.get(self._key, max_bytes=len(_PAYLOAD))
-        return data[:1000]
 
     def _delete(self) -> str:
         for name in ("copy", "object"):

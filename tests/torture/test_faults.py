@@ -357,6 +357,26 @@ def test_a_write_that_is_said_to_exist_is_never_told_as_somebody_elses(stage: St
         work.install(name)
 
 
+@pytest.mark.parametrize("fault", ["error-in-200", "wrong"])
+def test_a_false_reply_while_a_store_is_tried_out_is_not_remembered(stage: Stage, fault: str) -> None:
+    """What a store can do is found out once, and written down in the repository."""
+    work = Publishing(stage, "repository")
+    work.next()
+    stage.meddler.arm(-1, None)
+    with stage.through(meddled=True):
+        work.do()
+    replies = [at for at, asked in enumerate(stage.meddler.asked) if asked.startswith("GET") and "/probes/" in asked]
+    assert len(replies) >= 3
+    for at in replies:
+        name = work.next()
+        stage.meddler.arm(at, FAULTS[fault])
+        with stage.through(meddled=True):
+            attempt(work)
+        with stage.through(meddled=False):
+            assert work.do() in {Outcome.PUBLISHED, Outcome.ALREADY}
+        work.install(name)
+
+
 def attempt(work: Publishing) -> OrbitError | None:
     try:
         assert work.do() is Outcome.PUBLISHED
