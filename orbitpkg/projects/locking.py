@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     PathLike: TypeAlias = str | os.PathLike[str]
 
-__all__ = ["Locked", "choose", "current_project", "lock", "open_source", "write_lock"]
+__all__ = ["Locked", "choose", "current_project", "lock", "open_source", "unshared", "write_lock"]
 
 
 class Locked:
