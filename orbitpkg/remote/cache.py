@@ -43,6 +43,7 @@ _MAX_RECORD_BYTES: Final = 64 * 1024
 # Of an object that changes all the time, no more states are remembered.
 _MAX_STATES: Final = 64
 _PATIENCE_SECONDS: Final = 900.0
+_NEVER: Final = 0.0
 _TOLD_AFTER_SECONDS: Final = 2.0
 
 
@@ -99,8 +100,12 @@ class Cache:
     # What is there.
 
     def current(self, uri: str) -> Entry | None:
-        """Give the newest state of an object that is known here; None when there is none."""
-        return max(self.entries(uri), key=lambda entry: entry.checked, default=None)
+        """Give the newest state of an object that is known here; None when there is none.
+
+        A version that was asked for by its name may be any, and does not count.
+        """
+        found = (entry for entry in self.entries(uri) if entry.checked > _NEVER)
+        return max(found, key=lambda entry: entry.checked, default=None)
 
     def find(self, uri: str, info: ObjectInfo) -> Entry | None:
         """Give the record of exactly this state; or of one with its ETag, which has the same bytes."""
@@ -148,25 +153,39 @@ class Cache:
             entry = replace(entry, mtime_ns=found.st_mtime_ns)
             with contextlib.suppress(OSError):
                 self._write(entry)
+                # The store has said nothing.
+                os.utime(self._record(entry.uri, entry.etag, entry.version), (entry.checked, entry.checked))
         return entry
 
     # What comes and goes.
 
-    def confirm(self, entry: Entry, info: ObjectInfo) -> Entry:
-        """Write down that the store said just now that this is the current state of the object."""
+    def confirm(self, entry: Entry, info: ObjectInfo, *, is_current: bool) -> Entry:
+        """Write down that the store told just now of this state, as the object's current one or as a version."""
         if entry.version == info.version and entry.etag == info.etag:
+            if not is_current:
+                return entry
             with contextlib.suppress(OSError):  # a cache that may only be read
                 os.utime(self._record(entry.uri, entry.etag, entry.version))
             return replace(entry, checked=time.time())
-        return self.keep(entry.uri, info, self.path(entry), entry.blake3, name=entry.name)
+        return self.keep(entry.uri, info, self.path(entry), entry.blake3, name=entry.name, is_current=is_current)
 
     def mark_used(self, entry: Entry) -> None:
         """Write down, as the time of its content's folder, that a state is in use: ``prune`` goes by that."""
         with contextlib.suppress(OSError):
             os.utime(self.path(entry).parent)
 
-    def keep(self, uri: str, info: ObjectInfo, source: Path, digest: str, *, name: str) -> Entry:
-        """Take a file, of the same file system, for the state of an object.
+    def keep(
+        self, uri: str, info: ObjectInfo, source: Path, digest: str, *, name: str, is_current: bool = True
+    ) -> Entry:
+        """Take a file, of the same file system, for a state of an object.
+
+        Args:
+            uri: The object.
+            info: What the store says of that state.
+            source: The file; it is moved.
+            digest: Of its bytes.
+            name: What to call it.
+            is_current: Whether this is the object's current state, and not a version that was asked for.
 
         Raises:
             OSError: The cache did not take it; ``source`` is where it was.
@@ -188,8 +207,10 @@ class Cache:
             mtime_ns=path.stat().st_mtime_ns,
         )
         self._write(entry)
+        if not is_current:
+            os.utime(self._record(uri, info.etag, info.version), (_NEVER, _NEVER))
         self._drop_oldest(uri)
-        return replace(entry, checked=time.time())
+        return replace(entry, checked=time.time() if is_current else _NEVER)
 
     def _drop_oldest(self, uri: str) -> None:
         if sum(1 for _ in self._folder(uri).glob("*.json")) > _MAX_STATES:

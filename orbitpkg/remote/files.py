@@ -180,6 +180,7 @@ class RemoteFiles:
                 modified=entry.modified_at,
                 version=entry.version,
             ),
+            version=version,
         )
 
     def metadata(self, uri: Word) -> dict[str, str]:

@@ -184,7 +184,7 @@ class Session:
         same = None if force else self._same(place, info, verify=verify)
         if same is not None:
             with contextlib.suppress(OSError):
-                same = self.cache.confirm(same, info)
+                same = self.cache.confirm(same, info, is_current=version is None)
             return self._opened(same)
         return self._fetched(place, info, version, found, force=force)
 
@@ -238,11 +238,13 @@ class Session:
                 return self._streamed(place, info, version, error)
             # Whoever had the turn before may have read it.
             if not force and (same := self._same(place, info, verify=False)) is not None:
-                return self._opened(self.cache.confirm(same, info))
+                return self._opened(self.cache.confirm(same, info, is_current=version is None))
             target = folder / f"{self._label(place, info)}"
             try:
                 digest, info = self._download(place, info, version, target, hasty=hasty)
-                return self._opened(self.cache.keep(place.uri, info, target, digest, name=place.name))
+                is_current = version is None
+                entry = self.cache.keep(place.uri, info, target, digest, name=place.name, is_current=is_current)
+                return self._opened(entry)
             except (OSError, StorageError) as error:
                 target.unlink(missing_ok=True)
                 return self._streamed(place, info, version, error)
@@ -338,14 +340,16 @@ class Session:
         with contextlib.suppress(OSError):
             self.cache.forget(place.uri)
 
-    def known_or_asked(self, place: Place, work: Callable[[ObjectStore], T], known: Callable[[Entry], T]) -> T:
-        """Ask the store, and what is cached when the store cannot be asked.
+    def known_or_asked(
+        self, place: Place, work: Callable[[ObjectStore], T], known: Callable[[Entry], T], *, version: str | None = None
+    ) -> T:
+        """Ask the store, and what is cached (of a version, or the newest) when the store cannot be asked.
 
         Raises:
             FileMissing: There is no such object.
             RepositoryError: The store cannot be asked, and nothing is cached.
         """
-        entry = self.cache.current(place.uri)
+        entry = self.cache.find_version(place.uri, version) if version else self.cache.current(place.uri)
         try:
             return self._ask(place, work, hasty=entry is not None)
         except OrbitError as error:

@@ -265,6 +265,30 @@ class TestCache:
         place.store.delete("key.txt")
         monkeypatch.setenv("ORBITPKG_OFFLINE", "1")
         assert remote.local_path(uri, version=first).read_bytes() == b"one"
+        assert remote.stat(uri, version=first).version == first
+        with pytest.raises(RepositoryError):
+            remote.stat(uri, version="another")
+
+    def test_a_version_that_was_read_is_not_taken_for_the_objects_state(
+        self, moto: S3Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        place = enter(moto, monkeypatch)
+        moto.client().put_bucket_versioning(
+            Bucket=place.uri.removeprefix("s3://"), VersioningConfiguration={"Status": "Enabled"}
+        )
+        first = place.store.put("key.txt", b"one").version
+        second = place.store.put("key.txt", b"two").version
+        uri = f"{place.uri}/key.txt"
+        assert remote.local_path(uri, version=first).read_bytes() == b"one"
+        with monkeypatch.context() as away:
+            away.setenv("ORBITPKG_OFFLINE", "1")
+            with pytest.raises(RepositoryError):
+                remote.local_path(uri, fresh=False)
+        assert remote.local_path(uri).read_bytes() == b"two"
+        assert remote.local_path(uri, version=first).read_bytes() == b"one"
+        assert remote.local_path(uri, version=second).read_bytes() == b"two"
+        assert remote.local_path(uri, max_age=3600).read_bytes() == b"two"
+        assert remote.local_path(uri, fresh=False).read_bytes() == b"two"
 
     def test_what_was_written_is_not_read_again(self, memory: tuple[str, MemoryStore]) -> None:
         url, store = memory
@@ -317,6 +341,17 @@ class TestCache:
         store.faults.requests.clear()
         assert remote.local_path(f"{url}/key.txt").read_bytes() == b"data"
         assert asked(store) == ["head"]
+
+    def test_a_touched_file_makes_no_old_word_young(self, memory: tuple[str, MemoryStore], home: Path) -> None:
+        url, store = memory
+        store.put("key.txt", b"data")
+        path = remote.local_path(f"{url}/key.txt")
+        for record in home.rglob("*.json"):
+            os.utime(record, (1e9, 1e9))
+        os.utime(path, (0, 0))
+        store.put("key.txt", b"new")
+        assert remote.local_path(f"{url}/key.txt", fresh=False).read_bytes() == b"data"
+        assert remote.local_path(f"{url}/key.txt", max_age=3600).read_bytes() == b"new"
 
     def test_records_that_cannot_be_read_are_none(self, memory: tuple[str, MemoryStore], home: Path) -> None:
         url, store = memory
