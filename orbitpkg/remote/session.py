@@ -259,7 +259,7 @@ class Session:
         return hashlib.sha256(repr((place.uri, info.etag, info.version)).encode()).hexdigest()[:32]
 
     def _streamed(self, place: Place, info: ObjectInfo, version: str | None, reason: Exception) -> LocalPath:
-        why = reason.message if isinstance(reason, OrbitError) else str(reason)
+        why = reason.message if isinstance(reason, OrbitError) else _reason_of(reason)
         self.reporter.note(f"The cache takes nothing ({why.rstrip('.')}): {place.uri} is read into a temporary file.")
         with disk_errors(self.cache.root):
             folder = Path(tempfile.mkdtemp(prefix="orbitpkg-"))
@@ -398,6 +398,12 @@ class Session:
         if entry is None or self.cache.intact(entry) is None:
             return None
         return f"A copy of what it was is cached: {self.cache.path(entry)} (fresh=False opens it)."
+
+
+def _reason_of(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or 'its disk'}: {error.strerror}"
+    return str(error)
 
 
 def retold(error: OrbitError, hint: str, **data: object) -> OrbitError:
