@@ -56,18 +56,21 @@ def fetch_file(location_type: str, location: str, sha1: str, version_id: str | N
         ObjectNotFound: There is nothing there.
         AccessDenied: It is private, and no credentials that open it are at hand.
         IntegrityError: Its bytes have another hash; they are not kept.
+        StorageError: The disk does not take it.
     """
     pin = parse_pin(sha1)
     uri = uri_of(location_type, location)
     path = home() / pin.folder / PurePosixPath(split_object_uri(uri)[1]).name
-    if path.is_file():
-        if pin.fits(path):
-            return path
-        _evict(path.parent)
-    _download(uri, path, version_id or None)
-    found = hash_file(path, pin.kinds)
+    with disk_errors(path):
+        if path.is_file():
+            if pin.fits(path):
+                return path
+            _evict(path.parent)
+        _download(uri, path, version_id or None)
+        found = hash_file(path, pin.kinds)
+        if pin.digits not in found.values():
+            _evict(path.parent)
     if pin.digits not in found.values():
-        _evict(path.parent)
         which = f" (version {version_id})" if version_id else ""
         raise IntegrityError(
             f"{uri}{which} does not have {pin}: its bytes have {_told(found)}. It was not kept.",

@@ -17,6 +17,7 @@ import xarray as xr
 from orbitpkg.assemblies.arrays import without_indexes
 from orbitpkg.datasets.extraction.netcdf_structure import is_hdf5
 from orbitpkg.errors import IntegrityError, UsageError
+from orbitpkg.transfer.objects import disk_errors
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -51,6 +52,7 @@ def write_netcdf(
 
     Raises:
         UsageError: netCDF cannot hold a coordinate or an attribute.
+        StorageError: The disk does not take it.
     """
     for name in extras or {}:
         if not name or "/" in name or not name.isprintable():
@@ -65,7 +67,8 @@ def _write(array: xr.DataArray, path: Path, *, group: str | None, attributes: Ma
     table.attrs = dict(sorted(attributes.items()))
     packed = {name: _PACKED for name, each in table.variables.items() if each.dtype.kind in _NUMBERS and each.ndim}
     try:
-        table.to_netcdf(path, mode="w" if group is None else "a", group=group, engine=_ENGINE, encoding=packed)
+        with disk_errors(path):
+            table.to_netcdf(path, mode="w" if group is None else "a", group=group, engine=_ENGINE, encoding=packed)
     except (TypeError, ValueError) as error:
         raise UsageError(f"The assembly cannot be written as netCDF: {error}.") from error
 

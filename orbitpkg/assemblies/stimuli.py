@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import pandas as pd
 
-from orbitpkg.errors import IntegrityError, StorageError, UsageError
+from orbitpkg.errors import IntegrityError, UsageError
+from orbitpkg.transfer.objects import disk_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -125,7 +126,7 @@ def write_stimulus_set(stimuli: Any, csv_path: Path, zip_path: Path) -> None:
 
     Raises:
         UsageError: It has no ids, two of one name, a file that is missing, or a column ``filename`` already.
-        StorageError: A file cannot be read.
+        StorageError: A file cannot be read, or the disk is full.
     """
     column = id_column(stimuli)
     if _FILE_NAME in stimuli.columns:
@@ -166,15 +167,12 @@ def _name(name: str) -> str:
 
 
 def _write_zip(target: Path, files: Mapping[str, Path]) -> None:
-    with zipfile.ZipFile(target, "w") as archive:
+    with disk_errors(target), zipfile.ZipFile(target, "w") as archive:
         for name, path in files.items():
             # Not packed: pictures, sounds and films are already, and every zlib packs in its own way.
             info = zipfile.ZipInfo(name, _EPOCH)
             info.external_attr = _REGULAR_FILE
             info.create_system = 3  # Unix, wherever this runs
-            try:
-                info.file_size = path.stat().st_size
-                with path.open("rb") as source, archive.open(info, "w") as out:
-                    shutil.copyfileobj(source, out)
-            except OSError as error:
-                raise StorageError(f"{path} cannot be read: {error.strerror}.") from error
+            info.file_size = path.stat().st_size
+            with path.open("rb") as source, archive.open(info, "w") as out:
+                shutil.copyfileobj(source, out)

@@ -1,6 +1,7 @@
 """Pictures: of one array, in the form that suits its shape, and of how a dataset grew. PNG files, the same each time.
 
-Matplotlib draws, without its global state. What is large is read in steps, so that no picture takes the whole array.
+Matplotlib draws, without its global state. Of what is large, a picture takes every so many values; files that can be
+read so (HDF5, netCDF, npy, safetensors but for BF16) are not read whole for it.
 """
 
 from __future__ import annotations

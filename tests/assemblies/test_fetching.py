@@ -27,7 +27,7 @@ from orbitpkg.assemblies import (
 )
 from orbitpkg.assemblies.catalogues import ASSEMBLY, Row, append_rows, catalogue_named
 from orbitpkg.assemblies.fetching import unzip, uri_of
-from orbitpkg.errors import IntegrityError, MissingExtra, ObjectExists, ObjectNotFound, UsageError
+from orbitpkg.errors import IntegrityError, MissingExtra, ObjectExists, ObjectNotFound, StorageError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,6 +91,12 @@ def test_a_kept_file_that_rotted_is_removed_even_if_it_cannot_be_fetched(bucket:
     with pytest.raises(ObjectNotFound):
         fetch_file("FILE", (bucket / "data.bin").as_uri(), SHA1)
     assert not path.exists()
+
+
+def test_a_home_that_cannot_be_written_is_an_error_of_the_disk(bucket: Path, home: Path) -> None:
+    home.write_bytes(b"")
+    with pytest.raises(StorageError, match=r"Not a directory|File exists"):
+        fetch_file("FILE", (bucket / "data.bin").as_uri(), SHA1)
 
 
 def test_sixteen_who_fetch_at_once_get_the_file(bucket: Path) -> None:

@@ -16,7 +16,7 @@ import xarray as xr
 
 from orbitpkg.assemblies import AssemblyLoader, BehavioralAssembly, DataAssembly, NeuroidAssembly, SpikeTimesAssembly
 from orbitpkg.assemblies.netcdf import read_netcdf, write_netcdf
-from orbitpkg.errors import IntegrityError, UsageError
+from orbitpkg.errors import IntegrityError, StorageError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -155,6 +155,11 @@ def test_a_coordinate_that_netcdf_cannot_hold_is_refused(tmp_path: Path) -> None
     array = DataAssembly([1, 2], coords={"c": ("x", np.array([{"a": 1}, 2], dtype=object))}, dims=["x"])
     with pytest.raises(UsageError, match="cannot be written as netCDF"):
         write_netcdf(array, tmp_path / "a.nc")
+
+
+def test_a_file_that_cannot_be_written_is_an_error_of_the_disk(tmp_path: Path, assembly: NeuroidAssembly) -> None:
+    with pytest.raises(StorageError, match="No such file"):
+        write_netcdf(assembly, tmp_path / "nowhere" / "a.nc")
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "a\n"])

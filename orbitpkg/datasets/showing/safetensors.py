@@ -48,7 +48,10 @@ def open_array(path: Path, name: str) -> Iterator[Array | None]:
         raise ValueError(f"numpy has no type for {kind}")
     numpy = require("numpy", extra="hdf5", what="Reading arrays")
     start = _LENGTH_BYTES + _header_bytes(path) + begin
-    array = numpy.fromfile(path, dtype=_NUMPY[kind], count=math.prod(shape), offset=start).reshape(shape)
+    if not math.prod(shape):
+        yield numpy.zeros(shape, _NUMPY[kind])
+        return
+    array = numpy.memmap(path, dtype=_NUMPY[kind], mode="r", offset=start, shape=shape)
     yield (array.astype("<u4") << 16).view("<f4") if kind == "BF16" else array
 
 
