@@ -146,9 +146,9 @@ def _work(folder: Path, server: S3Server, said: argparse.Namespace, tell: Callab
         [
             "# Remote files beside s5cmd",
             "",
-            f"One object of {said.mebibytes:,} MiB, opened into an empty cache, and synced to the disk as s5cmd's is not;",
-            f"{said.objects:,} objects listed. {server.name}, {machine['processor']}, {machine['cores']} cores,",
-            f"{machine['date']}, commit {machine['commit']}. Medians of {said.rounds} rounds; imports included.",
+            f"One object of {said.mebibytes:,} MiB, opened into an empty cache and synced to the disk, which s5cmd",
+            f"leaves out; {said.objects:,} objects listed. Medians of {said.rounds} rounds; imports included.",
+            f"{server.name}, {machine['processor']}, {machine['cores']} cores, {machine['date']}, {machine['commit']}.",
             "",
             *table.rows(),
             "",

@@ -74,7 +74,6 @@ def prune(
     Raises:
         OSError: The cache cannot be changed.
     """
-    total = cache_bytes(cache)
     contents = sorted(_contents(cache, by_storing=by_storing), key=lambda content: content.used)
     left = sum(content.size for content in contents)
     going = []
@@ -87,7 +86,7 @@ def prune(
     if not dry_run:
         _remove(cache, going, leftovers)
     size = sum(content.size for content in going) + sum(found for _, found in leftovers)
-    return Pruned(files=len(going) + len(leftovers), size=size, kept=max(0, total - size))
+    return Pruned(files=len(going) + len(leftovers), size=size, kept=left)
 
 
 def _contents(cache: Cache, *, by_storing: bool) -> Iterator[_Content]:
