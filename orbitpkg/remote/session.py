@@ -54,11 +54,11 @@ T = TypeVar("T")
 HASTY: Final = Patience(connect=3.0, silence=5.0, retry=3.0, retries=1)
 """How long a store is waited for when there is something to fall back on."""
 
-# A silence that took longer than this, in seconds, is not asked for at each call: for ten times as long, a minute at
+# A silence that took longer than this, in seconds, is not asked for at each call: for three times as long, 20 s at
 # most, what is cached is taken.
 _LONG: Final = 1.0
-_LEFT_ALONE: Final = 10.0
-_LONGEST_LEFT_ALONE: Final = 60.0
+_LEFT_ALONE: Final = 3.0
+_LONGEST_LEFT_ALONE: Final = 20.0
 _JOURNALLED_BYTES: Final = 64 << 20
 _CHANGES: Final = 3
 """How often a download is begun anew when the object changes under it."""
