@@ -126,7 +126,7 @@ def fetch(
     """Have data in a folder.
 
     Args:
-        data: Which, the first registered first.
+        data: Which.
         folder: Made if need be.
         stores: Where their bytes are.
         journal: Of that folder.

@@ -73,8 +73,16 @@ def _condition(text: str, statements: Sequence[dict[str, Any]]) -> dict[str, Any
 
 def columns_used(condition: dict[str, Any]) -> Iterator[tuple[str, int]]:
     """Yield the columns that a filter names, and where (for :func:`refusal`, in bytes of the statement)."""
+    # What a function of lists calls their members.
+    own = {
+        name
+        for part in _nodes(condition)
+        if part.get("class") == "LAMBDA"
+        for each in _nodes(part["lhs"])
+        for name in each.get("column_names", ())
+    }
     for part in _nodes(condition):
-        if part.get("class") == "COLUMN_REF":
+        if part.get("class") == "COLUMN_REF" and part["column_names"][0] not in own:
             yield part["column_names"][0], part["query_location"]
 
 

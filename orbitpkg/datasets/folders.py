@@ -34,13 +34,13 @@ def local_paths(data: Iterable[Datum]) -> tuple[dict[str, Datum], list[Failure]]
     """Give each datum its path, ``/``-separated, and say which can have none.
 
     Args:
-        data: The first registered first.
+        data: In any order.
     """
     paths: dict[str, Datum] = {}
     files: set[str] = set()
     folders: set[str] = set()
     failures = []
-    for datum in data:
+    for datum in sorted(data, key=lambda datum: (datum.registered, datum.name, datum.id)):
         problem = name_problem(datum.name)
         if problem:
             error = UsageError(f"The datum {datum.id} cannot be a file: its name {problem}.", id=datum.id)

@@ -56,14 +56,14 @@ class Selection:
             return table.columns_in(self.filters)
 
     def rows(self, *, columns: Sequence[str] | None = None, limit: int | None = None) -> Iterator[dict[str, Any]]:
-        """Yield the rows of the catalogue, the first registered first; all columns when None are named."""
+        """Yield the rows of the catalogue, about in the order of registration; all columns when None are named."""
         with self.dataset.table() as table:
             names = list(table.columns) if columns is None else [*columns]
             for row in table.rows(self._conditions(), columns=names, limit=limit):
                 yield dict(zip(names, row, strict=True))
 
     def data(self) -> Iterator[Datum]:
-        """Yield them as values, the first registered first."""
+        """Yield them as values, about in the order of registration."""
         for row in self.rows(columns=FIXED):
             yield _datum(row)
 
@@ -77,7 +77,7 @@ class Selection:
 
         require("pandas", extra="query", what="A data frame")
         with self.dataset.table() as table:
-            return table.relation(self._conditions()).df()
+            return table.to_pandas(self._conditions())
 
     def to_arrow(self) -> Any:
         """Give the rows as a ``pyarrow.Table``.
@@ -89,7 +89,7 @@ class Selection:
 
         require("pyarrow", extra="query", what="An Arrow table")
         with self.dataset.table() as table:
-            return table.relation(self._conditions()).to_arrow_table()
+            return table.to_arrow(self._conditions())
 
     def fetch(
         self, folder: PathLike, *, force: bool = False, delete: bool = False, reporter: Reporter | None = None

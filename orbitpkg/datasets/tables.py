@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import secrets
 from typing import TYPE_CHECKING, Any, Final
 
 from orbitpkg.datasets.columns import FIXED, Kind
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from duckdb import DuckDBPyConnection, DuckDBPyRelation
+    from duckdb import DuckDBPyConnection
 
 __all__ = ["Table", "connect", "footer_of", "quoted", "read_parts"]
 
@@ -106,12 +107,14 @@ class Table:
             self._connection.execute(f"SET allowed_paths = [{paths}]")
             self._connection.execute("SET enable_external_access = false")
             self._connection.execute("SET lock_configuration = true")
-        source = f"SELECT * FROM {read_parts(parts)}" if parts else _no_rows()  # noqa: S608 - of our own paths
+        # A name that no key of anybody's metadata has.
+        self._part = f"part {secrets.token_hex(16)}"
+        source = f"SELECT * FROM {read_parts(parts, name_column=self._part)}" if parts else _no_rows()  # noqa: S608
         with self._integrity():
             self._connection.execute(f"CREATE VIEW data AS {source}")
             described = self._connection.execute("DESCRIBE data").fetchall()
-        self.columns = {str(row[0]): str(row[1]) for row in described}
-        self._one_part = len(parts) < 2  # noqa: PLR2004
+        self.columns = {str(row[0]): str(row[1]) for row in described if row[0] != self._part}
+        self._is_one_part = len(parts) < 2  # noqa: PLR2004
 
     def __enter__(self) -> Self:
         return self
@@ -132,7 +135,7 @@ class Table:
     def rows(
         self, filters: Sequence[str] = (), *, columns: Sequence[str] | None = None, limit: int | None = None
     ) -> Iterator[tuple[Any, ...]]:
-        """Yield the rows that all filters let pass, the first registered first.
+        """Yield the rows that all filters let pass, in the order of the parts: about that of registration.
 
         Args:
             filters: Conditions in SQL.
@@ -148,10 +151,15 @@ class Table:
             while batch := cursor.fetchmany(_BATCH):
                 yield from batch
 
-    def relation(self, filters: Sequence[str] = ()) -> DuckDBPyRelation:
-        """Give the rows as DuckDB's own relation, which makes frames and tables; as long as this table is open."""
+    def to_pandas(self, filters: Sequence[str] = ()) -> Any:
+        """Give the rows that all filters let pass as a pandas ``DataFrame``."""
         with self._told(filters):
-            return self._connection.sql(self._query(filters, None, None))
+            return self._connection.sql(self._query(filters, None, None)).df()
+
+    def to_arrow(self, filters: Sequence[str] = ()) -> Any:
+        """Give the rows that all filters let pass as a ``pyarrow.Table``."""
+        with self._told(filters):
+            return self._connection.sql(self._query(filters, None, None)).to_arrow_table()
 
     def columns_in(self, filters: Sequence[str]) -> list[str]:
         """Give the columns that filters look at, in the order in which they do.
@@ -166,7 +174,7 @@ class Table:
     def count(self, filters: Sequence[str] = ()) -> tuple[int, int]:
         """Count the data that all filters let pass, and the sum of their sizes in bytes."""
         with self._told(filters):
-            query = f"SELECT count(*), coalesce(sum(size), 0)::BIGINT FROM ({self._source(filters)})"  # noqa: S608
+            query = f"SELECT count(*), coalesce(sum(size), 0)::BIGINT FROM {self._source(filters)}"  # noqa: S608
             [(number, size)] = self._connection.execute(query).fetchall()
         return int(number), int(size)
 
@@ -184,16 +192,26 @@ class Table:
         wanted = [self._known(name) for name in columns] if columns is not None else list(self.columns)
         chosen = ", ".join(_identifier(name) for name in wanted)
         several = f" LIMIT {int(limit)}" if limit is not None else ""
-        return f"SELECT {chosen} FROM ({self._source(filters)}) ORDER BY registered, name, id{several}"  # noqa: S608
+        # In the order of the parts, as they are read: to sort a million rows takes memory for all of them.
+        return f"SELECT {chosen} FROM {self._source(filters)}{several}"  # noqa: S608 - checked expressions
 
     def _source(self, filters: Sequence[str]) -> str:
         condition = " AND ".join(["true", *(self._checked(text) for text in filters)])
-        if self._one_part and self._names_none_superseded():
-            return f"SELECT * FROM data WHERE {condition}"  # noqa: S608 - checked expressions
-        return (
-            f"SELECT DISTINCT ON (id) * FROM data WHERE {condition} "  # noqa: S608
-            "AND id NOT IN (SELECT supersedes FROM data WHERE supersedes IS NOT NULL) ORDER BY id, registered"
+        if self._finds("SELECT 1 FROM data WHERE supersedes IS NOT NULL"):
+            condition += " AND id NOT IN (SELECT supersedes FROM data WHERE supersedes IS NOT NULL)"
+        if not self._is_one_part:
+            repeated = f"SELECT id FROM data WHERE {condition} GROUP BY id HAVING count(*) > 1"  # noqa: S608
+            condition += self._without_repeated(repeated) if self._finds(repeated) else ""
+        return f"data WHERE {condition}"
+
+    def _without_repeated(self, repeated: str) -> str:
+        """Give a condition that lets a datum pass in the oldest part that holds it, and in no other."""
+        part = f'"{self._part}"'
+        self._connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE later AS SELECT {part} AS part, id FROM data "  # noqa: S608
+            f"WHERE id IN ({repeated}) QUALIFY row_number() OVER (PARTITION BY id ORDER BY {part}) > 1"
         )
+        return f" AND NOT EXISTS (SELECT 1 FROM later WHERE later.part = data.{part} AND later.id = data.id)"  # noqa: S608
 
     def _checked(self, text: str) -> str:
         """Put a filter between parentheses, if it is one expression over columns that are there."""
@@ -203,8 +221,8 @@ class Table:
             raise error
         return f"(\n{text}\n)"
 
-    def _names_none_superseded(self) -> bool:
-        return not self._connection.execute("SELECT 1 FROM data WHERE supersedes IS NOT NULL LIMIT 1").fetchall()
+    def _finds(self, query: str) -> bool:
+        return bool(self._connection.execute(f"{query} LIMIT 1").fetchall())
 
     def _known(self, name: str) -> str:
         spelling = {folded(each): each for each in self.columns}.get(folded(name))

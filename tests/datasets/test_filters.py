@@ -44,6 +44,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
         ("tags['lab'] = 'south' or lab = 'north' and size = 3", [3]),
         ("json_extract(metadata, '$.action_T')::INT = 20", [2]),
         ("size between 1 and 2", [1, 2]),
+        ("len(list_filter([size], lambda n: n > 1)) = 1", [2, 3]),
         ("registered > '2020-01-01'", [0, 1, 2, 3]),
         ("name in ('run-0.bin', 'nothing')", [0]),
         ("false or action_T = 0", [0]),
