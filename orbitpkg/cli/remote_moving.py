@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["remote_cp", "remote_mv", "remote_rm"]
 
 _AT_ONCE = 8
+_SMALL_BYTES = 8 << 20
 
 
 @command(
@@ -105,12 +106,13 @@ def _transfer(
             f"{target} is to take {count(len(found), 'object')}, and is no folder.",
             hint=f"If it is one, add a slash: {target}/",
         )
-    pairs = {each.stat.uri: _below(target, each.name) if many and _takes_many(target) else target for each in found}
+    below = many and _takes_many(target)
+    pairs = {each.stat.uri: _below(target, each.name) if below else target for each in found}
     if dry_run:
         console.rows((size(each.stat.size), each.stat.uri, pairs[each.stat.uri]) for each in found)
     else:
         work = reached.move if moves else reached.copy
-        _each(found, lambda each: work(each.word, pairs[each.stat.uri]))
+        _each(found, lambda each: work(each.word, pairs[each.stat.uri], exactly=below))
     total = sum(each.stat.size for each in found)
     verb = {(True, True): "Would move", (True, False): "Would copy", (False, True): "Moved", (False, False): "Copied"}
     console.account(f"{verb[dry_run, moves]} {count(len(found), 'object')} ({size(total)})")
@@ -142,19 +144,30 @@ def _below(target: str, name: str) -> str:
 
 
 def _each(found: Sequence[Selected], work: Callable[[Selected], None]) -> None:
-    """Do each, several at once; what fails stops none of the others, and is told in the end."""
+    """Do each; what fails stops none of the others, and is told in the end.
+
+    Small ones several at once; a large one, which is moved by parts, alone: memory holds a few parts of it.
+    """
     if len(found) == 1:
         work(found[0])
         return
-    with ThreadPoolExecutor(_AT_ONCE, "orbitpkg-remote") as pool:
-        futures = [pool.submit(work, each) for each in found]
+    failed: list[tuple[Selected, Exception]] = []
+
+    def attempt(each: Selected) -> None:
         try:
-            failed = [
-                (each, error) for each, future in zip(found, futures, strict=True) if (error := future.exception())
-            ]
+            work(each)
+        except Exception as error:  # noqa: BLE001 - told below, whatever it is
+            failed.append((each, error))
+
+    with ThreadPoolExecutor(_AT_ONCE, "orbitpkg-remote") as pool:
+        try:
+            list(pool.map(attempt, [each for each in found if each.stat.size <= _SMALL_BYTES]))
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
+    for each in found:
+        if each.stat.size > _SMALL_BYTES:
+            attempt(each)
     if not failed:
         return
     first = failed[0][1]

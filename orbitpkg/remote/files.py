@@ -213,9 +213,9 @@ class RemoteFiles:
 
     # Changes.
 
-    def copy(self, source: Word, target: Word) -> None:
-        """Copy an object or a file; see ``orbitpkg.remote.copy``."""
-        target = _completed(source, target)
+    def copy(self, source: Word, target: Word, *, exactly: bool = False) -> None:
+        """Copy an object or a file, to a folder under its own name unless ``exactly``; see ``orbitpkg.remote.copy``."""
+        target = target if exactly else _completed(source, target)
         from_path, to_path = local_path_of(source), local_path_of(target)
         if from_path is not None and to_path is not None:
             _copy_file(from_path, to_path)
@@ -261,12 +261,12 @@ class RemoteFiles:
             return False
         return True
 
-    def move(self, source: Word, target: Word) -> None:
-        """Move an object or a file; see ``orbitpkg.remote.move``."""
-        target = _completed(source, target)
+    def move(self, source: Word, target: Word, *, exactly: bool = False) -> None:
+        """Move an object or a file; see ``copy``."""
+        target = target if exactly else _completed(source, target)
         if _same(source, target):
             return
-        self.copy(source, target)
+        self.copy(source, target, exactly=True)
         self.delete(source)
 
     def delete(self, uri: Word) -> None:

@@ -96,6 +96,16 @@ def test_many_are_copied_below_a_folder_after_a_dry_run(desk: Desk) -> None:
     ]
 
 
+def test_what_fails_stops_none_of_the_others(desk: Desk) -> None:
+    (desk.machine.folder / "down" / "one.csv").mkdir(parents=True)
+    done = desk.run("cp", "--json", f"{desk.uri}/data/*.csv", "down/")
+    assert done.code == 1
+    error = done.envelope["error"]
+    assert "1 of 2 failed" in error["message"]
+    assert [row["uri"] for row in error["data"]["failed"]] == [f"{desk.uri}/data/one.csv"]
+    assert (desk.machine.folder / "down" / "two.csv").read_bytes() == b"c,d\n"
+
+
 def test_one_is_copied_to_the_very_name_that_is_given(desk: Desk) -> None:
     assert desk.run("cp", f"{desk.uri}/data/one.csv", "new.csv").code == 0
     assert (desk.machine.folder / "new.csv").read_bytes() == b"a,b\n"
