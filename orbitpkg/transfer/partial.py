@@ -33,6 +33,7 @@ HIDDEN: Final = ".orbitpkg-"
 """How the names of files begin that are not there yet."""
 
 _READ_BYTES: Final = 1 << 20
+_HASH_BYTES: Final = 8 << 20
 # Below this size a file is had in one request, and there is nothing to go on with.
 _RESUMABLE_BYTES: Final = 8 << 20
 
@@ -46,8 +47,11 @@ def file_digest(path: Path) -> str:
     size = path.stat().st_size
     # Threads of its own, where they pay: blake3.AUTO's are the process's, and stay behind in a fork.
     hasher = blake3(max_threads=os.cpu_count() or 1) if size > _RESUMABLE_BYTES else blake3()
-    if size:
-        hasher.update_mmap(path)
+    # Not mapped: the pages of a large file would count as this process's memory.
+    buffer = memoryview(bytearray(min(_HASH_BYTES, size)))
+    with path.open("rb", buffering=0) as file:
+        while buffer and (count := file.readinto(buffer)):
+            hasher.update(buffer[:count])
     return hasher.hexdigest()
 
 
