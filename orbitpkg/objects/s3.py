@@ -129,8 +129,8 @@ class S3Store:
 
         try:
             return self._connection.ask("list", key, work)
-        except AccessDenied:
-            return False
+        except RepositoryError:
+            return False  # what went wrong first is what is told
 
     def get_if_changed(self, key: str, *, etag: str, max_bytes: int | None = None) -> tuple[bytes, ObjectInfo] | None:
         """Read an object unless it is unchanged; see ``ObjectStore.get_if_changed``."""
