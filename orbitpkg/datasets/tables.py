@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import secrets
 from typing import TYPE_CHECKING, Any, Final
 
 from orbitpkg.datasets.columns import FIXED, Kind
@@ -107,13 +106,11 @@ class Table:
             self._connection.execute(f"SET allowed_paths = [{paths}]")
             self._connection.execute("SET enable_external_access = false")
             self._connection.execute("SET lock_configuration = true")
-        # A name that no key of anybody's metadata has.
-        self._part = f"part {secrets.token_hex(16)}"
-        source = f"SELECT * FROM {read_parts(parts, name_column=self._part)}" if parts else _no_rows()  # noqa: S608
+        source = f"SELECT * FROM {read_parts(parts)}" if parts else _no_rows()  # noqa: S608 - of our own paths
         with self._integrity():
             self._connection.execute(f"CREATE VIEW data AS {source}")
             described = self._connection.execute("DESCRIBE data").fetchall()
-        self.columns = {str(row[0]): str(row[1]) for row in described if row[0] != self._part}
+        self.columns = {str(row[0]): str(row[1]) for row in described}
         self._is_one_part = len(parts) < 2  # noqa: PLR2004
 
     def __enter__(self) -> Self:
@@ -199,19 +196,19 @@ class Table:
         condition = " AND ".join(["true", *(self._checked(text) for text in filters)])
         if self._finds("SELECT 1 FROM data WHERE supersedes IS NOT NULL"):
             condition += " AND id NOT IN (SELECT supersedes FROM data WHERE supersedes IS NOT NULL)"
-        if not self._is_one_part:
-            repeated = f"SELECT id FROM data WHERE {condition} GROUP BY id HAVING count(*) > 1"  # noqa: S608
-            condition += self._without_repeated(repeated) if self._finds(repeated) else ""
-        return f"data WHERE {condition}"
-
-    def _without_repeated(self, repeated: str) -> str:
-        """Give a condition that lets a datum pass in the oldest part that holds it, and in no other."""
-        part = f'"{self._part}"'
-        self._connection.execute(
-            f"CREATE OR REPLACE TEMP TABLE later AS SELECT {part} AS part, id FROM data "  # noqa: S608
-            f"WHERE id IN ({repeated}) QUALIFY row_number() OVER (PARTITION BY id ORDER BY {part}) > 1"
+        if self._is_one_part or not self._finds_repeated(condition):
+            return f"data WHERE {condition}"
+        return (
+            f"(SELECT * FROM data WHERE {condition} AND id NOT IN (SELECT id FROM repeated) "  # noqa: S608
+            f"UNION ALL (SELECT * FROM (SELECT DISTINCT ON (id) * FROM data WHERE {condition} "
+            "AND id IN (SELECT id FROM repeated) ORDER BY id, registered) ORDER BY registered, name, id))"
         )
-        return f" AND NOT EXISTS (SELECT 1 FROM later WHERE later.part = data.{part} AND later.id = data.id)"  # noqa: S608
+
+    def _finds_repeated(self, condition: str) -> bool:
+        """Note the data of which there are several rows, by comparing ids alone; says whether there are any."""
+        query = f"SELECT id FROM data WHERE {condition} GROUP BY id HAVING count(*) > 1"  # noqa: S608
+        self._connection.execute(f"CREATE OR REPLACE TEMP TABLE repeated AS {query}")
+        return self._finds("SELECT 1 FROM repeated")
 
     def _checked(self, text: str) -> str:
         """Put a filter between parentheses, if it is one expression over columns that are there."""
