@@ -152,9 +152,7 @@ class Cache:
         if found.st_mtime_ns != entry.mtime_ns:
             entry = replace(entry, mtime_ns=found.st_mtime_ns)
             with contextlib.suppress(OSError):
-                self._write(entry)
-                # The store has said nothing.
-                os.utime(self._record(entry.uri, entry.etag, entry.version), (entry.checked, entry.checked))
+                self._write(entry, checked=entry.checked)  # the store has said nothing
         return entry
 
     # What comes and goes.
@@ -206,9 +204,7 @@ class Cache:
             name=name,
             mtime_ns=path.stat().st_mtime_ns,
         )
-        self._write(entry)
-        if not is_current:
-            os.utime(self._record(uri, info.etag, info.version), (_NEVER, _NEVER))
+        self._write(entry, checked=None if is_current else _NEVER)
         self._drop_oldest(uri)
         return replace(entry, checked=time.time() if is_current else _NEVER)
 
@@ -338,7 +334,7 @@ class Cache:
             # What was cut short, altered or written by a newer orbitpkg is read from the store again.
             return None
 
-    def _write(self, entry: Entry) -> None:
+    def _write(self, entry: Entry, *, checked: float | None) -> None:
         path = self._record(entry.uri, entry.etag, entry.version)
         fields = {name: value for name, value in asdict(entry).items() if name != "checked"}
         self._make(path.parent)
@@ -348,6 +344,8 @@ class Cache:
             with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor
                 os.fchmod(descriptor, self._file_mode | 0o600)
                 file.write(json.dumps({"format": FORMAT, **fields}).encode())
+            if checked is not None:
+                os.utime(temporary, (checked, checked))
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
