@@ -127,7 +127,11 @@ class _Fetch:
         works = [partial(self._request, request) for request in self._plan.requests]
         self._pool.run([*works, *(partial(self._reuse, work) for work in self._plan.reuse)])
         self._pool.run(partial(self._request, request) for request in plan_requests(self._gone))
-        assert all(growing.is_whole for growing in self._growing.values())
+        holes = [path for path, growing in self._growing.items() if not growing.is_whole]
+        if holes:
+            raise IntegrityError(
+                f"{holes[0]!r} in {self._where} is not whole; nothing of it was installed.", path=holes[0]
+            )
 
     def _make_folders(self) -> None:
         for folder in sorted({os.path.dirname(self._staging.path(file)) for file in self._plan.files}):  # noqa: PTH120
