@@ -674,6 +674,7 @@ class TestBadInput:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("ORBITPKG_REMOTE_CACHE", str(cache))
             patch.setenv("ORBITPKG_REMOTE_FILE_MODE", "644")
+            patch.setattr("tempfile.tempdir", str(tmp_path))  # the run's own may be for root alone
             store.put("cached.txt", b"cached")
             store.put("other.txt", b"other")
             remote.local_path(f"{url}/cached.txt")
