@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.ballast import held
 from benchmarks.limits import __file__ as limits_script
 from benchmarks.machine import ROOT, describe, search_path
 from benchmarks.measure import CommandFailed, measure
@@ -368,12 +369,13 @@ def main() -> None:
     _prepare_site(bench)
     size = sum(path.stat().st_size for path in versions[FIRST].rglob("*") if path.is_file())
     records.add("data", bytes=size, changed=changed, **_changed_chunks(site))
-    for table in options.tables:
-        try:
-            _table(bench, table, options.repetitions, private=private)
-        except (LinkMissing, ServerMissing, ServerFailed) as missing:
-            bench.skip(f"the table “{table}”", str(missing))
-        records.report()
+    with held(options.hold):
+        for table in options.tables:
+            try:
+                _table(bench, table, options.repetitions, private=private)
+            except (LinkMissing, ServerMissing, ServerFailed) as missing:
+                bench.skip(f"the table “{table}”", str(missing))
+            records.report()
     if not options.keep:
         clear_workplaces(options.folder)
 
@@ -396,6 +398,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--repetitions", type=int, default=3, help="two more for the web server nearby, if above 1")
     parser.add_argument("--tables", nargs="+", default=["site", "far", "store"], choices=["site", "far", "store"])
     parser.add_argument("--only", nargs="+", default=[], help="tools, by the first word of their names")
+    parser.add_argument("--hold", type=float, default=0.0, metavar="GIB", help="of memory, meanwhile: see ballast.py")
     parser.add_argument("--keep", action="store_true", help="delete nothing: another measurement follows at once")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir(), "orbitpkg-bench"))
     parser.add_argument("--report", type=Path, default=ROOT / "benchmarks/RESULTS.md")

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import pyfastcdc
 from blake3 import blake3
 
+from orbitpkg.archive.cores import usable_cores
 from orbitpkg.archive.frames import ENCODER, compress_chunk, contents_frame, digest_of
 from orbitpkg.archive.tarstream import END_OF_STREAM, member_header, padding_after
 from orbitpkg.errors import StorageError, TreeChanged
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from orbitpkg.archive.tree import SourceFile, SourceTree
     from orbitpkg.model.release import ContentsPlace
 
-__all__ = ["EncodedChunk", "TreeEncoder", "hash_tree", "usable_cores"]
+__all__ = ["EncodedChunk", "TreeEncoder", "hash_tree"]
 
 _AVERAGE_BYTES = 1024 * 1024
 _MIN_BYTES = 256 * 1024
@@ -257,13 +258,6 @@ def hash_tree(tree: SourceTree, *, progress: Callable[[int], None] | None = None
         piece.done()
     tree.check_unchanged()
     return frozenset(map(identity_of, files))
-
-
-def usable_cores() -> int:
-    """Count the cores this process may use, which in a container can be fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _open(source: SourceFile) -> int:

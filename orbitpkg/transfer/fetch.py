@@ -17,11 +17,13 @@ import os
 import random
 import threading
 import time
+from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from blake3 import blake3
 
+from orbitpkg.archive.cores import usable_cores
 from orbitpkg.archive.frames import decompress_chunk
 from orbitpkg.errors import ArchiveError, IntegrityError, RepositoryUnreachable
 from orbitpkg.store.durable import storage_errors
@@ -125,7 +127,9 @@ class _Fetch:
             self._growing = {growing.file.path: growing for growing in self._growing_files()}
         # Requests first: the network is asked while the disk is read.
         works = [partial(self._request, request) for request in self._plan.requests]
-        self._pool.run([*works, *(partial(self._reuse, work) for work in self._plan.reuse)])
+        # What waits for no network is done faster by few threads, and comes in better order.
+        left = deque(self._plan.reuse)
+        self._pool.run([*works, *[partial(self._reuse_all, left)] * (usable_cores() + 1)])
         self._pool.run(partial(self._request, request) for request in plan_requests(self._gone))
         holes = [path for path, growing in self._growing.items() if not growing.is_whole]
         if holes:
@@ -154,6 +158,16 @@ class _Fetch:
                 if growing.is_whole:
                     self._finished(file, growing.path)
                 yield growing
+
+    def _reuse_all(self, left: deque[ChunkWork]) -> None:
+        while left:
+            if self._pool.stopping.is_set():
+                raise StoppedError
+            try:
+                work = left.popleft()
+            except IndexError:  # another thread was faster
+                return
+            self._reuse(work)
 
     def _reuse(self, work: ChunkWork) -> None:
         data = self._local.read(work.chunk)

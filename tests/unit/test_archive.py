@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import pyfastcdc
 import pytest
 
-from orbitpkg.archive.encoder import _SEGMENT_BYTES, TreeEncoder, hash_tree, usable_cores
+from orbitpkg.archive.cores import usable_cores
+from orbitpkg.archive.encoder import _SEGMENT_BYTES, TreeEncoder, hash_tree
 from orbitpkg.archive.frames import ENCODER, decompress_chunk
 from orbitpkg.archive.reader import LocalArchive, verify_archive
 from orbitpkg.archive.tree import read_tree
