@@ -1,6 +1,6 @@
 """s3stasher's class ``S3`` over ``orbitpkg.remote``: ``from orbitpkg.compat.s3stasher import S3``.
 
-It does what the README and the docstrings of s3stasher 0.0.5 say (https://pypi.org/project/s3stasher/0.0.5/), with
+It does what the README and the docstrings of s3stasher 0.0.5 say, with
 errors of the same kinds: ``FileNotFoundError``, ``ValueError``, and ``RuntimeError`` where it was offline. What it does
 better: a change within a second is seen, offline is found out at each call and not at import, keys cannot leave the
 cache, and local files may stand wherever a URI may. The cache is ``~/.s3_cache``, but its files lie there in another

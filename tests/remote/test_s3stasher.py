@@ -1,6 +1,6 @@
 """What s3stasher 0.0.5 says of itself in its README and docstrings, held by the class that stands in for it.
 
-Source: https://pypi.org/project/s3stasher/0.0.5/
+Source: its own README and docstrings, of that version.
 """
 
 from __future__ import annotations
