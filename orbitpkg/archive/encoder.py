@@ -104,7 +104,7 @@ class TreeEncoder:
                         future, first = pending.popleft()
                         yield self._placed(future, first.data)
                         in_flight -= len(first.data)
-                        first.done()
+                        first.release()
                 while pending:
                     future, first = pending.popleft()
                     yield self._placed(future, first.data)
@@ -162,7 +162,7 @@ class _Piece:
     data: memoryview
     segment: _Segment
 
-    def done(self) -> None:
+    def release(self) -> None:
         """Say that the bytes are not looked at any more."""
         self.segment.pieces -= 1
         if not self.segment.pieces:
@@ -255,7 +255,7 @@ def hash_tree(tree: SourceTree, *, progress: Callable[[int], None] | None = None
     """
     files: list[FileEntry] = []
     for piece in _Cutter(tree, files, progress).pieces():
-        piece.done()
+        piece.release()
     tree.check_unchanged()
     return frozenset(map(identity_of, files))
 

@@ -209,7 +209,9 @@ class _Sender:
             piece.put_part(2, part.copied.length, memoryview(part.sent.data))
             piece.complete()
         except BaseException:
-            piece.abort()
+            # What went wrong first is what is told.
+            with contextlib.suppress(RepositoryError):
+                piece.abort()
             raise
         try:
             upload.copy_part(number, offset, key, 0, part.length)
