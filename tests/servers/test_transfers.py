@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orbitpkg import api
-from orbitpkg.errors import IntegrityError, RepositoryUnreachable
+from orbitpkg.errors import AccessDenied, IntegrityError, RepositoryUnreachable
 from orbitpkg.objects import open_store
 from orbitpkg.objects.memory import Fault, Faults, MemoryStore
 from orbitpkg.transfer.publish import Outcome
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 MIB = 1 << 20
 BLOCK = 1 << 16
+DENIED = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
 COPYING = ["memory", "directory", "moto", "ceph"]
 
 # A command in a process of its own that kills itself, as `kill -9` would, when so many bytes are done.
@@ -147,6 +148,72 @@ class TestPublishingChanges:
             folder = make_package(tmp_path / str(version), version=f"1.0.{version}", files={"data": bytes(data)})
             api.publish(folder, url)
             assert archive_of(url, f"model==1.0.{version}") == api.build(folder, tmp_path / "out").read_bytes()
+
+
+PIECE_STEPS = ["begin", "copy", "send", "complete", "use", "delete"]
+
+
+def step_of_a_piece(request: Request) -> str | None:
+    """Name the step of putting a piece together that a request is, if it is one."""
+    if "/pieces/" in request.headers.get("x-amz-copy-source", ""):
+        return "use"
+    if "/pieces/" not in request.path:
+        return None
+    if request.method == "PUT":
+        return "copy" if "x-amz-copy-source" in request.headers else "send"
+    if request.method == "POST":
+        return "begin" if "uploadId=" not in request.path else "complete"
+    return "delete" if request.method == "DELETE" and "uploadId=" not in request.path else None
+
+
+class TestPieces:
+    """A change in the middle is put together behind a copy, in an object that is there for a moment."""
+
+    @pytest.fixture
+    def versions(self, tmp_path: Path) -> tuple[Path, Path]:
+        data = bytearray(noise(24 * MIB))
+        first = make_package(tmp_path / "v1", version="1.0.0", files={"weights.bin": bytes(data)})
+        data[14 * MIB] ^= 0xFF
+        return first, make_package(tmp_path / "v2", version="2.0.0", files={"weights.bin": bytes(data)})
+
+    @pytest.mark.parametrize("step", PIECE_STEPS)
+    @pytest.mark.parametrize("fault", ["denied", "lost"])
+    def test_what_fails_is_told_and_publishing_again_converges(
+        self,
+        *,
+        fault: str,
+        step: str,
+        versions: tuple[Path, Path],
+        moto: S3Server,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        met: list[str] = []
+
+        def meddle(request: Request) -> Answer | None:
+            if step_of_a_piece(request) != step or (fault == "lost" and met):
+                return None
+            met.append(request.path)
+            return Answer(lost=True) if fault == "lost" else Answer(status=403, body=DENIED)
+
+        for key, value in moto.env().items():
+            monkeypatch.setenv(key, value)
+        url = f"s3://{moto.new_bucket()}/p"
+        api.publish(versions[0], url)
+        with interposed(moto.endpoint, meddle) as endpoint:
+            monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+            if fault == "denied" and step != "delete":
+                with pytest.raises(AccessDenied):
+                    api.publish(versions[1], url)
+                assert api.versions("model", repository=url) == ["1.0.0"]
+            else:
+                assert api.publish(versions[1], url).outcome is Outcome.PUBLISHED
+        assert met
+        monkeypatch.setenv("AWS_ENDPOINT_URL", moto.endpoint)
+        api.publish(versions[1], url)
+        assert archive_of(url, "model==2.0.0") == api.build(versions[1], tmp_path / "out").read_bytes()
+        left = [info.key for info in open_store(url).list("archives/") if "/pieces/" in info.key]
+        assert len(left) == (1 if (fault, step) == ("denied", "delete") else 0)
 
 
 class TestInstallingChanges:
