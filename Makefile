@@ -36,7 +36,7 @@ torture: $(VENV)/.has-tests
 		status=$$?; $(PY) tests/torture/figures.py $(VENV)/tally.txt; exit $$status
 
 SECONDS := 60
-FUZZED := json manifest contents record installed-record index status lockfile requirement range version archive \
+FUZZED := json manifest contents record index status lockfile requirement range version archive \
 	sealed-archive
 fuzz: $(FUZZED:%=fuzz-%)
 

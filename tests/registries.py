@@ -72,7 +72,7 @@ class Registry:
             "published": "2026-01-01T00:00:00Z",
             **{key: value for key, value in said.items() if value},
         }
-        return parse_release(json.dumps(record).encode(), name=name, version=version, check_schema=False)
+        return parse_release(json.dumps(record).encode(), name=name, version=version)
 
     def nothing_found(self, name: str, wanted: str, versions: list[Version]) -> OrbitError:
         """Say what there is instead."""

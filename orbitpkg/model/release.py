@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NewType, cast
 from orbitpkg.errors import IntegrityError, ManifestError, Problem, UsageError
 from orbitpkg.model.jsontext import canonical_json, parse_json
 from orbitpkg.model.names import canonical_name
+from orbitpkg.model.release_rules import follows_rules
 from orbitpkg.model.versions import Version, parse_version
 
 if TYPE_CHECKING:
@@ -173,14 +174,13 @@ def new_release(manifest: Manifest, *, archive: ArchiveTotals, contents: Content
     return parse_release(raw, name=manifest.key, version=manifest.version)
 
 
-def parse_release(raw: bytes, *, name: str, version: Version, check_schema: bool = True) -> Release:
+def parse_release(raw: bytes, *, name: str, version: Version) -> Release:
     """Read a record.
 
     Args:
         raw: The record.
         name: The canonical name it must have.
         version: The version it must have.
-        check_schema: False for a record that was checked before it was written down (it saves loading jsonschema).
 
     Raises:
         IntegrityError: It is no record, of a newer format, or of another package or version.
@@ -192,14 +192,12 @@ def parse_release(raw: bytes, *, name: str, version: Version, check_schema: bool
             f"{what[0].upper()}{what[1:]} has format {record['format']}; this orbitpkg reads format {_FORMAT}.",
             hint="Upgrade with pip install -U orbitpkg.",
         )
-    if check_schema:
+    if not follows_rules(record):
         _check_schema(record, what)
     try:
         release = _release(cast("dict[str, Any]", record), raw)
         key = release.key
-    except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
-        # Only a record that was altered after it was checked gets here.
-        _check_schema(record, what)
+    except (ValueError, UsageError) as error:
         raise IntegrityError(f"{what[0].upper()}{what[1:]} is not valid: {error}.") from error
     if (key, release.version) != (name, version):
         raise IntegrityError(f"{what[0].upper()}{what[1:]} is about {release.name} {release.version}.")

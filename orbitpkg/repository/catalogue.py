@@ -296,8 +296,7 @@ class Catalogue:
         if raw is None:
             return None
         try:
-            # It passed the schema before it was kept.
-            return parse_release(raw, name=name, version=version, check_schema=False)
+            return parse_release(raw, name=name, version=version)
         except IntegrityError:
             return None
 

@@ -28,7 +28,7 @@ def load_release(home: str) -> Release:
     folder = Path(home)
     raw = _read(folder / RECORD_NAME)
     # It passed the schema before it was written here.
-    return parse_release(raw, name=folder.parent.name, version=parse_version(folder.name), check_schema=False)
+    return parse_release(raw, name=folder.parent.name, version=parse_version(folder.name))
 
 
 def load_contents(home: str) -> Contents:

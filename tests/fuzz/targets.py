@@ -49,11 +49,6 @@ def _contents(data: bytes) -> None:
 
 def _record(data: bytes) -> None:
     parse_release(data, name="model", version=_VERSION)
-    parse_release(data, name="model", version=_VERSION, check_schema=False)
-
-
-def _installed_record(data: bytes) -> None:
-    parse_release(data, name="model", version=_VERSION, check_schema=False)
 
 
 def _index(data: bytes) -> None:
@@ -125,7 +120,6 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
     "manifest": _manifest,
     "contents": _contents,
     "record": _record,
-    "installed-record": _installed_record,
     "index": _index,
     "status": _status,
     "lockfile": _lockfile,
