@@ -172,17 +172,18 @@ class _Case:
                 if isinstance(fact, Needs) and fact.requirement.key not in keys:
                     keys.append(fact.requirement.key)
 
-    def _merged(self, key: str) -> list[Fact]:
+    def _merged(self, key: str) -> list[Needs | Refused | Withheld]:
         """Give the facts about a package's versions, those that say the same of several as one; the newest first."""
-        merged: dict[tuple[object, ...], Fact] = {}
+        merged: dict[tuple[object, ...], Needs | Refused | Withheld] = {}
         for fact in self._facts:
             if isinstance(fact, Asked) or fact.key != key:
                 continue
             said = type(fact), _matter(fact)
             before = merged.get(said)
-            states = fact.states | (before.states if before is not None and not isinstance(before, Asked) else 0)
+            states = fact.states | (before.states if before is not None else 0)
             merged[said] = replace(fact, states=states & (self._relevant(key) or states))
-        return sorted(merged.values(), key=lambda fact: -fact.states if not isinstance(fact, Asked) else 0)
+        # A proof may speak of versions that nobody wants: there is nothing to say of those.
+        return sorted((fact for fact in merged.values() if fact.states), key=lambda fact: -fact.states)
 
     def _relevant(self, key: str) -> int:
         """The versions of a package that anybody wants."""
@@ -199,8 +200,7 @@ class _Case:
                 found |= shelf.allowed(fact.requirement.range)
         return found
 
-    def _said(self, fact: Fact) -> str:
-        assert not isinstance(fact, Asked)
+    def _said(self, fact: Needs | Refused | Withheld) -> str:
         shelf = self._shelves.shelf(fact.key)
         subject, several = f"{fact.key} {_runs(shelf, fact.states)}", fact.states.bit_count() > 1
         match fact:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import event, given, settings
+from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
 from orbitpkg.errors import ResolutionError
@@ -69,11 +69,11 @@ def wanted(name: str, text: str) -> Requirement:
     return Requirement(name, parse_range(text))
 
 
-def wants(case: Case, found: Mapping[str, Version]) -> Iterator[Requirement]:
-    """Everything that is wanted: by who asked, and by the versions found."""
+def wants(case: Case, found: Mapping[str, Version], *, but: str | None = None) -> Iterator[Requirement]:
+    """Everything that is wanted: by who asked, and by the versions found, but for one package's."""
     yield from case.asked
     for name, version in found.items():
-        for other, text in case.packages[name][version].dependencies.items():
+        for other, text in case.packages[name][version].dependencies.items() if name != but else ():
             yield wanted(other, text)
 
 
@@ -89,11 +89,11 @@ def fits(case: Case, found: Mapping[str, Version]) -> bool:
 
 
 def is_named(case: Case, found: Mapping[str, Version]) -> bool:
-    """Whether somebody names each version that is withheld."""
+    """Whether somebody names each version that is withheld: somebody else, a version's word for itself is none."""
     for name, version in found.items():
         if case.prefer.get(name) == version:
             continue
-        ranges = [want.range for want in wants(case, found) if want.key == name]
+        ranges = [want.range for want in wants(case, found, but=name) if want.key == name]
         if version.prerelease and not case.prereleases and not any(each.mentions_prerelease for each in ranges):
             return False
         if case.packages[name][version].yanked is not None and not any(each.exact == version for each in ranges):
@@ -145,8 +145,31 @@ def solved(case: Case) -> dict[str, Version] | None:
     return {key: release.version for key, release in resolution.releases.items()}
 
 
+def case_of(asked: str, packages: dict[str, dict[str, dict[str, str]]]) -> Case:
+    """Write down a case: the dependencies of each version of each package."""
+    offers = {
+        name: {parse_version(version): Offer(dependencies=needs) for version, needs in versions.items()}
+        for name, versions in packages.items()
+    }
+    name, _, text = asked.partition(" ")
+    return Case(offers, (Requirement(name, parse_range(text)),), {}, prereleases=False)
+
+
+NAMED_BY_ITSELF = case_of("a", {"a": {"1.0.0": {"b": ""}}, "b": {"2.0.0-rc.1": {"b": ">=2.0.0-rc.1"}}})
+UNWANTED_IN_THE_PROOF = case_of(
+    "a >=1.1",
+    {
+        "a": {"1.0.0": {}, "1.1.0": {"e": "==1.0.0"}, "2.0.0-rc.1": {}},
+        "b": {"1.0.0": {}},
+        "e": {"1.0.0": {"a": ">=2"}, "1.1.0": {"a": ">=2.0.0-rc.1", "b": ">=2"}},
+    },
+)
+
+
 @settings(max_examples=scaled(1_000, 10_000), deadline=None)
 @given(case=cases())
+@example(case=NAMED_BY_ITSELF)
+@example(case=UNWANTED_IN_THE_PROOF)
 def test_a_solution_is_found_if_and_only_if_there_is_one(case: Case) -> None:
     found = solved(case)
     there = next(solutions(case, {}), None)
