@@ -92,8 +92,8 @@ def _files(records: Records, folder: Path, most: int) -> None:
 
 def _chunks(records: Records, folder: Path, most: int) -> None:
     for count in (count for count in CHUNKS if count <= most):
-        with _group(records, folder, name="chunks", title="chunks of about 1 MiB") as group:
-            _make(group, "bytes", count * _MIB)
+        with _group(records, folder, name="chunks", title="chunks of about 256 KiB") as group:
+            _make(group, "bytes", count * _MIB // 4)
             size = f"{_chunk_count(group):,}"
             group.step("build", size, "orbitpkg build -q tree -o built")
             group.step("publish", size, "orbitpkg publish -q tree")

@@ -56,14 +56,14 @@ class Registry:
             "format": 1,
             "name": name,
             "version": str(version),
-            "archive": {"key": f"archives/{name}", "size": 1},
+            "archive": {"key": f"archives/{name}/{version}.tar.zst", "size": 1},
             "contents": {"offset": 0, "length": 1, "raw_length": 1, "blake3": "0" * 64},
-            "files": 0,
-            "bytes": 0,
+            "files": 1,
+            "bytes": 1,
             "encoder": "none",
             "published": "2026-01-01T00:00:00Z",
         }
-        return parse_release(json.dumps(record).encode(), name=name, version=version, check_schema=False)
+        return parse_release(json.dumps(record).encode(), name=name, version=version)
 
     def nothing_found(self, name: str, wanted: str, versions: list[Version]) -> OrbitError:
         """Say what there is instead."""

@@ -32,10 +32,12 @@ if TYPE_CHECKING:
     from orbitpkg.archive.tree import SourceFile, SourceTree
     from orbitpkg.model.release import ContentsPlace
 
-__all__ = ["EncodedChunk", "TreeEncoder", "hash_tree"]
+__all__ = ["EncodedChunk", "TreeEncoder", "average_chunk_bytes", "hash_tree"]
 
-_AVERAGE_BYTES = 1024 * 1024
-_MIN_BYTES = 256 * 1024
+_AVERAGE_BYTES = 256 * 1024
+_LARGEST_AVERAGE_BYTES = 1024 * 1024
+# A table of more chunks is felt, in memory and where it is read; their average is doubled instead.
+_MANY_CHUNKS = 1 << 15
 # The stream is cut a segment at a time. Larger ones would save little copying and cost memory for each in flight.
 _SEGMENT_BYTES = 2 * MAX_CHUNK_BYTES
 _IN_FLIGHT_BYTES = 3 * MAX_CHUNK_BYTES
@@ -180,7 +182,8 @@ class _Cutter:
         self._segment = _Segment(self._free)
         self._filled = 0
         self._offset = 0
-        self._cdc = pyfastcdc.FastCDC(_AVERAGE_BYTES, min_size=_MIN_BYTES, max_size=MAX_CHUNK_BYTES)
+        average = average_chunk_bytes(sum(file.size for file in tree.files))
+        self._cdc = pyfastcdc.FastCDC(average, min_size=average // 4, max_size=average * 4)
 
     def pieces(self) -> Generator[_Piece, None, None]:
         for source in self._tree.files:
@@ -244,6 +247,18 @@ class _Cutter:
         segment.pieces = len(cuts)
         for start, end in cuts:
             yield _Piece(segment.memory[start:end], segment)
+
+
+def average_chunk_bytes(tree_bytes: int) -> int:
+    """Say how long the chunks of a tree are on average, in bytes; a quarter of it is the least, four times the most.
+
+    Args:
+        tree_bytes: The sum of the files' sizes.
+    """
+    average = _AVERAGE_BYTES
+    while average < _LARGEST_AVERAGE_BYTES and tree_bytes > average * _MANY_CHUNKS:
+        average *= 2
+    return average
 
 
 def hash_tree(tree: SourceTree, *, progress: Callable[[int], None] | None = None) -> frozenset[FileIdentity]:

@@ -38,6 +38,7 @@ __all__ = [
     "ENCODER",
     "FOOTER_BYTES",
     "SKIPPABLE_HEADER_BYTES",
+    "ChunkDecoder",
     "archive_size",
     "compress_chunk",
     "contents_frame",
@@ -68,7 +69,8 @@ _MIN_FRAME_BYTES = 10
 FOOTER_BYTES = _FOOTER.size
 SKIPPABLE_HEADER_BYTES = 8
 
-ENCODER = f"zstd {'.'.join(map(str, zstandard.ZSTD_VERSION))} level {_LEVEL}; fastcdc 256 KiB/1 MiB/4 MiB"
+_ZSTD = ".".join(map(str, zstandard.ZSTD_VERSION))
+ENCODER = f"zstd {_ZSTD} level {_LEVEL}; fastcdc 64 KiB/256 KiB/1 MiB, larger above 8 GiB"
 """What the bytes of an archive depend on besides its files. Frames of one encoder can stand for one another."""
 
 
@@ -92,22 +94,41 @@ def compress_chunk(data: Buffer) -> bytes:
     return zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compress(data)
 
 
-def decompress_chunk(frame: Buffer, chunk: Chunk, *, where: str) -> bytes:
-    """Decompress and verify one chunk.
+class ChunkDecoder:
+    """Decompresses and verifies chunks, one after another: making one anew for each costs as much as a small chunk.
 
-    Raises:
-        ArchiveError: The frame is not exactly one zstd frame of the chunk's length and digest.
+    Not for several threads at once.
+
+    Args:
+        where: How to call the archive in an error.
     """
-    data = _decompress(frame, chunk.length, what=f"Chunk {chunk.index} of {where}")
-    if digest_of(data) != chunk.blake3:
-        raise ArchiveError(f"Chunk {chunk.index} of {where} is altered: its BLAKE3 is not the one in the contents.")
-    return data
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+        self._decompressor = _decompressor()
+
+    def decode(self, frame: Buffer, chunk: Chunk) -> bytes:
+        """Give a chunk's bytes.
+
+        Raises:
+            ArchiveError: The frame is not exactly one zstd frame of the chunk's length and digest.
+        """
+        what = f"Chunk {chunk.index} of {self._where}"
+        data = _decompress(frame, chunk.length, what=what, decompressor=self._decompressor)
+        if digest_of(data) != chunk.blake3:
+            raise ArchiveError(f"{what} is altered: its BLAKE3 is not the one in the contents.")
+        return data
 
 
-def _decompress(frame: Buffer, length: int, *, what: str) -> bytes:
+def decompress_chunk(frame: Buffer, chunk: Chunk, *, where: str) -> bytes:
+    """Decompress and verify one chunk; see :meth:`ChunkDecoder.decode`."""
+    return ChunkDecoder(where).decode(frame, chunk)
+
+
+def _decompress(frame: Buffer, length: int, *, what: str, decompressor: zstandard.ZstdDecompressor) -> bytes:
     try:
         _check_claims(frame, length, what)
-        data = _decompressor().decompress(frame, max_output_size=length, allow_extra_data=False)
+        data = decompressor.decompress(frame, max_output_size=length, allow_extra_data=False)
     except zstandard.ZstdError as error:
         raise ArchiveError(f"{what} is not one whole zstd frame: {error}.") from error
     if len(data) != length:
@@ -175,7 +196,8 @@ def unpack_contents(packed: Buffer, place: ContentsPlace, *, where: str) -> Cont
     _check_bounds(place, where)
     _check_plausible(packed, place, where)
     contents = parse_contents(
-        _decompress(packed, place.raw_length, what=f"The contents of {where}"), what=f"the contents of {where}"
+        _decompress(packed, place.raw_length, what=f"The contents of {where}", decompressor=_decompressor()),
+        what=f"the contents of {where}",
     )
     if contents.stored_length + SKIPPABLE_HEADER_BYTES != place.offset:
         raise ArchiveError(f"The contents of {where} do not end where its chunks do.")

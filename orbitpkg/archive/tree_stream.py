@@ -32,18 +32,28 @@ class TreeStream:
         self._folder = folder
         self._ends = [file.offset + file.size + padding_after(file.size) for file in contents.files]
 
-    def read(self, chunk: Chunk) -> bytes | None:
+    def read(self, chunk: Chunk) -> memoryview | None:
         """Give a chunk's bytes, verified; None when the files on the disk do not hold them (any more)."""
-        # Padding and the end of the stream are zeros, and so is what is not written here.
-        data = bytearray(chunk.length)
+        room = memoryview(bytearray(chunk.length))
+        return room if self.read_into(chunk, room) else None
+
+    def read_into(self, chunk: Chunk, room: memoryview) -> bool:
+        """Read a chunk into memory of just its length; says whether the files on the disk hold its bytes."""
         end = chunk.offset + chunk.length
+        filled = chunk.offset
         for index in range(bisect_right(self._ends, chunk.offset), len(self._files)):
             header_start = self._ends[index - 1] if index else 0
             if header_start >= end:
                 break
-            if not self._copy(self._files[index], header_start, chunk.offset, memoryview(data)):
-                return None
-        return bytes(data) if digest_of(data) == chunk.blake3 else None
+            file = self._files[index]
+            if not self._copy(file, header_start, chunk.offset, room):
+                return False
+            # What pads a file to whole blocks is zeros.
+            filled = min(end, self._ends[index])
+            padding = max(0, min(file.offset + file.size, end) - chunk.offset)
+            room[padding : filled - chunk.offset] = bytes(filled - chunk.offset - padding)
+        room[filled - chunk.offset :] = bytes(end - filled)  # and so is the end of the stream
+        return digest_of(room) == chunk.blake3
 
     def _copy(self, file: FileEntry, header_start: int, start: int, data: memoryview) -> bool:
         """Copy a file's header and bytes to where they lie in a piece of the stream that begins at ``start``."""

@@ -12,23 +12,24 @@ at once.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
-import threading
 import time
 from collections import deque
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from blake3 import blake3
 
 from orbitpkg.archive.cores import usable_cores
-from orbitpkg.archive.frames import decompress_chunk
+from orbitpkg.archive.frames import ChunkDecoder
 from orbitpkg.errors import ArchiveError, IntegrityError, RepositoryUnreachable
+from orbitpkg.model.contents import MAX_CHUNK_BYTES
 from orbitpkg.store.durable import storage_errors
 from orbitpkg.store.folders import make_folders
-from orbitpkg.store.writeback import begin_writing, write_at
+from orbitpkg.store.writeback import write_at
+from orbitpkg.transfer.growing import GrowingFile, check_file
 from orbitpkg.transfer.plan import plan_requests
 from orbitpkg.transfer.pool import StoppedError
 
@@ -42,7 +43,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ByteSource", "ChunkSource", "fetch"]
 
-_READ_BYTES = 256 * 1024
+# What is written at once.
+_BATCH_BYTES = 1024 * 1024
 _TRIES = 6
 _FIRST_PAUSE = 0.25
 _LONGEST_PAUSE = 8.0
@@ -60,8 +62,8 @@ class ByteSource(Protocol):
 class ChunkSource(Protocol):
     """Where chunks may be had without the archive; called from several threads at once."""
 
-    def read(self, chunk: Chunk) -> bytes | None:
-        """Give a chunk's bytes, verified; None when they are not there."""
+    def read_into(self, chunk: Chunk, room: memoryview) -> bool:
+        """Read a chunk into memory of just its length, and verify it; says whether it was there."""
 
 
 def fetch(
@@ -116,7 +118,7 @@ class _Fetch:
         self._finished = finished
         self._progress = progress
         self._pool = pool
-        self._growing: dict[str, _GrowingFile] = {}
+        self._growing: dict[str, GrowingFile] = {}
         self._gone: list[ChunkWork] = []
 
     def run(self) -> None:
@@ -141,7 +143,7 @@ class _Fetch:
         for folder in sorted({os.path.dirname(self._staging.path(file)) for file in self._plan.files}):  # noqa: PTH120
             make_folders(folder)
 
-    def _growing_files(self) -> Iterator[_GrowingFile]:
+    def _growing_files(self) -> Iterator[GrowingFile]:
         """The files that come in more than one slice, or of which a slice is there."""
         slices: dict[str, int] = {}
         for work in (*self._plan.reuse, *(work for request in self._plan.requests for work in request.work)):
@@ -154,27 +156,28 @@ class _Fetch:
         for file in self._plan.files:
             there = present.get(file.path, [])
             if there or slices.get(file.path, 0) > 1:
-                growing = _GrowingFile(file, self._staging.path(file), there)
+                growing = GrowingFile(file, self._staging.path(file), there)
                 if growing.is_whole:
                     self._finished(file, growing.path)
                 yield growing
 
     def _reuse_all(self, left: deque[ChunkWork]) -> None:
+        room = memoryview(bytearray(_BATCH_BYTES + MAX_CHUNK_BYTES))
         while left:
             if self._pool.stopping.is_set():
                 raise StoppedError
-            try:
-                work = left.popleft()
-            except IndexError:  # another thread was faster
-                return
-            self._reuse(work)
-
-    def _reuse(self, work: ChunkWork) -> None:
-        data = self._local.read(work.chunk)
-        if data is None:
-            self._gone.append(work)
-        else:
-            self._write(work, memoryview(data))
+            batch = _Batch()
+            while left and batch.length < _BATCH_BYTES:
+                try:
+                    work = left.popleft()
+                except IndexError:  # another thread was faster
+                    break
+                data = room[batch.length : batch.length + work.chunk.length]
+                if self._local.read_into(work.chunk, data):
+                    batch.add(work, data)
+                else:
+                    self._gone.append(work)
+            self._write(batch)
 
     def _request(self, request: RangeRequest) -> None:
         pending = list(request.work)
@@ -200,10 +203,15 @@ class _Fetch:
         start = pending[0].chunk.position
         deadline = time.monotonic() + _REQUEST_SECONDS
         frame = _Room(pending)
+        decoder = ChunkDecoder(self._where)
+        batch = _Batch()
         for piece in self._source.stream(start, request.start + request.length - start):
             for whole in frame.take(start, piece):
-                self._place(pending[0], whole)
-                del pending[0]
+                work = pending[len(batch)]
+                batch.add(work, memoryview(decoder.decode(whole, work.chunk)))
+                if batch.length >= _BATCH_BYTES or len(batch) == len(pending):
+                    self._place(batch, pending)
+                    batch = _Batch()
             start += len(piece)
             if self._pool.stopping.is_set():
                 return
@@ -212,23 +220,24 @@ class _Fetch:
         if pending:
             raise RepositoryUnreachable(f"{self._where}: the answer was cut short.")
 
-    def _place(self, work: ChunkWork, frame: memoryview) -> None:
-        self._write(work, memoryview(decompress_chunk(frame, work.chunk, where=self._where)))
+    def _place(self, batch: _Batch, pending: list[ChunkWork]) -> None:
+        self._write(batch)
         if self._progress:
-            self._progress(work.chunk.stored)
+            self._progress(sum(work.chunk.stored for work in pending[: len(batch)]))
+        del pending[: len(batch)]
 
-    def _write(self, work: ChunkWork, plain: memoryview) -> None:
+    def _write(self, batch: _Batch) -> None:
         with storage_errors(self._staging.files):
-            for target in work.targets:
-                data = plain[target.chunk_offset : target.chunk_offset + target.length]
-                growing = self._growing.get(target.file.path)
+            for run in batch.runs():
+                growing = self._growing.get(run.file.path)
                 if growing is None:
-                    self._write_whole(target.file, data)
-                elif growing.write(target, data):
-                    self._finished(target.file, growing.path)
+                    (piece,) = run.pieces
+                    self._write_whole(run.file, piece)
+                elif growing.write(run.offset, run.pieces):
+                    self._finished(run.file, growing.path)
 
     def _write_whole(self, file: FileEntry, data: bytes | memoryview) -> None:
-        _check(file, blake3(data).hexdigest(), self._where)
+        check_file(file, blake3(data).hexdigest(), self._where)
         path = self._staging.path(file)
         mode = 0o555 if file.executable else 0o444
         try:
@@ -241,6 +250,47 @@ class _Fetch:
         finally:
             os.close(descriptor)
         self._finished(file, path)
+
+
+@dataclass(slots=True)
+class _Run:
+    """Pieces of a file that follow one another."""
+
+    file: FileEntry
+    offset: int
+    end: int
+    pieces: list[memoryview]
+
+
+class _Batch:
+    """Chunks that are written together: what takes turns in a process (its lock, a file's) is taken once for all."""
+
+    def __init__(self) -> None:
+        self._chunks: list[tuple[ChunkWork, memoryview]] = []
+        self.length = 0
+
+    def __len__(self) -> int:
+        return len(self._chunks)
+
+    def add(self, work: ChunkWork, plain: memoryview) -> None:
+        self._chunks.append((work, plain))
+        self.length += len(plain)
+
+    def runs(self) -> Iterator[_Run]:
+        """Give all that is to be written, put together as far as it goes on where it stopped."""
+        run: _Run | None = None
+        for work, plain in self._chunks:
+            for target in work.targets:
+                piece = plain[target.chunk_offset : target.chunk_offset + target.length]
+                if run and run.file is target.file and run.end == target.file_offset:
+                    run.pieces.append(piece)
+                    run.end += target.length
+                    continue
+                if run:
+                    yield run
+                run = _Run(target.file, target.file_offset, target.file_offset + target.length, [piece])
+        if run:
+            yield run
 
 
 class _Room:
@@ -273,97 +323,3 @@ class _Room:
 
 def _pause(tries: int) -> float:
     return random.uniform(0.5, 1.0) * min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**tries)  # noqa: S311 - jitter
-
-
-def _check(file: FileEntry, digest: str, where: str) -> None:
-    if digest != file.blake3:
-        raise IntegrityError(
-            f"{file.path!r} in {where} is not the file its contents promise: the release is damaged or forged.",
-            hint="Tell its publisher; nothing of it was installed.",
-            path=file.path,
-        )
-
-
-class _GrowingFile:
-    """A file that comes in slices, from several threads, in nearly the right order.
-
-    It is hashed as it grows, by one thread at a time, for which no other waits: a slice that continues what is hashed
-    is hashed from memory, one that came early, or while somebody hashes, is read back when its turn comes, while it is
-    still in the system's cache.
-
-    Args:
-        file: Which file.
-        path: Where it is.
-        present: The slices that are there already.
-    """
-
-    def __init__(self, file: FileEntry, path: str, present: Sequence[Target]) -> None:
-        self.file = file
-        self.path = path
-        # The system lets one write to a file at a time, and the others burn their cores waiting; here they sleep.
-        self._writing = threading.Lock()
-        self._lock = threading.Lock()
-        self._is_hashing = False
-        self._hasher = blake3()
-        self._hashed = 0
-        self._early = {target.file_offset: target.length for target in present}
-        if not present:
-            with contextlib.suppress(FileNotFoundError):  # what an earlier attempt left
-                os.unlink(path)  # noqa: PTH108
-        elif 0 in self._early:
-            descriptor = os.open(path, os.O_RDONLY)
-            try:
-                self._catch_up(descriptor)
-                if self.is_whole:
-                    self._finish(descriptor)
-            finally:
-                os.close(descriptor)
-
-    @property
-    def is_whole(self) -> bool:
-        return self._hashed == self.file.size
-
-    def write(self, target: Target, data: memoryview) -> bool:
-        """Write a slice. Returns whether the file is whole and verified with it."""
-        mode = 0o755 if self.file.executable else 0o644
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, mode)
-        try:
-            with self._writing:
-                write_at(descriptor, data, target.file_offset)
-            begin_writing(descriptor, target.file_offset, target.length)
-            if not self._hash(descriptor, target, data):
-                return False
-            self._finish(descriptor)
-        finally:
-            os.close(descriptor)
-        return True
-
-    def _finish(self, descriptor: int) -> None:
-        _check(self.file, self._hasher.hexdigest(), self.path)
-        os.fchmod(descriptor, os.fstat(descriptor).st_mode & 0o555)
-
-    def _hash(self, descriptor: int, target: Target, data: memoryview) -> bool:
-        """Hash what can be hashed with a slice that is written; says whether that is all of the file."""
-        with self._lock:
-            if self._is_hashing or target.file_offset != self._hashed:
-                self._early[target.file_offset] = target.length
-                return False
-            self._is_hashing = True
-        self._hasher.update(data)
-        self._hashed += target.length
-        return self._catch_up(descriptor)
-
-    def _catch_up(self, descriptor: int) -> bool:
-        while True:
-            with self._lock:
-                length = self._early.pop(self._hashed, None)
-                if length is None:
-                    self._is_hashing = False
-                    return self.is_whole
-            end = self._hashed + length
-            while self._hashed < end:
-                piece = os.pread(descriptor, min(_READ_BYTES, end - self._hashed), self._hashed)
-                if not piece:
-                    raise IntegrityError(f"{self.path} became shorter while it was being written.")
-                self._hasher.update(piece)
-                self._hashed += len(piece)

@@ -170,7 +170,7 @@ def plan(store: Store, available: Available, *, only: Sequence[str] = ()) -> Ins
     release = available.release
     missing = _missing(store, available, choose_files(available.contents, only))
     left = [file for file in missing if not store.has_blob(file)]
-    local = InstalledChunks(store.layout, release.key, release.version)
+    local = InstalledChunks(store.layout, release, available.contents)
     return plan_install(available.contents, left, local=local.digests)
 
 
@@ -262,7 +262,7 @@ def _fill(
     with storage_errors(staging.folder):
         left = _adopt(store, staging, files, pool)
         present = present_chunks(available.contents, left, staging, pool)
-        local = InstalledChunks(store.layout, release.key, release.version)
+        local = InstalledChunks(store.layout, release, available.contents)
         steps = plan_install(available.contents, left, present=present, local=local.digests)
         _check_space(staging, steps)
     with reporter.task(f"Installing {release}", steps.bytes_to_fetch) as task:

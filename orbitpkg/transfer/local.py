@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from orbitpkg.model.contents import Blake3, Chunk, Contents, FileEntry
+    from orbitpkg.model.release import Release
     from orbitpkg.model.versions import Version
     from orbitpkg.store.layout import Layout
     from orbitpkg.store.store import Staging
@@ -29,29 +30,30 @@ _MAX_VERSIONS = 8
 
 
 class InstalledChunks:
-    """The chunks of the installed versions of a package, newest first.
+    """Those chunks of a release that other installed versions of the package hold, the newest first.
 
     Args:
         layout: Of the store.
-        key: The package's canonical name.
-        wanted: The version that is being installed.
+        release: What is being installed.
+        contents: Its contents.
     """
 
-    def __init__(self, layout: Layout, key: str, wanted: Version) -> None:
+    def __init__(self, layout: Layout, release: Release, contents: Contents) -> None:
+        self._wanted = {chunk.blake3 for chunk in contents.chunks}
         self._places: dict[Blake3, tuple[TreeStream, Chunk]] = {}
-        versions = [version for version in installed_versions(layout, key) if version != wanted]
+        versions = [version for version in installed_versions(layout, release.key) if version != release.version]
         for version in sorted(versions, reverse=True)[:_MAX_VERSIONS]:
-            self._add(layout, key, version)
+            self._add(layout, release.key, version)
 
     @property
     def digests(self) -> Collection[Blake3]:
         """The digests of the chunks that should be there."""
         return self._places.keys()
 
-    def read(self, chunk: Chunk) -> bytes | None:
-        """Give a chunk's bytes, verified; None when they are not there."""
+    def read_into(self, chunk: Chunk, room: memoryview) -> bool:
+        """Read a chunk into memory of just its length, and verify it; says whether it was there."""
         place = self._places.get(chunk.blake3)
-        return place[0].read(place[1]) if place else None
+        return place is not None and place[0].read_into(place[1], room)
 
     def _add(self, layout: Layout, key: str, version: Version) -> None:
         try:
@@ -63,7 +65,8 @@ class InstalledChunks:
             return
         stream = TreeStream(contents, str(package.path))
         for chunk in contents.chunks:
-            self._places.setdefault(chunk.blake3, (stream, chunk))
+            if chunk.blake3 in self._wanted:
+                self._places.setdefault(chunk.blake3, (stream, chunk))
 
 
 def present_chunks(contents: Contents, files: Sequence[FileEntry], staging: Staging, pool: Pool) -> set[Blake3]:

@@ -293,7 +293,7 @@ class _SoundChunks:
     def __init__(self, store: Store, package: Package, release: Release, contents: Contents) -> None:
         self._contents = contents
         self._own = TreeStream(contents, str(package.path))
-        self._others = InstalledChunks(store.layout, release.key, release.version)
+        self._others = InstalledChunks(store.layout, release, contents)
 
     def digests(self, files: Sequence[FileEntry], pool: Pool) -> set[Blake3]:
         """Give those of the chunks of some files that need not be fetched."""
@@ -307,10 +307,9 @@ class _SoundChunks:
         pool.run(partial(look, chunk) for chunk in chunks.values())
         return sound
 
-    def read(self, chunk: Chunk) -> bytes | None:
-        """Give a chunk's bytes, verified; None when they are not there."""
-        data = self._own.read(chunk)
-        return self._others.read(chunk) if data is None else data
+    def read_into(self, chunk: Chunk, room: memoryview) -> bool:
+        """Read a chunk into memory of just its length, and verify it; says whether it was there."""
+        return self._own.read_into(chunk, room) or self._others.read_into(chunk, room)
 
 
 class _WhenNeeded:

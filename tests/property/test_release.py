@@ -45,7 +45,7 @@ texts = st.one_of(
     ),
     st.sampled_from(["2026-12-31T23:59:60.5Z", "2026-13-01T00:00:00Z", "2026-01-31T12:00:00Z\n", "ab" * 32, "AB" * 32]),
 )
-values = st.one_of(
+values: st.SearchStrategy[object] = st.one_of(
     numbers,
     texts,
     st.sampled_from([None, True, 0.5, 1.0, [], {}]),

@@ -15,13 +15,12 @@ import pyfastcdc
 import pytest
 
 from orbitpkg.archive.cores import usable_cores
-from orbitpkg.archive.encoder import _SEGMENT_BYTES, TreeEncoder, hash_tree
+from orbitpkg.archive.encoder import _SEGMENT_BYTES, TreeEncoder, average_chunk_bytes, hash_tree
 from orbitpkg.archive.frames import ENCODER, decompress_chunk
 from orbitpkg.archive.reader import LocalArchive, verify_archive
 from orbitpkg.archive.tree import read_tree
 from orbitpkg.archive.writer import write_archive
 from orbitpkg.errors import StorageError, TreeChanged
-from orbitpkg.model.contents import MAX_CHUNK_BYTES, Contents
 from tests.packages import archive_of, make_package, noise, tree_of
 from tests.peak_memory import peak_mebibytes
 from tests.servers.fixtures import skip_or_fail
@@ -30,7 +29,10 @@ from tests.servers.processes import ServerMissing, find_program
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from orbitpkg.model.contents import Contents
+
 MEBI = 1024 * 1024
+GIBI = 1024 * MEBI
 
 # A little of everything: text, what does not compress, more than one chunk, names of all kinds.
 VARIED: Mapping[str, bytes] = {
@@ -87,8 +89,8 @@ def program(name: str) -> Path:
 
 
 class TestDeterminism:
-    GOLDEN_ENCODER = "zstd 1.5.7 level 3; fastcdc 256 KiB/1 MiB/4 MiB"
-    GOLDEN_ARCHIVE = "b9fdb95cd3d3c1c619ecc631349e0818c1b77c1b11d1e4603050e72e46f269de"
+    GOLDEN_ENCODER = "zstd 1.5.7 level 3; fastcdc 64 KiB/256 KiB/1 MiB, larger above 8 GiB"
+    GOLDEN_ARCHIVE = "0ca9adbbbbb3c752e1b48cc04f3cd23a00f54ea6478f7b0c127cbcfd4a411d6c"
     GOLDEN_STREAM = "41592f7aa1c5c94706f6352e3c9a4be5db1a3951472e4282d281432c9f3110fb"
 
     def golden(self, folder: Path) -> Path:
@@ -240,7 +242,7 @@ class TestCutting:
         return encoder.finish()[0]
 
     def whole(self, stream: bytes) -> list[int]:
-        cdc = pyfastcdc.FastCDC(MEBI, min_size=MEBI // 4, max_size=MAX_CHUNK_BYTES)
+        cdc = pyfastcdc.FastCDC(MEBI // 4, min_size=MEBI // 16, max_size=MEBI)
         return [piece.length for piece in cdc.cut_buf(stream)]
 
     @pytest.mark.parametrize(
@@ -268,6 +270,13 @@ class TestCutting:
         target = archive_of(make_package(tmp_path / "model", files={"data": data}), tmp_path / "x")
         assert contents_of(target).stream_length == segments * _SEGMENT_BYTES + beyond
         assert [chunk.length for chunk in contents_of(target).chunks] == self.whole(stream_of(target))
+
+    @pytest.mark.parametrize(
+        ("tree", "average"),
+        [(0, 256), (8 * GIBI, 256), (8 * GIBI + 1, 512), (16 * GIBI, 512), (16 * GIBI + 1, 1024), (2**60, 1024)],
+    )
+    def test_chunks_are_larger_in_large_trees(self, tree: int, average: int) -> None:
+        assert average_chunk_bytes(tree) == average * 1024
 
     def test_an_insertion_near_the_start_keeps_nearly_all_chunks(self, tmp_path: Path) -> None:
         data = noise(40 * MEBI)

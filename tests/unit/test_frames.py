@@ -78,7 +78,7 @@ class TestFrames:
             decompress_chunk(compress_chunk(data)[:-4], chunk_of(data), where="it")
 
     def test_the_encoder_names_all_that_decides_about_the_bytes(self) -> None:
-        assert f"zstd {zstd.zstd_version} level 3; fastcdc 256 KiB/1 MiB/4 MiB" == ENCODER
+        assert f"zstd {zstd.zstd_version} level 3; fastcdc 64 KiB/256 KiB/1 MiB, larger above 8 GiB" == ENCODER
 
 
 class TestContentsFrame:
