@@ -29,14 +29,15 @@ from orbitpkg.model.contents import MAX_CHUNK_BYTES
 from orbitpkg.store.durable import storage_errors
 from orbitpkg.store.folders import make_folders
 from orbitpkg.store.writeback import write_at
-from orbitpkg.transfer.growing import GrowingFile, check_file
-from orbitpkg.transfer.plan import plan_requests
+from orbitpkg.transfer.growing import GrowingFile
+from orbitpkg.transfer.local import present_chunks
+from orbitpkg.transfer.plan import plan_install, plan_requests
 from orbitpkg.transfer.pool import StoppedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from orbitpkg.model.contents import Chunk, FileEntry
+    from orbitpkg.model.contents import Chunk, Contents, FileEntry
     from orbitpkg.store.store import Staging
     from orbitpkg.transfer.plan import ChunkWork, InstallPlan, RangeRequest, Target
     from orbitpkg.transfer.pool import Pool
@@ -62,8 +63,8 @@ class ByteSource(Protocol):
 class ChunkSource(Protocol):
     """Where chunks may be had without the archive; called from several threads at once."""
 
-    def read_into(self, chunk: Chunk, room: memoryview) -> bool:
-        """Read a chunk into memory of just its length, and verify it; says whether it was there."""
+    def read_into(self, chunk: Chunk, room: memoryview, *, verify: bool) -> bool:
+        """Read a chunk into memory of just its length; says whether it was there."""
 
 
 def fetch(
@@ -71,6 +72,7 @@ def fetch(
     source: ByteSource,
     staging: Staging,
     *,
+    contents: Contents,
     pool: Pool,
     local: ChunkSource,
     where: str,
@@ -79,10 +81,14 @@ def fetch(
 ) -> None:
     """Read what a plan says and write it into a staging folder.
 
+    Each file is held against its digest, which says the same as those of its chunks and is needed anyway. Only when it
+    is wrong are the chunks asked which of them is: those are fetched, and all of the file is verified chunk by chunk.
+
     Args:
         plan: What to do.
         source: The archive.
         staging: Where the files go.
+        contents: Of the archive.
         pool: Whose workers do it.
         local: Where the chunks that the plan reuses come from; one that is not there after all is fetched.
         where: How to call the archive in an error.
@@ -94,16 +100,28 @@ def fetch(
         RepositoryError: The archive cannot be read.
         StorageError: The disk did not take the files.
     """
-    _Fetch(plan, source, staging, pool=pool, local=local, where=where, finished=finished, progress=progress).run()
+    run = partial(_Fetch, source, staging, pool=pool, local=local, where=where, finished=finished, progress=progress)
+    doubtful = run(plan, by_chunk=False).run()
+    if doubtful:
+        present = present_chunks(contents, doubtful, staging, pool)
+        reusable = {work.chunk.blake3 for work in plan.reuse}
+        run(plan_install(contents, doubtful, present=present, local=reusable), by_chunk=True).run()
 
 
 class _Fetch:
+    """One go at a plan.
+
+    Args:
+        by_chunk: Whether each chunk is verified; otherwise files alone, and those that are wrong are named in the end.
+    """
+
     def __init__(
         self,
-        plan: InstallPlan,
         source: ByteSource,
         staging: Staging,
+        plan: InstallPlan,
         *,
+        by_chunk: bool,
         pool: Pool,
         local: ChunkSource,
         where: str,
@@ -111,6 +129,7 @@ class _Fetch:
         progress: Callable[[int], None] | None,
     ) -> None:
         self._plan = plan
+        self._by_chunk = by_chunk
         self._source = source
         self._staging = staging
         self._local = local
@@ -120,8 +139,9 @@ class _Fetch:
         self._pool = pool
         self._growing: dict[str, GrowingFile] = {}
         self._gone: list[ChunkWork] = []
+        self._doubtful: list[FileEntry] = []
 
-    def run(self) -> None:
+    def run(self) -> list[FileEntry]:
         with storage_errors(self._staging.files):
             self._make_folders()
             for file in self._plan.empty:
@@ -138,6 +158,7 @@ class _Fetch:
             raise IntegrityError(
                 f"{holes[0]!r} in {self._where} is not whole; nothing of it was installed.", path=holes[0]
             )
+        return self._doubtful
 
     def _make_folders(self) -> None:
         for folder in sorted({os.path.dirname(self._staging.path(file)) for file in self._plan.files}):  # noqa: PTH120
@@ -158,7 +179,7 @@ class _Fetch:
             if there or slices.get(file.path, 0) > 1:
                 growing = GrowingFile(file, self._staging.path(file), there)
                 if growing.is_whole:
-                    self._finished(file, growing.path)
+                    self._end(growing)
                 yield growing
 
     def _reuse_all(self, left: deque[ChunkWork]) -> None:
@@ -173,7 +194,7 @@ class _Fetch:
                 except IndexError:  # another thread was faster
                     break
                 data = room[batch.length : batch.length + work.chunk.length]
-                if self._local.read_into(work.chunk, data):
+                if self._local.read_into(work.chunk, data, verify=self._by_chunk):
                     batch.add(work, data)
                 else:
                     self._gone.append(work)
@@ -203,22 +224,30 @@ class _Fetch:
         start = pending[0].chunk.position
         deadline = time.monotonic() + _REQUEST_SECONDS
         frame = _Room(pending)
-        decoder = ChunkDecoder(self._where)
+        decoder = ChunkDecoder(self._where, verify=self._by_chunk)
         batch = _Batch()
-        for piece in self._source.stream(start, request.start + request.length - start):
-            for whole in frame.take(start, piece):
-                work = pending[len(batch)]
-                batch.add(work, memoryview(decoder.decode(whole, work.chunk)))
-                if batch.length >= _BATCH_BYTES or len(batch) == len(pending):
-                    self._place(batch, pending)
-                    batch = _Batch()
-            start += len(piece)
-            if self._pool.stopping.is_set():
-                return
-            if time.monotonic() > deadline:
-                raise RepositoryUnreachable(f"{self._where} is too slow: 8 MiB took over {_REQUEST_SECONDS:.0f} s.")
+        try:
+            for piece in self._source.stream(start, request.start + request.length - start):
+                for whole in frame.take(start, piece):
+                    work = pending[len(batch)]
+                    batch.add(work, memoryview(decoder.decode(whole, work.chunk)))
+                    if batch.length >= _BATCH_BYTES:
+                        self._place(batch, pending)
+                        batch = _Batch()
+                start += len(piece)
+                if self._pool.stopping.is_set():
+                    return
+                self._check_time(deadline)
+        except (ArchiveError, RepositoryUnreachable):
+            self._place(batch, pending)
+            raise
+        self._place(batch, pending)
         if pending:
             raise RepositoryUnreachable(f"{self._where}: the answer was cut short.")
+
+    def _check_time(self, deadline: float) -> None:
+        if time.monotonic() > deadline:
+            raise RepositoryUnreachable(f"{self._where} is too slow: 8 MiB took over {_REQUEST_SECONDS:.0f} s.")
 
     def _place(self, batch: _Batch, pending: list[ChunkWork]) -> None:
         self._write(batch)
@@ -234,10 +263,29 @@ class _Fetch:
                     (piece,) = run.pieces
                     self._write_whole(run.file, piece)
                 elif growing.write(run.offset, run.pieces):
-                    self._finished(run.file, growing.path)
+                    self._end(growing)
+
+    def _end(self, growing: GrowingFile) -> None:
+        if self._is_sound(growing.file, growing.digest):
+            os.chmod(growing.path, os.stat(growing.path).st_mode & 0o555)  # noqa: PTH101, PTH116
+            self._finished(growing.file, growing.path)
+
+    def _is_sound(self, file: FileEntry, digest: str) -> bool:
+        if digest == file.blake3:
+            return True
+        if self._by_chunk:
+            raise IntegrityError(
+                f"{file.path!r} in {self._where} is not the file its contents promise: "
+                "the release is damaged or forged.",
+                hint="Tell its publisher; nothing of it was installed.",
+                path=file.path,
+            )
+        self._doubtful.append(file)
+        return False
 
     def _write_whole(self, file: FileEntry, data: bytes | memoryview) -> None:
-        check_file(file, blake3(data).hexdigest(), self._where)
+        if not self._is_sound(file, blake3(data).hexdigest()):
+            return
         path = self._staging.path(file)
         mode = 0o555 if file.executable else 0o444
         try:

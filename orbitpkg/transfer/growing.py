@@ -1,4 +1,4 @@
-"""Files that come in slices, from several threads, and are whole and verified when the last one is there."""
+"""Files that come in slices, from several threads, and are hashed as they grow."""
 
 from __future__ import annotations
 
@@ -18,23 +18,9 @@ if TYPE_CHECKING:
     from orbitpkg.model.contents import FileEntry
     from orbitpkg.transfer.plan import Target
 
-__all__ = ["GrowingFile", "check_file"]
+__all__ = ["GrowingFile"]
 
 _READ_BYTES = 256 * 1024
-
-
-def check_file(file: FileEntry, digest: str, where: str) -> None:
-    """Hold the BLAKE3 of what was written against what the contents promise.
-
-    Raises:
-        IntegrityError: It is another.
-    """
-    if digest != file.blake3:
-        raise IntegrityError(
-            f"{file.path!r} in {where} is not the file its contents promise: the release is damaged or forged.",
-            hint="Tell its publisher; nothing of it was installed.",
-            path=file.path,
-        )
 
 
 class GrowingFile:
@@ -67,8 +53,6 @@ class GrowingFile:
             descriptor = os.open(path, os.O_RDONLY)
             try:
                 self._catch_up(descriptor)
-                if self.is_whole:
-                    self._finish(descriptor)
             finally:
                 os.close(descriptor)
 
@@ -77,8 +61,13 @@ class GrowingFile:
         """Whether all of it is written and hashed."""
         return self._hashed == self.file.size
 
+    @property
+    def digest(self) -> str:
+        """The BLAKE3 of what is hashed so far."""
+        return self._hasher.hexdigest()
+
     def write(self, offset: int, pieces: Sequence[memoryview]) -> bool:
-        """Write what follows one another from an offset on. Returns whether the file is whole and verified with it."""
+        """Write what follows one another from an offset on. Returns whether the file is whole with it."""
         mode = 0o755 if self.file.executable else 0o644
         length = sum(map(len, pieces))
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, mode)
@@ -89,16 +78,9 @@ class GrowingFile:
                     write_at(descriptor, piece, position)
                     position += len(piece)
             begin_writing(descriptor, offset, length)
-            if not self._hash(descriptor, offset, pieces, length):
-                return False
-            self._finish(descriptor)
+            return self._hash(descriptor, offset, pieces, length)
         finally:
             os.close(descriptor)
-        return True
-
-    def _finish(self, descriptor: int) -> None:
-        check_file(self.file, self._hasher.hexdigest(), self.path)
-        os.fchmod(descriptor, os.fstat(descriptor).st_mode & 0o555)
 
     def _hash(self, descriptor: int, offset: int, pieces: Sequence[memoryview], length: int) -> bool:
         """Hash what can be hashed with what is written; says whether that is all of the file."""

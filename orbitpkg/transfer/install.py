@@ -270,6 +270,7 @@ def _fill(
             steps,
             available.source,
             staging,
+            contents=available.contents,
             pool=pool,
             local=local,
             where=f"{release} in {available.origin}",

@@ -1,6 +1,6 @@
 """Chunks that this disk holds already: in other versions of a package, or in what an install left when it stopped.
 
-Nothing here is believed: a chunk is used when its bytes, read now, hash to its digest.
+Nothing here is believed: a chunk is used when its bytes, read now, hash to its digest, or to that of their file.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ class InstalledChunks:
         """The digests of the chunks that should be there."""
         return self._places.keys()
 
-    def read_into(self, chunk: Chunk, room: memoryview) -> bool:
-        """Read a chunk into memory of just its length, and verify it; says whether it was there."""
+    def read_into(self, chunk: Chunk, room: memoryview, *, verify: bool) -> bool:
+        """Read a chunk into memory of just its length; says whether it was there."""
         place = self._places.get(chunk.blake3)
-        return place is not None and place[0].read_into(place[1], room)
+        return place is not None and place[0].read_into(place[1], room, verify=verify)
 
     def _add(self, layout: Layout, key: str, version: Version) -> None:
         try:
