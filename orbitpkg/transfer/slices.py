@@ -30,8 +30,8 @@ __all__ = ["ChunkCache", "PublishedFiles"]
 # Up to here an archive is had whole with one request, instead of its contents first and then its chunks.
 _WHOLE_BYTES = 4 * 1024 * 1024
 _READERS = 8
-# How many chunks are in hand at once while a long slice is read: 64 MiB when they are all of the largest size.
-_WINDOW = 16
+# What is in hand at once while a long slice is read, and a chunk: two requests.
+_WINDOW_BYTES = 16 * 1024 * 1024
 
 
 class ChunkCache:
@@ -150,8 +150,7 @@ class PublishedFiles:
             return b""
         chunks = [chunk for chunk in self.contents.chunks_of(file) if _overlaps(chunk, first, last)]
         pieces: list[memoryview] = []
-        for at in range(0, len(chunks), _WINDOW):
-            window = chunks[at : at + _WINDOW]
+        for window in _windows(chunks):
             found = self._cache.take(window, self._load)
             for chunk in window:
                 data = memoryview(found[chunk.blake3])
@@ -188,6 +187,19 @@ class PublishedFiles:
         if self._whole is not None:
             return self._whole[request.start : request.start + request.length]
         return self._repository.objects.get_range(self.release.archive.key, request.start, request.length)
+
+
+def _windows(chunks: Iterable[Chunk]) -> Iterator[list[Chunk]]:
+    window: list[Chunk] = []
+    length = 0
+    for chunk in chunks:
+        if length >= _WINDOW_BYTES:
+            yield window
+            window, length = [], 0
+        window.append(chunk)
+        length += chunk.length
+    if window:
+        yield window
 
 
 def _overlaps(chunk: Chunk, first: int, last: int) -> bool:
