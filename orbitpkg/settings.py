@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from orbitpkg.errors import ProjectError, StorageError
 from orbitpkg.model.names import is_valid_name, nearest
 from orbitpkg.model.project import DEFAULT_NAME, ProjectDocument, RepositorySetting, parse_project
+from orbitpkg.tilde import expanded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -76,7 +77,7 @@ def user_config_path() -> Path:
     """Where the user's configuration is, or would be."""
     said = os.environ.get("ORBITPKG_CONFIG")
     if said:
-        return Path(said).expanduser().absolute()
+        return expanded(said).absolute()
     from platformdirs import user_config_path as platform_path
 
     return platform_path("orbitpkg", appauthor=False) / "config.toml"
@@ -212,5 +213,5 @@ def address_of(word: str | os.PathLike[str], *, folder: Path | None = None) -> s
     """
     if isinstance(word, str) and not word.startswith((".", "/", "~")):
         return word
-    path = (folder or Path()).absolute() / Path(word).expanduser()
+    path = (folder or Path()).absolute() / expanded(word)
     return Path(os.path.normpath(path)).as_uri()

@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from orbitpkg.errors import UsageError
 from orbitpkg.objects.protocol import is_valid_key
+from orbitpkg.tilde import expanded
 
 __all__ = ["Address", "Scheme", "parse_address"]
 
@@ -132,7 +133,7 @@ def _advice(url: str) -> str:
         return f"Did you mean {scheme.lower()}://{_shown(rest)}?"
     scheme, colon, rest = url.partition(":")
     if not colon or "/" in scheme or scheme.startswith((".", "~")):
-        return f"For a directory write {Path(url).expanduser().absolute().as_uri()}"
+        return f"For a directory write {expanded(url).absolute().as_uri()}"
     if scheme.lower() in _SCHEMES:
         start = "file:///" if scheme.lower() == "file" else f"{scheme.lower()}://"
         return f"Did you mean {start}{_shown(rest.lstrip('/'))}?"

@@ -12,15 +12,16 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from orbitpkg.errors import CredentialsError, OrbitError, RepositoryUnreachable, UsageError
+from orbitpkg.tilde import expanded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
+    from pathlib import Path
 
     from botocore.session import Session
 
@@ -192,11 +193,11 @@ def _environment_endpoint(env: Mapping[str, str]) -> str | None:
 
 
 def _config_file(env: Mapping[str, str]) -> Path:
-    return Path(env.get("AWS_CONFIG_FILE") or "~/.aws/config").expanduser()
+    return expanded(env.get("AWS_CONFIG_FILE") or "~/.aws/config")
 
 
 def _credentials_file(env: Mapping[str, str]) -> Path:
-    return Path(env.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials").expanduser()
+    return expanded(env.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials")
 
 
 def _profile(env: Mapping[str, str]) -> str | None:

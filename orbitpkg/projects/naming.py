@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from orbitpkg.tilde import expanded
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,7 +55,7 @@ def _written(address: str, shared: Path | None) -> str:
     parse_address(address_of(address).removeprefix("sputnik+"))
     if address_of(address) == address:
         return address
-    path = os.path.normpath(Path(address).expanduser().absolute())
+    path = os.path.normpath(expanded(address).absolute())
     if shared is None or not address.startswith("."):
         return path
     relative = Path(os.path.relpath(path, shared.parent)).as_posix()

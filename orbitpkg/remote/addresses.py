@@ -16,6 +16,7 @@ from orbitpkg.errors import UsageError
 from orbitpkg.objects.addresses import parse_address
 from orbitpkg.objects.protocol import MAX_KEY_BYTES, is_valid_key
 from orbitpkg.redaction import redacted
+from orbitpkg.tilde import expanded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -117,7 +118,7 @@ def local_path_of(word: Word) -> Path | None:
     text = _text_of(word)
     scheme, colon, _ = text.partition("://")
     if not colon or "/" in scheme or isinstance(word, PurePath):
-        return Path(text).expanduser()
+        return expanded(text)
     if scheme.lower() == "file":
         return Path(parse_address(text).place)
     split_uri(text)

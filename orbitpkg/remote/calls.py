@@ -11,7 +11,6 @@ import logging
 import os
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from orbitpkg import api
@@ -24,11 +23,13 @@ from orbitpkg.remote.pruning import Pruned, cache_bytes
 from orbitpkg.remote.pruning import prune as prune_cache
 from orbitpkg.remote.session import Session
 from orbitpkg.reporting import SILENT
+from orbitpkg.tilde import expanded
 from orbitpkg.transfer.objects import disk_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from orbitpkg.remote.addresses import Word
     from orbitpkg.remote.local import LocalPath
@@ -118,7 +119,7 @@ def _matters(name: str) -> bool:
 
 def _changed() -> int:
     """When s3stasher's file was changed; 0 where there is none."""
-    path = Path(os.environ.get("S3STASHER_ENV") or "~/.s3stasher.env").expanduser()
+    path = expanded(os.environ.get("S3STASHER_ENV") or "~/.s3stasher.env")
     try:
         return path.stat().st_mtime_ns
     except OSError:

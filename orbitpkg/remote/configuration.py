@@ -8,13 +8,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from orbitpkg.errors import StorageError, UsageError
+from orbitpkg.tilde import expanded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 __all__ = ["DEFAULT_FILE_MODE", "Configuration", "parse_mode", "read_configuration"]
 
@@ -62,10 +63,10 @@ def read_configuration(env: Mapping[str, str], *, default: Path) -> Configuratio
 
 def _folder(said: Mapping[str, str]) -> Path | None:
     if own := said.get(_OWN[0]):
-        return Path(own).expanduser().absolute()
+        return expanded(own).absolute()
     if theirs := said.get(_THEIRS[0]):
         # s3stasher keeps a folder for each bucket there, and no bucket's name begins with a dot.
-        return Path(theirs).expanduser().absolute() / ".orbitpkg"
+        return expanded(theirs).absolute() / ".orbitpkg"
     return None
 
 
@@ -90,7 +91,7 @@ def parse_mode(text: str, *, name: str) -> int:
 
 def _from_file(env: Mapping[str, str]) -> dict[str, str]:
     said = env.get("S3STASHER_ENV")
-    path = Path(said or "~/.s3stasher.env").expanduser()
+    path = expanded(said or "~/.s3stasher.env")
     try:
         if not path.is_file() or path.stat().st_size > _MAX_BYTES:
             return {}

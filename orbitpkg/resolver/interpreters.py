@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orbitpkg.errors import UsageError
+from orbitpkg.tilde import expanded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,7 +77,7 @@ def installed_in(python: str | os.PathLike[str]) -> Mapping[str, str]:
 
 def _interpreter(text: str) -> Path:
     """Find the interpreter in the folder of a virtual environment, and a bare word as a shell does."""
-    path = Path(text).expanduser()
+    path = expanded(text)
     if path.is_dir():
         for place in ("bin/python", "Scripts/python.exe"):
             if (path / place).exists():

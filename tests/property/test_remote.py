@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orbitpkg.errors import UsageError
@@ -35,6 +35,7 @@ def test_a_key_that_a_store_cannot_hold_is_refused(store: str, key: str) -> None
 @given(
     word=st.text(max_size=100) | st.from_regex(r"(s3|https|file|memory)://?[\\[\\]@:/?#%a-c.]{0,12}", fullmatch=True)
 )
+@example(word="~nobody-knows-them")
 def test_a_word_is_an_address_a_path_or_refused(word: str) -> None:
     try:
         path = local_path_of(word)

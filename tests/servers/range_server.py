@@ -1,7 +1,7 @@
 """Serve a folder over HTTP with single byte ranges and ETags, as nginx does: `range_server.py PORT FOLDER`.
 
-Of RFC 9110 it knows `Range: bytes=A-B`, `A-` and `-N` (206, 416) and `If-Match` with one strong ETag (412). Any
-other Range is ignored, which section 14.2 allows.
+Of RFC 9110 it knows `Range: bytes=A-B`, `A-` and `-N` (206, 416), and `If-Match` (412) and `If-None-Match` (304) with
+one strong ETag. Any other Range is ignored, which section 14.2 allows.
 """
 
 from __future__ import annotations
@@ -28,13 +28,18 @@ class RangeHandler(SimpleHTTPRequestHandler):
     def send_head(self) -> io.BytesIO | BinaryIO | None:
         """Send the headers, and return what the body is read from."""
         path = Path(self.translate_path(self.path))
-        if not path.is_file():
+        if not _is_file(path):
             self.send_error(HTTPStatus.NOT_FOUND)
             return None
         status = path.stat()
         etag = f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
         if self.headers.get("If-Match", etag) not in {etag, "*"}:
             self.send_error(HTTPStatus.PRECONDITION_FAILED)
+            return None
+        if self.headers.get("If-None-Match") in {etag, "*"}:
+            self.send_response(HTTPStatus.NOT_MODIFIED)
+            self.send_header("ETag", etag)
+            self.end_headers()
             return None
         return self._send_part(path, status.st_size, etag)
 
@@ -59,6 +64,13 @@ class RangeHandler(SimpleHTTPRequestHandler):
         with path.open("rb") as file:
             file.seek(part.start)
             return io.BytesIO(file.read(len(part)))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # no file can have so long a name
+        return False
 
 
 def _asked(header: str, size: int) -> range | None:

@@ -21,7 +21,7 @@ PACKAGE = TOP / "orbitpkg"
 
 # From the ground up: a room may import itself, its floor (as long as no circle arises) and the floors below it.
 FLOORS = (
-    {"errors", "_version", "extras", "redaction", "reporting"},
+    {"errors", "_version", "extras", "redaction", "reporting", "tilde"},
     {"model"},
     {"archive", "objects"},
     {"legacy", "repository", "resolver", "store", "transfer"},

@@ -23,6 +23,7 @@ from orbitpkg.model.names import canonical_name, nearest
 from orbitpkg.model.versions import parse_version
 from orbitpkg.store.durable import storage_errors
 from orbitpkg.store.package import installed_names, installed_packages, installed_versions
+from orbitpkg.tilde import expanded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,8 +58,8 @@ def build(package_path: PathLike | None = ".", archive_path: PathLike | None = N
     """
     from orbitpkg.compat.sputnik.building import build_archive
 
-    folder = Path(package_path or ".").expanduser()
-    target = Path(archive_path).expanduser() if archive_path else folder
+    folder = expanded(package_path or ".")
+    target = expanded(archive_path) if archive_path else folder
     with renamed_errors():
         return Archive(str(build_archive(folder, target)))
 
@@ -305,7 +306,7 @@ def upload(
     from orbitpkg.compat.sputnik.repositories import default_repository
 
     del app_name, app_version, data_path
-    publish(Path(package_path).expanduser(), default_repository(repository_url))
+    publish(expanded(package_path), default_repository(repository_url))
     return True
 
 
