@@ -4,7 +4,8 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --no-input --quiet
-PYTEST_OPTIONS := -n auto --maxprocesses=4 --dist=worksteal
+# Many tests wait for servers and for processes of their own: four at once keep two cores busy.
+PYTEST_OPTIONS := -n 4 --dist=worksteal
 
 .PHONY: help demo test torture fuzz check lint types format test-lowest bench clean
 .DELETE_ON_ERROR:

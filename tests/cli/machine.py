@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from orbitpkg.cli import main
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,9 +85,20 @@ class Machine:
         return Result(done.returncode, done.stdout, done.stderr)
 
     def succeed(self, *words: str | Path) -> None:
-        """Run a command that the test is not about."""
-        done = self.run(*words)
-        assert done.code == 0, done.err
+        """Run a command that the test is not about: in this process, which takes a tenth of one of its own."""
+        environment, folder = dict(os.environ), Path.cwd()
+        said = io.StringIO()
+        try:
+            os.environ.clear()
+            os.environ.update(self.environment())
+            os.chdir(self.folder)
+            with redirect_stdout(said), redirect_stderr(said):
+                code = main([str(word) for word in words])
+        finally:
+            os.chdir(folder)
+            os.environ.clear()
+            os.environ.update(environment)
+        assert code == 0, said.getvalue()
 
     def record(self, name: str, version: str) -> tuple[Any, str]:
         """Read the record of a release in the default repository; returns it and its digest."""

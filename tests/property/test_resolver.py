@@ -166,7 +166,7 @@ UNWANTED_IN_THE_PROOF = case_of(
 )
 
 
-@settings(max_examples=scaled(1_000, 10_000), deadline=None)
+@settings(max_examples=scaled(400, 10_000), deadline=None)
 @given(case=cases())
 @example(case=NAMED_BY_ITSELF)
 @example(case=UNWANTED_IN_THE_PROOF)
@@ -177,7 +177,7 @@ def test_a_solution_is_found_if_and_only_if_there_is_one(case: Case) -> None:
     assert (found is None) == (there is None)
 
 
-@settings(max_examples=scaled(500, 5_000), deadline=None)
+@settings(max_examples=scaled(250, 5_000), deadline=None)
 @given(case=cases())
 def test_what_is_found_is_a_solution_and_holds_nothing_that_nobody_needs(case: Case) -> None:
     found = solved(case)

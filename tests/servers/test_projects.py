@@ -26,6 +26,7 @@ from tests.records import record_of
 from tests.servers.fixtures import skip_or_fail
 from tests.servers.interposed import Answer, Request, interposed
 from tests.servers.processes import HOST, ServerMissing, find_program, free_port
+from tests.torture.scale import scaled
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -117,8 +118,8 @@ class Count:
         return None
 
 
-def publish_10_000(folder: Path, url: str) -> None:
-    """Have a package of 10,000 versions, the newest of which can be installed."""
+def publish_many(folder: Path, url: str, count: int) -> None:
+    """Have a package of so many versions, the newest of which can be installed."""
     store = open_store(url)
     api.publish(make_package(folder / "m", version="9.0.0", files={"a": b"1"}), url)
     found = api.open_repository(url).index("model")
@@ -133,20 +134,21 @@ def publish_10_000(folder: Path, url: str) -> None:
         store.put(record_key("model", version), raw)
 
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(put, range(9_999)))
+        list(pool.map(put, range(count - 1)))
     store.put(index_key("model"), found.with_entries(entries).to_json())
 
 
-def test_of_10_000_versions_a_warm_install_takes_four_requests(
+def test_of_thousands_of_versions_a_warm_install_takes_four_requests(
     moto: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for key, value in moto.env().items():
         monkeypatch.setenv(key, value)
     url = f"s3://{moto.new_bucket()}"
-    publish_10_000(tmp_path, url)
+    count_of_versions = scaled(2_000, 10_000)
+    publish_many(tmp_path, url, count_of_versions)
     # Another machine knows the index from before the newest release was installed there.
     monkeypatch.setenv("ORBITPKG_HOME", str(tmp_path / "home"))
-    assert len(api.versions("model", repository=url)) == 10_000
+    assert len(api.versions("model", repository=url)) == count_of_versions
     count = Count()
     with interposed(moto.endpoint, count) as endpoint:
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
