@@ -34,12 +34,13 @@ def listed(words: str | Iterable[str] | None) -> tuple[str, ...]:
 def understood(requirements: Sequence[PathLike], stack: ExitStack) -> tuple[list[Requirement], dict[str, Available]]:
     """Read requirements, and open the archives among them for as long as the stack lasts."""
     from orbitpkg.api.making import is_archive, opened_archive
-    from orbitpkg.transfer.install import available_archive
 
     archives: dict[str, Available] = {}
     wanted: list[Requirement] = []
     for word in requirements:
         if is_archive(word):
+            from orbitpkg.transfer.install import available_archive
+
             available = available_archive(stack.enter_context(opened_archive(Path(word))))
             archives[available.release.key] = available
             wanted.append(parse_requirement(str(available.release)))
@@ -66,8 +67,7 @@ def choose(
     from orbitpkg.errors import OrbitError
     from orbitpkg.resolver.apps import read_apps
     from orbitpkg.resolver.resolver import resolve
-    from orbitpkg.store.store import Store
-    from orbitpkg.transfer.sources import InstalledSource, RepositorySource, resolve_as_recorded
+    from orbitpkg.transfer.installed import InstalledSource
 
     held = read_apps(apps, python=python)
     effect = settings(repository)
@@ -85,6 +85,9 @@ def choose(
             if local_only and all(networked):
                 error.hint = f"Offline mode is on, so only what is installed can be had. {error.hint or ''}".rstrip()
                 raise
+    from orbitpkg.store.store import Store
+    from orbitpkg.transfer.sources import RepositorySource, resolve_as_recorded
+
     places = open_places(repository, offline=offline, reporter=reporter)
     source = RepositorySource(places, Store(layout.home), archives)
     return resolve_as_recorded(wanted, source, apps=held, prereleases=prereleases), source

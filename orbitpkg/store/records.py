@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orbitpkg.archive.frames import unpack_contents
 from orbitpkg.errors import NotInstalled, StorageError
 from orbitpkg.model.release import Release, parse_release
 from orbitpkg.model.versions import parse_version
@@ -27,7 +26,6 @@ def load_release(home: str) -> Release:
     """
     folder = Path(home)
     raw = _read(folder / RECORD_NAME)
-    # It passed the schema before it was written here.
     return parse_release(raw, name=folder.parent.name, version=parse_version(folder.name))
 
 
@@ -39,6 +37,9 @@ def load_contents(home: str) -> Contents:
         StorageError: They cannot be read.
         IntegrityError: They are altered.
     """
+    # What decompresses is slow to load, and most who read records want no more.
+    from orbitpkg.archive.frames import unpack_contents
+
     release = load_release(home)
     packed = _read(Path(home) / CONTENTS_NAME)
     return unpack_contents(packed, release.contents, where=f"{release.name} {release.version} in the store")

@@ -1,26 +1,21 @@
-"""Where releases to install are found: in repositories and in archives at hand, or in what is installed already.
+"""Where releases to install are found: in repositories, and in archives at hand.
 
-Both are sources for the resolver; the first can also make a release :class:`~orbitpkg.transfer.install.Available`.
+A source for the resolver, which can also make a release :class:`~orbitpkg.transfer.install.Available`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 from typing import TYPE_CHECKING
 
 from orbitpkg.archive.reader import LocalArchive
-from orbitpkg.errors import NotInstalled, OfflineError, OrbitError, PackageNotFound, ResolutionError, UsageError
-from orbitpkg.model.names import nearest
-from orbitpkg.model.patterns import compile_glob
+from orbitpkg.errors import OfflineError, OrbitError, PackageNotFound, ResolutionError, UsageError
 from orbitpkg.model.project import bound_to
 from orbitpkg.model.requirements import Requirement, parse_range
 from orbitpkg.repository.indexing import read_all
 from orbitpkg.resolver.offers import Offer
 from orbitpkg.resolver.resolver import resolve
-from orbitpkg.store.package import installed_names, installed_versions, open_package
-from orbitpkg.store.records import load_release
 from orbitpkg.transfer.install import available_release
 
 if TYPE_CHECKING:
@@ -32,12 +27,10 @@ if TYPE_CHECKING:
     from orbitpkg.repository.places import Places
     from orbitpkg.resolver.apps import Apps
     from orbitpkg.resolver.resolver import Resolution
-    from orbitpkg.store.layout import Layout
-    from orbitpkg.store.package import Package
     from orbitpkg.store.store import Store
     from orbitpkg.transfer.install import Available
 
-__all__ = ["InstalledSource", "RepositorySource", "resolve_as_recorded"]
+__all__ = ["RepositorySource", "resolve_as_recorded"]
 
 # How many records are read before it is said that nothing fits; most of them are kept on this machine.
 _CHECKED_OFFERS = 32
@@ -271,58 +264,3 @@ def resolve_as_recorded(
         else:
             if source.corrections == before:
                 return resolution
-
-
-class InstalledSource:
-    """What is installed.
-
-    Args:
-        layout: Of the store.
-        origin: Consider only what came from this address.
-        only: Globs: of a release that is not whole, at least these files must be there.
-    """
-
-    def __init__(self, layout: Layout, *, origin: str | None = None, only: Sequence[str] = ()) -> None:
-        self._layout = layout
-        self._origin = origin
-        self._only = only
-
-    def versions(self, name: str) -> list[Version]:
-        """List the versions of a package; empty when none is installed."""
-        return [version for version in installed_versions(self._layout, name) if self._usable(name, version)]
-
-    def offer(self, name: str, version: Version) -> Offer | None:
-        """Say what is known of a version; None when it is not installed."""
-        return Offer.of(self.release(name, version)) if self._usable(name, version) else None
-
-    def release(self, name: str, version: Version) -> Release:
-        """Read a release.
-
-        Raises:
-            NotInstalled: It is not installed.
-        """
-        if not self._usable(name, version):
-            raise self.nothing_found(name, f"{name}=={version}", self.versions(name))
-        return load_release(self._layout.release(name, version))
-
-    def nothing_found(self, name: str, wanted: str, versions: list[Version]) -> NotInstalled:
-        """Say that nothing installed fits a requirement, and what there is instead."""
-        if versions:
-            there = ", ".join(map(str, versions))
-            return NotInstalled(f"No installed version of {name} fits {wanted}; installed: {there}.", name=name)
-        close = nearest(name, installed_names(self._layout))
-        hint = f"Did you mean {' or '.join(close)}?" if close else None
-        return NotInstalled(f"{name} is not installed in {self._layout.home}.", hint=hint, name=name)
-
-    def _usable(self, name: str, version: Version) -> bool:
-        package = open_package(self._layout, name, version)
-        if package is None or (self._origin is not None and package.origin != self._origin):
-            return False
-        return package.is_complete or (bool(self._only) and self._has_wanted(package))
-
-    def _has_wanted(self, package: Package) -> bool:
-        folder = package.path
-        wanted = [
-            path for glob in self._only for path in filter(compile_glob(glob).fullmatch, package.contents.by_path)
-        ]
-        return bool(wanted) and all(os.path.exists(f"{folder}/{path}") for path in wanted)  # noqa: PTH110
