@@ -69,24 +69,20 @@ class _Step:
 
     Attributes:
         name: What it is called in the report.
-        seconds: From start to end, by round.
         samples: How often each part was looked at, by round.
     """
 
     name: str
-    seconds: list[float] = field(default_factory=list)
     samples: list[Counter[str]] = field(default_factory=list)
 
     def add(self, words: Sequence[str], env: Mapping[str, str], folder: Path) -> None:
         """Run a command under perf and count what it did."""
         data = folder / "perf.data"
         os.sync()
-        begin = os.times().elapsed
         subprocess.run(
             ["perf", "record", "-q", "-e", "cpu-clock", "-F", str(_RATE), "-g", "-o", str(data), "--", *words],
             env=dict(env), check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
         )  # fmt: skip
-        self.seconds.append(os.times().elapsed - begin)
         said = subprocess.run(
             ["perf", "script", "-i", str(data), "-F", "ip,sym,dso"],
             check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8",
@@ -184,14 +180,14 @@ def _report(steps: Sequence[_Step], rounds: int) -> str:
         "Written by a run of [profile.py](profile.py); [README.md](README.md) says what follows from it.", "",
         f"- {said['date']}, commit {said['commit']}, `{said['command']}`",
         f"- {said['processor']}, {said['cores']} cores, {said['memory']}; {said['system']}; Python {said['python']}",
-        f"- {rounds} rounds, medians, under `perf record`, which makes each step a little longer", "",
+        f"- {rounds} rounds, medians, under `perf record`, which takes a little itself", "",
     ]  # fmt: skip
     for step in steps:
         parts = step.parts()
         total = median(sum(counted.values()) / _RATE for counted in step.samples)
         lines += [
             f"## {step.name[0].upper()}{step.name[1:]}", "",
-            f"{median(step.seconds):.2f} s, {total:.2f} s of processor time.", "",
+            f"{total:.2f} s of processor time.", "",
             "| part | seconds | of all |", "| --- | --: | --: |",
             *(f"| {name} | {seconds:.3f} | {seconds / total:.0%} |" for name, seconds in parts.items()),
             "",
