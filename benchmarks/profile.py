@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -50,6 +51,10 @@ _CALLS = {
     "preadv": "kernel: reading files",
     "readv": "kernel: reading files",
     "read": "kernel: reading files",
+    "openat": "kernel: making, opening and finding files",
+    "close": "kernel: making, opening and finding files",
+    "newfstatat": "kernel: making, opening and finding files",
+    "statx": "kernel: making, opening and finding files",
     "sync_file_range": "kernel: sending files to the disk",
     "fsync": "kernel: sending files to the disk",
     "syncfs": "kernel: sending files to the disk",
@@ -61,6 +66,8 @@ _CALLS = {
     "sched_yield": "kernel: threads that wait for one another",
 }
 _OTHER_CALL = "kernel: the rest"
+# The function that a system call begins in, or the one that it goes on to at once.
+_CALL = re.compile(r"(?:__x64_sys|__do_sys|ksys|do)_(\w+)")
 
 
 @dataclass
@@ -117,8 +124,9 @@ def _part(stack: Sequence[str]) -> str:
         return next((part for begin, part in _LIBRARIES.items() if name.startswith(begin)), "C library and others")
     for line in reversed(stack):
         symbol = line.split()[1] if len(line.split()) > 1 else ""
-        if symbol.startswith("__x64_sys_"):
-            return _CALLS.get(symbol.removeprefix("__x64_sys_"), _OTHER_CALL)
+        call = _CALL.fullmatch(symbol)
+        if call and call[1] in _CALLS:
+            return _CALLS[call[1]]
         if symbol == "asm_exc_page_fault":
             return "kernel: giving memory"
     return _OTHER_CALL

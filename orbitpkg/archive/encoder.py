@@ -24,7 +24,7 @@ from orbitpkg.archive.cores import usable_cores
 from orbitpkg.archive.frames import ENCODER, compress_chunk, contents_frame, digest_of
 from orbitpkg.archive.tarstream import END_OF_STREAM, member_header, padding_after
 from orbitpkg.errors import StorageError, TreeChanged
-from orbitpkg.model.contents import MAX_CHUNK_BYTES, Blake3, Chunk, Contents, FileEntry, FileIdentity, identity_of
+from orbitpkg.model.contents import Blake3, Chunk, Contents, FileEntry, FileIdentity, identity_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
@@ -38,9 +38,11 @@ _AVERAGE_BYTES = 256 * 1024
 _LARGEST_AVERAGE_BYTES = 1024 * 1024
 # A table of more chunks is felt, in memory and where it is read; their average is doubled instead.
 _MANY_CHUNKS = 1 << 15
-# The stream is cut a segment at a time. Larger ones would save little copying and cost memory for each in flight.
-_SEGMENT_BYTES = 2 * MAX_CHUNK_BYTES
-_IN_FLIGHT_BYTES = 3 * MAX_CHUNK_BYTES
+# The stream is cut a segment at a time, of this many bytes or, if that is more, twice the largest chunk. Larger ones
+# would save little copying and cost memory for each in flight.
+_SEGMENT_BYTES = 4 * 1024 * 1024
+# What is read and not yet taken, or three times the largest chunk.
+_IN_FLIGHT_BYTES = 8 * 1024 * 1024
 # More compress faster than one thread reads, and each takes memory of its own.
 _MAX_THREADS = 8
 
@@ -82,6 +84,7 @@ class TreeEncoder:
         self._known = known or {}
         self._progress = progress
         self._threads = threads or min(usable_cores(), _MAX_THREADS)
+        self._in_flight = max(_IN_FLIGHT_BYTES, 3 * _largest_chunk(tree))
         self._files: list[FileEntry] = []
         self._chunks: list[Chunk] = []
 
@@ -102,7 +105,7 @@ class TreeEncoder:
                 for piece in pieces:
                     pending.append((pool.submit(self._encode, piece.data), piece))
                     in_flight += len(piece.data)
-                    while in_flight > _IN_FLIGHT_BYTES or (pending and pending[0][0].done()):
+                    while in_flight > self._in_flight or (pending and pending[0][0].done()):
                         future, first = pending.popleft()
                         yield self._placed(future, first.data)
                         in_flight -= len(first.data)
@@ -151,8 +154,8 @@ class _Segment:
 
     __slots__ = ("free", "memory", "pieces")
 
-    def __init__(self, free: list[_Segment]) -> None:
-        self.memory = memoryview(bytearray(_SEGMENT_BYTES))
+    def __init__(self, length: int, free: list[_Segment]) -> None:
+        self.memory = memoryview(bytearray(length))
         self.pieces = 0
         self.free = free
 
@@ -178,12 +181,13 @@ class _Cutter:
         self._tree = tree
         self._files = files
         self._progress = progress
+        self._length = max(_SEGMENT_BYTES, 2 * _largest_chunk(tree))
         self._free: list[_Segment] = []
-        self._segment = _Segment(self._free)
+        self._segment = _Segment(self._length, self._free)
         self._filled = 0
         self._offset = 0
-        average = average_chunk_bytes(sum(file.size for file in tree.files))
-        self._cdc = pyfastcdc.FastCDC(average, min_size=average // 4, max_size=average * 4)
+        largest = _largest_chunk(tree)
+        self._cdc = pyfastcdc.FastCDC(largest // 4, min_size=largest // 16, max_size=largest)
 
     def pieces(self) -> Generator[_Piece, None, None]:
         for source in self._tree.files:
@@ -195,7 +199,7 @@ class _Cutter:
 
     def _write(self, data: bytes) -> Iterator[_Piece]:
         while data:
-            count = min(len(data), _SEGMENT_BYTES - self._filled)
+            count = min(len(data), self._length - self._filled)
             self._segment.memory[self._filled : self._filled + count] = data[:count]
             data = data[count:]
             yield from self._advance(count)
@@ -203,7 +207,7 @@ class _Cutter:
     def _advance(self, count: int) -> Iterator[_Piece]:
         self._filled += count
         self._offset += count
-        if self._filled == _SEGMENT_BYTES:
+        if self._filled == self._length:
             yield from self._cut(final=False)
 
     def _write_file(self, source: SourceFile) -> Iterator[_Piece]:
@@ -212,7 +216,7 @@ class _Cutter:
         descriptor = _open(source)
         try:
             while (left := start + source.size - self._offset) > 0:
-                room = self._segment.memory[self._filled : min(_SEGMENT_BYTES, self._filled + left)]
+                room = self._segment.memory[self._filled : min(self._length, self._filled + left)]
                 count = _read(descriptor, room, source)
                 digest.update(room[:count])
                 if self._progress:
@@ -241,7 +245,7 @@ class _Cutter:
         cuts = [(cut.offset, cut.offset + cut.length) for cut in self._cdc.cut_buf(segment.memory[: self._filled])]
         if not final:
             start, end = cuts.pop()
-            self._segment = self._free.pop() if self._free else _Segment(self._free)
+            self._segment = self._free.pop() if self._free else _Segment(self._length, self._free)
             self._filled = end - start
             self._segment.memory[: self._filled] = segment.memory[start:end]
         segment.pieces = len(cuts)
@@ -259,6 +263,10 @@ def average_chunk_bytes(tree_bytes: int) -> int:
     while average < _LARGEST_AVERAGE_BYTES and tree_bytes > average * _MANY_CHUNKS:
         average *= 2
     return average
+
+
+def _largest_chunk(tree: SourceTree) -> int:
+    return 4 * average_chunk_bytes(sum(file.size for file in tree.files))
 
 
 def hash_tree(tree: SourceTree, *, progress: Callable[[int], None] | None = None) -> frozenset[FileIdentity]:
