@@ -16,7 +16,6 @@ import os
 import random
 import time
 from collections import deque
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -29,13 +28,14 @@ from orbitpkg.model.contents import MAX_CHUNK_BYTES
 from orbitpkg.store.durable import storage_errors
 from orbitpkg.store.folders import make_folders
 from orbitpkg.store.writeback import write_at
+from orbitpkg.transfer.batches import Batch, FrameRoom
 from orbitpkg.transfer.growing import GrowingFile
 from orbitpkg.transfer.local import present_chunks
 from orbitpkg.transfer.plan import plan_install, plan_requests
 from orbitpkg.transfer.pool import StoppedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from orbitpkg.model.contents import Chunk, Contents, FileEntry
     from orbitpkg.store.store import Staging
@@ -187,7 +187,7 @@ class _Fetch:
         while left:
             if self._pool.stopping.is_set():
                 raise StoppedError
-            batch = _Batch()
+            batch = Batch()
             while left and batch.length < _BATCH_BYTES:
                 try:
                     work = left.popleft()
@@ -223,9 +223,9 @@ class _Fetch:
         """Read what is missing of a request and write each chunk as soon as it is there."""
         start = pending[0].chunk.position
         deadline = time.monotonic() + _REQUEST_SECONDS
-        frame = _Room(pending)
+        frame = FrameRoom(pending)
         decoder = ChunkDecoder(self._where, verify=self._by_chunk)
-        batch = _Batch()
+        batch = Batch()
         try:
             for piece in self._source.stream(start, request.start + request.length - start):
                 for whole in frame.take(start, piece):
@@ -233,7 +233,7 @@ class _Fetch:
                     batch.add(work, memoryview(decoder.decode(whole, work.chunk)))
                     if batch.length >= _BATCH_BYTES:
                         self._place(batch, pending)
-                        batch = _Batch()
+                        batch = Batch()
                 start += len(piece)
                 if self._pool.stopping.is_set():
                     return
@@ -249,13 +249,13 @@ class _Fetch:
         if time.monotonic() > deadline:
             raise RepositoryUnreachable(f"{self._where} is too slow: 8 MiB took over {_REQUEST_SECONDS:.0f} s.")
 
-    def _place(self, batch: _Batch, pending: list[ChunkWork]) -> None:
+    def _place(self, batch: Batch, pending: list[ChunkWork]) -> None:
         self._write(batch)
         if self._progress:
             self._progress(sum(work.chunk.stored for work in pending[: len(batch)]))
         del pending[: len(batch)]
 
-    def _write(self, batch: _Batch) -> None:
+    def _write(self, batch: Batch) -> None:
         with storage_errors(self._staging.files):
             for run in batch.runs():
                 growing = self._growing.get(run.file.path)
@@ -298,75 +298,6 @@ class _Fetch:
         finally:
             os.close(descriptor)
         self._finished(file, path)
-
-
-@dataclass(slots=True)
-class _Run:
-    """Pieces of a file that follow one another."""
-
-    file: FileEntry
-    offset: int
-    end: int
-    pieces: list[memoryview]
-
-
-class _Batch:
-    """Chunks that are written together: what takes turns in a process (its lock, a file's) is taken once for all."""
-
-    def __init__(self) -> None:
-        self._chunks: list[tuple[ChunkWork, memoryview]] = []
-        self.length = 0
-
-    def __len__(self) -> int:
-        return len(self._chunks)
-
-    def add(self, work: ChunkWork, plain: memoryview) -> None:
-        self._chunks.append((work, plain))
-        self.length += len(plain)
-
-    def runs(self) -> Iterator[_Run]:
-        """Give all that is to be written, put together as far as it goes on where it stopped."""
-        run: _Run | None = None
-        for work, plain in self._chunks:
-            for target in work.targets:
-                piece = plain[target.chunk_offset : target.chunk_offset + target.length]
-                if run and run.file is target.file and run.end == target.file_offset:
-                    run.pieces.append(piece)
-                    run.end += target.length
-                    continue
-                if run:
-                    yield run
-                run = _Run(target.file, target.file_offset, target.file_offset + target.length, [piece])
-        if run:
-            yield run
-
-
-class _Room:
-    """Memory for one frame, filled again and again: fresh memory for each costs more than filling it.
-
-    Args:
-        pending: The chunks whose frames are wanted, in the order of their positions.
-    """
-
-    def __init__(self, pending: Sequence[ChunkWork]) -> None:
-        self._room = memoryview(bytearray(max(work.chunk.stored for work in pending)))
-        self._wanted = iter([(work.chunk.position, work.chunk.stored) for work in pending])
-        self._position, self._length = next(self._wanted)
-        self._filled = 0
-
-    def take(self, position: int, piece: memoryview) -> Iterator[memoryview]:
-        """Take a piece of the archive that lies at ``position``; gives the frames that are whole with it."""
-        end = position + len(piece)
-        while self._length and self._position + self._filled < end:
-            begin = self._position + self._filled - position
-            part = piece[begin : begin + self._length - self._filled]
-            self._room[self._filled : self._filled + len(part)] = part
-            self._filled += len(part)
-            if self._filled < self._length:
-                return
-            yield self._room[: self._length]
-            self._position, self._length = next(self._wanted, (end, 0))
-            self._filled = 0
 
 
 def _pause(tries: int) -> float:
