@@ -192,6 +192,7 @@ def main() -> None:
     options.folder.mkdir(parents=True, exist_ok=True)
     os.environ["PATH"] = search_path()
     records = Records(options.folder / "growth.jsonl", report=options.report)
+    records.begin("growth")
     records.say("starting")
     measure_startup(records, options.folder)
     records.report()

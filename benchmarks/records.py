@@ -6,6 +6,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.machine import describe
 from benchmarks.report import render
 
 if TYPE_CHECKING:
@@ -26,6 +27,11 @@ class Records:
         """Write a record down."""
         with self._path.open("a") as file:
             file.write(json.dumps({"kind": kind, **facts}) + "\n")
+
+    def begin(self, part: str) -> None:
+        """Write down what a part of the report will be from."""
+        said = describe()
+        self.add("begun", part=part, command=said["command"], date=said["date"], commit=said["commit"])
 
     def say(self, text: str) -> None:
         """Tell whoever waits."""

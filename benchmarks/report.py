@@ -312,7 +312,14 @@ def _starting(run: _Run) -> str:
         [record["what"], f"{_number(record['value'])} {record['unit']}", f"{_number(record['least'])}"]
         for record in run.of("start")
     ]
-    return "## Start-up\n\nMedians of 20, in turn.\n\n" + _grid(["", "median", "least"], rows) if rows else ""
+    head = f"## Start-up\n\n{_begun(run, 'growth')}Medians of 20, in turn.\n\n"
+    return head + _grid(["", "median", "least"], rows) if rows else ""
+
+
+def _begun(run: _Run, part: str) -> str:
+    """Say what a part is from, which need not be the run of the tables."""
+    begun = next((record for record in run.of("begun") if record["part"] == part), None)
+    return f"`{begun['command']}`, {begun['date']}, commit {begun['commit']}.\n\n" if begun else ""
 
 
 def _growing(run: _Run) -> str:
@@ -346,7 +353,10 @@ def _costing(run: _Run) -> str:
     for record in run.of("cost"):
         groups[record["group"]].append(record)
     tables = [_curve(rows) for rows in groups.values()]
-    head = "## Choosing versions\n\nProcessor seconds within a process: the median of several runs, and the most."
+    head = (
+        f"## Choosing versions\n\n{_begun(run, 'resolver')}"
+        "Processor seconds within a process: the median of several runs, and the most."
+    )
     return "\n\n".join([head, *tables]) if tables else ""
 
 

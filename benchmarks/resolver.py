@@ -133,6 +133,7 @@ def main() -> None:
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     records = Records(options.folder / "resolver.jsonl", report=options.report)
+    records.begin("resolver")
     measure_resolver(records, packages=[count for count in PACKAGES if count <= PACKAGES[-1] * options.scale])
     measure_index(records, versions=[count for count in VERSIONS if count <= VERSIONS[-1] * options.scale])
     records.report()
