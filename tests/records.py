@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from orbitpkg.archive.frames import archive_size
 from orbitpkg.model.manifest import parse_manifest
 from orbitpkg.model.release import ArchiveTotals, ContentsPlace, Release, new_release
 
-__all__ = ["record_of"]
+__all__ = ["RECORD", "record_of"]
+
+RECORD: dict[str, Any] = {
+    "format": 1,
+    "name": "model",
+    "version": "1.0.0",
+    "archive": {"key": "archives/model/model-1.0.0-0123456789ab.tar.zst", "size": 1064},
+    "contents": {"offset": 800, "length": 200, "raw_length": 900, "blake3": "ab" * 32},
+    "files": 3,
+    "bytes": 5000,
+    "encoder": "by hand",
+    "published": "2026-01-31T12:00:00Z",
+    "description": "A model",
+    "license": "MIT",
+    "compatibility": {"app": ">=1"},
+    "dependencies": {"other": ">=1.0"},
+    "keywords": ["one"],
+    "metadata": {"accuracy": 0.97},
+}
+"""The record of a release, with every field."""
 
 _PLACE = ContentsPlace(offset=800, length=200, raw_length=900, blake3="ab" * 32)
 

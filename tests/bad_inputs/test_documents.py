@@ -12,27 +12,11 @@ from orbitpkg.model.contents import parse_contents
 from orbitpkg.model.release import MAX_RECORD_BYTES, parse_release
 from orbitpkg.model.versions import parse_version
 from tests.bad_inputs.forgery import forge
+from tests.records import RECORD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-RECORD: dict[str, Any] = {
-    "format": 1,
-    "name": "model",
-    "version": "1.0.0",
-    "archive": {"key": "archives/model/model-1.0.0-0123456789ab.tar.zst", "size": 1064},
-    "contents": {"offset": 800, "length": 200, "raw_length": 900, "blake3": "ab" * 32},
-    "files": 3,
-    "bytes": 5000,
-    "encoder": "by hand",
-    "published": "2026-01-31T12:00:00Z",
-    "description": "A model",
-    "license": "MIT",
-    "compatibility": {"app": ">=1"},
-    "dependencies": {"other": ">=1.0"},
-    "keywords": ["one"],
-    "metadata": {"accuracy": 0.97},
-}
 OPTIONAL = {"/description", "/license", "/compatibility", "/dependencies", "/keywords", "/metadata"}
 # Objects whose keys and values are the author's: anything may be missing there.
 FREE = ("/compatibility/", "/dependencies/", "/metadata/")

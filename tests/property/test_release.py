@@ -12,24 +12,8 @@ from jsonschema.validators import extend
 
 from orbitpkg.model.release_rules import follows_rules
 from orbitpkg.model.schemas import load_schema
+from tests.records import RECORD
 
-RECORD: dict[str, Any] = {
-    "format": 1,
-    "name": "model",
-    "version": "1.0.0",
-    "archive": {"key": "archives/model/model-1.0.0-0123456789ab.tar.zst", "size": 1064},
-    "contents": {"offset": 800, "length": 200, "raw_length": 900, "blake3": "ab" * 32},
-    "files": 3,
-    "bytes": 5000,
-    "encoder": "by hand",
-    "published": "2026-01-31T12:00:00Z",
-    "description": "A model",
-    "license": "MIT",
-    "compatibility": {"app": ">=1"},
-    "dependencies": {"other": ">=1.0"},
-    "keywords": ["one", "two"],
-    "metadata": {"accuracy": 0.97},
-}
 INTEGERS = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
 VALIDATOR = extend(Draft202012Validator, type_checker=INTEGERS)(load_schema("release"))  # type: ignore[no-untyped-call]
 
