@@ -62,10 +62,12 @@ test-lowest: $(VENV)/.has-tests
 	$(MAKE) VENV=.venv-lowest PIP_CONSTRAINT=$(CURDIR)/$(VENV)/lowest.txt test
 
 # Tools to compare with, each program's own; DVC would otherwise decide what the library's dependencies may be.
-BENCH_DEBIAN := restic nginx-light zstd iproute2 util-linux radosgw ceph-mon ceph-osd ceph-mgr ceph-common
+BENCH_DEBIAN := restic nginx-light zstd iproute2 util-linux radosgw ceph-mon ceph-osd ceph-mgr ceph-common \
+	linux-perf
 
 bench: $(VENV)/.has-bench .venv-bench/.has-peers
 	$(if $(APT),apt-get update -qq && apt-get install -qq -y --no-install-recommends $(BENCH_DEBIAN))
+	$(PY) -m benchmarks.profile
 	$(PY) -m benchmarks.run --keep
 	$(PY) -m benchmarks.growth --large
 	$(PY) -m benchmarks.resolver

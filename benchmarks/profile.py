@@ -209,6 +209,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=_ROUNDS)
     parser.add_argument("--output", type=Path, default=_REPORT)
     options = parser.parse_args()
+    if shutil.which("perf") is None:
+        print("No profile: perf is not installed; to get it: apt-get install linux-perf", file=sys.stderr)
+        return
     folder = Path(tempfile.mkdtemp(prefix="orbitpkg-profile-"))
     try:
         options.output.write_text(_report(_measured(folder, options.rounds), options.rounds))
