@@ -44,7 +44,6 @@ class TreeStream:
             Whether the files on the disk hold its bytes; without ``verify`` only that they have its length.
         """
         end = chunk.offset + chunk.length
-        filled = chunk.offset
         for index in range(bisect_right(self._ends, chunk.offset), len(self._files)):
             header_start = self._ends[index - 1] if index else 0
             if header_start >= end:
@@ -52,11 +51,9 @@ class TreeStream:
             file = self._files[index]
             if not self._copy(file, header_start, chunk.offset, room):
                 return False
-            # What pads a file to whole blocks is zeros.
-            filled = min(end, self._ends[index])
-            padding = max(0, min(file.offset + file.size, end) - chunk.offset)
-            room[padding : filled - chunk.offset] = bytes(filled - chunk.offset - padding)
-        room[filled - chunk.offset :] = bytes(end - filled)  # and so is the end of the stream
+            # What pads a file to whole blocks is zeros, and so is the end of the stream.
+            _clear(room, file.offset + file.size - chunk.offset, self._ends[index] - chunk.offset)
+        _clear(room, self._ends[-1] - chunk.offset, chunk.length)
         return not verify or digest_of(room) == chunk.blake3
 
     def _copy(self, file: FileEntry, header_start: int, start: int, data: memoryview) -> bool:
@@ -89,3 +86,9 @@ class TreeStream:
         finally:
             os.close(descriptor)
         return True
+
+
+def _clear(room: memoryview, start: int, end: int) -> None:
+    """Write zeros over what of ``start`` to ``end`` lies in some memory."""
+    part = room[max(0, start) : end]
+    part[:] = bytes(len(part))

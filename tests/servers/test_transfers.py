@@ -258,6 +258,20 @@ class TestInstallingChanges:
         read = sum(request.length for request in memory.faults.requests if request.operation == "get_range")
         assert read < plan.bytes_to_fetch + 2 * MIB, "one chunk is damaged, and no other is read again"
 
+    def test_a_small_file_that_is_damaged_does_not_harm_its_neighbours(
+        self, memory: MemoryStore, tmp_path: Path
+    ) -> None:
+        """Small files share a chunk, and are verified one by one."""
+        files = {f"small/{number:02}": noise(5_000, seed=number) for number in range(400)}
+        first = make_package(tmp_path / "v1", version="1.0.0", files={"large": noise(4 * MIB), **files})
+        second = make_package(tmp_path / "v2", version="2.0.0", files={"large": noise(4 * MIB, seed=5), **files})
+        api.publish(first, memory.url)
+        api.publish(second, memory.url)
+        damaged = api.install("model==1.0.0", repository=memory.url).file_path("small", "300")
+        damaged.chmod(0o644)
+        damaged.write_bytes(noise(5_000, seed=1_000))
+        assert tree_of(api.install("model==2.0.0", repository=memory.url).path) == tree_of(second)
+
     def test_frames_of_other_bytes_are_refused_and_their_chunk_named(self, memory: MemoryStore, tmp_path: Path) -> None:
         """What is in the archive's place is sound in itself, only not what was published."""
         first, _, _ = two_versions(tmp_path)

@@ -66,6 +66,10 @@ def test_a_chunk_may_begin_and_end_anywhere(tmp_path: Path, length: int) -> None
         source = TreeStream(archive.contents, str(folder))
     stream = stream_of(target)
     assert b"".join(source.read(chunk) or b"?" for chunk in recut(stream, length)) == stream
+    # Nothing shows of what was in the memory before.
+    rooms = [(chunk, memoryview(bytearray(b"\xff" * chunk.length))) for chunk in recut(stream, length)]
+    assert all(source.read_into(chunk, room) for chunk, room in rooms)
+    assert b"".join(room for _, room in rooms) == stream
 
 
 @pytest.mark.parametrize(
