@@ -181,13 +181,13 @@ class _Cutter:
         self._tree = tree
         self._files = files
         self._progress = progress
-        self._length = max(_SEGMENT_BYTES, 2 * _largest_chunk(tree))
+        largest = _largest_chunk(tree)
+        self._cdc = pyfastcdc.FastCDC(largest // 4, min_size=largest // 16, max_size=largest)
+        self._length = max(_SEGMENT_BYTES, 2 * largest)
         self._free: list[_Segment] = []
         self._segment = _Segment(self._length, self._free)
         self._filled = 0
         self._offset = 0
-        largest = _largest_chunk(tree)
-        self._cdc = pyfastcdc.FastCDC(largest // 4, min_size=largest // 16, max_size=largest)
 
     def pieces(self) -> Generator[_Piece, None, None]:
         for source in self._tree.files:

@@ -1,8 +1,8 @@
-"""Doing what a plan says: ranges read in parallel, verified, decompressed, written where they belong.
+"""Doing what a plan says: ranges read in parallel, decompressed, written where they belong, verified.
 
-Each worker takes one request through all steps, chunk by chunk as its bytes arrive, so that no step of one waits for a
-step of another, memory holds about a chunk for each worker, and a process that is killed has written nearly all that
-it received. A file is done when all of its slices are there *and* they hash to its digest: the digest is the name
+Each worker takes one request through all steps, a few chunks at a time as its bytes arrive, so that no step of one waits
+for a step of another, memory holds some chunks for each worker, and a process that is killed has written nearly all
+that it received. A file is done when all of its slices are there *and* they hash to its digest: the digest is the name
 under which other releases will reuse the file, so a lie about it must not get through.
 
 A request whose connection fails is asked again from the first chunk that is still missing, after a pause that grows
@@ -151,7 +151,8 @@ class _Fetch:
         works = [partial(self._request, request) for request in self._plan.requests]
         # What waits for no network is done faster by few threads, and comes in better order.
         left = deque(self._plan.reuse)
-        self._pool.run([*works, *[partial(self._reuse_all, left)] * (usable_cores() + 1)])
+        readers = usable_cores() + 1 if left else 0
+        self._pool.run([*works, *[partial(self._reuse_all, left)] * readers])
         self._pool.run(partial(self._request, request) for request in plan_requests(self._gone))
         holes = [path for path, growing in self._growing.items() if not growing.is_whole]
         if holes:
