@@ -50,11 +50,11 @@ def import_(
     The exit code is 1 when something could not come along.
     """
     from orbitpkg import api
-    from orbitpkg.cli.memory import share_heaps
+    from orbitpkg.cli.memory import tune_heaps
     from orbitpkg.errors import OrbitError
     from orbitpkg.importing import ImportOutcome, import_packages
 
-    share_heaps()
+    tune_heaps()
 
     results = []
     for each in import_packages(

@@ -53,9 +53,9 @@ def install(
     digits==1.0.0, 'digits>=1.2,<2', digits~=1.4.
     """
     from orbitpkg import api
-    from orbitpkg.cli.memory import share_heaps
+    from orbitpkg.cli.memory import tune_heaps
 
-    share_heaps()
+    tune_heaps()
 
     if dry_run:
         plans = api.plan_all(

@@ -48,9 +48,9 @@ def publish(
     A version that is published never changes. Publishing the same content again succeeds and says so.
     """
     from orbitpkg import api
-    from orbitpkg.cli.memory import share_heaps
+    from orbitpkg.cli.memory import tune_heaps
 
-    share_heaps()
+    tune_heaps()
 
     result = api.publish(
         source,
