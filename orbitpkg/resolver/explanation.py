@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from orbitpkg.resolver.request import Request
     from orbitpkg.resolver.shelves import Shelf, Shelves
 
-    Fact: TypeAlias = Asked | Needs | Refused | Withheld
+    AboutVersions: TypeAlias = Needs | Refused | Withheld
+    Fact: TypeAlias = Asked | AboutVersions
 
 __all__ = ["explain"]
 
@@ -172,9 +173,9 @@ class _Case:
                 if isinstance(fact, Needs) and fact.requirement.key not in keys:
                     keys.append(fact.requirement.key)
 
-    def _merged(self, key: str) -> list[Needs | Refused | Withheld]:
+    def _merged(self, key: str) -> list[AboutVersions]:
         """Give the facts about a package's versions, those that say the same of several as one; the newest first."""
-        merged: dict[tuple[object, ...], Needs | Refused | Withheld] = {}
+        merged: dict[tuple[object, ...], AboutVersions] = {}
         for fact in self._facts:
             if isinstance(fact, Asked) or fact.key != key:
                 continue
@@ -200,7 +201,7 @@ class _Case:
                 found |= shelf.allowed(fact.requirement.range)
         return found
 
-    def _said(self, fact: Needs | Refused | Withheld) -> str:
+    def _said(self, fact: AboutVersions) -> str:
         shelf = self._shelves.shelf(fact.key)
         subject, several = f"{fact.key} {_runs(shelf, fact.states)}", fact.states.bit_count() > 1
         match fact:
@@ -273,7 +274,7 @@ class _Case:
         return {key: self._shelves.shelf(key).version(state) for key, state in found.items()}
 
 
-def _matter(fact: Needs | Refused | Withheld) -> object:
+def _matter(fact: AboutVersions) -> object:
     """What a fact says of versions, whichever these are."""
     match fact:
         case Needs():
