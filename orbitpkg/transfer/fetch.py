@@ -1,9 +1,9 @@
 """Doing what a plan says: ranges read in parallel, decompressed, written where they belong, verified.
 
-Each worker takes one request through all steps, a few chunks at a time as its bytes arrive, so that no step of one waits
-for a step of another, memory holds some chunks for each worker, and a process that is killed has written nearly all
-that it received. A file is done when all of its slices are there *and* they hash to its digest: the digest is the name
-under which other releases will reuse the file, so a lie about it must not get through.
+Each worker takes one request through all steps, a few chunks at a time as its bytes arrive, so that no step of one
+waits for a step of another, memory holds some chunks for each worker, and a process that is killed has written nearly
+all that it received. A file is done when all of its slices are there *and* they hash to its digest: the digest is the
+name under which other releases will reuse the file, so a lie about it must not get through.
 
 A request whose connection fails is asked again from the first chunk that is still missing, after a pause that grows
 and varies; one that made progress starts counting anew. A store that says it is overloaded is asked by fewer workers
