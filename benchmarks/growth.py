@@ -103,10 +103,10 @@ def _chunks(records: Records, folder: Path, most: int) -> None:
 
 def _chunk_count(group: _Group) -> int:
     """Say in how many chunks the tree comes."""
-    from orbitpkg import api
+    from orbitpkg.api.publish import build
     from orbitpkg.archive.reader import LocalArchive
 
-    path = api.build(group.work / "tree", group.work)
+    path = build(group.work / "tree", group.work)
     with LocalArchive.open(path) as archive:
         return len(archive.contents.chunks)
 
@@ -134,12 +134,13 @@ def _fill(group: _Group, count: int) -> None:
 
     They share an archive, which is never read: what is measured is finding one's way among records.
     """
-    from orbitpkg import api
     from orbitpkg.model.versions import parse_version
 
     subprocess.run(["orbitpkg", "publish", "-q", "tree"], check=True, env=dict(group.env), cwd=group.work,
                    stdout=subprocess.DEVNULL)  # fmt: skip
-    repository = api.open_repository(group.work / "repository")
+    from orbitpkg.config.repositories import open_repository
+
+    repository = open_repository(group.work / "repository")
     first = repository.release("grown", parse_version("1.0.0"))
     for number in range(1, count):
         repository.commit(_of_version(first, f"1.0.{number}"))

@@ -340,10 +340,10 @@ def _prepare_site(bench: _Bench) -> None:
 
 def _changed_chunks(site: Path) -> dict[str, int]:
     """Say what an upgrade needs at least, chunks being what they are."""
-    from orbitpkg import api
+    from orbitpkg.config.repositories import open_repository
     from orbitpkg.model.versions import parse_version
 
-    repository = api.open_repository(site / "repository")
+    repository = open_repository(site / "repository")
     releases = [repository.release("bench", parse_version(version)) for version in (FIRST, SECOND)]
     (_, old), (_, new) = (repository.contents(release) for release in releases)
     known = {chunk.blake3 for chunk in old.chunks}

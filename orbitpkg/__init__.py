@@ -16,7 +16,10 @@ from orbitpkg._version import __version__
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from orbitpkg.api import Removed, build, install, package, packages, publish, remove
+    from orbitpkg.api.install import install
+    from orbitpkg.api.packages import Removed, package, packages, remove
+    from orbitpkg.api.project.packages import project
+    from orbitpkg.api.publish import build, publish
     from orbitpkg.datasets.dataset import Dataset, create_dataset, dataset, list_datasets
     from orbitpkg.datasets.freezing import Frozen, frozen
     from orbitpkg.datasets.selection import Selection
@@ -31,11 +34,10 @@ if TYPE_CHECKING:
         StorageError,
         UsageError,
     )
-    from orbitpkg.projects import project
+    from orbitpkg.publisher.publish import Published
     from orbitpkg.reporting import Reporter
     from orbitpkg.store.package import Package
     from orbitpkg.store.project import Project
-    from orbitpkg.transfer.publish import Published
 
 __all__ = [
     "Dataset",
@@ -75,21 +77,21 @@ _ROOMS = {
     "Frozen": "orbitpkg.datasets.freezing",
     "Package": "orbitpkg.store.package",
     "Project": "orbitpkg.store.project",
-    "Published": "orbitpkg.transfer.publish",
-    "Removed": "orbitpkg.api.using",
+    "Published": "orbitpkg.publisher.publish",
+    "Removed": "orbitpkg.api.packages",
     "Reporter": "orbitpkg.reporting",
     "Selection": "orbitpkg.datasets.selection",
-    "build": "orbitpkg.api.making",
+    "build": "orbitpkg.api.publish",
     "create_dataset": "orbitpkg.datasets.dataset",
     "dataset": "orbitpkg.datasets.dataset",
     "frozen": "orbitpkg.datasets.freezing",
-    "install": "orbitpkg.api.installing",
+    "install": "orbitpkg.api.install",
     "list_datasets": "orbitpkg.datasets.dataset",
-    "package": "orbitpkg.api.using",
-    "packages": "orbitpkg.api.using",
-    "project": "orbitpkg.projects.using",
-    "publish": "orbitpkg.api.making",
-    "remove": "orbitpkg.api.using",
+    "package": "orbitpkg.api.packages",
+    "packages": "orbitpkg.api.packages",
+    "project": "orbitpkg.api.project.packages",
+    "publish": "orbitpkg.api.publish",
+    "remove": "orbitpkg.api.packages",
 }
 
 

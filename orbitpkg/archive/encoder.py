@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 import pyfastcdc
 from blake3 import blake3
 
-from orbitpkg.archive.cores import usable_cores
 from orbitpkg.archive.frames import ENCODER, compress_chunk, contents_frame, digest_of
 from orbitpkg.archive.tarstream import END_OF_STREAM, member_header, padding_after
+from orbitpkg.concurrency.cores import usable_cores
 from orbitpkg.errors import StorageError, TreeChanged
 from orbitpkg.model.contents import Blake3, Chunk, Contents, FileEntry, FileIdentity, identity_of
 

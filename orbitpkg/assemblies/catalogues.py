@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from blake3 import blake3
 
-from orbitpkg import api
-from orbitpkg.edits import write_text
+from orbitpkg.config.editing import write_text
 from orbitpkg.errors import IntegrityError, StorageError, UsageError
 from orbitpkg.model.names import nearest
 
@@ -263,7 +262,9 @@ def append_rows(catalogue: Catalogue, rows: Sequence[Row]) -> None:
 
 def _lock_of(path: Path) -> Path:
     """Give the file by which writers of a catalogue wait for one another: not beside it, where people keep sources."""
-    folder = api.home() / "assemblies" / "locks"
+    from orbitpkg.config.repositories import home
+
+    folder = home() / "assemblies" / "locks"
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{blake3(str(path.resolve()).encode()).hexdigest()[:32]}.lock"
 

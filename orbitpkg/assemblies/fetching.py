@@ -16,12 +16,12 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
-from orbitpkg import api
 from orbitpkg.assemblies.pins import hash_file, parse_pin
 from orbitpkg.errors import AccessDenied, CredentialsError, IntegrityError, ObjectNotFound, UsageError
+from orbitpkg.files.errors import disk_errors
 from orbitpkg.objects import open_store
-from orbitpkg.remote.addresses import join_uri, split_object_uri
-from orbitpkg.transfer.objects import disk_errors, download_object
+from orbitpkg.objects.transfer.files import download_object
+from orbitpkg.objects.uris import join_uri, split_object_uri
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,7 +38,9 @@ _AWS: Final = (".amazonaws.com", ".amazonaws.com.cn")
 
 def home() -> Path:
     """Give the folder in which files are kept: ``assemblies`` in ``ORBITPKG_HOME``."""
-    return api.home() / "assemblies"
+    from orbitpkg.config.repositories import home
+
+    return home() / "assemblies"
 
 
 def fetch_file(location_type: str, location: str, sha1: str, version_id: str | None = None) -> Path:

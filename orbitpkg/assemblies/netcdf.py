@@ -17,7 +17,7 @@ import xarray as xr
 from orbitpkg.assemblies.arrays import without_indexes
 from orbitpkg.datasets.extraction.netcdf_structure import is_hdf5
 from orbitpkg.errors import IntegrityError, UsageError
-from orbitpkg.transfer.objects import disk_errors
+from orbitpkg.files.errors import disk_errors
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping

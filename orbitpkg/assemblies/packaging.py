@@ -29,7 +29,7 @@ from orbitpkg.assemblies.stimuli import write_stimulus_set
 from orbitpkg.errors import ObjectExists, ObjectNotFound, UsageError
 from orbitpkg.model.names import nearest
 from orbitpkg.objects import open_store
-from orbitpkg.transfer.objects import download_object, upload_object
+from orbitpkg.objects.transfer.files import download_object, upload_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

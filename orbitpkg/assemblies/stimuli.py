@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import pandas as pd
 
 from orbitpkg.errors import IntegrityError, UsageError
-from orbitpkg.transfer.objects import disk_errors
+from orbitpkg.files.errors import disk_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

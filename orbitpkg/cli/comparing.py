@@ -12,10 +12,10 @@ from orbitpkg.cli.options import command, repository_options
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from orbitpkg.api.project.inspect import Branch
     from orbitpkg.cli.console import Console
     from orbitpkg.model.contents import FileEntry
     from orbitpkg.model.difference import ChangedFile
-    from orbitpkg.projects import Branch
 
 __all__ = ["EXPORTS", "diff", "outdated", "tree"]
 
@@ -26,12 +26,13 @@ def tree(console: Console) -> dict[str, object]:
 
     Of the project's locked packages; outside of a project, of the newest installed version of each package.
     """
-    from orbitpkg import api, projects
+    from orbitpkg.api.project.inspect import dependency_tree
+    from orbitpkg.config.repositories import home
 
-    branches = projects.dependency_tree()
+    branches = dependency_tree()
     console.data(line for branch in branches for line in _drawn(branch, "", ""))
     if not branches:
-        console.note(f"Nothing is installed in {api.home()}")
+        console.note(f"Nothing is installed in {home()}")
     return {"packages": [_branch_facts(branch) for branch in branches]}
 
 
@@ -62,9 +63,9 @@ def outdated(console: Console, repository: str | None, *, offline: bool) -> dict
     Name, version in use, newest that is allowed, newest there is. Of the project's locked packages; outside of a
     project, of the installed ones.
     """
-    from orbitpkg import projects
+    from orbitpkg.api.project.inspect import outdated
 
-    found = projects.outdated(repository=repository, offline=offline)
+    found = outdated(repository=repository, offline=offline)
     console.rows(
         ((each.name, each.current, each.allowed, each.newest) for each in found),
         heads=("package", "in use", "allowed", "newest"),
@@ -87,9 +88,9 @@ def diff(console: Console, old: str, new: str, repository: str | None, *, offlin
     From their tables of contents alone: no file is read or fetched. What is added, removed or changed, with its bytes;
     and how much the second takes to fetch where the first is installed.
     """
-    from orbitpkg import projects
+    from orbitpkg.api.project.inspect import diff
 
-    one, other, found = projects.diff(old, new, repository=repository, offline=offline)
+    one, other, found = diff(old, new, repository=repository, offline=offline)
     rows = [("+", file.path, size(file.size)) for file in found.added]
     rows += [("-", file.path, size(file.size)) for file in found.removed]
     rows += [("~", each.new.path, _resized(each)) for each in found.changed]

@@ -74,12 +74,12 @@ def list_datasets(console: Console, *, repository: str | None) -> dict[str, obje
 
     One a line: id, date, description.
     """
-    from orbitpkg import api
+    from orbitpkg.config.repositories import repository_url
     from orbitpkg.datasets import dataset as rooms
 
     found = rooms.list_datasets(repository)
     console.rows((each.id, f"{each.created:%Y-%m-%d}", each.description) for each in found)
-    url = api.repository_url(repository)
+    url = repository_url(repository)
     if not found:
         console.note(f"There is no dataset in {url}")
     rows = [{"id": each.id, "created": each.created.isoformat(), "description": each.description} for each in found]

@@ -11,8 +11,8 @@ from orbitpkg.cli.options import app_options, command, installed_names, reposito
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from orbitpkg.api.explain import Chain, Objection
     from orbitpkg.cli.console import Console
-    from orbitpkg.reasons import Chain, Objection
 
 __all__ = ["EXPORTS", "why", "why_not"]
 
@@ -25,9 +25,9 @@ def why(console: Console, name: str) -> Mapping[str, object]:
     In the project's orbit.lock, if there is one, else among what is installed. One line for each way to it, from what
     was asked for to what needs it.
     """
-    from orbitpkg import reasons
+    from orbitpkg.api import explain
 
-    found = reasons.why(name)
+    found = explain.why(name)
     where = "locked" if found.lock is not None else "installed"
     console.sentence(f"{found.name} {', '.join(found.versions) or f'(not {where})'}")
     for chain in found.chains:
@@ -80,9 +80,9 @@ def why_not(
     It is tried with what the project asks for, if there is one, with each other requirement named BESIDE it, and with
     the apps. Nothing is changed. Exits 0 whatever the answer is.
     """
-    from orbitpkg import reasons
+    from orbitpkg.api import explain
 
-    found = reasons.why_not(
+    found = explain.why_not(
         requirement,
         beside,
         repository=repository,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from orbitpkg.cli.console import Console
-    from orbitpkg.importing import Imported
+    from orbitpkg.compat.sputnik.importing import Imported
 
 __all__ = ["EXPORTS", "import_"]
 
@@ -49,10 +49,10 @@ def import_(
 
     The exit code is 1 when something could not come along.
     """
-    from orbitpkg import api
     from orbitpkg.cli.memory import tune_heaps
+    from orbitpkg.compat.sputnik.importing import ImportOutcome, import_packages
+    from orbitpkg.config.repositories import repository_url
     from orbitpkg.errors import OrbitError
-    from orbitpkg.importing import ImportOutcome, import_packages
 
     tune_heaps()
 
@@ -67,7 +67,7 @@ def import_(
     ):
         console.data([_line(each)])
         results.append(each)
-    url = api.repository_url(repository)
+    url = repository_url(repository)
     data: dict[str, object] = {"source": source, "repository": url, "packages": [_facts(each) for each in results]}
     left_out = [each for each in results if each.outcome is ImportOutcome.LEFT_OUT]
     if not results:

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from orbitpkg.cli.console import Console
+    from orbitpkg.installer.plan import InstallPlan
     from orbitpkg.model.release import Release
     from orbitpkg.store.package import Package
-    from orbitpkg.transfer.plan import InstallPlan
 
 __all__ = ["EXPORTS", "install"]
 
@@ -52,13 +52,13 @@ def install(
     Of each package, the newest release that fits. A REQ is a name with an optional range of versions: digits,
     digits==1.0.0, 'digits>=1.2,<2', digits~=1.4.
     """
-    from orbitpkg import api
+    from orbitpkg.api.install import install_all, plan_all
     from orbitpkg.cli.memory import tune_heaps
 
     tune_heaps()
 
     if dry_run:
-        plans = api.plan_all(
+        plans = plan_all(
             requirements,
             repository=repository,
             apps=apps,
@@ -68,7 +68,7 @@ def install(
             prereleases=pre,
         )
         return _tell_plans(console, plans)
-    result = api.install_all(
+    result = install_all(
         requirements,
         repository=repository,
         apps=apps,

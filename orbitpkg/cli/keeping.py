@@ -13,9 +13,9 @@ from orbitpkg.errors import IntegrityError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from orbitpkg.api.maintain import Checked
     from orbitpkg.cli.console import Console
     from orbitpkg.store.condition import Finding
-    from orbitpkg.upkeep import Checked
 
 __all__ = ["EXPORTS", "remove", "verify"]
 
@@ -28,14 +28,14 @@ def remove(console: Console, requirements: tuple[str, ...], *, dry_run: bool) ->
 
     Every version that a REQ allows goes; with a bare name, all versions. What is published stays published.
     """
-    from orbitpkg import api
+    from orbitpkg.api.packages import remove
 
     # All of them are looked up first: nothing goes when a word is mistyped, and nothing twice.
-    found = [each for requirement in requirements for each in api.remove(requirement, dry_run=True)]
+    found = [each for requirement in requirements for each in remove(requirement, dry_run=True)]
     chosen = {f"{each.name}=={each.version}": each for each in found}
     removed = []
     for name, planned in chosen.items():
-        each = planned if dry_run else api.remove(name)[0]
+        each = planned if dry_run else remove(name)[0]
         said = f"{each.name} {each.version}"
         console.account(
             f"Would remove {said} (up to {size(each.freed)})"
@@ -72,9 +72,10 @@ def verify(
     if a file is missing, 32 if one is altered, 64 if one is there that is none of the package; after --repair, of what
     could not be mended.
     """
-    from orbitpkg import api, upkeep
+    from orbitpkg.api import maintain
+    from orbitpkg.config.repositories import home
 
-    checked = upkeep.check(
+    checked = maintain.check(
         requirements,
         quick=quick,
         repair=repair,
@@ -91,9 +92,9 @@ def verify(
             why = " ".join(filter(None, [each.failure.message, each.failure.hint]))
             console.note(f"{each.name} {each.version} could not be repaired. {why}")
     if not checked:
-        console.note(f"Nothing is installed in {api.home()}")
+        console.note(f"Nothing is installed in {home()}")
     data: dict[str, object] = {"packages": [_facts(each) for each in checked]}
-    bits = upkeep.flaw_bits(finding.flaw for each in checked for finding in each.left)
+    bits = maintain.flaw_bits(finding.flaw for each in checked for finding in each.left)
     if bits:
         # Not raised: the exit code of what is raised says less.
         console.fail(_damage([each for each in checked if each.left], data))

@@ -27,9 +27,9 @@ def init(console: Console, directory: str, name: str | None, version: str) -> di
 
     It goes into DIR (default: the working directory), which is made if need be.
     """
-    from orbitpkg import api
+    from orbitpkg.api.publish import init
 
-    path = api.init(directory, name=name, version=version)
+    path = init(directory, name=name, version=version)
     console.account(f"Wrote {path}")
     console.hint(f"Say in it which files belong to the package, then: orbitpkg validate {directory}")
     return {"path": str(path.absolute())}
@@ -42,10 +42,10 @@ def validate(console: Console, directory: str) -> dict[str, object]:
 
     It is the one in DIR (default: the working directory). Every problem is told at once.
     """
-    from orbitpkg import api
-    from orbitpkg.prohibitions import executable_in
+    from orbitpkg.api.publish import check_manifest
+    from orbitpkg.config.formats import executable_in
 
-    manifest, files, size = api.check_manifest(directory)
+    manifest, files, size = check_manifest(directory)
     console.account(f"{directory} is a valid package: {manifest.name} {manifest.version}, {Totals(files, size)}")
     executable = executable_in(directory)
     for form, paths in executable.items():
@@ -71,9 +71,9 @@ def build(console: Console, directory: str, output: str | None) -> dict[str, obj
 
     The same files give the same bytes on any machine. Stock tools read it: tar --zstd -xf ARCHIVE.
     """
-    from orbitpkg import api
+    from orbitpkg.api.publish import build
 
-    path = api.build(directory, output, reporter=console.reporter())
+    path = build(directory, output, reporter=console.reporter())
     console.data([str(path)])
     return {"path": str(path.absolute()), "bytes": Path(path).stat().st_size}
 

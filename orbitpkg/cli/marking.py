@@ -64,9 +64,9 @@ def deprecate(
 def _mark(
     console: Console, requirement: str, state: str, reason: str | None, repository: str | None, *, offline: bool
 ) -> dict[str, object]:
-    from orbitpkg import api
+    from orbitpkg.api.repository import mark
 
-    name, versions, url = api.mark(requirement, state, reason=reason or "", repository=repository, offline=offline)
+    name, versions, url = mark(requirement, state, reason=reason or "", repository=repository, offline=offline)
     for version in versions:
         console.account(f"{name} {version} is {state}", f"in {url}")
     return {"name": name, "versions": versions, "state": state, "reason": reason or "", "repository": url}

@@ -159,10 +159,10 @@ def address(context: click.Context, option: click.Parameter, value: str | None) 
 
 def installed_names(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
     """Offer the names of installed packages to a shell that completes a word."""
+    from orbitpkg.api.packages import packages
+
     del context, parameter
     from click.shell_completion import CompletionItem
 
-    from orbitpkg import api
-
-    names = dict.fromkeys(package.name for package in api.packages())
+    names = dict.fromkeys(package.name for package in packages())
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]

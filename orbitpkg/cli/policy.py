@@ -54,13 +54,13 @@ def repo_policy(
     It is JSON, about this repository's prefix alone. With --apply it is added to the policy that the bucket has: what
     others wrote there stays, and what was said before of the same people and prefix is replaced.
     """
-    from orbitpkg import api
+    from orbitpkg.config.repositories import repository_url
     from orbitpkg.objects.s3_policy import BucketPolicy
     from orbitpkg.repository.policy import Audience, Place, new_policy
 
     audience = _audience(Audience, organization, accounts, public=public)
     right = _right(read=read, publish=publish)
-    where = api.repository_url(url)
+    where = repository_url(url)
     place = Place.of(where)
     with closing(BucketPolicy(place.bucket)) as bucket:
         place = Place.of(where, region=bucket.region if bucket.is_aws else None)

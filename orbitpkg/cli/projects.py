@@ -13,9 +13,9 @@ from orbitpkg.cli.options import app_options, command, repository_options
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from orbitpkg.api import Installed
+    from orbitpkg.api.install import Installed
+    from orbitpkg.api.project.lock import Locked
     from orbitpkg.cli.console import Console
-    from orbitpkg.projects import Locked
 
 __all__ = ["EXPORTS", "add", "lock", "sync"]
 
@@ -40,9 +40,9 @@ def add(
     Puts each REQ into orbit.toml (or [tool.orbitpkg] in pyproject.toml), locks it and installs what is locked. Without
     a project, one is begun here. What is locked already stays as far as it can.
     """
-    from orbitpkg import projects
+    from orbitpkg.api.project.sync import add
 
-    locked, installed = projects.add(
+    locked, installed = add(
         requirements, repository=repository, apps=apps, python=python, offline=offline, reporter=console.reporter()
     )
     _tell_lock(console, locked)
@@ -74,10 +74,10 @@ def lock(
 
     What is locked stays as far as the requirements allow; nothing is installed.
     """
-    from orbitpkg import projects
+    from orbitpkg.api.project.lock import lock
 
     anew: bool | Sequence[str] = True if _ALL in upgrade else upgrade
-    locked = projects.lock(
+    locked = lock(
         upgrade=anew, repository=repository, apps=apps, python=python, offline=offline, reporter=console.reporter()
     )
     _tell_lock(console, locked)
@@ -104,11 +104,11 @@ def sync(
     Exactly those releases, byte for byte. If orbit.lock does not answer what the project asks for, it is brought up to
     it first, unless --locked or --frozen.
     """
-    from orbitpkg import projects
+    from orbitpkg.api.project.sync import sync
 
     if locked and frozen:
         raise click.UsageError("--locked and --frozen exclude each other.")
-    result, installed = projects.sync(
+    result, installed = sync(
         locked=locked,
         frozen=frozen,
         repository=repository,

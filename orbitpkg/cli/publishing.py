@@ -13,7 +13,7 @@ from orbitpkg.cli.options import command, repository_options
 
 if TYPE_CHECKING:
     from orbitpkg.cli.console import Console
-    from orbitpkg.transfer.publish import Published
+    from orbitpkg.publisher.publish import Published
 
 __all__ = ["EXPORTS", "publish"]
 
@@ -47,12 +47,13 @@ def publish(
 
     A version that is published never changes. Publishing the same content again succeeds and says so.
     """
-    from orbitpkg import api
+    from orbitpkg.api.publish import publish
     from orbitpkg.cli.memory import tune_heaps
+    from orbitpkg.config.repositories import default_repository, repository_url
 
     tune_heaps()
 
-    result = api.publish(
+    result = publish(
         source,
         repository,
         unsafe_single_writer=unsafe_single_writer,
@@ -60,10 +61,10 @@ def publish(
         offline=offline,
         reporter=console.reporter(),
     )
-    url = api.repository_url(repository, package=result.release.key)
+    url = repository_url(repository, package=result.release.key)
     install = f"orbitpkg install {result.release} --repository {shlex.quote(url)}"
     _tell(console, result, url, install)
-    if url == api.default_repository():
+    if url == default_repository():
         console.hint(
             "This is the default repository, a directory of this machine. "
             "To publish to a bucket: --repository s3://BUCKET/PREFIX, or set ORBITPKG_REPOSITORY."
@@ -79,7 +80,7 @@ def publish(
 
 
 def _tell(console: Console, result: Published, url: str, install: str) -> None:
-    from orbitpkg.transfer.publish import Outcome
+    from orbitpkg.publisher.publish import Outcome
 
     release = result.release
     said = f"{release.name} {release.version}"

@@ -82,7 +82,7 @@ def _level(found: list[Stat], uri: str) -> tuple[list[Stat], list[str]]:
     alone = [each for each in found if each.uri == uri]
     if alone:
         return alone, []
-    from orbitpkg.remote.addresses import local_path_of
+    from orbitpkg.objects.uris import local_path_of
 
     path = local_path_of(uri)
     folder = (str(path) if path is not None else uri).rstrip("/") + "/"
@@ -119,7 +119,7 @@ def remote_stat(console: Console, uri: str, *, version_id: str | None, offline: 
 
     Its size, time, ETag, version and metadata, and where it is cached.
     """
-    from orbitpkg.remote.addresses import local_path_of
+    from orbitpkg.objects.uris import local_path_of
     from orbitpkg.remote.calls import files
 
     reached = files(reporter=console.reporter(), offline=offline)

@@ -128,7 +128,7 @@ def _selected(files: RemoteFiles, words: Sequence[str], *, recursive: bool) -> l
 
 
 def _takes_many(target: str) -> bool:
-    from orbitpkg.remote.addresses import local_path_of, split_uri
+    from orbitpkg.objects.uris import local_path_of, split_uri
 
     path = local_path_of(target)
     if path is None:

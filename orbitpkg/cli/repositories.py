@@ -37,10 +37,11 @@ def doctor(console: Console, url: str | None, repository: str | None, *, offline
     Can it be read, listed, written, and what publishing and fast installs rest on? What is written is deleted again.
     Exits 1 if nothing can be read there.
     """
-    from orbitpkg import api
+    from orbitpkg.api.repository import doctor
+    from orbitpkg.config.repositories import repository_url
 
-    place = api.repository_url(url or repository)
-    report = api.doctor(place, offline=offline)
+    place = repository_url(url or repository)
+    report = doctor(place, offline=offline)
     console.sentence(place)
     console.rows((str(answer.check), _verdict(answer), _detail(answer)) for answer in report.answers)
     verdict, readable = _judge(report)
@@ -103,9 +104,9 @@ def repo_init(console: Console, url: str, *, create_bucket: bool) -> dict[str, o
 
     Where there is one, nothing changes. Publishing does it by itself where the bucket exists.
     """
-    from orbitpkg import api
+    from orbitpkg.api.repository import init_repository
 
-    repository, report = api.init_repository(url, create_bucket=create_bucket)
+    repository, report = init_repository(url, create_bucket=create_bucket)
     config = repository.config()
     made = report is not None
     console.account(f"Made a repository at {repository.url}" if made else f"There is a repository at {repository.url}")
@@ -139,11 +140,12 @@ def repo_gc(console: Console, url: str | None, *, dry_run: bool, older_than: flo
     """
     from datetime import timedelta
 
-    from orbitpkg import api
+    from orbitpkg.api.repository import collect_repository
     from orbitpkg.cli.layout import size
+    from orbitpkg.config.repositories import repository_url
 
-    place = api.repository_url(url)
-    garbage = api.collect_repository(place, grace=timedelta(days=older_than), dry_run=dry_run)
+    place = repository_url(url)
+    garbage = collect_repository(place, grace=timedelta(days=older_than), dry_run=dry_run)
     rows = [(info.key, size(info.size)) for info in garbage.objects]
     rows += [(upload.key or upload.id, "unfinished upload") for upload in garbage.uploads]
     console.rows(rows)
@@ -176,15 +178,16 @@ def repo_verify(console: Console, url: str | None, *, read_data: bool, subset: s
     Archives by their sizes, or with --read-data by every byte. The exit code is the sum of 16 if something is missing
     and 32 if something is altered.
     """
-    from orbitpkg import api, upkeep
+    from orbitpkg.api import maintain
     from orbitpkg.cli.layout import count, size
+    from orbitpkg.config.repositories import repository_url
     from orbitpkg.model.quantities import parse_share
 
     if subset is not None and not read_data:
         raise UsageError("--subset says how much to read.", hint="Say --read-data, too.")
     share = parse_share(subset) if subset is not None else float(read_data)
-    place = api.repository_url(url)
-    verdict = upkeep.check_repository(place, share=share, reporter=console.reporter())
+    place = repository_url(url)
+    verdict = maintain.check_repository(place, share=share, reporter=console.reporter())
     console.rows((str(fault.kind), fault.key, fault.detail) for fault in verdict.faults)
     looked = f"{count(verdict.packages, 'package')}, {count(verdict.releases, 'release')}, {size(verdict.size)}"
     console.sentence(f"{looked}; {size(verdict.read)} read: {'damaged' if verdict.faults else 'good'}")
@@ -199,7 +202,7 @@ def repo_verify(console: Console, url: str | None, *, read_data: bool, subset: s
     if verdict.faults:
         said = f"{count(len(verdict.faults), 'object')} of {place} {_are(len(verdict.faults))} not as published."
         console.fail(IntegrityError(said, hint="An index can be made anew: orbitpkg repo reindex", **data))
-        raise click.exceptions.Exit(upkeep.flaw_bits(fault.kind for fault in verdict.faults))
+        raise click.exceptions.Exit(maintain.flaw_bits(fault.kind for fault in verdict.faults))
     return data
 
 
@@ -219,9 +222,9 @@ def repo_reindex(
 
     They are made from the records, which are right whatever an index says. Without a NAME, those of all packages.
     """
-    from orbitpkg import api
+    from orbitpkg.api.repository import reindex
 
-    url, changes = api.reindex(names, repository=repository, offline=offline)
+    url, changes = reindex(names, repository=repository, offline=offline)
     for change in changes:
         said = "was right" if not change.differences else "was mended"
         console.account(f"The index of {change.name} {said}: {_count(change.releases, 'release')}", *change.differences)
@@ -267,9 +270,9 @@ def repo_add(
     In the project's file, or outside of a project in the user's configuration. One that has this name already gets
     this address, and keeps what it binds.
     """
-    from orbitpkg import projects
+    from orbitpkg.api.project.repositories import add_repository
 
-    path = projects.add_repository(name, url, packages=packages, mirrors=mirrors, user=user)
+    path = add_repository(name, url, packages=packages, mirrors=mirrors, user=user)
     console.account(f"Named {url} {name}", f"in {path}")
     return {"name": name, "url": url, "packages": list(packages), "mirrors": list(mirrors), "path": str(path)}
 
@@ -280,9 +283,9 @@ def repo_list(console: Console) -> dict[str, object]:
 
     In their order: name, address, and which packages are bound to it.
     """
-    from orbitpkg import api
+    from orbitpkg.config.repositories import settings
 
-    effect = api.settings()
+    effect = settings()
     console.rows((each.name, each.url, " ".join(each.packages)) for each in effect.repositories)
     console.note(f"Said by {effect.said_by}" if effect.said_by else "Nobody named one: this is the default one")
     rows = [
@@ -300,9 +303,9 @@ def repo_remove(console: Console, name: str, *, user: bool) -> dict[str, object]
 
     In the file where repo add would put it. The repository itself stays as it is.
     """
-    from orbitpkg import projects
+    from orbitpkg.api.project.repositories import remove_repository
 
-    path = projects.remove_repository(name, user=user)
+    path = remove_repository(name, user=user)
     console.account(f"{name} names no repository any more", f"in {path}")
     return {"name": name, "path": str(path)}
 

@@ -22,11 +22,11 @@ def versions(console: Console, name: str, repository: str | None, *, offline: bo
 
     One a line, oldest first.
     """
-    from orbitpkg import api
+    from orbitpkg.api.search import home_of, versions
 
-    found = api.versions(name, repository=repository, offline=offline)
+    found = versions(name, repository=repository, offline=offline)
     console.data(found)
-    return {"name": name, "versions": found, "repository": api.home_of(name, repository, offline=offline)}
+    return {"name": name, "versions": found, "repository": home_of(name, repository, offline=offline)}
 
 
 @command("search", "orbitpkg search", "orbitpkg search digit --repository s3://my-bucket/models")
@@ -37,10 +37,11 @@ def search(console: Console, text: str, repository: str | None, *, offline: bool
 
     Those whose name, description or keywords hold TEXT; without it, all of them.
     """
-    from orbitpkg import api
+    from orbitpkg.api.search import search
+    from orbitpkg.config.repositories import settings
 
-    found = api.search(text, repository=repository, offline=offline)
-    url = ", ".join(each.url for each in api.settings(repository).repositories)
+    found = search(text, repository=repository, offline=offline)
+    url = ", ".join(each.url for each in settings(repository).repositories)
     console.rows((each.name, each.newest, each.description) for each in found)
     if not found:
         console.note(f"No package in {url} is about {text!r}" if text else f"There is no package in {url}")

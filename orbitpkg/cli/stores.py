@@ -45,10 +45,10 @@ def store_share(console: Console, folder: str | None, *, group: str | None, mode
     DIR is the home folder: it is made if there is none. Default: ORBITPKG_HOME. All that is in it is given to the
     group, and what is installed later, by whomever, is the group's, too, whatever their umask.
     """
-    from orbitpkg import api
+    from orbitpkg.config.repositories import home as home_folder
     from orbitpkg.store.sharing import parse_mode, share
 
-    home = os.path.abspath(os.path.expanduser(folder)) if folder else str(api.home())  # noqa: PTH100, PTH111
+    home = os.path.abspath(os.path.expanduser(folder)) if folder else str(home_folder())  # noqa: PTH100, PTH111
     shared = share(home, mode=parse_mode(mode) if mode is not None else 0o660 | 0o004 & ~_umask(), group=group)
     what = "installs and removes" if shared.mode & 0o020 else "reads"
     rest = ", all others read" if shared.mode & 0o004 else ""

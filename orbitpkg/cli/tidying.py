@@ -34,7 +34,7 @@ def gc(
     were not used for long. With options, old versions, too: those to which all options apply. What a lockfile that was
     synced names, what another package needs and what a process has open stays.
     """
-    from orbitpkg import upkeep
+    from orbitpkg.api import maintain
     from orbitpkg.model.quantities import parse_period, parse_size
     from orbitpkg.store.garbage import Policy
 
@@ -43,7 +43,7 @@ def gc(
         older_than=parse_period(older_than) if older_than is not None else None,
         max_size=parse_size(max_size) if max_size is not None else None,
     )
-    garbage = upkeep.tidy(policy, dry_run=dry_run)
+    garbage = maintain.tidy(policy, dry_run=dry_run)
     console.rows((str(item.kind), item.name, size(item.size)) for item in garbage.items)
     for kept in garbage.kept:
         console.note(f"{kept.name} stays: {kept.reason} needs it")

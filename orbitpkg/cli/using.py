@@ -33,11 +33,12 @@ def list_installed(console: Console) -> dict[str, object]:
 
     One line each: name, version, files, size, description.
     """
-    from orbitpkg import api
+    from orbitpkg.api.packages import packages as list_packages
     from orbitpkg.cli.facts import package_facts, totals
     from orbitpkg.cli.layout import count, size
+    from orbitpkg.config.repositories import home
 
-    packages = api.packages()
+    packages = list_packages()
     amounts = [totals(package) for package in packages]
     console.rows(
         (
@@ -50,8 +51,8 @@ def list_installed(console: Console) -> dict[str, object]:
         for package, amount in zip(packages, amounts, strict=True)
     )
     if not packages:
-        console.note(f"Nothing is installed in {api.home()}")
-    return {"home": str(api.home()), "packages": [package_facts(package) for package in packages]}
+        console.note(f"Nothing is installed in {home()}")
+    return {"home": str(home()), "packages": [package_facts(package) for package in packages]}
 
 
 @command("path", "orbitpkg path digits", "weights=$(orbitpkg path digits==1.0.0 model weights.safetensors)")
@@ -63,9 +64,9 @@ def path(console: Console, requirement: str, parts: tuple[str, ...], *, pre: boo
     The newest installed version that fits is taken. A file (or directory) is named as parts, or as one path with
     slashes. Works offline.
     """
-    from orbitpkg import api
+    from orbitpkg.api.packages import package as open_package
 
-    package = api.package(requirement, prereleases=pre)
+    package = open_package(requirement, prereleases=pre)
     found = _path_in(package, parts)
     console.data([str(found)])
     return {"name": package.name, "version": package.version, "path": str(found)}
@@ -92,9 +93,9 @@ def files(console: Console, requirement: str, *, pre: bool) -> dict[str, object]
 
     One path a line, relative to orbitpkg path REQ.
     """
-    from orbitpkg import api
+    from orbitpkg.api.packages import package as open_package
 
-    package = api.package(requirement, prereleases=pre)
+    package = open_package(requirement, prereleases=pre)
     paths = package.files()
     console.data(paths)
     table = package.contents.by_path
@@ -125,7 +126,8 @@ def show(
 
     Of the installed one, or else, or with --repository, of the one in the repository.
     """
-    from orbitpkg import api
+    from orbitpkg.api.packages import package as open_package
+    from orbitpkg.api.search import home_of, located
     from orbitpkg.cli.facts import installed_release, package_facts, release_facts
     from orbitpkg.errors import NotInstalled, OfflineError, RepositoryNotFound
     from orbitpkg.model.executables import executable_files
@@ -134,20 +136,20 @@ def show(
     found: Repository | None = None
     if repository is None:
         try:
-            package = api.package(requirement, prereleases=pre)
+            package = open_package(requirement, prereleases=pre)
         except NotInstalled as missing:
             try:
-                release, found = api.located(requirement, offline=offline, prereleases=pre)
+                release, found = located(requirement, offline=offline, prereleases=pre)
             except (OfflineError, RepositoryNotFound):
                 raise missing from None
         else:
             release = installed_release(package)
     else:
-        release, found = api.located(requirement, repository=repository, offline=offline, prereleases=pre)
+        release, found = located(requirement, repository=repository, offline=offline, prereleases=pre)
     place = (
         {"path": str(package.path), "origin": package.origin}
         if package is not None
-        else {"path": None, "origin": api.home_of(release.name, repository, offline=offline)}
+        else {"path": None, "origin": home_of(release.name, repository, offline=offline)}
     )
     console.sentence(f"{release.name} {release.version}")
     if release.description:

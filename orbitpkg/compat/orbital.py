@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 
-from orbitpkg.compat.sputnik.repositories import use_bucket
+from orbitpkg.compat.sputnik.api.repositories import use_bucket
 from orbitpkg.errors import UsageError
 
 __all__ = ["patch_sputnik"]

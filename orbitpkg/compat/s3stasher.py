@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from orbitpkg.errors import OrbitError, UsageError
-from orbitpkg.remote.addresses import local_path_of
+from orbitpkg.objects.uris import local_path_of
 from orbitpkg.remote.calls import Told, files
 from orbitpkg.remote.pruning import cache_bytes, prune
 from orbitpkg.remote.session import is_silence

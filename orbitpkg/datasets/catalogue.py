@@ -24,7 +24,7 @@ from orbitpkg.datasets.parts import Description, describe_part, footer_text
 from orbitpkg.datasets.sending import digests_of, send_file
 from orbitpkg.datasets.tables import Table, footer_of
 from orbitpkg.errors import IntegrityError, ObjectExists, ObjectNotFound, OfflineError, RepositoryError
-from orbitpkg.store.durable import storage_errors
+from orbitpkg.files.errors import storage_errors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -219,7 +219,7 @@ class Catalogue:
     def _get(self, info: ObjectInfo, path: Path) -> str:
         """Fetch a part to a path; returns the digest that its name should have."""
         if info.size > _IN_MEMORY:
-            from orbitpkg.transfer.objects import download_object
+            from orbitpkg.objects.transfer.files import download_object
 
             return download_object(self._objects, info.key, path, info=info, durable=False).blake3[:_DIGITS]
         data, _ = self._objects.get(info.key)

@@ -41,7 +41,7 @@ def dataset(identifier: str, repository: PathLike | None = None, *, offline: boo
         DatasetNotFound: There is none; the message names the nearest.
         RepositoryError: The repository cannot be read.
     """
-    from orbitpkg.api import is_offline, open_repository, repository_url
+    from orbitpkg.config.repositories import is_offline, open_repository, repository_url
     from orbitpkg.datasets.sources import Source, read_source, source_key
 
     if is_offline(said=offline) and not repository_url(repository).startswith(("file:", "memory:")):
@@ -56,7 +56,7 @@ def find_dataset(identifier: str, repository: PathLike | None = None) -> Dataset
     Raises:
         RepositoryError: The repository cannot be read.
     """
-    from orbitpkg.api import open_repository
+    from orbitpkg.config.repositories import open_repository
     from orbitpkg.datasets.sources import find_source
 
     opened = open_repository(repository)
@@ -65,7 +65,7 @@ def find_dataset(identifier: str, repository: PathLike | None = None) -> Dataset
 
 
 def _offline(source: Source, repository: PathLike | None) -> Dataset:
-    from orbitpkg.api import repository_url
+    from orbitpkg.config.repositories import repository_url
     from orbitpkg.objects.offline import OfflineStore
     from orbitpkg.repository.repository import Repository
 
@@ -89,7 +89,7 @@ def create_dataset(
         UnsafeRepository: The store ignores create-only writes.
         RepositoryError: The repository cannot be written.
     """
-    from orbitpkg.api import open_repository
+    from orbitpkg.config.repositories import open_repository
     from orbitpkg.datasets.sources import create_source
 
     opened = open_repository(repository)
@@ -103,7 +103,7 @@ def list_datasets(repository: PathLike | None = None, *, offline: bool = False) 
     Raises:
         RepositoryError: It cannot be read, or not be listed.
     """
-    from orbitpkg.api import open_repository
+    from orbitpkg.config.repositories import open_repository
     from orbitpkg.datasets.sources import list_sources
 
     opened = open_repository(repository, offline=offline)
@@ -123,7 +123,7 @@ class Dataset:
     """
 
     def __init__(self, source: Source, repository: Repository, *, offline: bool = False) -> None:
-        from orbitpkg.api import home
+        from orbitpkg.config.repositories import home
 
         self.id = source.id
         self.created = source.created

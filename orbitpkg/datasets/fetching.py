@@ -30,10 +30,11 @@ from orbitpkg.errors import (
     RepositoryUnreachable,
     StorageError,
 )
+from orbitpkg.files.errors import disk_errors
 from orbitpkg.objects import ObjectInfo, open_store
-from orbitpkg.remote.addresses import split_object_uri
+from orbitpkg.objects.transfer.files import HIDDEN, download_object
+from orbitpkg.objects.uris import split_object_uri
 from orbitpkg.reporting import SILENT
-from orbitpkg.transfer.objects import HIDDEN, disk_errors, download_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

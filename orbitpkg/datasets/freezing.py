@@ -19,10 +19,10 @@ from orbitpkg.datasets.fetching import Fetched, Stores, fetch, fetch_one
 from orbitpkg.datasets.folders import Journal, local_paths
 from orbitpkg.datasets.registration import Failure
 from orbitpkg.errors import FileNotInPackage, IntegrityError, PartlyDone, UsageError
+from orbitpkg.files.errors import storage_errors
 from orbitpkg.model.jsontext import canonical_json, parse_json
 from orbitpkg.model.paths import path_problem
 from orbitpkg.reporting import SILENT
-from orbitpkg.store.durable import storage_errors
 
 if TYPE_CHECKING:
     import os
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from orbitpkg.datasets.selection import Selection
+    from orbitpkg.publisher.publish import Published
     from orbitpkg.reporting import Reporter
     from orbitpkg.store.package import Package
-    from orbitpkg.transfer.publish import Published
 
     PathLike: TypeAlias = str | os.PathLike[str]
 
@@ -59,7 +59,7 @@ def freeze(selection: Selection, requirement: str, *, pack: bool = False, report
         ReleaseExists: The version is published with other content.
         RepositoryError: The repository did not take it.
     """
-    from orbitpkg.api import publish
+    from orbitpkg.api.publish import publish
 
     name, version = _release(requirement)
     dataset = selection.dataset
@@ -178,7 +178,7 @@ class Frozen:
             IntegrityError: Its bytes are not those of the release.
             RepositoryError: It cannot be fetched.
         """
-        from orbitpkg.api import home
+        from orbitpkg.config.repositories import home
         from orbitpkg.model.names import nearest
 
         path = "/".join(parts)
@@ -203,7 +203,7 @@ class Frozen:
             force: Replace files that are there and that no earlier run put there.
             reporter: Told how far it is.
         """
-        from orbitpkg.api import home
+        from orbitpkg.config.repositories import home
 
         place = Path(folder)
         journal = Journal.of(home() / "cache", place, what=f"{self.package.name}=={self.package.version}")
@@ -214,7 +214,7 @@ class Frozen:
         )
 
     def _copy(self, place: Path, journal: Journal, *, force: bool) -> Fetched:
-        from orbitpkg.remote.addresses import join_uri
+        from orbitpkg.objects.uris import join_uri
 
         # The installed files, as objects of a store: then they are fetched like any others.
         root = self.package.dir_path(DATA_FOLDER).as_uri()
@@ -239,7 +239,7 @@ def frozen(requirement: str) -> Frozen:
         UsageError: The release was not made by freezing.
         IntegrityError: What it says of its data is damaged.
     """
-    from orbitpkg.api import package
+    from orbitpkg.api.packages import package
 
     found = package(requirement)
     try:

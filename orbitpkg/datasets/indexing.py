@@ -21,7 +21,7 @@ from orbitpkg.datasets.registration import Failure, Recorder
 from orbitpkg.errors import AccessDenied, CredentialsError, OrbitError, RepositoryUnreachable, UnsupportedByStore
 from orbitpkg.model.jsontext import parse_json
 from orbitpkg.objects import open_store
-from orbitpkg.remote.addresses import join_uri, split_uri
+from orbitpkg.objects.uris import join_uri, split_uri
 from orbitpkg.reporting import SILENT
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ class _Indexer:
     def _read(self, info: ObjectInfo) -> tuple[dict[str, object], tuple[str | None, str | None]]:
         from orbitpkg.datasets.extraction import extract
         from orbitpkg.datasets.sending import digests_of
-        from orbitpkg.transfer.objects import download_object
+        from orbitpkg.objects.transfer.files import download_object
 
         with tempfile.TemporaryDirectory(prefix="orbitpkg-") as folder:
             path = Path(folder, info.key.rpartition("/")[2])

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from orbitpkg.datasets.dataset import Dataset
     from orbitpkg.datasets.fetching import Fetched
+    from orbitpkg.publisher.publish import Published
     from orbitpkg.reporting import Reporter
-    from orbitpkg.transfer.publish import Published
 
     PathLike: TypeAlias = str | os.PathLike[str]
 

@@ -12,8 +12,8 @@ from typing import Final, Literal, get_args
 from urllib.parse import unquote, urlsplit
 
 from orbitpkg.errors import UsageError
+from orbitpkg.files.tilde import expanded
 from orbitpkg.objects.protocol import is_valid_key
-from orbitpkg.tilde import expanded
 
 __all__ = ["Address", "Scheme", "parse_address"]
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from orbitpkg.errors import CredentialsError, OrbitError, RepositoryUnreachable, UsageError
-from orbitpkg.tilde import expanded
+from orbitpkg.files.tilde import expanded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

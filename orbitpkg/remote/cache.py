@@ -27,8 +27,8 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Final
 
-from orbitpkg.transfer.journal import Journal
-from orbitpkg.transfer.partial import file_digest
+from orbitpkg.objects.transfer.journal import Journal
+from orbitpkg.objects.transfer.partial import file_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -13,8 +13,9 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import IO, TYPE_CHECKING, Any
 
-from orbitpkg import api
 from orbitpkg.errors import UsageError
+from orbitpkg.files.errors import disk_errors
+from orbitpkg.files.tilde import expanded
 from orbitpkg.model.quantities import parse_period, parse_size
 from orbitpkg.remote.cache import Cache
 from orbitpkg.remote.configuration import Configuration, read_configuration
@@ -23,15 +24,13 @@ from orbitpkg.remote.pruning import Pruned, cache_bytes
 from orbitpkg.remote.pruning import prune as prune_cache
 from orbitpkg.remote.session import Session
 from orbitpkg.reporting import SILENT
-from orbitpkg.tilde import expanded
-from orbitpkg.transfer.objects import disk_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from orbitpkg.remote.addresses import Word
+    from orbitpkg.objects.uris import Word
     from orbitpkg.remote.local import LocalPath
     from orbitpkg.reporting import Reporter, Task
 
@@ -81,7 +80,9 @@ def configuration(*, default: Path | None = None) -> Configuration:
         UsageError: A mode is none.
         StorageError: s3stasher's file cannot be read.
     """
-    return read_configuration(os.environ, default=default or api.home() / "cache" / "remote")
+    from orbitpkg.config.repositories import home
+
+    return read_configuration(os.environ, default=default or home() / "cache" / "remote")
 
 
 def files(*, reporter: Reporter | None = None, offline: bool = False, default: Path | None = None) -> RemoteFiles:
@@ -92,9 +93,11 @@ def files(*, reporter: Reporter | None = None, offline: bool = False, default: P
         offline: Ask no store. ``ORBITPKG_OFFLINE`` says so for all.
         default: The folder of the cache when nobody names one.
     """
+    from orbitpkg.config.repositories import home, is_offline
+
     said = tuple(sorted((name, value) for name, value in os.environ.items() if _matters(name)))
-    offline = api.is_offline(said=offline)
-    shared = _files(os.getpid(), said, _changed(), default or api.home() / "cache" / "remote", offline=offline)
+    offline = is_offline(said=offline)
+    shared = _files(os.getpid(), said, _changed(), default or home() / "cache" / "remote", offline=offline)
     return shared if reporter is None else RemoteFiles(shared.session.telling(reporter))
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from orbitpkg.errors import StorageError, UsageError
-from orbitpkg.tilde import expanded
+from orbitpkg.files.tilde import expanded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

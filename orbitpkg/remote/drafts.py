@@ -14,8 +14,9 @@ from secrets import token_hex
 from typing import IO, TYPE_CHECKING, Protocol
 
 from orbitpkg.errors import FileMissing, ObjectExists, OfflineError, OrbitError, ReadOnlyRepository
+from orbitpkg.files.errors import disk_errors
+from orbitpkg.objects.transfer.files import HIDDEN
 from orbitpkg.remote.session import retold
-from orbitpkg.transfer.objects import HIDDEN, disk_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

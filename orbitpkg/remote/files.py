@@ -15,19 +15,20 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 from orbitpkg.errors import AccessDenied, FileMissing, ObjectNotFound, StorageError, UnsupportedByStore, UsageError
+from orbitpkg.files.errors import disk_errors
 from orbitpkg.objects.protocol import is_valid_key
-from orbitpkg.remote.addresses import join_uri, local_path_of, split_uri
+from orbitpkg.objects.transfer.files import download_object
+from orbitpkg.objects.uris import join_uri, local_path_of, split_uri
 from orbitpkg.remote.drafts import LocalDraft, RemoteDraft, draft_writer
 from orbitpkg.remote.local import LocalPath
 from orbitpkg.remote.session import without_user
-from orbitpkg.transfer.objects import disk_errors, download_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import timedelta
 
     from orbitpkg.objects.protocol import ObjectInfo, ObjectStore
-    from orbitpkg.remote.addresses import Word
+    from orbitpkg.objects.uris import Word
     from orbitpkg.remote.drafts import Draft
     from orbitpkg.remote.session import Place, Session
 

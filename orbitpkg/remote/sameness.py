@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final
 
 from blake3 import blake3
 
+from orbitpkg.files.errors import disk_errors
 from orbitpkg.remote.sync_plan import plain_etag
-from orbitpkg.transfer.objects import disk_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -29,23 +29,24 @@ from orbitpkg.errors import (
     RepositoryUnreachable,
     StorageError,
 )
+from orbitpkg.files.errors import disk_errors
 from orbitpkg.objects import open_store
 from orbitpkg.objects.offline import OfflineStore
 from orbitpkg.objects.patience import DEFAULT_PATIENCE, Patience
-from orbitpkg.remote.addresses import join_uri, split_object_uri
+from orbitpkg.objects.transfer.files import download_object, upload_object
+from orbitpkg.objects.uris import join_uri, split_object_uri
 from orbitpkg.remote.cache import file_name
 from orbitpkg.remote.local import LocalPath
-from orbitpkg.transfer.objects import disk_errors, download_object, upload_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import timedelta
 
     from orbitpkg.objects.protocol import ObjectInfo, ObjectStore
-    from orbitpkg.remote.addresses import Word
+    from orbitpkg.objects.transfer.files import Uploaded
+    from orbitpkg.objects.uris import Word
     from orbitpkg.remote.cache import Cache, Entry
     from orbitpkg.reporting import Reporter
-    from orbitpkg.transfer.objects import Uploaded
 
 __all__ = ["HASTY", "Place", "Session", "is_silence", "remove_folder", "retold", "without_user"]
 

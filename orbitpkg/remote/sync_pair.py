@@ -7,10 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from orbitpkg import api
 from orbitpkg.errors import ObjectNotFound, OfflineError, StorageError, UsageError
 from orbitpkg.objects import open_store
-from orbitpkg.remote.addresses import join_uri, local_path_of, split_object_uri, split_uri
+from orbitpkg.objects.uris import join_uri, local_path_of, split_object_uri, split_uri
 from orbitpkg.remote.configuration import read_configuration
 from orbitpkg.remote.sync_plan import Direction
 from orbitpkg.remote.sync_state import SyncState
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orbitpkg.objects.protocol import ObjectInfo, ObjectStore
-    from orbitpkg.remote.addresses import Word
+    from orbitpkg.objects.uris import Word
     from orbitpkg.remote.sync_trees import Filter
 
 __all__ = ["Pair", "open_configured", "open_pair"]
@@ -111,7 +110,9 @@ def open_configured(url: str) -> ObjectStore:
         UsageError, StorageError: They cannot be read.
         CredentialsError: They name credentials that cannot be had.
     """
-    return open_store(url, env=read_configuration(os.environ, default=api.home() / "cache" / "remote").env)
+    from orbitpkg.config.repositories import home
+
+    return open_store(url, env=read_configuration(os.environ, default=home() / "cache" / "remote").env)
 
 
 def open_pair(source: Word, destination: Word, *, opener: Callable[[str], ObjectStore]) -> Pair:
@@ -128,6 +129,8 @@ def open_pair(source: Word, destination: Word, *, opener: Callable[[str], Object
         OfflineError: No network may be used.
         RepositoryError: The store did not say whether one object is meant.
     """
+    from orbitpkg.config.repositories import home, is_offline
+
     here, there = local_path_of(source), local_path_of(destination)
     if here is not None and there is not None:
         # A folder that is named by a URI is a place like others.
@@ -139,7 +142,7 @@ def open_pair(source: Word, destination: Word, *, opener: Callable[[str], Object
             hint="cp or rsync syncs two folders; orbitpkg remote cp copies between two addresses.",
         )
     url, key = split_uri(uri)
-    if api.is_offline() and not url.startswith(("file:", "memory:")):
+    if is_offline() and not url.startswith(("file:", "memory:")):
         raise OfflineError(f"{url} cannot be reached: offline mode is on.", hint="Unset ORBITPKG_OFFLINE.", url=url)
     _check_key(uri, key)
     store = opener(url)
@@ -156,7 +159,7 @@ def open_pair(source: Word, destination: Word, *, opener: Callable[[str], Object
             root=root,
             prefix="" if only else prefix,
             only=only,
-            state=SyncState(api.home() / "cache" / "sync", *place),
+            state=SyncState(home() / "cache" / "sync", *place),
         )
     except BaseException:
         store.close()

@@ -15,9 +15,10 @@ import stat
 from typing import TYPE_CHECKING, Final
 
 from orbitpkg.errors import ObjectChanged, ObjectExists, ObjectNotFound, TreeChanged
+from orbitpkg.files.errors import disk_errors
+from orbitpkg.objects.transfer.files import HIDDEN, download_object, upload_object
 from orbitpkg.remote.sameness import DIGEST_NAME, digest_of_file, is_same
 from orbitpkg.remote.sync_plan import Act, LocalFile, Synced, nanoseconds, plain_etag
-from orbitpkg.transfer.objects import HIDDEN, disk_errors, download_object, upload_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -17,10 +17,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from orbitpkg.errors import UsageError
+from orbitpkg.files.errors import disk_errors
 from orbitpkg.model.patterns import compile_glob, glob_problem
 from orbitpkg.objects.protocol import is_valid_key
+from orbitpkg.objects.transfer.files import HIDDEN
 from orbitpkg.remote.sync_plan import LocalFile
-from orbitpkg.transfer.objects import HIDDEN, disk_errors
 
 if TYPE_CHECKING:
     import re

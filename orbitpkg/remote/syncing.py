@@ -24,19 +24,19 @@ from orbitpkg.errors import (
     StorageError,
     TreeChanged,
 )
+from orbitpkg.files.errors import disk_errors
 from orbitpkg.remote.sameness import is_same
 from orbitpkg.remote.sync_pair import open_configured, open_pair
 from orbitpkg.remote.sync_plan import Act, Conflict, Synced, plain_etag, plan_sync, undecided
 from orbitpkg.remote.sync_transfers import SMALL_BYTES, EditedError, Transfers
 from orbitpkg.remote.sync_trees import Filter
 from orbitpkg.reporting import SILENT
-from orbitpkg.transfer.objects import disk_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from orbitpkg.objects.protocol import ObjectStore
-    from orbitpkg.remote.addresses import Word
+    from orbitpkg.objects.uris import Word
     from orbitpkg.remote.sync_pair import Pair
     from orbitpkg.remote.sync_plan import Step, SyncPlan
     from orbitpkg.remote.sync_trees import LocalTree, RemoteTree

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from orbitpkg.objects.protocol import ObjectStore
-    from orbitpkg.remote.addresses import Word
+    from orbitpkg.objects.uris import Word
     from orbitpkg.remote.sync_pair import Pair
     from orbitpkg.remote.sync_plan import LocalFile
     from orbitpkg.remote.syncing import SyncResult

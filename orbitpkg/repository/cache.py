@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orbitpkg.store.durable import write_file
-from orbitpkg.store.folders import make_folders, make_home
+from orbitpkg.files.durable import write_file
+from orbitpkg.files.folders import make_folders, make_private_folder
 
 if TYPE_CHECKING:
     import os
@@ -94,7 +94,7 @@ class Cache:
     def _write(self, path: Path, data: bytes) -> None:
         # Who may not write here, or has no space, does without; readers check what they find, so nothing is synced.
         with contextlib.suppress(OSError):
-            make_home(str(self._folder.parent))
+            make_private_folder(str(self._folder.parent))
             make_folders(str(path.parent))
             part = path.with_name(f".{secrets.token_hex(8)}")
             try:

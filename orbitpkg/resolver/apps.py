@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 from orbitpkg.errors import UsageError
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ["AppVerdict", "Apps", "app_names", "installed_app_version", "read_apps"]
+__all__ = ["AppVerdict", "Apps", "app_names", "parse_app"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +31,12 @@ class AppVerdict:
     unchecked: tuple[str, ...]
 
 
-def _parse_app(text: str) -> tuple[str, str | None]:
+def parse_app(text: str) -> tuple[str, str | None]:
+    """Split ``NAME==VERSION`` or ``NAME`` into a canonical name and a version, which may be None.
+
+    Raises:
+        UsageError: It is neither.
+    """
     from packaging.utils import InvalidName, canonicalize_name
     from packaging.version import InvalidVersion, Version
 
@@ -47,20 +51,6 @@ def _parse_app(text: str) -> tuple[str, str | None]:
     return key, version if separator else None
 
 
-def installed_app_version(name: str) -> str | None:
-    """Give the version of an app beside the running interpreter; None when it is not installed there."""
-    import platform
-    from importlib import metadata
-
-    if name == "python":
-        return platform.python_version()
-    try:
-        # What was half removed has no version.
-        return metadata.version(name) or None
-    except (metadata.PackageNotFoundError, KeyError, ValueError):
-        return None
-
-
 class Apps:
     """The apps that will use what is chosen. Each is looked up once.
 
@@ -72,10 +62,10 @@ class Apps:
     def __init__(
         self,
         said: Mapping[str, str] | None = None,
-        installed: Callable[[str], str | None] = installed_app_version,
+        installed: Callable[[str], str | None] | None = None,
     ) -> None:
         self._said = dict(said or {})
-        self._installed = installed
+        self._installed = installed or (lambda _: None)
         self._versions: dict[str, str | None] = {}
         self._verdicts: dict[tuple[tuple[str, str], ...], AppVerdict] = {}
 
@@ -106,32 +96,13 @@ class Apps:
         return AppVerdict(excluded=tuple(excluded), unchecked=tuple(unchecked))
 
 
-def read_apps(texts: Iterable[str], *, python: str | os.PathLike[str] | None = None) -> Apps:
-    """Make the apps of what a caller says.
-
-    Args:
-        texts: ``NAME==VERSION`` each, or ``NAME``: then the version is looked up.
-        python: The interpreter beside which versions are looked up; the running one when None.
-
-    Raises:
-        UsageError: A text cannot be read, or the interpreter cannot be asked.
-    """
-    said = {name: version for name, version in map(_parse_app, texts) if version is not None}
-    if python is None:
-        return Apps(said)
-    from orbitpkg.resolver.interpreters import installed_in
-
-    there = installed_in(python)
-    return Apps(said, lambda name: there.get(_canonical(name)))
-
-
 def app_names(texts: Iterable[str]) -> Callable[[str], bool]:
     """Give what tells whether a name is that of one of the apps a caller says.
 
     Raises:
         UsageError: A text cannot be read.
     """
-    names = {name for name, _ in map(_parse_app, texts)}
+    names = {name for name, _ in map(parse_app, texts)}
     return lambda name: _canonical(name) in names
 
 

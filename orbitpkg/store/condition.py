@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from blake3 import blake3
 
 from orbitpkg.errors import IntegrityError
-from orbitpkg.store.durable import storage_errors
+from orbitpkg.files.errors import storage_errors
 from orbitpkg.store.layout import CONTENTS_NAME, ORIGIN_NAME, RECORD_NAME
 from orbitpkg.store.package import open_package
 from orbitpkg.store.records import load_release

@@ -23,9 +23,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from orbitpkg.errors import NotInstalled, OrbitError, UsageError
+from orbitpkg.files.errors import storage_errors
 from orbitpkg.model.requirements import parse_range
 from orbitpkg.model.versions import Version, parse_version
-from orbitpkg.store.durable import storage_errors
 from orbitpkg.store.layout import RECORD_NAME
 from orbitpkg.store.locks import locked
 from orbitpkg.store.package import installed_names, installed_versions, open_package

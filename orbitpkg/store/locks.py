@@ -12,7 +12,7 @@ import os
 import secrets
 from typing import TYPE_CHECKING
 
-from orbitpkg.store.folders import file_mode, inherited_mode
+from orbitpkg.files.folders import file_mode, inherited_mode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,8 +9,9 @@ import os
 import secrets
 from typing import TYPE_CHECKING
 
-from orbitpkg.store.durable import storage_errors, sync_files, sync_folder, write_file
-from orbitpkg.store.folders import inherited_mode, make_folders, settle
+from orbitpkg.files.durable import sync_files, sync_folder, write_file
+from orbitpkg.files.errors import storage_errors
+from orbitpkg.files.folders import inherited_mode, make_folders, settle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -21,11 +21,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from orbitpkg.errors import IntegrityError, LockfileError, OrbitError, StorageError
+from orbitpkg.files.durable import write_file
+from orbitpkg.files.errors import storage_errors
 from orbitpkg.model.jsontext import canonical_json, parse_json
 from orbitpkg.model.lockfile import MAX_LOCK_BYTES, parse_lock
 from orbitpkg.model.names import canonical_name
 from orbitpkg.model.versions import Version, parse_version
-from orbitpkg.store.durable import storage_errors, write_file
 from orbitpkg.store.folders import make_folder
 
 if TYPE_CHECKING:

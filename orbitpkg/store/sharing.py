@@ -12,9 +12,9 @@ import stat
 from dataclasses import dataclass
 
 from orbitpkg.errors import ReadOnlyStore, UsageError
+from orbitpkg.files.errors import storage_errors
+from orbitpkg.files.folders import at_and_below, inherited_file_mode, make_private_folder
 from orbitpkg.model.names import nearest
-from orbitpkg.store.durable import storage_errors
-from orbitpkg.store.folders import at_and_below, inherited_file_mode, make_home
 
 __all__ = ["Shared", "parse_mode", "share"]
 
@@ -77,7 +77,7 @@ def share(home: str, *, mode: int, group: str | None = None) -> Shared:
     folder = mode | (mode & 0o444) >> 2 | stat.S_ISGID
     left = []
     with storage_errors(home):
-        make_home(home)
+        make_private_folder(home)
         for path, status in at_and_below(home):
             try:
                 _give(path, status, number, folder)

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orbitpkg.errors import IntegrityError, StorageError
-from orbitpkg.store.durable import sync_files, sync_folder, sync_open_folder, write_file
-from orbitpkg.store.folders import inherited_mode, make_folders, settle
+from orbitpkg.files.durable import sync_files, sync_folder, sync_open_folder, write_file
+from orbitpkg.files.folders import inherited_mode, make_folders, settle
 from orbitpkg.store.layout import CONTENTS_NAME, FILES_NAME, ORIGIN_NAME, RECORD_NAME, STATE_NAME
 from orbitpkg.store.records import load_contents
 

@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from orbitpkg.errors import LockTimeout, NotInstalled, OrbitError, StorageError, UsageError
+from orbitpkg.files.durable import clone_or_link, sync_folder
+from orbitpkg.files.errors import storage_errors
+from orbitpkg.files.folders import inherited_mode, make_folders, settle
 from orbitpkg.store.condition import Finding, Flaw, file_digest, find_flaws
-from orbitpkg.store.durable import clone_or_link, storage_errors, sync_folder
-from orbitpkg.store.folders import inherited_mode, make_folder, make_folders, settle
+from orbitpkg.store.folders import make_folder
 from orbitpkg.store.layout import RECORD_NAME, Layout
 from orbitpkg.store.locks import locked
 from orbitpkg.store.package import Package, installed_names, installed_packages, installed_versions, open_package

@@ -11,13 +11,13 @@ from tests.cli.machine import TOP, Machine, Result, write_package
 
 BREAK = """\
 import sys
-from orbitpkg import api
+from orbitpkg.api import packages
 from orbitpkg.cli import main
 
 def broken(*words, **options):
     raise ZeroDivisionError("a made-up bug")
 
-api.packages = broken
+packages.packages = broken
 sys.exit(main())
 """
 

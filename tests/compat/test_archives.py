@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 import orbitpkg
-from orbitpkg import api
+from orbitpkg.api.install import install
+from orbitpkg.api.packages import packages, verify
+from orbitpkg.api.publish import publish
 from orbitpkg.compat import sputnik
 from tests.cli.machine import Machine
 from tests.compat.make_archives import PACKAGES, write
@@ -53,18 +55,18 @@ def included(name: str, folder: Path) -> Mapping[str, bytes]:
 @pytest.mark.parametrize("name", sorted(IDENTS))
 class TestRealArchives:
     def test_one_built_just_now_installs_the_files_that_sputnik_installs(self, name: str, made: Path) -> None:
-        package = api.install(f"{made}/{IDENTS[name]}.sputnik")
+        package = install(f"{made}/{IDENTS[name]}.sputnik")
         theirs = contents(made / "installed" / IDENTS[name], without="meta.json")
         assert contents(package.path, without="package.json") == theirs
         assert theirs == included(name, made)
 
     def test_one_that_is_kept_here_installs_the_same(self, name: str) -> None:
-        package = api.install(f"{KEPT}/{IDENTS[name]}.sputnik")
+        package = install(f"{KEPT}/{IDENTS[name]}.sputnik")
         assert contents(package.path, without="package.json") == included(name, KEPT)
-        assert [(each, found) for each, found in api.verify([name]) if found] == []
+        assert [(each, found) for each, found in verify([name]) if found] == []
 
     def test_what_is_said_of_the_package_is_kept(self, name: str) -> None:
-        package = api.install(f"{KEPT}/{IDENTS[name]}.sputnik")
+        package = install(f"{KEPT}/{IDENTS[name]}.sputnik")
         said = PACKAGES[name]["package"]
         assert (package.name, package.version) == (name, VERSIONS[name])
         assert package.description == said.get("description", "")
@@ -76,44 +78,44 @@ class TestRealArchives:
     def test_the_writer_of_these_tests_writes_what_sputnik_does(self, name: str, tmp_path: Path) -> None:
         said = {key: value for key, value in PACKAGES[name]["package"].items() if key != "include"}
         ours = old_archive(tmp_path / "ours.sputnik", included(name, KEPT), **said)
-        package = api.install(ours)
+        package = install(ours)
         assert contents(package.path, without="package.json") == included(name, KEPT)
 
 
 def test_installing_one_again_changes_nothing(tmp_path: Path) -> None:
-    first = api.install(f"{KEPT}/test-1.0.0.sputnik")
-    assert api.install(f"{KEPT}/test-1.0.0.sputnik") == first
-    assert [package.version for package in api.packages()] == ["1.0.0"]
+    first = install(f"{KEPT}/test-1.0.0.sputnik")
+    assert install(f"{KEPT}/test-1.0.0.sputnik") == first
+    assert [package.version for package in packages()] == ["1.0.0"]
 
 
 def test_one_archive_is_one_release_on_every_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    here = api.install(f"{KEPT}/test-1.0.0.sputnik")
+    here = install(f"{KEPT}/test-1.0.0.sputnik")
     shutil.copy(KEPT / "test-1.0.0.sputnik", tmp_path / "renamed.sputnik")
     monkeypatch.setenv("ORBITPKG_HOME", str(tmp_path / "another home"))
-    there = api.install(tmp_path / "renamed.sputnik")
+    there = install(tmp_path / "renamed.sputnik")
     assert there.digest == here.digest
 
 
 def test_one_can_be_published_as_it_is(tmp_path: Path) -> None:
-    published = api.publish(f"{KEPT}/my_model-1.0.sputnik", str(tmp_path / "models"))
+    published = publish(f"{KEPT}/my_model-1.0.sputnik", str(tmp_path / "models"))
     assert str(published.release) == "my_model==1.0.0"
     assert orbitpkg.install("my_model", repository=tmp_path / "models").file_path("data", "model").stat().st_size
 
 
 def test_nothing_is_left_of_the_work(home: Path) -> None:
-    api.install(f"{KEPT}/test-1.0.0.sputnik")
+    install(f"{KEPT}/test-1.0.0.sputnik")
     assert list((home / "store" / "v1" / "tmp").iterdir()) == []
 
 
 def test_an_archive_whose_members_are_the_other_way_round_is_read(tmp_path: Path) -> None:
     meta, body = old_package()
     path = as_tar(tmp_path / "a.sputnik", [("meta.json", json.dumps(meta).encode()), ("archive.gz", body)])
-    assert contents(api.install(path).path, without="package.json") == FILES
+    assert contents(install(path).path, without="package.json") == FILES
 
 
 def test_a_package_json_among_the_files_gives_way_to_the_manifest(tmp_path: Path) -> None:
     path = old_archive(tmp_path / "a.sputnik", {"package.json": b'{"name": "test"}', "data": b"x"}, license="MIT")
-    package = api.install(path)
+    package = install(path)
     assert package.files() == ("data", "package.json")
     assert package.load_json("package.json")["license"] == "MIT"
 
@@ -124,7 +126,7 @@ def test_the_directory_of_a_test_package_is_what_sputnik_reads(tmp_path: Path) -
 
 
 def test_the_store_that_is_made_for_one_is_for_its_user_alone(home: Path, tmp_path: Path) -> None:
-    api.install(f"{KEPT}/test-1.0.0.sputnik")
+    install(f"{KEPT}/test-1.0.0.sputnik")
     assert home.stat().st_mode & 0o777 == 0o700
     sputnik.install(None, None, f"{KEPT}/test-1.0.0.sputnik", data_path=tmp_path / "data")
     assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orbitpkg import api
+from orbitpkg.api.install import install
+from orbitpkg.api.packages import packages
+from orbitpkg.compat.sputnik.formats.adapting import adapted_version
 from orbitpkg.errors import ArchiveError, IntegrityError, ManifestError, NoSpace, OrbitError
-from orbitpkg.legacy.adapting import adapted_version
 from tests.compat.old_format import as_tar, md5, old_archive, old_package
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ def refuse(path: Path, match: str, kind: type[OrbitError] = IntegrityError) -> O
     """Fail to install an archive, and leave nothing."""
     before = {each for each in path.parent.rglob("*") if "home" not in each.parts}
     with pytest.raises(kind, match=match) as refused:
-        api.install(path)
-    assert api.packages() == []
+        install(path)
+    assert packages() == []
     assert {each for each in path.parent.rglob("*") if "home" not in each.parts} == before
     temporary = Path(os.environ["ORBITPKG_HOME"]) / "store" / "v1" / "tmp"
     assert not temporary.exists() or list(temporary.iterdir()) == []
@@ -225,9 +226,9 @@ def test_every_cut_is_noticed(tmp_path: Path) -> None:
         path = tmp_path / f"cut{length}.sputnik"
         path.write_bytes(whole[:length])
         with pytest.raises((IntegrityError, ManifestError)):
-            api.install(path)
+            install(path)
         path.unlink()
-    assert api.packages() == []
+    assert packages() == []
 
 
 def test_a_flipped_bit_of_the_data_is_noticed(tmp_path: Path) -> None:
@@ -238,7 +239,7 @@ def test_a_flipped_bit_of_the_data_is_noticed(tmp_path: Path) -> None:
         path = tmp_path / "flipped.sputnik"
         path.write_bytes(whole)
         with pytest.raises(IntegrityError):
-            api.install(path)
+            install(path)
         whole[at] ^= 1
 
 
@@ -253,7 +254,7 @@ def test_a_folder_or_nothing_in_its_place_is_told(tmp_path: Path) -> None:
     (tmp_path / "folder.sputnik").mkdir()
     for name in ("folder.sputnik", "nothing.sputnik"):
         with pytest.raises(OrbitError, match=name):
-            api.install(tmp_path / name)
+            install(tmp_path / name)
 
 
 @pytest.mark.parametrize(
@@ -269,7 +270,7 @@ def test_a_folder_or_nothing_in_its_place_is_told(tmp_path: Path) -> None:
 )
 def test_a_version_that_is_not_semver_is_taken_by_a_stated_rule(tmp_path: Path, old: str, new: str) -> None:
     assert str(adapted_version(old)) == new
-    package = api.install(old_archive(tmp_path / "a.sputnik", version=old))
+    package = install(old_archive(tmp_path / "a.sputnik", version=old))
     assert package.version == new
     assert package.metadata["sputnik"]["version"] == old
     assert package.metadata["sputnik"]["ident"] == f"test-{old}"

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import orbitpkg
-from orbitpkg import api
+from orbitpkg.api.packages import verify
+from orbitpkg.api.publish import publish
+from orbitpkg.api.search import released, search, versions
+from orbitpkg.compat.sputnik.importing import Imported, ImportOutcome, import_packages
 from orbitpkg.errors import BucketNotFound, OfflineError, UnsafeRepository, UsageError
-from orbitpkg.importing import Imported, ImportOutcome, import_packages
 from orbitpkg.objects import open_store
 from tests.cli.machine import Machine
 from tests.compat.old_format import FILES, old_bucket, old_package, put_archive, put_package
@@ -44,8 +46,8 @@ def outcomes(results: list[Imported]) -> dict[str, ImportOutcome]:
 
 
 def everything_in(repository: str) -> list[tuple[str, str]]:
-    names = [found.name for found in api.search(repository=repository)]
-    return [(name, version) for name in sorted(names) for version in api.versions(name, repository=repository)]
+    names = [found.name for found in search(repository=repository)]
+    return [(name, version) for name in sorted(names) for version in versions(name, repository=repository)]
 
 
 def _order(release: tuple[str, str]) -> tuple[str, list[int]]:
@@ -57,9 +59,9 @@ def test_every_package_and_version_comes_along_with_what_is_said_of_it(old: Obje
     results = bring(old, new)
     assert {each.outcome for each in results} == {ImportOutcome.IMPORTED}
     assert everything_in(new) == EVERYTHING
-    other = api.released("other", repository=new)
+    other = released("other", repository=new)
     assert (other.description, other.compatibility) == ("Words.", {"my_library": ">=1.1.1"})
-    test = api.released("test", repository=new)
+    test = released("test", repository=new)
     assert test.license == "public domain"
     kept: Any = test.metadata["sputnik"]
     assert (kept["ident"], kept["version"]) == ("test-10.0.0", "10.0.0")
@@ -74,7 +76,7 @@ def test_it_is_the_release_that_the_old_bucket_gave(old: ObjectStore, tmp_path: 
     bring(old, str(tmp_path / "new"))
     after = orbitpkg.install("test", repository=tmp_path / "new")
     assert after == before
-    assert [found for _, found in api.verify()] == [[]]
+    assert [found for _, found in verify()] == [[]]
 
 
 def test_running_it_again_reads_no_archive(old: ObjectStore, tmp_path: Path) -> None:
@@ -131,13 +133,13 @@ def test_what_cannot_come_along_is_told_with_the_reason(old: ObjectStore, tmp_pa
 
 def test_a_version_that_somebody_has_published_is_left_as_it_is(old: ObjectStore, tmp_path: Path) -> None:
     new = (tmp_path / "new").as_uri()
-    api.publish(make_package(tmp_path / "package", name="test", version="9.0.0"), new)
+    publish(make_package(tmp_path / "package", name="test", version="9.0.0"), new)
     for dry_run in (True, False):
         results = {each.ident: each for each in bring(old, new, dry_run=dry_run)}
         error = results["test-9.0.0"].error
         assert error is not None
         assert error.code == "release-exists"
-    assert "sputnik" not in api.released("test==9.0.0", repository=new).metadata
+    assert "sputnik" not in released("test==9.0.0", repository=new).metadata
     assert everything_in(new) == EVERYTHING
 
 
@@ -148,7 +150,7 @@ def test_only_what_versions_do_not_share_is_kept_twice(tmp_path: Path) -> None:
         put_package(old, *old_package({"weights": data, "version": version.encode()}, version=version))
     new = (tmp_path / "new").as_uri()
     bring(old, new)
-    sizes = [api.released(f"test=={version}", repository=new).archive.size for version in ("1.0.0", "1.0.1")]
+    sizes = [released(f"test=={version}", repository=new).archive.size for version in ("1.0.0", "1.0.1")]
     assert abs(sizes[0] - sizes[1]) < 1000
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from orbitpkg.compat import sputnik
 from orbitpkg.compat.orbital import patch_sputnik
-from orbitpkg.compat.sputnik.repositories import use_bucket
+from orbitpkg.compat.sputnik.api.repositories import use_bucket
 from orbitpkg.errors import UsageError
 from orbitpkg.objects import open_store
 from tests.compat.make_archives import write

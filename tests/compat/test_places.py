@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orbitpkg import api
+from orbitpkg.api.install import install
+from orbitpkg.api.packages import package as open_package
+from orbitpkg.api.packages import packages as list_packages
+from orbitpkg.api.packages import remove
+from orbitpkg.api.publish import publish
+from orbitpkg.api.search import released, search, versions
+from orbitpkg.compat.sputnik.formats.fetching import Fetcher
+from orbitpkg.compat.sputnik.formats.places import BucketPlace, open_place
 from orbitpkg.errors import (
     ArchiveError,
     IntegrityError,
@@ -25,8 +32,6 @@ from orbitpkg.errors import (
     ResolutionError,
     VersionNotFound,
 )
-from orbitpkg.legacy.fetching import Fetcher
-from orbitpkg.legacy.places import BucketPlace, open_place
 from orbitpkg.objects import open_store
 from orbitpkg.objects.memory import Fault, MemoryStore
 from tests.compat.old_format import FILES, old_bucket, old_package, put_package
@@ -66,71 +71,71 @@ def serve(site: StaticSite, packages: list[tuple[dict[str, Any], bytes]], *, fol
 
 
 def files_of(name: str) -> Mapping[str, bytes]:
-    found = tree_of(api.package(name).path)
+    found = tree_of(open_package(name).path)
     return {path: data for path, (data, _) in found.items() if path != "package.json"}
 
 
 class TestBuckets:
     def test_packages_are_found_and_installed_like_any_others(self, bucket: str) -> None:
-        assert api.versions("test", repository=bucket) == ["1.0.0", "9.0.0", "10.0.0"]
-        assert [(each.name, each.newest) for each in api.search(repository=bucket)] == [
+        assert versions("test", repository=bucket) == ["1.0.0", "9.0.0", "10.0.0"]
+        assert [(each.name, each.newest) for each in search(repository=bucket)] == [
             ("other", "1.0.0"),
             ("test", "10.0.0"),
         ]
-        assert api.install("test", repository=bucket).version == "10.0.0"
+        assert install("test", repository=bucket).version == "10.0.0"
         assert files_of("test") == {**FILES, "data/version": b"10.0.0"}
-        assert api.install("test<10", repository=bucket).version == "9.0.0"
-        assert api.released("other", repository=bucket).compatibility == {"my_library": ">=1.1.1"}
+        assert install("test<10", repository=bucket).version == "9.0.0"
+        assert released("other", repository=bucket).compatibility == {"my_library": ">=1.1.1"}
 
     def test_compatibility_is_known_before_anything_is_downloaded(self, bucket: str, tmp_path: Path) -> None:
         for archive in (tmp_path / "bucket").rglob("archive.gz"):
             archive.write_bytes(b"")
         with pytest.raises(ResolutionError, match=r"does not work with my.library 1\.0"):
-            api.install("other", repository=bucket, app="my_library==1.0")
+            install("other", repository=bucket, app="my_library==1.0")
 
     @pytest.mark.parametrize("size", [1000, 6 * MIB], ids=["read whole", "read by ranges"])
     def test_what_was_removed_is_installed_again_as_the_same_release(
         self, bucket: str, tmp_path: Path, size: int
     ) -> None:
         put_package(open_store((tmp_path / "bucket").as_uri()), *old_package({"data": noise(size)}, name="again"))
-        digest = api.install("again", repository=bucket).digest
-        api.remove("again")
+        digest = install("again", repository=bucket).digest
+        remove("again")
         gc.collect()
-        package = api.install("again", repository=bucket)
+        package = install("again", repository=bucket)
         assert package.digest == digest
         assert package.read_bytes("data") == noise(size)
 
     def test_what_is_installed_is_not_downloaded_again(self, bucket: str, tmp_path: Path) -> None:
-        first = api.install("test", repository=bucket)
+        first = install("test", repository=bucket)
         for archive in (tmp_path / "bucket").rglob("archive.gz"):
             archive.write_bytes(b"")
-        assert api.install("test", repository=bucket) == first
-        assert api.install("test==10.0.0", repository=bucket) == first
+        assert install("test", repository=bucket) == first
+        assert install("test==10.0.0", repository=bucket) == first
 
     def test_two_machines_make_one_release_of_a_package(
         self, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        digest = api.install("test", repository=bucket).digest
+        digest = install("test", repository=bucket).digest
         monkeypatch.setenv("ORBITPKG_HOME", str(tmp_path / "another home"))
-        assert api.install("test", repository=bucket).digest == digest
+        assert install("test", repository=bucket).digest == digest
 
     def test_what_was_read_of_it_is_enough_to_be_offline(self, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        api.install("test", repository=bucket)
-        assert api.install("test", repository=bucket, offline=True).version == "10.0.0"
+        install("test", repository=bucket)
+        assert install("test", repository=bucket, offline=True).version == "10.0.0"
         monkeypatch.setenv("ORBITPKG_OFFLINE", "1")
         with pytest.raises(OfflineError):
-            api.versions("test", repository="sputnik+s3://nowhere/models")
+            versions("test", repository="sputnik+s3://nowhere/models")
 
     def test_it_can_only_be_read(self, bucket: str, tmp_path: Path) -> None:
         with pytest.raises(ReadOnlyRepository, match="orbitpkg import sputnik"):
-            api.publish(make_package(tmp_path / "new", name="new"), bucket)
+            publish(make_package(tmp_path / "new", name="new"), bucket)
         assert not (tmp_path / "bucket" / "orbitpkg.json").exists()
 
     def test_what_is_not_there_is_told(self, bucket: str) -> None:
         with pytest.raises(PackageNotFound, match="There is no package tset"):
-            api.install("tset", repository=bucket)
+            install("tset", repository=bucket)
         with pytest.raises(VersionNotFound, match=r"There are: 1\.0\.0, 9\.0\.0, 10\.0\.0"):
-            api.install("test==2.0.0", repository=bucket)
+            install("test==2.0.0", repository=bucket)
 
     def test_one_that_cannot_be_had_keeps_no_other_from_being_had(self, bucket: str, tmp_path: Path) -> None:
         store = open_store((tmp_path / "bucket").as_uri())
@@ -138,26 +143,26 @@ class TestBuckets:
         put_package(store, *old_package(version="11.0.0", compatibility=["x"]))
         store.put("test-12.0.0/meta.json", b"{")
         store.put("test-13.0.0/archive.gz", b"half a package")
-        assert api.versions("test", repository=bucket) == ["1.0.0", "9.0.0", "10.0.0"]
-        assert api.install("test", repository=bucket).version == "10.0.0"
+        assert versions("test", repository=bucket) == ["1.0.0", "9.0.0", "10.0.0"]
+        assert install("test", repository=bucket).version == "10.0.0"
         with pytest.raises(ArchiveError, match="its compatibility is"):
-            api.install("test==11.0.0", repository=bucket)
+            install("test==11.0.0", repository=bucket)
         with pytest.raises(IntegrityError, match="not valid JSON"):
-            api.install("test==12.0.0", repository=bucket)
+            install("test==12.0.0", repository=bucket)
         with pytest.raises(ArchiveError, match=r"test-13\.0\.0 lacks its meta\.json"):
-            api.install("test==13.0.0", repository=bucket)
+            install("test==13.0.0", repository=bucket)
 
     def test_a_package_of_which_nothing_can_be_had_is_told_with_the_reasons(self, bucket: str, tmp_path: Path) -> None:
         put_package(open_store((tmp_path / "bucket").as_uri()), *old_package(name="only", version="abc"))
         with pytest.raises(ArchiveError, match=r"(?s)No version of only .* only-abc: .*'abc' is not a version"):
-            api.install("only", repository=bucket)
+            install("only", repository=bucket)
 
     def test_of_two_that_come_to_one_version_the_one_that_was_called_so_has_it(
         self, bucket: str, tmp_path: Path
     ) -> None:
         store = open_store((tmp_path / "bucket").as_uri())
         put_package(store, *old_package({"which": b"1.0"}, version="1.0"))
-        api.install("test==1.0.0", repository=bucket)
+        install("test==1.0.0", repository=bucket)
         assert files_of("test") == {**FILES, "data/version": b"1.0.0"}
 
     @pytest.mark.parametrize("name", ["data", "meta"])
@@ -167,30 +172,30 @@ class TestBuckets:
         data[-9] ^= 1
         archive.write_bytes(data if name == "data" else data[:-1])
         with pytest.raises(IntegrityError, match=r"has the MD5|bytes; its meta\.json says"):
-            api.install("other", repository=bucket)
-        assert api.packages() == []
+            install("other", repository=bucket)
+        assert list_packages() == []
 
     def test_one_that_was_damaged_once_is_downloaded_anew(self, bucket: str, tmp_path: Path) -> None:
         archive = tmp_path / "bucket" / "other-1.0.0" / "archive.gz"
         good = archive.read_bytes()
         archive.write_bytes(b"x" * len(good))
         with pytest.raises(IntegrityError):
-            api.install("other", repository=bucket)
+            install("other", repository=bucket)
         archive.write_bytes(good)
-        assert api.install("other", repository=bucket).version == "1.0.0"
+        assert install("other", repository=bucket).version == "1.0.0"
 
     def test_what_was_kept_of_it_and_is_spoiled_is_read_anew(self, bucket: str, home: Path) -> None:
-        api.install("other", repository=bucket)
-        api.remove("other")
+        install("other", repository=bucket)
+        remove("other")
         for kept in [path for path in (home / "cache").rglob("*") if path.is_file()]:
             kept.write_bytes(kept.read_bytes()[: kept.stat().st_size // 2])
-        assert api.install("other", repository=bucket).version == "1.0.0"
+        assert install("other", repository=bucket).version == "1.0.0"
 
     def test_a_meta_json_that_was_written_over_is_read_again(self, bucket: str, tmp_path: Path) -> None:
-        assert api.released("other", repository=bucket).description == "Words."
+        assert released("other", repository=bucket).description == "Words."
         meta, body = old_package({"words": b"d"}, name="other", description="Other words.")
         put_package(open_store((tmp_path / "bucket").as_uri()), meta, body)
-        assert api.released("other", repository=bucket).description == "Other words."
+        assert released("other", repository=bucket).description == "Other words."
 
 
 def test_a_download_that_was_stopped_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -234,13 +239,13 @@ class TestServers:
     def test_packages_of_an_index_server_are_installed(self, static_site: StaticSite) -> None:
         packages = [old_package(version=version) for version in ("9.0.0", "10.0.0")]
         url = serve(static_site.new_folder(), packages)
-        assert api.versions("test", repository=url) == ["9.0.0", "10.0.0"]
-        assert api.install("test", repository=url).version == "10.0.0"
+        assert versions("test", repository=url) == ["9.0.0", "10.0.0"]
+        assert install("test", repository=url).version == "10.0.0"
         assert files_of("test") == FILES
 
     def test_packages_of_a_server_without_ranges_are_installed(self, rangeless_site: StaticSite) -> None:
         url = serve(rangeless_site.new_folder(), [old_package()])
-        assert api.install("test", repository=url).version == "1.0.0"
+        assert install("test", repository=url).version == "1.0.0"
 
     def test_packages_may_lie_on_another_server(self, static_site: StaticSite, python_site: StaticSite) -> None:
         here, there = static_site.new_folder(), python_site.new_folder()
@@ -248,7 +253,7 @@ class TestServers:
         index = json.loads((there.root / "models").read_bytes())
         index["test-1.0.0"][0] = f"{there.url}/test-1.0.0/meta.json"
         (here.root / "models").write_text(json.dumps(index))
-        assert api.install("test", repository=f"sputnik+{here.url}").version == "1.0.0"
+        assert install("test", repository=f"sputnik+{here.url}").version == "1.0.0"
 
     def test_a_password_is_shown_to_nobody_else(self, python_site: StaticSite) -> None:
         seen: list[Request] = []
@@ -265,27 +270,27 @@ class TestServers:
             index["test-1.0.0"][0] = f"{before}/{there.root.name}/test-1.0.0/meta.json"
             (here.root / "models").write_text(json.dumps(index))
             url = f"sputnik+{here.url.replace('://', '://user:secret@')}"
-            assert api.install("test", repository=url).version == "1.0.0"
-            assert "secret" not in api.package("test").origin
+            assert install("test", repository=url).version == "1.0.0"
+            assert "secret" not in open_package("test").origin
         assert {"authorization"} & {name for request in seen for name in request.headers} == set()
 
     def test_an_ident_that_is_gone_from_the_index_is_gone(self, static_site: StaticSite) -> None:
         site = static_site.new_folder()
         url = serve(site, [old_package(), old_package(version="2.0.0")])
-        assert api.versions("test", repository=url) == ["1.0.0", "2.0.0"]
+        assert versions("test", repository=url) == ["1.0.0", "2.0.0"]
         index = json.loads((site.root / "models").read_bytes())
         del index["test-2.0.0"]
         (site.root / "models").write_text(json.dumps(index))
-        assert api.versions("test", repository=url) == ["1.0.0"]
+        assert versions("test", repository=url) == ["1.0.0"]
         with pytest.raises(VersionNotFound, match=r"There are: 1\.0\.0"):
-            api.install("test==2.0.0", repository=url)
+            install("test==2.0.0", repository=url)
 
     def test_an_ident_of_the_index_that_is_nowhere_is_told(self, static_site: StaticSite) -> None:
         site = static_site.new_folder()
         url = serve(site, [old_package()])
         shutil.rmtree(site.root / "test-1.0.0")
         with pytest.raises(ArchiveError, match=r"(?s)No version of test .* test-1\.0\.0"):
-            api.install("test", repository=url)
+            install("test", repository=url)
 
     def test_an_index_that_lags_is_told(self, static_site: StaticSite) -> None:
         site = static_site.new_folder()
@@ -293,8 +298,8 @@ class TestServers:
         meta, body = old_package({"new": b"content"}, version="2.0.0")
         put_package(open_store(site.root.as_uri()), meta, body)
         with pytest.raises(IntegrityError, match="is not the one that the index"):
-            api.install("test==2.0.0", repository=url)
-        assert api.install("test", repository=url).version == "1.0.0"
+            install("test==2.0.0", repository=url)
+        assert install("test", repository=url).version == "1.0.0"
 
     @pytest.mark.parametrize(
         ("index", "match"),
@@ -311,15 +316,15 @@ class TestServers:
         site = static_site.new_folder()
         (site.root / "models").write_bytes(index)
         with pytest.raises(IntegrityError, match=match):
-            api.install("test", repository=f"sputnik+{site.url}")
+            install("test", repository=f"sputnik+{site.url}")
 
     def test_a_server_without_an_index_is_told(self, static_site: StaticSite) -> None:
         with pytest.raises(RepositoryNotFound, match="There is no index of Sputnik's"):
-            api.versions("test", repository=f"sputnik+{static_site.new_folder().url}")
+            versions("test", repository=f"sputnik+{static_site.new_folder().url}")
 
     def test_a_server_that_does_not_answer_is_told(self) -> None:
         with pytest.raises(RepositoryUnreachable):
-            api.versions("test", repository="sputnik+http://127.0.0.1:1")
+            versions("test", repository="sputnik+http://127.0.0.1:1")
 
 
 def test_a_bucket_of_pyorbitals_is_read_in_s3(moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -328,19 +333,19 @@ def test_a_bucket_of_pyorbitals_is_read_in_s3(moto: S3Server, monkeypatch: pytes
     url = f"s3://{moto.new_bucket()}/models"
     old_bucket(open_store(url))
     assert open_store(url).metadata("test-1.0.0/archive.gz").keys() == {"md5"}
-    assert api.install("test", repository=f"sputnik+{url}").version == "10.0.0"
+    assert install("test", repository=f"sputnik+{url}").version == "10.0.0"
     assert files_of("test") == {**FILES, "data/version": b"10.0.0"}
     assert open_place(f"sputnik+{url}").url == f"sputnik+{url}"
 
 
 def test_what_a_killed_process_left_a_day_ago_is_swept_and_what_is_in_use_is_not(bucket: str, home: Path) -> None:
-    api.install("other", repository=bucket)
+    install("other", repository=bucket)
     (folder,) = (home / "cache" / "sputnik").iterdir()
     for kind in ("scratch", "runs"):
         for name, age in (("sputnik-old", 2 * DAY), ("sputnik-new", DAY // 2)):
             (folder / kind / name / "data").mkdir(parents=True)
             os.utime(folder / kind / name, (time.time() - age,) * 2)
-    api.install("test", repository=bucket)
+    install("test", repository=bucket)
     gc.collect()
     assert [path.name for path in (folder / "scratch").iterdir()] == ["sputnik-new"]
     assert [path.name for path in (folder / "runs").iterdir()] == ["sputnik-new"]

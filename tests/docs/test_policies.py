@@ -11,7 +11,8 @@ import boto3
 import pytest
 
 import orbitpkg
-from orbitpkg import api
+from orbitpkg.api.repository import doctor, init_repository
+from orbitpkg.api.search import search, versions
 from orbitpkg.errors import AccessDenied, PackageNotFound, RepositoryError
 from orbitpkg.repository.probe import Check
 from tests.docs.documents import document
@@ -111,26 +112,26 @@ def package(folder: Path, version: str = "1.0.0", *, size: int = 1000) -> Path:
 
 def test_the_publishers_policy_makes_a_repository_and_publishes_small_and_large(cloud: Cloud, tmp_path: Path) -> None:
     cloud.become(policy("publisher"))
-    assert all(answer.works for answer in api.doctor(URL).answers)
+    assert all(answer.works for answer in doctor(URL).answers)
     orbitpkg.publish(package(tmp_path), URL)
     orbitpkg.publish(package(tmp_path, "1.1.0", size=BY_PARTS), URL)
-    assert api.versions("model", repository=URL) == ["1.0.0", "1.1.0"]
+    assert versions("model", repository=URL) == ["1.0.0", "1.1.0"]
     assert orbitpkg.install("model", repository=URL).version == "1.1.0"
 
 
 def test_a_repository_that_is_there_takes_less_to_publish_into(cloud: Cloud, tmp_path: Path) -> None:
     cloud.become(policy("publisher"))
-    api.init_repository(URL)
+    init_repository(URL)
     cloud.become(policy("publisher", without=("MakeRepositoryAndDoctor", "DeleteProbes")))
     orbitpkg.publish(package(tmp_path, size=BY_PARTS), URL)
-    assert api.versions("model", repository=URL) == ["1.0.0"]
+    assert versions("model", repository=URL) == ["1.0.0"]
 
 
 def test_without_the_right_to_delete_only_probes_are_left_behind(cloud: Cloud) -> None:
     cloud.become(policy("publisher", without=("DeleteProbes",)))
-    report = api.doctor(URL)
+    report = doctor(URL)
     assert [answer.check for answer in report.answers if not answer.works] == [Check.DELETABLE]
-    api.init_repository(URL)
+    init_repository(URL)
 
 
 @pytest.fixture
@@ -145,7 +146,7 @@ def published(cloud: Cloud, tmp_path: Path) -> Cloud:
 def test_the_readers_policy_installs_and_does_not_publish(published: Cloud, tmp_path: Path) -> None:
     published.become(policy("reader"))
     assert orbitpkg.install("model", repository=URL).version == "1.1.0"
-    assert [found.name for found in api.search("", repository=URL)] == ["model"]
+    assert [found.name for found in search("", repository=URL)] == ["model"]
     with pytest.raises(AccessDenied):
         orbitpkg.publish(package(tmp_path, "2.0.0"), URL)
 

@@ -16,7 +16,9 @@ import fsspec
 import pytest
 
 import orbitpkg
-from orbitpkg import api
+from orbitpkg.api.packages import packages
+from orbitpkg.api.search import located, released
+from orbitpkg.config.repositories import open_repository
 from orbitpkg.errors import (
     ArchiveError,
     FileNotInPackage,
@@ -27,11 +29,11 @@ from orbitpkg.errors import (
     UnsupportedByStore,
     UsageError,
 )
-from orbitpkg.filesystem import OrbitFile, OrbitFileSystem
+from orbitpkg.filesystem.orbit import OrbitFile, OrbitFileSystem
+from orbitpkg.filesystem.slices import ChunkCache, PublishedFiles
 from orbitpkg.objects import open_store
 from orbitpkg.objects.memory import Faults, MemoryStore
 from orbitpkg.repository.repository import Repository
-from orbitpkg.transfer.slices import ChunkCache, PublishedFiles
 from tests.packages import make_package, noise, tree_of
 
 if TYPE_CHECKING:
@@ -106,7 +108,7 @@ class TestReachingPlaces:
         expected = {path: data for path, (data, _) in tree_of(package).items()}
         found = {path.removeprefix("model@2.0.0/"): files.cat(path) for path in files.find("model@2.0.0")}
         assert found == expected
-        assert api.packages() == []
+        assert packages() == []
 
     @pytest.mark.usefixtures("published")
     def test_a_file_is_read_as_one_on_the_disk_is(self, files: OrbitFileSystem) -> None:
@@ -153,7 +155,7 @@ class TestReading:
         assert files.cat_file("model/data/x.csv", start, end) == SMALL[start:end]
 
     def test_only_the_chunks_that_hold_what_is_asked_for_are_read(self) -> None:
-        release, repository = api.located("model")
+        release, repository = located("model")
         counted = _Counting(repository.objects)
         reader = PublishedFiles(Repository(counted), release, ChunkCache(1 << 26))
         counted.bytes = 0
@@ -192,7 +194,7 @@ class TestReading:
         assert (tmp_path / "copy/deep/er/y z.txt").read_text(encoding="utf-8") == "zwölf"
 
     def test_what_is_asked_for_by_many_threads_at_once_is_read_once(self) -> None:
-        release, repository = api.located("model")
+        release, repository = located("model")
         counted = _Counting(repository.objects)
         reader = PublishedFiles(Repository(counted), release, ChunkCache(1 << 26))
         counted.bytes = 0
@@ -366,9 +368,9 @@ class TestRefusals:
                 read("pickled/m.pkl")
 
     def test_a_byte_that_was_flipped_in_the_archive_is_noticed(self, nearby: str, files: OrbitFileSystem) -> None:
-        release = api.released("model")
-        archive = Path(orbitpkg.api.open_repository(nearby).objects.url.removeprefix("file://")) / release.archive.key
-        tree = PublishedFiles(api.located("model")[1], release, ChunkCache(0))
+        release = released("model")
+        archive = Path(open_repository(nearby).objects.url.removeprefix("file://")) / release.archive.key
+        tree = PublishedFiles(located("model")[1], release, ChunkCache(0))
         chunk = tree.contents.chunks_of(tree.contents.by_path["big.bin"])[3]
         archive.chmod(0o644)
         with archive.open("r+b") as file:
@@ -383,14 +385,14 @@ class TestRefusals:
         assert files.cat("model/data/x.csv") == SMALL
 
     def test_bytes_that_were_wrong_once_are_read_again(self) -> None:
-        release, repository = api.located("model")
+        release, repository = located("model")
         flaky = _Counting(repository.objects)
         reader = PublishedFiles(Repository(flaky), release, ChunkCache(1 << 26))
         flaky.spoil = 1
         assert reader.read(reader.contents.by_path["big.bin"], 0, 100) == BIG[:100]
 
     def test_without_fsspec_the_error_names_the_extra(self) -> None:
-        program = "import sys; sys.modules['fsspec'] = None; import orbitpkg.filesystem"
+        program = "import sys; sys.modules['fsspec'] = None; import orbitpkg.filesystem.orbit"
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
         assert done.returncode == 1
         assert "pip install 'orbitpkg[fsspec]'" in done.stderr
@@ -453,7 +455,7 @@ class TestLibraries:
 @pytest.mark.usefixtures("nearby")
 class TestChunkCache:
     def test_what_was_used_last_is_kept_up_to_the_bound(self) -> None:
-        release, repository = api.located("model")
+        release, repository = located("model")
         reader = PublishedFiles(repository, release, ChunkCache(0))
         chunks = reader.contents.chunks[:4]
         cache, loaded = ChunkCache(25), list[int]()
@@ -468,7 +470,7 @@ class TestChunkCache:
         assert loaded == [0, 1, 2, 1]
 
     def test_a_failure_of_one_thread_is_no_failure_of_another(self) -> None:
-        release, repository = api.located("model")
+        release, repository = located("model")
         chunk = PublishedFiles(repository, release, ChunkCache(0)).contents.chunks[0]
         cache, reading, failing = ChunkCache(100), threading.Event(), threading.Event()
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orbitpkg.archive.reader import LocalArchive, verify_archive
+from orbitpkg.compat.sputnik.formats.archives import open_converted
+from orbitpkg.compat.sputnik.formats.meta import parse_meta
 from orbitpkg.errors import OrbitError
-from orbitpkg.legacy.archives import open_converted
-from orbitpkg.legacy.meta import parse_meta
 from orbitpkg.model.contents import parse_contents
 from orbitpkg.model.jsontext import canonical_json, parse_json
 from orbitpkg.model.lockfile import parse_lock

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from orbitpkg.archive.encoder import EncodedChunk
 from orbitpkg.archive.frames import compress_chunk, digest_of
 from orbitpkg.model.contents import Chunk
-from orbitpkg.transfer.assemble import Assembler, ComposedPart, CopiedPart, KnownFrame, SentPart
+from orbitpkg.publisher.assemble import Assembler, ComposedPart, CopiedPart, KnownFrame, SentPart
 
 if TYPE_CHECKING:
-    from orbitpkg.transfer.assemble import Part
+    from orbitpkg.publisher.assemble import Part
 
 # What a chunk is: the number of its bytes, and whether the earlier archive holds it (and then whether it follows the
 # known chunk before it there).

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orbitpkg.archive.frames import digest_of
+from orbitpkg.installer.plan import ChunkWork, InstallPlan, plan_install
 from orbitpkg.model.contents import Blake3, Chunk, Contents, FileEntry
-from orbitpkg.transfer.plan import ChunkWork, InstallPlan, plan_install
 
 MEBI = 1024 * 1024
 # Few different ones, so that chunks repeat.

@@ -25,7 +25,7 @@ from orbitpkg.errors import (
 )
 from orbitpkg.objects import open_store
 from orbitpkg.objects.memory import Fault
-from orbitpkg.transfer.partial import file_digest
+from orbitpkg.objects.transfer.partial import file_digest
 from tests.remote.conftest import Place, enter
 
 if TYPE_CHECKING:
@@ -691,7 +691,7 @@ class TestBadInput:
     ) -> None:
         if os.geteuid() != 0:
             pytest.skip("being another user takes root: run the tests as root")
-        monkeypatch.setattr("orbitpkg.transfer.objects._LONGEST_PAUSE", 0.01)
+        monkeypatch.setattr("orbitpkg.objects.transfer.files._LONGEST_PAUSE", 0.01)
         url, store = memory
         cache = open_to_all(tmp_path) / "everybody's"
         monkeypatch.setenv("ORBITPKG_REMOTE_CACHE", str(cache))

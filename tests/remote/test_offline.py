@@ -38,7 +38,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     patience = Patience(connect=2.0, silence=2.0, retry=0.5, retries=1)
     monkeypatch.setattr("orbitpkg.remote.session.DEFAULT_PATIENCE", patience)
     monkeypatch.setattr("orbitpkg.remote.session.HASTY", patience)
-    monkeypatch.setattr("orbitpkg.transfer.objects._LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr("orbitpkg.objects.transfer.files._LONGEST_PAUSE", 0.01)
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from orbitpkg.objects.protocol import ObjectStore
-    from orbitpkg.remote.addresses import Word
+    from orbitpkg.objects.uris import Word
     from tests.servers.processes import S3Server
 
 FILES = {

@@ -10,7 +10,8 @@ from uuid import uuid4
 import pytest
 
 import orbitpkg
-from orbitpkg import api
+from orbitpkg.api.repository import init_repository
+from orbitpkg.api.search import search, versions
 from orbitpkg.errors import AccessDenied, IntegrityError, RepositoryError, UsageError
 from orbitpkg.objects import open_store
 from orbitpkg.repository.policy import Audience, Place, Right, differences, merge_policy, new_policy, parse_policy
@@ -174,7 +175,7 @@ def held_to_publishing(bucket: str, prefix: str, folder: Path) -> None:
     later = package(folder, "1.1.0", size=BY_PARTS)
     (later / "more").write_bytes(b"a change, so that the rest is copied by parts")
     orbitpkg.publish(later, url)
-    assert api.versions("model", repository=url) == ["1.0.0", "1.1.0"]
+    assert versions("model", repository=url) == ["1.0.0", "1.1.0"]
     store = open_store(url)
     keys = [info.key for info in store.list("")]
     assert not any("pending" in key or "pieces" in key for key in keys)
@@ -189,7 +190,7 @@ def held_to_reading(bucket: str, prefix: str, folder: Path) -> None:
     """Check that whoever this is can install what is below a prefix, and write nothing."""
     url = f"s3://{bucket}/{prefix}"
     assert orbitpkg.install("model", repository=url).version == "1.1.0"
-    assert [found.name for found in api.search("", repository=url)] == ["model"]
+    assert [found.name for found in search("", repository=url)] == ["model"]
     with pytest.raises(RepositoryError):
         orbitpkg.publish(package(folder, "2.0.0"), url)
     store = open_store(url)
@@ -210,7 +211,7 @@ class TestMoto:
                     monkeypatch.setenv(name, value)
                 monkeypatch.setenv("ORBITPKG_HOME", str(tmp_path / "maker"))
                 cloud = Cloud(server, tmp_path, monkeypatch)
-                api.init_repository(f"s3://{BUCKET}/vision")
+                init_repository(f"s3://{BUCKET}/vision")
                 server.client().put_object(Bucket=BUCKET, Key="beside/secret", Body=b"x")
                 yield cloud
         except ServerMissing as missing:

@@ -22,7 +22,7 @@ from orbitpkg.objects.directory import DirectoryStore
 from orbitpkg.objects.http import HttpStore
 from orbitpkg.objects.memory import Fault, Faults, MemoryStore
 from orbitpkg.objects.s3 import S3Store
-from orbitpkg.transfer.objects import download_object, upload_object
+from orbitpkg.objects.transfer.files import download_object, upload_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

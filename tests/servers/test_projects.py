@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 import orbitpkg
-from orbitpkg import api, projects
+from orbitpkg.api.install import install
+from orbitpkg.api.packages import packages as list_packages
+from orbitpkg.api.packages import remove
+from orbitpkg.api.project.repositories import add_repository
+from orbitpkg.api.project.sync import add, sync
+from orbitpkg.api.publish import publish
+from orbitpkg.api.search import versions
+from orbitpkg.config.repositories import home, open_repository
 from orbitpkg.errors import IntegrityError, OfflineError
 from orbitpkg.model.release import release_digest
 from orbitpkg.model.versions import parse_version
@@ -63,15 +70,15 @@ def publish_all(folder: Path, url: str) -> None:
     weights = {"weights.bin": noise(6_000_000), "run.sh": b"#!/bin/sh\n", "empty": b""}
     package = make_package(folder / "w1", name="weights", files=weights)
     (package / "run.sh").chmod(0o755)
-    api.publish(package, url)
-    api.publish(make_package(folder / "t1", name="Tokenizer", files={"words": b"a b c"}), url)
+    publish(package, url)
+    publish(make_package(folder / "t1", name="Tokenizer", files={"words": b"a b c"}), url)
     needs = {"weights": "~=1.0", "tokenizer": ">=1"}
-    api.publish(make_package(folder / "m1", name="model", files={"card.md": b"one"}, dependencies=needs), url)
+    publish(make_package(folder / "m1", name="model", files={"card.md": b"one"}, dependencies=needs), url)
 
 
 def publish_more(folder: Path, url: str) -> None:
     for name in ("weights", "Tokenizer", "model"):
-        api.publish(make_package(folder / f"{name}-more", name=name, version="1.9.0", files={"x": b"newer"}), url)
+        publish(make_package(folder / f"{name}-more", name=name, version="1.9.0", files={"x": b"newer"}), url)
 
 
 def trees(packages: list[orbitpkg.Package]) -> dict[str, object]:
@@ -92,14 +99,14 @@ def test_what_one_colleague_locks_another_gets_to_the_byte(
     publish_all(tmp_path, url)
     one, other = Machine(tmp_path / "one", monkeypatch), Machine(tmp_path / "other", monkeypatch)
     one.sit_down()
-    projects.add_repository("shared", url)
-    projects.add(["model"])
+    add_repository("shared", url)
+    add(["model"])
     mine = trees(orbitpkg.project().packages())
     publish_more(tmp_path, url)
     for file in ("orbit.toml", "orbit.lock"):
         shutil.copy(one.app / file, other.app / file)
     other.sit_down()
-    _, installed = projects.sync(frozen=True)
+    _, installed = sync(frozen=True)
     assert len(installed.new) == 3
     assert trees(orbitpkg.project().packages()) == mine
     assert mine.keys() == {"model==1.0.0", "Tokenizer==1.0.0", "weights==1.0.0"}
@@ -121,8 +128,8 @@ class Count:
 def publish_many(folder: Path, url: str, count: int) -> None:
     """Have a package of so many versions, the newest of which can be installed."""
     store = open_store(url)
-    api.publish(make_package(folder / "m", version="9.0.0", files={"a": b"1"}), url)
-    found = api.open_repository(url).index("model")
+    publish(make_package(folder / "m", version="9.0.0", files={"a": b"1"}), url)
+    found = open_repository(url).index("model")
     assert found is not None
     template = record_of("model", "1.0.0", dependencies={"other": ">=1.0,<2"})
     entries = dict(found.releases)
@@ -148,21 +155,21 @@ def test_of_thousands_of_versions_a_warm_install_takes_four_requests(
     publish_many(tmp_path, url, count_of_versions)
     # Another machine knows the index from before the newest release was installed there.
     monkeypatch.setenv("ORBITPKG_HOME", str(tmp_path / "home"))
-    assert len(api.versions("model", repository=url)) == count_of_versions
+    assert len(versions("model", repository=url)) == count_of_versions
     count = Count()
     with interposed(moto.endpoint, count) as endpoint:
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", endpoint)
-        assert api.install("model", repository=url).version == "9.0.0"
+        assert install("model", repository=url).version == "9.0.0"
         assert Counter(word.split()[0] for word in count.asked) == {"LIST": 1, "GET": 3}
         count.asked.clear()
-        assert api.install("model", repository=url).version == "9.0.0"
+        assert install("model", repository=url).version == "9.0.0"
         assert sorted(count.asked) == ["GET index/model.json", "LIST"]
         count.asked.clear()
         # What is published beside it is seen at once, and costs the changed index.
-        api.publish(make_package(tmp_path / "n", version="9.1.0", files={"a": b"2"}), url)
+        publish(make_package(tmp_path / "n", version="9.1.0", files={"a": b"2"}), url)
         count.asked.clear()
-        assert api.install("model", repository=url).version == "9.1.0"
+        assert install("model", repository=url).version == "9.1.0"
         assert Counter(word.split()[0] for word in count.asked) == {"LIST": 1, "GET": 3}
 
 
@@ -176,26 +183,26 @@ class TestMirrors:
         machine = Machine(tmp_path / "machine", monkeypatch)
         machine.sit_down()
         down = f"http://{HOST}:{free_port()}"
-        projects.add_repository("main", down, mirrors=[site.url])
+        add_repository("main", down, mirrors=[site.url])
         return site
 
     def test_a_mirror_is_asked_when_the_repository_does_not_answer(self, site: StaticSite) -> None:
-        locked, installed = projects.add(["model"])
+        locked, installed = add(["model"])
         assert len(installed.new) == 3
         assert {package.repository for package in locked.lock.packages.values()} == {"main"}
         assert site.url not in (locked.path.parent / "orbit.lock").read_text()
 
     def test_what_a_mirror_has_of_another_digest_is_refused(self, site: StaticSite) -> None:
-        projects.add(["model"])
-        api.remove("model")
+        add(["model"])
+        remove("model")
         record = site.root / "releases" / "model" / "1.0.0.json"
         record.write_bytes(record.read_bytes().replace(b'"published":"2', b'"published":"3'))
-        shutil.rmtree(api.home() / "cache")
+        shutil.rmtree(home() / "cache")
         with pytest.raises(IntegrityError, match="is not the one that is locked"):
-            projects.sync(frozen=True)
+            sync(frozen=True)
         with pytest.raises(IntegrityError, match="is not the release that the index tells of"):
-            api.install("model")
-        assert [package.name for package in api.packages()] == ["Tokenizer", "weights"]
+            install("model")
+        assert [package.name for package in list_packages()] == ["Tokenizer", "weights"]
 
 
 UNREACHABLE = """
@@ -224,8 +231,8 @@ class TestOffline:
         publish_all(tmp_path, url)
         machine = Machine(tmp_path / "machine", monkeypatch)
         machine.sit_down()
-        projects.add_repository("shared", url)
-        projects.add(["model"])
+        add_repository("shared", url)
+        add(["model"])
         return machine
 
     def traced(self, machine: Machine, *words: str) -> tuple[subprocess.CompletedProcess[str], list[str]]:
@@ -287,10 +294,10 @@ class TestOffline:
     ) -> None:
         machine.sit_down()
         for name in ("weights", "tokenizer"):
-            api.remove(name)
+            remove(name)
         monkeypatch.setenv("ORBITPKG_OFFLINE", "1")
         with pytest.raises(OfflineError, match=r"2 of the locked packages .*: Tokenizer==1\.0\.0, weights==1\.0\.0"):
-            projects.sync(frozen=True)
+            sync(frozen=True)
 
     def test_a_trace_sees_the_sockets_of_a_command_that_asks(self, machine: Machine) -> None:
         strace = str(tracer())

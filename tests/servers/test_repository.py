@@ -14,7 +14,13 @@ from uuid import uuid4
 
 import pytest
 
-from orbitpkg import api
+from orbitpkg.api.install import install
+from orbitpkg.api.packages import package as open_package
+from orbitpkg.api.packages import packages
+from orbitpkg.api.publish import build
+from orbitpkg.api.publish import publish as publish_package
+from orbitpkg.api.repository import doctor, init_repository
+from orbitpkg.api.search import released, search, versions
 from orbitpkg.errors import (
     IntegrityError,
     OrbitError,
@@ -27,10 +33,10 @@ from orbitpkg.errors import (
     VersionNotFound,
 )
 from orbitpkg.objects import open_store
+from orbitpkg.publisher.publish import Outcome
 from orbitpkg.repository.probe import Check
 from orbitpkg.repository.repository import Repository
 from orbitpkg.store.package import Package
-from orbitpkg.transfer.publish import Outcome
 from tests.packages import make_package, noise, tree_of
 
 if TYPE_CHECKING:
@@ -66,7 +72,7 @@ class Place:
     unsafe: bool
 
     def publish(self, folder: Path) -> Outcome:
-        return api.publish(folder, self.url, unsafe_single_writer=self.unsafe).outcome
+        return publish_package(folder, self.url, unsafe_single_writer=self.unsafe).outcome
 
 
 def place_of(name: str, request: pytest.FixtureRequest, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
@@ -117,30 +123,30 @@ def large_folder(tmp_path: Path) -> Path:
 class TestPublishing:
     def test_what_is_published_installs_with_the_same_files(self, place: Place, folder: Path) -> None:
         assert place.publish(folder) is Outcome.PUBLISHED
-        installed = api.install("model", repository=place.url)
+        installed = install("model", repository=place.url)
         assert tree_of(installed.path) == tree_of(folder)
 
     def test_an_archive_of_many_parts_and_ranges_comes_back_whole(self, place: Place, large_folder: Path) -> None:
         assert place.publish(large_folder) is Outcome.PUBLISHED
-        installed = api.install("large-model==1.0.0", repository=place.url)
+        installed = install("large-model==1.0.0", repository=place.url)
         assert installed.name == "Large_Model"
         assert tree_of(installed.path) == tree_of(large_folder)
 
     def test_the_published_object_is_what_build_writes(self, place: Place, folder: Path, tmp_path: Path) -> None:
         place.publish(folder)
-        archive = api.build(folder, tmp_path / "out")
-        release = api.released("model", repository=place.url)
+        archive = build(folder, tmp_path / "out")
+        release = released("model", repository=place.url)
         data, _ = open_store(place.url).get(release.archive.key)
         assert data == archive.read_bytes()
 
     def test_an_archive_publishes_as_its_folder_does(self, place: Place, folder: Path, tmp_path: Path) -> None:
-        archive = api.build(folder, tmp_path / "out")
+        archive = build(folder, tmp_path / "out")
         assert place.publish(archive) is Outcome.PUBLISHED
         assert place.publish(folder) is Outcome.ALREADY
 
     def test_the_same_content_again_succeeds_and_sends_nothing(self, place: Place, folder: Path) -> None:
         place.publish(folder)
-        again = api.publish(folder, place.url, unsafe_single_writer=place.unsafe)
+        again = publish_package(folder, place.url, unsafe_single_writer=place.unsafe)
         assert (again.outcome, again.uploaded) == (Outcome.ALREADY, 0)
 
     def test_other_content_under_a_published_version_is_refused_and_the_next_free_one_named(
@@ -162,15 +168,15 @@ class TestPublishing:
         assert [info.key for info in open_store(place.url).list("")] == before
 
     def test_a_dry_run_changes_nothing_and_tells_what_would_be_sent(self, place: Place, folder: Path) -> None:
-        rehearsal = api.publish(folder, place.url, dry_run=True, unsafe_single_writer=place.unsafe)
+        rehearsal = publish_package(folder, place.url, dry_run=True, unsafe_single_writer=place.unsafe)
         assert rehearsal.outcome is Outcome.WOULD
         assert list(open_store(place.url).list("")) == []
-        done = api.publish(folder, place.url, unsafe_single_writer=place.unsafe)
+        done = publish_package(folder, place.url, unsafe_single_writer=place.unsafe)
         assert done.uploaded == rehearsal.uploaded
 
     def test_a_bucket_holds_exactly_the_documented_objects(self, place: Place, folder: Path) -> None:
         place.publish(folder)
-        release = api.released("model", repository=place.url)
+        release = released("model", repository=place.url)
         keys = [info.key for info in open_store(place.url).list("")]
         assert keys == [release.archive.key, "index/model.json", "orbitpkg.json", "releases/model/1.0.0.json"]
 
@@ -178,7 +184,7 @@ class TestPublishing:
 class TestRaces:
     def test_of_16_publishers_of_one_version_exactly_one_wins(self, safe_place: Place, tmp_path: Path) -> None:
         folders = [make_package(tmp_path / f"p{n}", files={"which": str(n).encode()}) for n in range(16)]
-        api.init_repository(safe_place.url)
+        init_repository(safe_place.url)
 
         def publish(folder: Path) -> str:
             try:
@@ -189,7 +195,7 @@ class TestRaces:
         with ThreadPoolExecutor(16) as pool:
             results = list(pool.map(publish, folders))
         assert sorted(results) == ["lost"] * 15 + [Outcome.PUBLISHED]
-        installed = api.install("model==1.0.0", repository=safe_place.url)
+        installed = install("model==1.0.0", repository=safe_place.url)
         assert installed.read_text("which") == str(results.index(Outcome.PUBLISHED))
 
     @pytest.mark.parametrize("name", ["directory", "moto", "ceph"])
@@ -198,18 +204,18 @@ class TestRaces:
     ) -> None:
         place = place_of(name, request, tmp_path, monkeypatch)
         folders = [make_package(tmp_path / f"p{n}", files={"which": str(n).encode()}) for n in range(16)]
-        api.init_repository(place.url)
+        init_repository(place.url)
         processes = [
             subprocess.Popen([sys.executable, "-c", PUBLISH, folder, place.url], stdout=subprocess.PIPE, text=True)
             for folder in folders
         ]
         results = [process.communicate()[0].strip() for process in processes]
         assert sorted(results) == ["lost"] * 15 + ["published"]
-        installed = api.install("model==1.0.0", repository=place.url)
+        installed = install("model==1.0.0", repository=place.url)
         assert installed.read_text("which") == str(results.index("published"))
 
     def test_of_16_publishers_of_the_same_content_all_succeed(self, safe_place: Place, folder: Path) -> None:
-        api.init_repository(safe_place.url)
+        init_repository(safe_place.url)
         with ThreadPoolExecutor(16) as pool:
             results = list(pool.map(safe_place.publish, [folder] * 16))
         assert sorted(results) == [Outcome.ALREADY] * 15 + [Outcome.PUBLISHED]
@@ -220,11 +226,11 @@ class TestRaces:
         self, safe_place: Place, tmp_path: Path
     ) -> None:
         folders = [make_package(tmp_path / f"p{n}", version=f"1.0.{n}") for n in range(16)]
-        api.init_repository(safe_place.url)
+        init_repository(safe_place.url)
         with ThreadPoolExecutor(16) as pool:
             assert set(pool.map(safe_place.publish, folders)) == {Outcome.PUBLISHED}
         expected = [f"1.0.{n}" for n in range(16)]
-        assert api.versions("model", repository=safe_place.url) == expected
+        assert versions("model", repository=safe_place.url) == expected
         index = Repository(open_store(safe_place.url)).index("model")
         assert index is not None
         assert sorted(map(str, index.releases), key=lambda text: int(text[4:])) == expected
@@ -238,7 +244,7 @@ class TestFinding:
         return place
 
     def test_versions_are_listed_in_their_order(self, shelf: Place) -> None:
-        assert api.versions("Model", repository=shelf.url) == ["1.0.0", "9.0.0", "10.0.0", "11.0.0-rc.1"]
+        assert versions("Model", repository=shelf.url) == ["1.0.0", "9.0.0", "10.0.0", "11.0.0-rc.1"]
 
     @pytest.mark.parametrize(
         ("requirement", "version"),
@@ -250,33 +256,33 @@ class TestFinding:
         ],
     )
     def test_the_best_version_in_the_range_is_installed(self, shelf: Place, requirement: str, version: str) -> None:
-        assert api.install(requirement, repository=shelf.url).version == version
+        assert install(requirement, repository=shelf.url).version == version
 
     def test_versions_live_side_by_side(self, shelf: Place) -> None:
         for version in ("1.0.0", "9.0.0"):
-            api.install(f"model=={version}", repository=shelf.url)
-        assert [package.version for package in api.packages()] == ["1.0.0", "9.0.0"]
-        assert api.package("model<9").version == "1.0.0"
+            install(f"model=={version}", repository=shelf.url)
+        assert [package.version for package in packages()] == ["1.0.0", "9.0.0"]
+        assert open_package("model<9").version == "1.0.0"
 
     def test_an_unknown_package_names_the_nearest(self, shelf: Place) -> None:
         with pytest.raises(PackageNotFound, match="no package modell") as caught:
-            api.install("modell", repository=shelf.url)
+            install("modell", repository=shelf.url)
         assert caught.value.hint == "Did you mean model?"
 
     @pytest.mark.parametrize("requirement", ["model==2.0.0", "model>11", "model~=1.1"])
     def test_a_range_without_a_version_names_the_versions_there_are(self, shelf: Place, requirement: str) -> None:
         with pytest.raises(VersionNotFound, match=r"There are: 1\.0\.0, 9\.0\.0, 10\.0\.0, 11\.0\.0-rc\.1"):
-            api.install(requirement, repository=shelf.url)
+            install(requirement, repository=shelf.url)
 
     def test_a_search_looks_into_names_and_descriptions(self, place: Place, tmp_path: Path) -> None:
         place.publish(make_package(tmp_path / "a", name="digits", description="Reads handwriting"))
         place.publish(make_package(tmp_path / "b", name="words", description="Splits text", keywords=["nlp"]))
-        found = {text: [hit.name for hit in api.search(text, repository=place.url)] for text in ("", "HAND", "nlp")}
+        found = {text: [hit.name for hit in search(text, repository=place.url)] for text in ("", "HAND", "nlp")}
         assert found == {"": ["digits", "words"], "HAND": ["digits"], "nlp": ["words"]}
 
     def test_where_nothing_was_published_there_is_no_repository(self, place: Place) -> None:
         with pytest.raises(RepositoryNotFound, match="There is no repository at"):
-            api.install("model", repository=place.url)
+            install("model", repository=place.url)
 
 
 class TestTrust:
@@ -285,81 +291,81 @@ class TestTrust:
     ) -> None:
         place = place_of("rclone", request, tmp_path, monkeypatch)
         with pytest.raises(UnsafeRepository, match="two publishers could overwrite") as caught:
-            api.publish(folder, place.url)
+            publish_package(folder, place.url)
         assert caught.value.hint is not None
         assert "--unsafe-single-writer" in caught.value.hint
-        assert api.publish(folder, place.url, unsafe_single_writer=True).outcome is Outcome.PUBLISHED
+        assert publish_package(folder, place.url, unsafe_single_writer=True).outcome is Outcome.PUBLISHED
 
     def test_an_altered_archive_is_refused_and_nothing_installed(self, place: Place, large_folder: Path) -> None:
         place.publish(large_folder)
         store = open_store(place.url)
-        key = api.released("large-model", repository=place.url).archive.key
+        key = released("large-model", repository=place.url).archive.key
         data = bytearray(store.get(key)[0])
         data[len(data) // 2] ^= 1
         store.put(key, bytes(data))
         with pytest.raises(IntegrityError):
-            api.install("large-model", repository=place.url)
-        assert api.packages() == []
+            install("large-model", repository=place.url)
+        assert packages() == []
 
     def test_a_missing_archive_is_said_to_be_gone(self, place: Place, folder: Path) -> None:
         place.publish(folder)
         store = open_store(place.url)
-        store.delete(api.released("model", repository=place.url).archive.key)
+        store.delete(released("model", repository=place.url).archive.key)
         with pytest.raises(IntegrityError, match="is gone"):
-            api.install("model", repository=place.url)
-        assert api.packages() == []
+            install("model", repository=place.url)
+        assert packages() == []
 
     def test_a_record_of_another_version_is_refused(self, place: Place, folder: Path) -> None:
         place.publish(folder)
         store = open_store(place.url)
         store.put("releases/model/2.0.0.json", store.get("releases/model/1.0.0.json")[0])
         with pytest.raises(IntegrityError, match="is about model"):
-            api.install("model==2.0.0", repository=place.url)
+            install("model==2.0.0", repository=place.url)
 
     @pytest.mark.parametrize("record", [b"", b"{}", b"not json", b'{"format":2}', b"[" * 10_000])
     def test_a_record_that_is_none_is_refused(self, record: bytes, folder: Path, tmp_path: Path) -> None:
         url = (tmp_path / "repository").as_uri()
-        api.publish(folder, url)
+        publish_package(folder, url)
         open_store(url).put("releases/model/1.0.0.json", record)
         with pytest.raises(IntegrityError):
-            api.install("model==1.0.0", repository=url)
+            install("model==1.0.0", repository=url)
 
     def test_another_repositorys_release_of_an_installed_version_is_refused(
         self, place: Place, folder: Path, tmp_path: Path
     ) -> None:
         place.publish(folder)
-        api.install("model", repository=place.url)
+        install("model", repository=place.url)
         other = (tmp_path / "other").as_uri()
         (folder / "data/labels.csv").write_bytes(b"foreign")
-        api.publish(folder, other)
+        publish_package(folder, other)
         for requirement in ("model", "model==1.0.0"):
             with pytest.raises(IntegrityError, match=r"is not the model==1\.0\.0 that is installed"):
-                api.install(requirement, repository=other)
+                install(requirement, repository=other)
 
     def test_a_lost_index_costs_nothing_but_requests(self, place: Place, folder: Path) -> None:
         place.publish(folder)
         open_store(place.url).delete("index/model.json")
-        assert api.versions("model", repository=place.url) == ["1.0.0"]
-        assert [hit.newest for hit in api.search("model", repository=place.url)] == ["1.0.0"]
+        assert versions("model", repository=place.url) == ["1.0.0"]
+        assert [hit.newest for hit in search("model", repository=place.url)] == ["1.0.0"]
         place.publish(folder)
         assert Repository(open_store(place.url)).index("model") is not None
 
 
 class TestDoctor:
     def test_it_tells_what_each_store_can_do(self, place: Place) -> None:
-        report = api.doctor(place.url)
+        report = doctor(place.url)
         works = {answer.check for answer in report.answers if answer.works}
         broken = {Check.CREATE_ONLY, Check.PART_COPIES} if place.name == "rclone" else set()
         assert works == set(Check) - broken
 
     def test_it_leaves_nothing_behind(self, place: Place) -> None:
-        api.doctor(place.url)
+        doctor(place.url)
         assert list(open_store(place.url).list("")) == []
 
     def test_a_repository_is_made_once(self, place: Place) -> None:
-        first, report = api.init_repository(place.url)
+        first, report = init_repository(place.url)
         assert report is not None
-        again, nothing = api.init_repository(place.url)
+        again, nothing = init_repository(place.url)
         assert nothing is None
         assert first.config().id == again.config().id
 
@@ -370,30 +376,30 @@ class TestWebServers:
         site = static_site.new_folder()
         shutil.rmtree(site.root)
         for package in (folder, large_folder):
-            api.publish(package, site.root)
+            publish_package(package, site.root)
         return site.url
 
     def test_what_a_folder_holds_installs_over_the_web(self, site_url: str, folder: Path, large_folder: Path) -> None:
-        assert tree_of(api.install("model", repository=site_url).path) == tree_of(folder)
-        assert tree_of(api.install("large_model", repository=site_url).path) == tree_of(large_folder)
+        assert tree_of(install("model", repository=site_url).path) == tree_of(folder)
+        assert tree_of(install("large_model", repository=site_url).path) == tree_of(large_folder)
 
     def test_versions_come_from_the_index(self, site_url: str) -> None:
-        assert api.versions("model", repository=site_url) == ["1.0.0"]
+        assert versions("model", repository=site_url) == ["1.0.0"]
 
     def test_an_unknown_package_is_not_found(self, site_url: str) -> None:
         with pytest.raises(PackageNotFound):
-            api.install("modle", repository=site_url)
+            install("modle", repository=site_url)
 
     def test_nothing_can_be_published_there(self, site_url: str, folder: Path) -> None:
         (folder / "package.json").write_text(
             json.dumps({"name": "model", "version": "2.0.0", "include": ["**"]}), encoding="utf-8"
         )
         with pytest.raises(ReadOnlyRepository):
-            api.publish(folder, site_url)
+            publish_package(folder, site_url)
 
     def test_it_cannot_be_searched_and_says_so(self, site_url: str) -> None:
         with pytest.raises(UnsupportedByStore):
-            api.search("", repository=site_url)
+            search("", repository=site_url)
 
 
 class TestInstalledForGood:
@@ -406,23 +412,23 @@ class TestInstalledForGood:
         monkeypatch.setenv("ORBITPKG_HOME", str(tmp_path / "publisher"))
         place.publish(large_folder)
         monkeypatch.setenv("ORBITPKG_HOME", str(tmp_path / "user"))
-        api.install("large-model", repository=place.url)
+        install("large-model", repository=place.url)
         for key in [key for key in os.environ if key.startswith("AWS_")]:
             monkeypatch.delenv(key)
         monkeypatch.setenv("ORBITPKG_OFFLINE", "1")
-        package = api.package("large-model")
+        package = open_package("large-model")
         assert isinstance(package, Package)
         assert package.file_path("weights.bin").read_bytes() == (large_folder / "weights.bin").read_bytes()
-        assert api.install("large-model==1.0.0", repository=place.url) == package
+        assert install("large-model==1.0.0", repository=place.url) == package
 
     def test_a_warm_install_of_an_exact_version_asks_nobody(
         self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         repository = tmp_path / "repository"
-        api.publish(folder, repository)
+        publish_package(folder, repository)
         monkeypatch.setenv("ORBITPKG_REPOSITORY", repository.as_uri())
-        first = api.install("model==1.0.0")
+        first = install("model==1.0.0")
         shutil.rmtree(repository)
-        assert api.install("model==1.0.0") == first
+        assert install("model==1.0.0") == first
         with pytest.raises(OrbitError):
-            api.install("model")
+            install("model")

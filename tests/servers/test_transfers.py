@@ -12,13 +12,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orbitpkg import api
+from orbitpkg.api.install import install as install_packages
+from orbitpkg.api.install import install_all, plan_all
+from orbitpkg.api.packages import packages, remove, verify
+from orbitpkg.api.publish import build, publish
+from orbitpkg.api.repository import collect_repository
+from orbitpkg.api.search import released
+from orbitpkg.api.search import versions as list_versions
 from orbitpkg.archive.frames import compress_chunk
 from orbitpkg.errors import AccessDenied, ArchiveError, IntegrityError, RepositoryUnreachable
 from orbitpkg.objects import open_store
 from orbitpkg.objects.memory import Fault, Faults, MemoryStore
+from orbitpkg.publisher.publish import Outcome
 from orbitpkg.repository.repository import Repository
-from orbitpkg.transfer.publish import Outcome
 from tests.packages import make_package, noise, tree_of
 from tests.peak_memory import peak_mebibytes
 from tests.servers.interposed import Answer, Request, interposed
@@ -100,7 +106,7 @@ def two_versions(folder: Path) -> tuple[Path, Path, int]:
 
 
 def archive_of(url: str, requirement: str) -> bytes:
-    return open_store(url).get(api.released(requirement, repository=url).archive.key)[0]
+    return open_store(url).get(released(requirement, repository=url).archive.key)[0]
 
 
 def part_of(archive: bytes, start: int, end: int, length: int) -> Answer:
@@ -117,17 +123,17 @@ class TestPublishingChanges:
     ) -> None:
         url = address(name, request, tmp_path, monkeypatch)
         first, second, changed = two_versions(tmp_path)
-        whole = api.publish(first, url)
+        whole = publish(first, url)
         assert (whole.uploaded, whole.copied) == (whole.release.archive.size, 0)
-        plan = api.publish(second, url, dry_run=True)
-        done = api.publish(second, url)
+        plan = publish(second, url, dry_run=True)
+        done = publish(second, url)
         assert (done.uploaded, done.copied) == (plan.uploaded, plan.copied)
         assert done.uploaded + done.copied == done.release.archive.size
         # Three places changed (the manifest is one): at each at most two chunks, and before the first, which nothing
         # can be copied in front of, what S3's least part takes along.
         assert done.uploaded <= changed + 3 * 2 * 2 * MIB + 5 * MIB
         assert len(list(open_store(url).list("archives/"))) == 2
-        assert archive_of(url, "model==2.0.0") == api.build(second, tmp_path / "out").read_bytes()
+        assert archive_of(url, "model==2.0.0") == build(second, tmp_path / "out").read_bytes()
 
     def test_where_parts_cannot_be_copied_all_is_sent_and_that_is_said(
         self, rclone: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -136,17 +142,17 @@ class TestPublishingChanges:
             monkeypatch.setenv(key, value)
         url = f"s3://{rclone.new_bucket()}/p"
         first, second, _ = two_versions(tmp_path)
-        api.publish(first, url, unsafe_single_writer=True)
+        publish(first, url, unsafe_single_writer=True)
         notes = Notes()
-        done = api.publish(second, url, unsafe_single_writer=True, reporter=notes)
+        done = publish(second, url, unsafe_single_writer=True, reporter=notes)
         assert done.uploaded == done.release.archive.size
         assert notes.said == [f"{url} cannot copy parts of objects, so all of it is sent."]
 
     def test_a_store_that_copies_no_parts_after_all_gets_all(self, memory: MemoryStore, tmp_path: Path) -> None:
         first, second, _ = two_versions(tmp_path)
-        api.publish(first, memory.url)
+        publish(first, memory.url)
         memory.faults.no_part_copies = True
-        done = api.publish(second, memory.url)
+        done = publish(second, memory.url)
         assert (done.outcome, done.uploaded) == (Outcome.PUBLISHED, done.release.archive.size)
 
     def test_a_package_of_small_changes_between_many_versions_stays_whole(self, tmp_path: Path) -> None:
@@ -155,8 +161,8 @@ class TestPublishingChanges:
         for version in range(6):
             data[version * MIB] ^= 0xFF
             folder = make_package(tmp_path / str(version), version=f"1.0.{version}", files={"data": bytes(data)})
-            api.publish(folder, url)
-            assert archive_of(url, f"model==1.0.{version}") == api.build(folder, tmp_path / "out").read_bytes()
+            publish(folder, url)
+            assert archive_of(url, f"model==1.0.{version}") == build(folder, tmp_path / "out").read_bytes()
 
 
 PIECE_STEPS = ["begin", "copy", "send", "complete", "use", "delete"]
@@ -208,19 +214,19 @@ class TestPieces:
         for key, value in moto.env().items():
             monkeypatch.setenv(key, value)
         url = f"s3://{moto.new_bucket()}/p"
-        api.publish(versions[0], url)
+        publish(versions[0], url)
         with interposed(moto.endpoint, meddle) as endpoint:
             monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
             if fault == "denied" and step != "delete":
                 with pytest.raises(AccessDenied):
-                    api.publish(versions[1], url)
-                assert api.versions("model", repository=url) == ["1.0.0"]
+                    publish(versions[1], url)
+                assert list_versions("model", repository=url) == ["1.0.0"]
             else:
-                assert api.publish(versions[1], url).outcome is Outcome.PUBLISHED
+                assert publish(versions[1], url).outcome is Outcome.PUBLISHED
         assert met
         monkeypatch.setenv("AWS_ENDPOINT_URL", moto.endpoint)
-        api.publish(versions[1], url)
-        assert archive_of(url, "model==2.0.0") == api.build(versions[1], tmp_path / "out").read_bytes()
+        publish(versions[1], url)
+        assert archive_of(url, "model==2.0.0") == build(versions[1], tmp_path / "out").read_bytes()
         left = [info.key for info in open_store(url).list("archives/") if "/pieces/" in info.key]
         assert len(left) == (1 if (fault, step) == ("denied", "delete") else 0)
 
@@ -230,31 +236,31 @@ class TestInstallingChanges:
         self, memory: MemoryStore, tmp_path: Path
     ) -> None:
         first, second, changed = two_versions(tmp_path)
-        api.publish(first, memory.url)
-        api.publish(second, memory.url)
-        api.install("model==1.0.0", repository=memory.url)
-        ((_, plan),) = api.plan_all(["model==2.0.0"], repository=memory.url)
+        publish(first, memory.url)
+        publish(second, memory.url)
+        install_packages("model==1.0.0", repository=memory.url)
+        ((_, plan),) = plan_all(["model==2.0.0"], repository=memory.url)
         memory.faults.requests.clear()
-        installed = api.install("model==2.0.0", repository=memory.url)
+        installed = install_packages("model==2.0.0", repository=memory.url)
         assert tree_of(installed.path) == tree_of(second)
         read = sum(request.length for request in memory.faults.requests if request.operation == "get_range")
-        contents = api.released("model==2.0.0", repository=memory.url).contents.length
+        contents = released("model==2.0.0", repository=memory.url).contents.length
         assert read == plan.bytes_to_fetch + contents
         assert read <= changed + 4 * 2 * MIB
         assert plan.bytes_reused > 30 * MIB
 
     def test_a_source_that_is_damaged_is_not_used(self, memory: MemoryStore, tmp_path: Path) -> None:
         first, second, _ = two_versions(tmp_path)
-        api.publish(first, memory.url)
-        api.publish(second, memory.url)
-        weights = api.install("model==1.0.0", repository=memory.url).file_path("weights.bin")
+        publish(first, memory.url)
+        publish(second, memory.url)
+        weights = install_packages("model==1.0.0", repository=memory.url).file_path("weights.bin")
         weights.chmod(0o644)
         with weights.open("r+b") as file:
             file.seek(5 * MIB)
             file.write(b"damage")
-        ((_, plan),) = api.plan_all(["model==2.0.0"], repository=memory.url)
+        ((_, plan),) = plan_all(["model==2.0.0"], repository=memory.url)
         memory.faults.requests.clear()
-        assert tree_of(api.install("model==2.0.0", repository=memory.url).path) == tree_of(second)
+        assert tree_of(install_packages("model==2.0.0", repository=memory.url).path) == tree_of(second)
         read = sum(request.length for request in memory.faults.requests if request.operation == "get_range")
         assert read < plan.bytes_to_fetch + 2 * MIB, "one chunk is damaged, and no other is read again"
 
@@ -265,18 +271,18 @@ class TestInstallingChanges:
         files = {f"small/{number:02}": noise(5_000, seed=number) for number in range(400)}
         first = make_package(tmp_path / "v1", version="1.0.0", files={"large": noise(4 * MIB), **files})
         second = make_package(tmp_path / "v2", version="2.0.0", files={"large": noise(4 * MIB, seed=5), **files})
-        api.publish(first, memory.url)
-        api.publish(second, memory.url)
-        damaged = api.install("model==1.0.0", repository=memory.url).file_path("small", "300")
+        publish(first, memory.url)
+        publish(second, memory.url)
+        damaged = install_packages("model==1.0.0", repository=memory.url).file_path("small", "300")
         damaged.chmod(0o644)
         damaged.write_bytes(noise(5_000, seed=1_000))
-        assert tree_of(api.install("model==2.0.0", repository=memory.url).path) == tree_of(second)
+        assert tree_of(install_packages("model==2.0.0", repository=memory.url).path) == tree_of(second)
 
     def test_frames_of_other_bytes_are_refused_and_their_chunk_named(self, memory: MemoryStore, tmp_path: Path) -> None:
         """What is in the archive's place is sound in itself, only not what was published."""
         first, _, _ = two_versions(tmp_path)
-        api.publish(first, memory.url)
-        release = api.released("model", repository=memory.url)
+        publish(first, memory.url)
+        release = released("model", repository=memory.url)
         data, info = memory.get(release.archive.key)
         _, contents = Repository(memory).contents(release)
         chunk = contents.chunks[7]
@@ -286,15 +292,15 @@ class TestInstallingChanges:
         end = chunk.position + chunk.stored
         memory.replace(release.archive.key, data[: chunk.position] + foreign + data[end:], etag=info.etag or "")
         with pytest.raises(ArchiveError, match=r"Chunk 7 of model==1\.0\.0"):
-            api.install("model", repository=memory.url)
-        assert api.packages() == []
+            install_packages("model", repository=memory.url)
+        assert packages() == []
 
     def test_a_chunk_that_occurs_often_is_read_once(self, memory: MemoryStore, tmp_path: Path) -> None:
         files = {f"copy{number}": bytes(8 * MIB) for number in range(4)}
         folder = make_package(tmp_path / "p", files={**files, "noise": noise(8 * MIB)})
-        api.publish(folder, memory.url)
+        publish(folder, memory.url)
         memory.faults.requests.clear()
-        assert tree_of(api.install("model", repository=memory.url).path) == tree_of(folder)
+        assert tree_of(install_packages("model", repository=memory.url).path) == tree_of(folder)
         asked = Counter(
             (request.start, request.length) for request in memory.faults.requests if request.operation == "get_range"
         )
@@ -318,12 +324,12 @@ class TestStopping:
                 monkeypatch.setenv(key, value)
             url = f"s3://{moto.new_bucket()}/p"
             first, _, _ = two_versions(tmp_path)
-            size = api.publish(first, url).uploaded
+            size = publish(first, url).uploaded
             killed = subprocess.run([sys.executable, "-c", KILLED, "install", url, str(after)], check=False)
             assert killed.returncode == -signal.SIGKILL
-            assert api.packages() == []
+            assert packages() == []
             blocks_read.clear()
-            assert tree_of(api.install("model", repository=url).path) == tree_of(first)
+            assert tree_of(install_packages("model", repository=url).path) == tree_of(first)
         assert len(blocks_read) * BLOCK <= size - after + 16 * MIB
 
     def test_a_killed_publish_goes_on_and_sends_no_part_twice(
@@ -345,9 +351,9 @@ class TestStopping:
             before = len(sent)
             assert before > 4
             assert len(list(open_store(url).list_uploads())) == 1
-            assert api.publish(folder, url).outcome is Outcome.PUBLISHED
+            assert publish(folder, url).outcome is Outcome.PUBLISHED
             assert list(open_store(url).list_uploads()) == []
-            assert archive_of(url, "model") == api.build(folder, tmp_path / "out").read_bytes()
+            assert archive_of(url, "model") == build(folder, tmp_path / "out").read_bytes()
         # Four may have been under way when it was killed.
         assert len(sent) - len(set(sent)) <= 4
 
@@ -361,8 +367,8 @@ class TestStopping:
         command = [sys.executable, "-c", KILLED, str(folder), url, str(75 * MIB)]
         assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
         (folder / "weights").write_bytes(noise(30 * MIB, seed=7))
-        assert api.publish(folder, url).outcome is Outcome.PUBLISHED
-        assert archive_of(url, "model") == api.build(folder, tmp_path / "out").read_bytes()
+        assert publish(folder, url).outcome is Outcome.PUBLISHED
+        assert archive_of(url, "model") == build(folder, tmp_path / "out").read_bytes()
         assert list(open_store(url).list_uploads()) == []
 
     def test_what_stopped_publishers_left_is_found_after_a_grace_period(
@@ -372,19 +378,19 @@ class TestStopping:
         for key, value in ceph.env().items():
             monkeypatch.setenv(key, value)
         url = f"s3://{ceph.new_bucket()}/p"
-        api.publish(make_package(tmp_path / "kept", name="kept"), url)
+        publish(make_package(tmp_path / "kept", name="kept"), url)
         folder = make_package(tmp_path / "p", files={"weights": noise(80 * MIB)})
         subprocess.run([sys.executable, "-c", KILLED, str(folder), url, str(75 * MIB)], check=False)
         open_store(url).put("archives/lost/lost-1.0.0-0123456789ab.tar.zst", b"orphan")
-        young = api.collect_repository(url, dry_run=True)
+        young = collect_repository(url, dry_run=True)
         assert (young.objects, young.uploads) == ((), ())
-        old = api.collect_repository(url, grace=timedelta(seconds=-5), dry_run=True)
+        old = collect_repository(url, grace=timedelta(seconds=-5), dry_run=True)
         assert [info.key for info in old.objects] == ["archives/lost/lost-1.0.0-0123456789ab.tar.zst"]
         assert [upload.key.partition("-")[0] for upload in old.uploads] == ["archives/model/model"]
-        api.collect_repository(url, grace=timedelta(seconds=-5))
-        again = api.collect_repository(url, grace=timedelta(seconds=-5), dry_run=True)
+        collect_repository(url, grace=timedelta(seconds=-5))
+        again = collect_repository(url, grace=timedelta(seconds=-5), dry_run=True)
         assert (again.objects, again.uploads) == ((), ())
-        assert api.install("kept", repository=url).name == "kept"
+        assert install_packages("kept", repository=url).name == "kept"
 
 
 class TestHostileNetworks:
@@ -407,11 +413,11 @@ class TestHostileNetworks:
             monkeypatch.setenv(key, value)
         url = f"s3://{moto.new_bucket()}/p"
         first, _, _ = two_versions(tmp_path)
-        api.publish(first, url)
+        publish(first, url)
         archive = archive_of(url, "model")
         with interposed(moto.endpoint, meddle) as endpoint:
             monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-            assert tree_of(api.install("model", repository=url).path) == tree_of(first)
+            assert tree_of(install_packages("model", repository=url).path) == tree_of(first)
         assert len(starts) == len(set(starts)), "no request was repeated from its beginning"
 
     def test_answers_that_all_end_after_a_few_chunks_still_come_to_an_end(
@@ -433,33 +439,33 @@ class TestHostileNetworks:
             monkeypatch.setenv(key, value)
         url = f"s3://{moto.new_bucket()}/p"
         folder = make_package(tmp_path / "model", files={"data.bin": noise(8 * MIB)})
-        api.publish(folder, url)
+        publish(folder, url)
         archive = archive_of(url, "model")
         with interposed(moto.endpoint, meddle) as endpoint:
             monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-            assert tree_of(api.install("model", repository=url).path) == tree_of(folder)
+            assert tree_of(install_packages("model", repository=url).path) == tree_of(folder)
         assert len(set(cut)) == len(cut) > 6, "each answer brought something, and six that bring nothing are too many"
 
     def test_a_store_that_is_overloaded_for_a_while_is_asked_again(self, memory: MemoryStore, tmp_path: Path) -> None:
         first, _, _ = two_versions(tmp_path)
-        api.publish(first, memory.url)
+        publish(first, memory.url)
 
         def busy() -> RepositoryUnreachable:
             return RepositoryUnreachable("The store is overloaded.", status=503)
 
         memory.faults.faults.append(Fault(kind="before", operation="get_range", key="*", nth=2, times=5, error=busy))
-        assert tree_of(api.install("model", repository=memory.url).path) == tree_of(first)
+        assert tree_of(install_packages("model", repository=memory.url).path) == tree_of(first)
 
     def test_wrong_bytes_once_are_read_again_and_twice_refused(self, memory: MemoryStore, tmp_path: Path) -> None:
         first, _, _ = two_versions(tmp_path)
-        api.publish(first, memory.url)
+        publish(first, memory.url)
         memory.faults.faults.append(Fault(kind="corrupt", operation="get_range", key="*", nth=3, times=1))
-        assert tree_of(api.install("model", repository=memory.url).path) == tree_of(first)
-        api.remove("model")
+        assert tree_of(install_packages("model", repository=memory.url).path) == tree_of(first)
+        remove("model")
         memory.faults.faults.append(Fault(kind="corrupt", operation="get_range", key="*", nth=3, times=None))
         with pytest.raises(IntegrityError):
-            api.install("model", repository=memory.url)
-        assert api.packages() == []
+            install_packages("model", repository=memory.url)
+        assert packages() == []
 
     def test_a_web_server_without_ranges_is_read_whole(
         self, rangeless_site: StaticSite, tmp_path: Path, home: Path
@@ -467,8 +473,8 @@ class TestHostileNetworks:
         site = rangeless_site.new_folder()
         site.root.rmdir()
         first, _, _ = two_versions(tmp_path)
-        api.publish(first, site.root)
-        assert tree_of(api.install("model", repository=site.url).path) == tree_of(first)
+        publish(first, site.root)
+        assert tree_of(install_packages("model", repository=site.url).path) == tree_of(first)
         assert os.listdir(home / "store/v1/tmp") == []
 
 
@@ -476,10 +482,10 @@ class TestManyFiles:
     def test_small_files_cost_no_request_each(self, memory: MemoryStore, tmp_path: Path) -> None:
         files = {f"{number % 50:02}/{number:05}.json": b"%d" % number * 300 for number in range(5_000)}
         folder = make_package(tmp_path / "p", files={**files, "noise": noise(8 * MIB)})
-        api.publish(folder, memory.url)
+        publish(folder, memory.url)
         publishing = len(memory.faults.requests)
         memory.faults.requests.clear()
-        installed = api.install("model==1.0.0", repository=memory.url)
+        installed = install_packages("model==1.0.0", repository=memory.url)
         assert len(installed.files()) == 5_002
         assert publishing < 40
         assert len(memory.faults.requests) <= 6
@@ -489,18 +495,18 @@ class TestManyFiles:
             folder = make_package(
                 tmp_path / str(number), name=f"model-{number}", files={"data": noise(MIB, seed=number)}
             )
-            api.publish(folder, memory.url)
-        result = api.install_all([f"model-{number}" for number in range(12)], repository=memory.url)
+            publish(folder, memory.url)
+        result = install_all([f"model-{number}" for number in range(12)], repository=memory.url)
         assert [package.name for package in result.packages] == [f"model-{number}" for number in range(12)]
-        assert [flaws for _, flaws in api.verify()] == [[]] * 12
+        assert [flaws for _, flaws in verify()] == [[]] * 12
 
     def test_when_one_of_several_fails_the_reason_is_its_own(self, memory: MemoryStore, tmp_path: Path) -> None:
         for number in range(6):
             folder = make_package(tmp_path / str(number), name=f"m{number}", files={"data": noise(MIB, seed=number)})
-            api.publish(folder, memory.url)
-        memory.delete(api.released("m3", repository=memory.url).archive.key)
+            publish(folder, memory.url)
+        memory.delete(released("m3", repository=memory.url).archive.key)
         with pytest.raises(IntegrityError, match="The archive of m3"):
-            api.install_all([f"m{number}" for number in range(6)], repository=memory.url)
+            install_all([f"m{number}" for number in range(6)], repository=memory.url)
 
 
 class TestTogether:
@@ -519,14 +525,14 @@ class TestTogether:
                 monkeypatch.setenv(key, value)
             url = f"s3://{moto.new_bucket()}/p"
             folder = make_package(tmp_path / "p", files={"weights": noise(24 * MIB)})
-            size = api.publish(folder, url).uploaded
+            size = publish(folder, url).uploaded
             bytes_asked.clear()
             code = "import orbitpkg, sys; orbitpkg.install('model', repository=sys.argv[1])"
             processes = [subprocess.Popen([sys.executable, "-c", code, url]) for _ in range(3)]
             assert [process.wait() for process in processes] == [0, 0, 0]
         # Each reads the contents; the chunks are read by the first alone.
         assert sum(bytes_asked) <= 1.1 * size
-        assert [flaws for _, flaws in api.verify()] == [[]]
+        assert [flaws for _, flaws in verify()] == [[]]
 
 
 class Notes:
@@ -570,10 +576,10 @@ class TestMemory:
     def test_installing_and_upgrading(self, large: Path, nginx: StaticSite) -> None:
         site = nginx.new_folder()
         site.root.rmdir()
-        api.publish(large, site.root)
+        publish(large, site.root)
         (large / "part-0").write_bytes(noise(64 * MIB, seed=9))
         make_package(large, name="large", version="2.0.0", files={})
-        api.publish(large, site.root)
+        publish(large, site.root)
         install = "import orbitpkg, sys; orbitpkg.install(sys.argv[1], repository=sys.argv[2])"
         for version in ("1.0.0", "2.0.0"):
             assert peak_mebibytes(install, f"large=={version}", site.url) < 200

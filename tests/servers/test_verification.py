@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orbitpkg import api, upkeep
+from orbitpkg.api import maintain
+from orbitpkg.api.publish import publish
 from orbitpkg.errors import BucketNotFound
 from tests.packages import make_package, noise
 
@@ -40,7 +41,7 @@ def bucket(server: S3Server, tmp_path: Path) -> str:
     bucket = server.new_bucket()
     for name, size in (("model", SIZE), ("other", 1000)):
         source = make_package(tmp_path / name, name=name, files={"w": noise(size)})
-        api.publish(source, f"s3://{bucket}/a/models")
+        publish(source, f"s3://{bucket}/a/models")
     server.client().put_object(Bucket=bucket, Key="a/models2/archives/model/model-1.0.0.tar.zst", Body=b"")
     return bucket
 
@@ -67,7 +68,7 @@ def found(verdict: Verdict) -> list[tuple[str, str]]:
 
 
 def test_what_is_right_has_no_fault_by_size_in_part_and_wholly(bucket: str) -> None:
-    by_size, part, wholly = (upkeep.check_repository(f"s3://{bucket}/a/models", share=share) for share in (0, 0.5, 1))
+    by_size, part, wholly = (maintain.check_repository(f"s3://{bucket}/a/models", share=share) for share in (0, 0.5, 1))
     assert [found(verdict) for verdict in (by_size, part, wholly)] == [[], [], []]
     assert (by_size.packages, by_size.releases, by_size.read) == (2, 2, 0)
     assert by_size.size > SIZE
@@ -78,8 +79,8 @@ def test_an_altered_byte_is_found_by_reading(client: S3Client, bucket: str) -> N
     key = key_of(client, bucket, "archives/model/")
     for at in (0, SIZE // 2, -80):
         flip(client, bucket, key, at)
-        assert found(upkeep.check_repository(f"s3://{bucket}/a/models")) == []
-        verdict = upkeep.check_repository(f"s3://{bucket}/a/models", share=1)
+        assert found(maintain.check_repository(f"s3://{bucket}/a/models")) == []
+        verdict = maintain.check_repository(f"s3://{bucket}/a/models", share=1)
         assert found(verdict) == [(key.removeprefix("a/models/"), "altered")]
         flip(client, bucket, key, at)
 
@@ -89,7 +90,7 @@ def test_what_is_gone_and_what_is_damaged_is_found_unread(client: S3Client, buck
     client.delete_object(Bucket=bucket, Key=archive)
     client.put_object(Bucket=bucket, Key="a/models/releases/other/1.0.0.json", Body=b"{}")
     client.delete_object(Bucket=bucket, Key="a/models/index/model.json")
-    assert found(upkeep.check_repository(f"s3://{bucket}/a/models")) == [
+    assert found(maintain.check_repository(f"s3://{bucket}/a/models")) == [
         (archive.removeprefix("a/models/"), "missing"),
         ("index/model.json", "missing"),
         ("releases/other/1.0.0.json", "altered"),
@@ -98,4 +99,4 @@ def test_what_is_gone_and_what_is_damaged_is_found_unread(client: S3Client, buck
 
 def test_a_bucket_that_is_not_there_is_not_called_good(bucket: str) -> None:
     with pytest.raises(BucketNotFound):
-        upkeep.check_repository(f"s3://{bucket}-of-nobody/a/models")
+        maintain.check_repository(f"s3://{bucket}-of-nobody/a/models")

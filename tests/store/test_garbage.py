@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 import orbitpkg
-from orbitpkg import api, upkeep
+from orbitpkg.api import maintain
+from orbitpkg.api.install import install
+from orbitpkg.api.packages import packages as list_packages
+from orbitpkg.api.project.sync import sync
 from orbitpkg.errors import IntegrityError, StorageError, UsageError
 from orbitpkg.model.lockfile import Lock, LockedPackage
 from orbitpkg.model.versions import parse_version
@@ -52,7 +55,7 @@ def put(folder: Path, version: str, *, name: str = "model", size: int = 100_000,
     """Install a version that shares one file with the others and has one of its own."""
     files = {"own.bin": noise(size, seed=int(version[0])), "shared.bin": noise(50_000), "small": version.encode()}
     package = make_package(folder / f"{name}-{version}", name=name, version=version, files=files, **manifest)
-    return api.install(archive_of(package, folder / f"{name}-{version}.tar.zst"))
+    return install(archive_of(package, folder / f"{name}-{version}.tar.zst"))
 
 
 @pytest.fixture
@@ -81,7 +84,7 @@ def names(items: Iterable[Item]) -> list[str]:
 
 
 def installed() -> list[str]:
-    return [package.version for package in api.packages()]
+    return [package.version for package in list_packages()]
 
 
 def used(home: Path) -> int:
@@ -97,18 +100,18 @@ class TestOldVersions:
 
     def test_all_but_the_last_go_and_what_is_freed_is_freed(self, three: list[Package], home: Path) -> None:
         before = used(home)
-        planned = upkeep.tidy(KEEP_ONE, dry_run=True)
+        planned = maintain.tidy(KEEP_ONE, dry_run=True)
         assert used(home) == before
-        done = upkeep.tidy(KEEP_ONE)
+        done = maintain.tidy(KEEP_ONE)
         assert names(done.items) == ["model==1.0.0", "model==2.0.0"]
         assert (done, done.size) == (planned, used(home))
         assert done.freed == before - used(home)
         assert installed() == ["3.0.0"]
-        assert upkeep.flaw_bits(f.flaw for each in upkeep.check() for f in each.findings) == 0
+        assert maintain.flaw_bits(f.flaw for each in maintain.check() for f in each.findings) == 0
         assert three[2].read_bytes("shared.bin") == noise(50_000)
 
     def test_keeping_none_takes_all(self, three: list[Package], home: Path) -> None:
-        upkeep.tidy(Policy(keep_last=0))
+        maintain.tidy(Policy(keep_last=0))
         assert installed() == []
         assert not any(path.is_file() for path in (home / "store/v1/blobs").rglob("*"))
         assert len(three) == 3
@@ -123,10 +126,10 @@ class TestOldVersions:
 
     @pytest.mark.usefixtures("three")
     def test_what_was_installed_first_goes_until_the_store_is_small_enough(self, home: Path) -> None:
-        done = upkeep.tidy(Policy(max_size=used(home) - 1))
+        done = maintain.tidy(Policy(max_size=used(home) - 1))
         assert names(done.items) == ["model==1.0.0"]
-        assert upkeep.tidy(Policy(max_size=used(home))).items == ()
-        done = upkeep.tidy(Policy(max_size=0))
+        assert maintain.tidy(Policy(max_size=used(home))).items == ()
+        done = maintain.tidy(Policy(max_size=0))
         assert names(done.items) == ["model==2.0.0"]
         assert done.size == used(home) > 0
 
@@ -147,7 +150,7 @@ class TestOldVersions:
             needs = {"words": f"=={version}"}
             orbitpkg.publish(make_package(tmp_path / f"u{version}", name="user", version=version, dependencies=needs))
             orbitpkg.install(f"user=={version}")
-        done = upkeep.tidy(KEEP_ONE)
+        done = maintain.tidy(KEEP_ONE)
         assert sorted(names(done.items)) == ["user==1.0.0", "words==1.0.0"]
         assert done.kept == ()
 
@@ -228,7 +231,6 @@ class TestRoots:
     def test_syncing_a_project_registers_its_lockfile(
         self, tmp_path: Path, layout: Layout, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from orbitpkg import projects
 
         for version in ("1.0.0", "2.0.0"):
             orbitpkg.publish(make_package(tmp_path / version, version=version))
@@ -236,7 +238,7 @@ class TestRoots:
         project.mkdir()
         (project / "orbit.toml").write_text('requirements = ["model<2"]\n')
         monkeypatch.chdir(project)
-        projects.sync()
+        sync()
         orbitpkg.install("model==2.0.0")
         assert names(look(layout).items) == []
         assert [kept.name for kept in look(layout).kept] == ["model==1.0.0"]
@@ -325,12 +327,12 @@ class TestLeftovers:
 
     def test_an_empty_home_has_no_garbage_and_is_not_made(self, home: Path, layout: Layout) -> None:
         assert look(layout, Policy(keep_last=0)).items == ()
-        upkeep.tidy(Policy(keep_last=0))
+        maintain.tidy(Policy(keep_last=0))
         assert not home.exists()
 
     def test_what_was_moved_aside_is_somebodys(self, three: list[Package], layout: Layout) -> None:
         (three[0].path / "mine").write_bytes(b"work")
-        (done,) = [each for each in upkeep.check(repair=True) if each.aside]
+        (done,) = [each for each in maintain.check(repair=True) if each.aside]
         assert look(layout, Policy(), days=1000).items == ()
         assert done.aside is not None
         assert Path(done.aside, "mine").exists()
@@ -360,7 +362,7 @@ class TestRacing:
             try:
                 for _ in range(12):
                     try:
-                        package = api.install(archive)
+                        package = install(archive)
                     except StorageError:
                         failures += 1
                         continue
@@ -370,7 +372,7 @@ class TestRacing:
                 done.append(1)
             sweeping.result()
         assert not locks or failures == 0
-        package = api.install(archive)
+        package = install(archive)
         assert tree_of(package.path) == tree_of(folder)
 
 

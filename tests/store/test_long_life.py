@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import orbitpkg
-from orbitpkg import api, projects, upkeep
+from orbitpkg.api import maintain
+from orbitpkg.api.project.sync import sync
+from orbitpkg.api.repository import reindex
+from orbitpkg.api.search import versions
 from orbitpkg.errors import ArchiveError, IntegrityError, LockfileError, NotInstalled, OrbitError, StorageError
 from orbitpkg.model.contents import parse_contents
 from orbitpkg.model.lockfile import parse_lock
@@ -63,7 +66,7 @@ class TestStore:
         assert left.name == "left"
 
     def test_it_verifies(self, left: Path) -> None:
-        checked = upkeep.check()
+        checked = maintain.check()
         assert [each.version for each in checked] == ["1.0.0", "1.1.0", "2.0.0-rc.1", "1.0.0"]
         assert [each.findings for each in checked] == [()] * 4
         assert left.name == "left"
@@ -76,11 +79,11 @@ class TestStore:
 
     def test_it_is_repaired_from_another_copy_of_its_repository(self, left: Path) -> None:
         orbitpkg.package("user").file_path("version.txt").unlink()
-        done = upkeep.check(["user"], repair=True, repository=left / "repository")
+        done = maintain.check(["user"], repair=True, repository=left / "repository")
         assert [(each.left, each.failure) for each in done] == [((), None)]
 
     def test_garbage_is_collected_and_its_roots_count(self, left: Path) -> None:
-        done = upkeep.tidy(Policy(keep_last=1))
+        done = maintain.tidy(Policy(keep_last=1))
         assert [item.name for item in done.items] == ["long-life==1.0.0"]
         assert [kept.name for kept in done.kept] == ["long-life==1.1.0"]
         assert left.name == "left"
@@ -99,18 +102,18 @@ class TestRepository:
         return left / "repository"
 
     def test_every_byte_of_it_is_right(self, place: Path) -> None:
-        verdict = upkeep.check_repository(place, share=1)
+        verdict = maintain.check_repository(place, share=1)
         assert (verdict.packages, verdict.releases, verdict.faults) == (2, 4, [])
 
     def test_it_is_installed_from(self, place: Path) -> None:
         assert orbitpkg.install("user", repository=place).version == "1.0.0"
         assert orbitpkg.package("long-life").read_bytes("data/words.txt") == FILES["data/words.txt"]
-        assert api.versions("long-life", repository=place) == ["1.0.0", "1.1.0", "2.0.0-rc.1"]
+        assert versions("long-life", repository=place) == ["1.0.0", "1.1.0", "2.0.0-rc.1"]
 
     def test_it_is_published_to(self, place: Path, tmp_path: Path) -> None:
         orbitpkg.publish(write(tmp_path / "p", "1.2.0"), place)
         assert orbitpkg.install("long-life", repository=place).version == "1.2.0"
-        assert upkeep.check_repository(place, share=1).faults == []
+        assert maintain.check_repository(place, share=1).faults == []
 
     def test_what_is_published_is_known_again(self, place: Path, tmp_path: Path) -> None:
         more: dict[str, Any] = {"license": "MIT", "metadata": {"accuracy": 0.9}, "description": "What lasts"}
@@ -118,7 +121,7 @@ class TestRepository:
         assert str(published.outcome) == "already published"
 
     def test_its_indexes_are_what_they_would_be_made_anew(self, place: Path) -> None:
-        _, changes = api.reindex((), repository=place)
+        _, changes = reindex((), repository=place)
         assert [change.differences for change in changes] == [(), ()]
 
     def test_an_archive_is_installed(self, place: Path) -> None:
@@ -126,7 +129,7 @@ class TestRepository:
 
     def test_a_project_is_synced(self, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(place.parent / "project")
-        _, installed = projects.sync(frozen=True, repository=place)
+        _, installed = sync(frozen=True, repository=place)
         assert sorted(str(package.version) for package in installed.packages + installed.dependencies) == [
             "1.0.0",
             "1.1.0",

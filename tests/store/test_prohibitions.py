@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import orbitpkg
-from orbitpkg import api
+from orbitpkg.api.install import install, plan_all
 from orbitpkg.errors import ForbiddenFormat, ProjectError, UsageError
 from orbitpkg.model.executables import executable_files, forbidden_files
 from tests.packages import archive_of, make_package
@@ -69,19 +69,19 @@ def test_a_package_with_a_forbidden_file_is_not_installed(
 def test_a_dry_run_refuses_what_installing_would(archive: Path, project: Path) -> None:
     project.write_text('forbid = ["pickle"]\n')
     with pytest.raises(ForbiddenFormat, match=r"holds pickle files.*data/model\.pkl"):
-        api.plan_all([archive])
-    ((_, plan),) = api.plan_all([archive], only=["data/*.csv"])
+        plan_all([archive])
+    ((_, plan),) = plan_all([archive], only=["data/*.csv"])
     assert {file.path for file in plan.files} == {"data/labels.csv", "package.json"}
     project.unlink()
-    api.install(archive)
+    install(archive)
     project.write_text('forbid = ["pickle"]\n')
     for requirement in (archive, "model==1.0.0"):
         with pytest.raises(ForbiddenFormat):
-            api.plan_all([requirement])
+            plan_all([requirement])
 
 
 def test_what_another_project_installed_is_refused_all_the_same(archive: Path, project: Path) -> None:
-    api.install(archive)
+    install(archive)
     project.write_text('forbid = ["pickle"]\n')
     for requirement in (archive, "model==1.0.0"):
         with pytest.raises(ForbiddenFormat):

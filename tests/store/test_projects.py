@@ -9,8 +9,20 @@ from typing import TYPE_CHECKING
 import pytest
 
 import orbitpkg
-from orbitpkg import api, projects
-from orbitpkg.edits import put_repository, put_requirements, remove_repository, write_text
+from orbitpkg.api.install import install, install_all
+from orbitpkg.api.packages import package as open_package
+from orbitpkg.api.packages import packages, remove
+from orbitpkg.api.project.inspect import Branch, dependency_tree, diff, outdated
+from orbitpkg.api.project.lock import Locked, lock
+from orbitpkg.api.project.repositories import add_repository, remove_repository
+from orbitpkg.api.project.sync import add, sync
+from orbitpkg.api.publish import publish as publish_package
+from orbitpkg.api.repository import mark
+from orbitpkg.api.search import versions as list_versions
+from orbitpkg.config.editing import put_repository, put_requirements, write_text
+from orbitpkg.config.editing import remove_repository as edit_out_repository
+from orbitpkg.config.repositories import home as home_folder
+from orbitpkg.config.settings import find_project, read_settings
 from orbitpkg.errors import (
     IntegrityError,
     LockfileError,
@@ -23,7 +35,6 @@ from orbitpkg.errors import (
 )
 from orbitpkg.model.project import RepositorySetting
 from orbitpkg.model.requirements import parse_requirement
-from orbitpkg.settings import find_project, read_settings
 from orbitpkg.store.layout import Layout
 from orbitpkg.store.roots import read_roots
 from tests.packages import make_package, tree_of
@@ -65,7 +76,7 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def publish(folder: Path, name: str, version: str, repository: Path, **manifest: object) -> None:
     files = {"what.txt": f"{name} {version}".encode()}
     package = make_package(folder / f"{name}-{version}", name=name, version=version, files=files, **manifest)
-    api.publish(package, repository)
+    publish_package(package, repository)
 
 
 @pytest.fixture
@@ -114,9 +125,9 @@ class TestEdits:
         path.write_text(put)
         moved = put_repository(path, RepositorySetting(name="two", url="s3://other", packages=("b",)))
         assert moved == put.replace("s3://two", "s3://other").replace('["a-*"]', '["a-*", "b"]')
-        assert remove_repository(path, "two").rstrip() == COMMENTED.rstrip()
+        assert edit_out_repository(path, "two").rstrip() == COMMENTED.rstrip()
         with pytest.raises(UsageError, match="names no repository 'three'"):
-            remove_repository(path, "three")
+            edit_out_repository(path, "three")
 
     @pytest.mark.parametrize("text", ["requirements = 1", "[", "requirements = [1]", 'requirements = ["a>>1"]', "[x]"])
     def test_a_file_that_cannot_be_used_is_not_written_over(self, tmp_path: Path, text: str) -> None:
@@ -186,13 +197,13 @@ class TestSettings:
             find_project()
 
 
-def versions(locked: projects.Locked) -> dict[str, str]:
+def versions(locked: Locked) -> dict[str, str]:
     return {key: str(package.version) for key, package in locked.lock.packages.items()}
 
 
 class TestLocking:
     def test_add_writes_both_files_and_installs(self, project: Path) -> None:
-        locked, installed = projects.add(["top<1.1"])
+        locked, installed = add(["top<1.1"])
         assert versions(locked) == {"base": "1.1.0", "top": "1.0.0"}
         assert [str(package.version) for package in installed.packages] == ["1.0.0"]
         assert (project / "orbit.toml").read_text().startswith("# comment\n")
@@ -201,66 +212,66 @@ class TestLocking:
 
     @pytest.mark.usefixtures("project")
     def test_what_is_locked_stays_until_it_is_upgraded(self, tmp_path: Path, shelf: Path) -> None:
-        projects.add(["top"])
-        assert versions(projects.lock()) == {"base": "2.0.0", "top": "1.1.0"}
+        add(["top"])
+        assert versions(lock()) == {"base": "2.0.0", "top": "1.1.0"}
         publish(tmp_path, "base", "2.1.0", shelf)
         publish(tmp_path, "top", "1.2.0", shelf, dependencies={"base": ""})
-        assert projects.lock().changes == []
-        assert projects.lock(upgrade=["base"]).changes == [("base", "2.0.0", "2.1.0")]
-        assert projects.lock(upgrade=True).changes == [("top", "1.1.0", "1.2.0")]
+        assert lock().changes == []
+        assert lock(upgrade=["base"]).changes == [("base", "2.0.0", "2.1.0")]
+        assert lock(upgrade=True).changes == [("top", "1.1.0", "1.2.0")]
         with pytest.raises(UsageError, match="bse is not locked"):
-            projects.lock(upgrade=["bse"])
+            lock(upgrade=["bse"])
 
     def test_an_add_that_has_no_solution_changes_nothing(self, project: Path) -> None:
-        projects.add(["top<1.1"])
+        add(["top<1.1"])
         before = tree_of(project)
         with pytest.raises(ResolutionError):
-            projects.add(["base>=2"])
+            add(["base>=2"])
         with pytest.raises(ResolutionError):
-            projects.add(["nowhere"])
+            add(["nowhere"])
         assert tree_of(project) == before
 
     def test_a_requirement_that_goes_takes_what_it_needed_along(self, project: Path) -> None:
-        projects.add(["top"])
+        add(["top"])
         text = (project / "orbit.toml").read_text()
         (project / "orbit.toml").write_text(text.replace('"top"', '"base==1.0.0"'))
-        assert projects.lock().changes == [("base", "2.0.0", "1.0.0"), ("top", "1.1.0", None)]
+        assert lock().changes == [("base", "2.0.0", "1.0.0"), ("top", "1.1.0", None)]
 
     def test_a_lock_that_says_the_same_is_not_touched(self, project: Path) -> None:
-        projects.add(["top"])
+        add(["top"])
         before = (project / "orbit.lock").stat()
-        projects.lock()
-        projects.sync()
+        lock()
+        sync()
         after = (project / "orbit.lock").stat()
         assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
 
     @pytest.mark.usefixtures("project")
     def test_a_release_that_was_replaced_is_refused(self, shelf: Path) -> None:
-        projects.add(["base==1.0.0"])
+        add(["base==1.0.0"])
         record = shelf / "releases" / "base" / "1.0.0.json"
         record.write_bytes(record.read_bytes().replace(b'"published":"2', b'"published":"3'))
         with pytest.raises(IntegrityError, match=r"is not the base==1\.0\.0 that is locked"):
-            projects.lock()
+            lock()
 
     @pytest.mark.usefixtures("app")
     def test_without_a_project_it_says_how_to_begin_one(self) -> None:
         with pytest.raises(ProjectError) as caught:
-            projects.lock()
+            lock()
         assert caught.value.hint == "Begin a project: orbitpkg add NAME"
 
 
 class TestSyncing:
     def test_locked_fails_when_stale_and_changes_nothing(self, project: Path) -> None:
-        projects.add(["base<2"])
+        add(["base<2"])
         text = (project / "orbit.toml").read_text()
         (project / "orbit.toml").write_text(text.replace("base<2", "base>=2"))
         before = tree_of(project)
         with pytest.raises(LockfileError, match=r"needs base>=2, and base==1\.1\.0 is locked"):
-            projects.sync(locked=True)
+            sync(locked=True)
         assert tree_of(project) == before
-        result, _ = projects.sync(frozen=True)
+        result, _ = sync(frozen=True)
         assert result is None
-        result, _ = projects.sync()
+        result, _ = sync()
         assert result is not None
         assert result.changes == [("base", "1.1.0", "2.0.0")]
 
@@ -268,12 +279,12 @@ class TestSyncing:
     def test_frozen_asks_for_the_records_it_names_and_for_no_index(
         self, shelf: Path, home: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        projects.add(["base==1.0.0"])
+        add(["base==1.0.0"])
         for pattern in ("index/*", "releases/top/*.json", "releases/base/[12].[12]*"):
             for path in shelf.glob(pattern):
                 path.unlink()
         monkeypatch.setenv("ORBITPKG_HOME", str(home.parent / "another"))
-        _, installed = projects.sync(frozen=True)
+        _, installed = sync(frozen=True)
         assert [str(package.version) for package in installed.new] == ["1.0.0"]
 
     @pytest.mark.parametrize("frozen", [True, False])
@@ -281,110 +292,110 @@ class TestSyncing:
     def test_a_record_of_another_digest_stops_everything(
         self, shelf: Path, home: Path, monkeypatch: pytest.MonkeyPatch, *, frozen: bool
     ) -> None:
-        projects.add(["top"])
+        add(["top"])
         record = shelf / "releases" / "top" / "1.1.0.json"
         record.write_bytes(record.read_bytes().replace(b'"published":"2', b'"published":"3'))
         monkeypatch.setenv("ORBITPKG_HOME", str(home.parent / "another"))
         with pytest.raises(IntegrityError, match="is not the one that is locked"):
-            projects.sync(frozen=frozen)
-        assert api.packages() == []
+            sync(frozen=frozen)
+        assert packages() == []
 
     @pytest.mark.usefixtures("project")
     def test_a_record_that_is_gone_is_named(self, shelf: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        projects.add(["base"])
+        add(["base"])
         (shelf / "releases" / "base" / "2.0.0.json").unlink()
         monkeypatch.setenv("ORBITPKG_HOME", str(home.parent / "another"))
         with pytest.raises(VersionNotFound, match=r"base==2\.0\.0 is locked, and is not in"):
-            projects.sync(frozen=True)
+            sync(frozen=True)
 
     @pytest.mark.parametrize("options", [{"frozen": True}, {"locked": True}])
     @pytest.mark.usefixtures("project")
     def test_without_a_lockfile_there_is_nothing_to_go_by(self, options: dict[str, bool]) -> None:
         with pytest.raises(LockfileError, match=r"There is no orbit\.lock"):
-            projects.sync(locked="locked" in options, frozen="frozen" in options)
+            sync(locked="locked" in options, frozen="frozen" in options)
 
     @pytest.mark.usefixtures("project")
     def test_a_package_that_was_bound_elsewhere_since_makes_the_lock_stale(self, tmp_path: Path) -> None:
-        projects.add(["base"])
-        projects.add_repository("other", str(tmp_path / "other"), packages=["base"])
+        add(["base"])
+        add_repository("other", str(tmp_path / "other"), packages=["base"])
         with pytest.raises(LockfileError, match="is locked from shelf, and bound to other"):
-            projects.sync(locked=True)
+            sync(locked=True)
 
     @pytest.mark.usefixtures("project")
     def test_a_yanked_release_that_is_locked_stays_and_installs_with_a_warning(
         self, home: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        projects.add(["base"])
-        api.mark("base==2.0.0", "yanked", reason="wrong labels")
-        locked = projects.lock()
+        add(["base"])
+        mark("base==2.0.0", "yanked", reason="wrong labels")
+        locked = lock()
         assert (locked.changes, locked.warnings) == ([], ["base 2.0.0 is yanked: wrong labels."])
         assert locked.is_rewritten
         monkeypatch.setenv("ORBITPKG_HOME", str(home.parent / "another"))
-        _, installed = projects.sync(locked=True)
+        _, installed = sync(locked=True)
         assert installed.warnings == ["base 2.0.0 is yanked: wrong labels."]
-        assert projects.lock(upgrade=True).changes == [("base", "2.0.0", "1.1.0")]
+        assert lock(upgrade=True).changes == [("base", "2.0.0", "1.1.0")]
 
     @pytest.mark.usefixtures("project")
     def test_frozen_warns_of_what_was_yanked_when_it_was_locked(
         self, shelf: Path, home: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The lockfile says it: nobody is asked."""
-        projects.add(["base==2.0.0"])
-        api.mark("base==2.0.0", "yanked", reason='the "labels"\nare wrong')
-        assert projects.lock().lock.packages["base"].yanked == 'the "labels"\nare wrong'
+        add(["base==2.0.0"])
+        mark("base==2.0.0", "yanked", reason='the "labels"\nare wrong')
+        assert lock().lock.packages["base"].yanked == 'the "labels"\nare wrong'
         for path in [*shelf.glob("index/*"), *shelf.glob("releases/base/status/*")]:
             path.unlink()
         monkeypatch.setenv("ORBITPKG_HOME", str(home.parent / "another"))
-        _, installed = projects.sync(frozen=True)
+        _, installed = sync(frozen=True)
         assert installed.warnings == ['base 2.0.0 was yanked when it was locked: the "labels"\nare wrong.']
-        _, installed = projects.sync(frozen=True)
+        _, installed = sync(frozen=True)
         assert installed.warnings == []
 
     @pytest.mark.usefixtures("project")
     def test_a_yank_that_was_taken_back_is_locked_no_more(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        projects.add(["base"])
-        first = projects.lock()
+        add(["base"])
+        first = lock()
         assert not first.is_rewritten
-        api.mark("base==2.0.0", "yanked", reason="wrong labels")
-        projects.lock()
+        mark("base==2.0.0", "yanked", reason="wrong labels")
+        lock()
         monkeypatch.setenv("ORBITPKG_OFFLINE", "1")
-        assert not projects.lock().is_rewritten
+        assert not lock().is_rewritten
         monkeypatch.delenv("ORBITPKG_OFFLINE")
-        api.mark("base==2.0.0", "available")
-        again = projects.lock()
+        mark("base==2.0.0", "available")
+        again = lock()
         assert (again.is_rewritten, again.lock) == (True, first.lock)
 
     @pytest.mark.usefixtures("project")
     def test_what_add_installs_is_kept_by_garbage_collection(self, project: Path) -> None:
-        projects.add(["base<2"])
-        projects.add(["base"])
-        found = read_roots(Layout(api.home()))
+        add(["base<2"])
+        add(["base"])
+        found = read_roots(Layout(home_folder()))
         assert [str(version) for _, version in found.needed] == ["2.0.0"]
         assert set(found.needed.values()) == {str(project / "orbit.lock")}
 
 
 class TestYanking:
     def test_a_yanked_release_is_installed_only_by_its_exact_version(self, shelf: Path) -> None:
-        api.mark("base==2.0.0", "yanked", reason="wrong labels", repository=shelf)
-        assert api.install("base", repository=shelf).version == "1.1.0"
-        result = api.install_all(["base==2.0.0"], repository=shelf)
+        mark("base==2.0.0", "yanked", reason="wrong labels", repository=shelf)
+        assert install("base", repository=shelf).version == "1.1.0"
+        result = install_all(["base==2.0.0"], repository=shelf)
         assert [package.version for package in result.packages] == ["2.0.0"]
         assert result.warnings == ["base 2.0.0 is yanked: wrong labels."]
-        api.mark("base==2.0.0", "available", repository=shelf)
-        assert api.install("base", repository=shelf).version == "2.0.0"
+        mark("base==2.0.0", "available", repository=shelf)
+        assert install("base", repository=shelf).version == "2.0.0"
 
     def test_a_deprecated_release_is_chosen_with_a_warning(self, shelf: Path) -> None:
-        api.mark("base", "deprecated", reason="use other", repository=shelf)
-        result = api.install_all(["base"], repository=shelf)
+        mark("base", "deprecated", reason="use other", repository=shelf)
+        result = install_all(["base"], repository=shelf)
         assert result.warnings == ["base 2.0.0 is deprecated: use other."]
 
     def test_yanking_every_version_by_a_bare_name_is_refused(self, shelf: Path) -> None:
         with pytest.raises(UsageError, match="is every version of base"):
-            api.mark("base", "yanked", reason="x", repository=shelf)
+            mark("base", "yanked", reason="x", repository=shelf)
 
     def test_what_is_not_there_cannot_be_yanked(self, shelf: Path) -> None:
         with pytest.raises(VersionNotFound):
-            api.mark("base==7.0.0", "yanked", reason="x", repository=shelf)
+            mark("base==7.0.0", "yanked", reason="x", repository=shelf)
 
 
 class TestSeveralRepositories:
@@ -395,55 +406,55 @@ class TestSeveralRepositories:
         repository = tmp_path / "second"
         publish(tmp_path / "foreign", "base", "9.0.0", repository)
         publish(tmp_path / "foreign", "only-there", "1.0.0", repository)
-        projects.add_repository("second", str(repository))
+        add_repository("second", str(repository))
         return repository
 
     @pytest.mark.usefixtures("second")
     def test_a_name_that_two_have_and_none_binds_is_an_error_that_says_what_to_do(self) -> None:
         with pytest.raises(ResolutionError, match="base is in 2 repositories: shelf, second") as caught:
-            projects.add(["base"])
+            add(["base"])
         assert "--packages base" in str(caught.value.hint)
         assert caught.value.data["repositories"] == ["shelf", "second"]
 
     @pytest.mark.usefixtures("second")
     def test_so_is_a_dependency(self) -> None:
         with pytest.raises(ResolutionError, match="base is in 2 repositories"):
-            projects.add(["top"])
+            add(["top"])
 
     @pytest.mark.parametrize("requirement", ["base", "base==9.0.0"])
     @pytest.mark.usefixtures("second")
     def test_a_bound_name_is_looked_for_nowhere_else(self, shelf: Path, requirement: str) -> None:
-        projects.add_repository("shelf", str(shelf), packages=["ba*"])
+        add_repository("shelf", str(shelf), packages=["ba*"])
         if requirement == "base":
-            locked, _ = projects.add([requirement])
+            locked, _ = add([requirement])
             assert versions(locked) == {"base": "2.0.0"}
             assert locked.lock.packages["base"].repository == "shelf"
         else:
             with pytest.raises(ResolutionError):
-                projects.add([requirement])
+                add([requirement])
 
     @pytest.mark.usefixtures("second")
     def test_a_name_that_one_has_is_found_there(self) -> None:
-        locked, _ = projects.add(["only-there"])
+        locked, _ = add(["only-there"])
         assert locked.lock.packages["only-there"].repository == "second"
 
     @pytest.mark.usefixtures("second")
     def test_a_bound_name_that_is_not_there_says_that_it_was_looked_for_nowhere_else(self, shelf: Path) -> None:
-        projects.add_repository("shelf", str(shelf), packages=["only-*"])
+        add_repository("shelf", str(shelf), packages=["only-*"])
         with pytest.raises(ResolutionError) as caught:
-            projects.add(["only-there"])
+            add(["only-there"])
         assert str(caught.value.hint).startswith(
             "only-there is bound to shelf, so that it was looked for nowhere else."
         )
 
     def test_a_bound_name_that_was_seen_elsewhere_before_is_said_to_be_there(self, shelf: Path, second: Path) -> None:
         """What this machine keeps says so: nobody else is asked."""
-        assert api.versions("only-there") == ["1.0.0"]
-        projects.add_repository("shelf", str(shelf), packages=["only-*"])
+        assert list_versions("only-there") == ["1.0.0"]
+        add_repository("shelf", str(shelf), packages=["only-*"])
         for path in (second / "releases").rglob("*.json"):
             path.unlink()
         with pytest.raises(ResolutionError) as caught:
-            projects.add(["only-there"])
+            add(["only-there"])
         assert (
             "It was seen in second before. If that one is meant: "
             f"orbitpkg repo add second {second.as_uri()} --packages only-there" in str(caught.value.hint)
@@ -451,70 +462,70 @@ class TestSeveralRepositories:
 
     @pytest.mark.usefixtures("second")
     def test_a_repository_that_is_down_is_an_error_even_if_another_holds_the_name(self) -> None:
-        projects.add_repository("down", "http://127.0.0.1:9/models")
+        add_repository("down", "http://127.0.0.1:9/models")
         with pytest.raises(orbitpkg.RepositoryError, match=r"127\.0\.0\.1"):
-            projects.add(["only-there"])
+            add(["only-there"])
 
     @pytest.mark.usefixtures("second")
     def test_publishing_needs_to_know_where_to(self, shelf: Path, tmp_path: Path) -> None:
         package = make_package(tmp_path / "new", name="new-one")
         with pytest.raises(UsageError, match="Which of the repositories shelf, second is meant"):
-            api.publish(package)
-        assert api.publish(package, "second").release.name == "new-one"
-        projects.add_repository("shelf", str(shelf), packages=["new-*"])
-        assert api.publish(make_package(tmp_path / "new", name="new-two")).outcome == "published"
+            publish_package(package)
+        assert publish_package(package, "second").release.name == "new-one"
+        add_repository("shelf", str(shelf), packages=["new-*"])
+        assert publish_package(make_package(tmp_path / "new", name="new-two")).outcome == "published"
         assert (shelf / "releases" / "new-two").is_dir()
 
     def test_a_lock_of_a_repository_that_a_colleague_has_not_named_is_not_sought_in_the_default_one(
         self, project: Path, shelf: Path
     ) -> None:
-        projects.add(["top"])
-        api.remove("base")
+        add(["top"])
+        remove("base")
         (project / "orbit.toml").write_text('requirements = ["top"]\n')
-        for work in (lambda: projects.sync(frozen=True), projects.sync, projects.outdated):
+        for work in (lambda: sync(frozen=True), sync, outdated):
             with pytest.raises(ProjectError, match="takes packages from a repository 'shelf', which is not named here"):
                 work()
-        _, installed = projects.sync(frozen=True, repository=shelf)
+        _, installed = sync(frozen=True, repository=shelf)
         assert [package.name for package in installed.new] == ["base"]
 
     def test_what_is_locked_from_repositories_of_ones_own_is_told(self, app: Path, shelf: Path) -> None:
-        projects.add_repository("mine", str(shelf), user=True)
-        locked, _ = projects.add(["base"])
+        add_repository("mine", str(shelf), user=True)
+        locked, _ = add(["base"])
         (warning,) = locked.warnings
         assert warning.startswith("orbit.toml names no repository")
         assert f"orbitpkg repo add mine {shelf.as_uri()}" in warning
-        assert projects.lock().warnings == []
-        projects.add_repository("mine", str(shelf))
-        projects.lock(upgrade=True)
-        assert projects.add(["top"])[0].warnings == []
+        assert lock().warnings == []
+        add_repository("mine", str(shelf))
+        lock(upgrade=True)
+        assert add(["top"])[0].warnings == []
         assert (app / "orbit.toml").read_text().count("url") == 1
 
     def test_what_is_locked_and_no_mirror_has_is_not_taken_for_gone(self, app: Path, shelf: Path) -> None:
         """A late mirror takes nobody back to an older version."""
-        projects.add_repository("main", "http://127.0.0.1:9/models", mirrors=[str(shelf)])
-        projects.add(["base"])
+        add_repository("main", "http://127.0.0.1:9/models", mirrors=[str(shelf)])
+        add(["base"])
         (shelf / "releases" / "base" / "2.0.0.json").unlink()
         before = (app / "orbit.lock").read_text()
         for upgrade in (False, True):
             with pytest.raises(RepositoryUnreachable, match=r"no mirror of it has base 2\.0\.0"):
-                projects.lock(upgrade=upgrade)
+                lock(upgrade=upgrade)
         assert (app / "orbit.lock").read_text() == before
 
     @pytest.mark.usefixtures("home")
     def test_a_lock_of_a_repository_that_nobody_names_any_more(self, second: Path) -> None:
-        projects.add(["only-there"])
-        projects.add_repository("third", str(second))
-        projects.remove_repository("second")
-        api.remove("only-there")
+        add(["only-there"])
+        add_repository("third", str(second))
+        remove_repository("second")
+        remove("only-there")
         with pytest.raises(ProjectError, match="takes packages from a repository 'second'"):
-            projects.sync(frozen=True)
+            sync(frozen=True)
 
 
 class TestAnAppsView:
     def test_only_what_is_locked_is_given_whatever_else_is_installed(self, project: Path) -> None:
-        api.install("base==2.0.0")
-        projects.add(["base<2"])
-        assert api.package("base").version == "2.0.0"
+        install("base==2.0.0")
+        add(["base<2"])
+        assert open_package("base").version == "2.0.0"
         assert orbitpkg.project().package("base").version == "1.1.0"
         assert [package.name for package in orbitpkg.project(project).packages()] == ["base"]
         with pytest.raises(LockfileError, match=r"locks base==1\.1\.0, and base>=2 is asked for"):
@@ -522,21 +533,21 @@ class TestAnAppsView:
 
     @pytest.mark.usefixtures("project")
     def test_a_name_that_is_not_locked_suggests_the_nearest(self) -> None:
-        projects.add(["base"])
+        add(["base"])
         with pytest.raises(LockfileError, match="locks no bse") as caught:
             orbitpkg.project().package("bse")
         assert caught.value.hint == "Did you mean base? If not: orbitpkg add bse"
 
     @pytest.mark.usefixtures("project")
     def test_what_is_not_installed_says_how_to_install_it(self) -> None:
-        projects.add(["base"])
-        api.remove("base")
+        add(["base"])
+        remove("base")
         with pytest.raises(NotInstalled) as caught:
             orbitpkg.project().package("base")
         assert caught.value.hint == "Install what is locked: orbitpkg sync"
 
     def test_another_release_of_the_locked_version_is_refused(self, project: Path) -> None:
-        projects.add(["base"])
+        add(["base"])
         text = (project / "orbit.lock").read_text()
         digest = orbitpkg.project().package("base").digest
         (project / "orbit.lock").write_text(text.replace(digest, "0" * 64))
@@ -544,7 +555,7 @@ class TestAnAppsView:
             orbitpkg.project().package("base")
 
     def test_it_is_found_from_below_and_missed_with_a_hint(self, project: Path, tmp_path: Path) -> None:
-        projects.add(["base"])
+        add(["base"])
         (project / "deep").mkdir()
         assert orbitpkg.project(project / "deep").path == project
         with pytest.raises(LockfileError) as caught:
@@ -553,7 +564,7 @@ class TestAnAppsView:
 
     @pytest.mark.usefixtures("project")
     def test_it_loads_no_slow_library(self) -> None:
-        projects.add(["base"])
+        add(["base"])
         program = (
             "import sys, orbitpkg; orbitpkg.project().package('base').file_path('what.txt');"
             "sys.stdout.write(' '.join(sys.modules))"
@@ -569,25 +580,25 @@ class TestAnAppsView:
 class TestLooking:
     @pytest.mark.usefixtures("project")
     def test_outdated_tells_what_is_allowed_and_what_there_is(self) -> None:
-        projects.add(["top==1.0.0", "base==1.0.0"])
-        found = [(each.name, each.current, each.allowed, each.newest) for each in projects.outdated()]
+        add(["top==1.0.0", "base==1.0.0"])
+        found = [(each.name, each.current, each.allowed, each.newest) for each in outdated()]
         assert found == [("base", "1.0.0", "1.0.0", "2.0.0"), ("top", "1.0.0", "1.0.0", "1.1.0")]
-        api.mark("base==2.0.0", "yanked", reason="x")
-        assert projects.outdated()[0].newest == "1.1.0"
+        mark("base==2.0.0", "yanked", reason="x")
+        assert outdated()[0].newest == "1.1.0"
 
     @pytest.mark.usefixtures("shelf")
     def test_the_tree_is_the_projects_or_that_of_what_is_installed(self, project: Path) -> None:
-        def told(branches: list[projects.Branch]) -> list[object]:
+        def told(branches: list[Branch]) -> list[object]:
             return [(each.name, each.version, each.wanted, told(each.needs)) for each in branches]
 
         expected: list[object] = [("base", "2.0.0", ">=1", [])]
-        projects.add(["top"])
-        assert told(projects.dependency_tree()) == [("top", "1.1.0", "", expected)]
+        add(["top"])
+        assert told(dependency_tree()) == [("top", "1.1.0", "", expected)]
         (project / "orbit.toml").unlink()
-        assert told(projects.dependency_tree()) == [("top", "1.1.0", "", expected)]
+        assert told(dependency_tree()) == [("top", "1.1.0", "", expected)]
 
     def test_a_diff_needs_no_file(self, shelf: Path) -> None:
-        old, new, found = projects.diff("base==1.0.0", "base", repository=shelf)
+        old, new, found = diff("base==1.0.0", "base", repository=shelf)
         assert (str(old), str(new)) == ("base==1.0.0", "base==2.0.0")
         assert [each.new.path for each in found.changed] == ["package.json", "what.txt"]
-        assert api.packages() == []
+        assert packages() == []

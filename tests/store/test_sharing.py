@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orbitpkg import api
-from orbitpkg.store.folders import make_folders
+from orbitpkg.api.publish import publish
+from orbitpkg.files.folders import make_folders
 from tests.packages import make_package, noise
 from tests.servers.fixtures import skip_or_fail
 from tests.servers.processes import ServerMissing
@@ -171,7 +171,7 @@ def repository() -> Iterator[Path]:
             (source / "a/blob").chmod(0o755)
             with pytest.MonkeyPatch.context() as patch:
                 patch.setenv("ORBITPKG_HOME", str(folder / "publisher"))
-                api.publish(source, folder / "repository")
+                publish(source, folder / "repository")
         subprocess.run(["chmod", "-R", "go+rX", folder], check=True)
         yield folder / "repository"
 
@@ -306,9 +306,10 @@ def test_a_lock_of_one_user_keeps_another_waiting_and_serves_them_next(
     os.mkfifo(gate)
     gate.chmod(0o666)
     holder = first.start(f"""
-from orbitpkg import api
+from orbitpkg.api.search import released
+from orbitpkg.config.repositories import home
 from orbitpkg.store.store import Store
-with Store(api.home()).lock(api.released("model==1.0.0", repository={str(shared.repository)!r})):
+with Store(home()).lock(released("model==1.0.0", repository={str(shared.repository)!r})):
     open({str(gate)!r}).read()
 """)
     words = ("install", "model==1.0.0", "--repository", shared.repository)
@@ -322,11 +323,12 @@ with Store(api.home()).lock(api.released("model==1.0.0", repository={str(shared.
 def test_what_another_user_left_of_an_install_is_freed_and_not_used(shared: Place, first: User, second: User) -> None:
     """Its folders and files are another user's: they cannot be written, and can be deleted."""
     leaving = f"""
-from orbitpkg import api
-from orbitpkg.store.folders import make_folders
+from orbitpkg.api.search import released
+from orbitpkg.config.repositories import home
+from orbitpkg.files.folders import make_folders
 from orbitpkg.store.store import Store
-store = Store(api.home())
-staging = store.stage(api.released("model==1.0.0", repository={str(shared.repository)!r}), origin="somewhere")
+store = Store(home())
+staging = store.stage(released("model==1.0.0", repository={str(shared.repository)!r}), origin="somewhere")
 make_folders(staging.files + "/a")
 open(staging.files + "/a/own", "wb").write(b"half")
 store.leave(staging)
@@ -335,10 +337,11 @@ store.leave(staging)
     second.does("install", "model==1.0.0", "--repository", shared.repository)
     assert len(os.listdir(shared.home / "store/v1/tmp")) == 1
     freeing = """
-from orbitpkg import api
+from orbitpkg.api.search import released
+from orbitpkg.config.repositories import home
 from orbitpkg.store.garbage import Policy, collect, find_garbage
 from orbitpkg.store.store import Store
-store = Store(api.home())
+store = Store(home())
 collect(store, find_garbage(store.layout, Policy(), grace=0))
 """
     second.python(freeing)
@@ -351,14 +354,15 @@ def test_what_one_user_keeps_of_a_repository_and_of_an_upload_the_other_can_repl
 ) -> None:
     code = """
 me = "NAME"
-from orbitpkg import api
+from orbitpkg.api.search import released
+from orbitpkg.config.repositories import home
 from orbitpkg.repository.cache import Cache, KeptIndex
-from orbitpkg.transfer.journal import Journal
-cache = Cache(api.home() / "cache")
+from orbitpkg.objects.transfer.journal import Journal
+cache = Cache(home() / "cache")
 before = cache.index("s3://bucket", "model")
 cache.keep_index("s3://bucket", "model", KeptIndex(etag=me, data=b"{}"))
 def journal():
-    return Journal(api.home() / "uploads", url="s3://bucket", name="model", version="1.0.0")
+    return Journal(home() / "uploads", url="s3://bucket", name="model", version="1.0.0")
 upload = journal().upload
 journal().begin("archive", me)
 journal().arrived(1, "part")
@@ -375,7 +379,7 @@ import random
 import orbitpkg
 from orbitpkg import OrbitError
 from orbitpkg.store.garbage import Policy
-from orbitpkg.upkeep import tidy
+from orbitpkg.api.maintain import tidy
 import time
 chance = random.Random(SEED)
 end = time.monotonic() + {SECONDS}

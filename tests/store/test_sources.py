@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orbitpkg.errors import RepositoryUnreachable
+from orbitpkg.installer.sources import RepositorySource, resolve_as_recorded
 from orbitpkg.model.project import RepositorySetting
 from orbitpkg.model.requirements import parse_requirement
 from orbitpkg.model.versions import parse_version
@@ -17,7 +18,6 @@ from orbitpkg.repository.layout import releases_prefix
 from orbitpkg.repository.places import Places
 from orbitpkg.repository.repository import Repository
 from orbitpkg.store.store import Store
-from orbitpkg.transfer.sources import RepositorySource, resolve_as_recorded
 from tests.records import record_of
 from tests.registries import NO_APPS
 

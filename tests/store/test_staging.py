@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orbitpkg import api
+from orbitpkg.api.install import install
+from orbitpkg.api.packages import package as open_package
+from orbitpkg.api.packages import packages, remove, verify
+from orbitpkg.api.publish import publish as publish_package
+from orbitpkg.api.search import released
 from orbitpkg.errors import IntegrityError, NotInstalled, OrbitError, StorageError
 from orbitpkg.model.requirements import parse_requirement
 from orbitpkg.model.versions import parse_version
@@ -47,8 +51,8 @@ def staged(store: Store, archive: Path, *paths: str) -> tuple[Staging, bytes, li
     """Stage some files of a release, as an install does before it makes them visible."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ORBITPKG_HOME", str(archive.parent / "another home"))
-        package = api.install(archive)
-    release = api.released("model", repository=publish(archive))
+        package = install(archive)
+    release = released("model", repository=publish(archive))
     staging = store.stage(release, origin="somewhere")
     files = [file for file in package.contents.files if file.path in paths]
     for file in files:
@@ -61,7 +65,7 @@ def staged(store: Store, archive: Path, *paths: str) -> tuple[Staging, bytes, li
 
 def publish(archive: Path) -> Path:
     repository = archive.parent / "repository"
-    api.publish(archive, repository)
+    publish_package(archive, repository)
     return repository
 
 
@@ -73,9 +77,9 @@ def test_what_was_left_of_files_that_are_not_wanted_any_more_never_becomes_visib
     with open(staging.path(files[0]), "r+b") as half:  # noqa: PTH123
         half.truncate(1000)
     store.leave(staging)
-    package = api.install("model", repository=archive.parent / "repository", only="a/*")
+    package = install("model", repository=archive.parent / "repository", only="a/*")
     assert not package.has_file("b/three")
-    assert [findings for _, findings in api.verify() if findings] == []
+    assert [findings for _, findings in verify() if findings] == []
     assert os.listdir(home / "store/v1/tmp") == []
 
 
@@ -86,7 +90,7 @@ def test_what_was_left_of_an_install_of_some_files_does_not_make_a_whole_one_par
     with open(f"{staging.folder}/state.json", "xb"):  # noqa: PTH123
         pass
     store.leave(staging)
-    assert api.install("model", repository=archive.parent / "repository").is_complete
+    assert install("model", repository=archive.parent / "repository").is_complete
 
 
 def test_two_installs_at_once_never_share_a_folder(store: Store, archive: Path) -> None:
@@ -112,41 +116,41 @@ def test_what_a_dead_process_has_left_is_taken_over(store: Store, archive: Path)
 def test_the_rest_of_a_release_that_was_removed_meanwhile_is_not_taken_for_all_of_it(
     store: Store, archive: Path
 ) -> None:
-    api.install(archive, only="a/one")
+    install(archive, only="a/one")
     staging, packed, files = staged(store, archive, "a/two", "b/three")
-    contents = api.package("model").contents
+    contents = open_package("model").contents
     store.remove("model", VERSION)
     with pytest.raises(StorageError, match="was removed while it was being installed"):
         store.commit(staging, packed, contents, files, installed=True)
-    assert api.packages() == []
+    assert packages() == []
     assert not os.path.exists(store.layout.package("model"))  # noqa: PTH110
-    assert api.install(archive).is_complete
+    assert install(archive).is_complete
 
 
 def test_of_two_that_install_different_releases_of_one_version_one_is_told(store: Store, archive: Path) -> None:
     staging, packed, files = staged(store, archive, "a/one", "a/two", "b/three", "package.json")
     other = make_package(archive.parent / "other", files={"data": b"foreign"})
-    installed = api.install(archive_of(other, archive.parent / "other.tar.zst"))
+    installed = install(archive_of(other, archive.parent / "other.tar.zst"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ORBITPKG_HOME", str(archive.parent / "another home"))
-        contents = api.package("model").contents
+        contents = open_package("model").contents
     with pytest.raises(IntegrityError, match=r"installed another model==1\.0\.0 meanwhile"):
         store.commit(staging, packed, contents, files, installed=False)
-    assert api.verify() == [(installed, [])]
+    assert verify() == [(installed, [])]
 
 
 def test_a_release_in_whose_place_something_else_is_can_be_installed(archive: Path, home: Path) -> None:
     (home / "store/v1/packages/model/1.0.0/files/a").mkdir(parents=True)
-    assert api.packages() == []
-    assert api.install(archive).is_complete
+    assert packages() == []
+    assert install(archive).is_complete
 
 
 def test_what_lies_among_packages_and_is_none_is_passed_over(archive: Path, home: Path) -> None:
-    package = api.install(archive)
+    package = install(archive)
     for folder in ("lost+found", "model/lost+found", "model/1.0"):
         (home / "store/v1/packages" / folder).mkdir()
-    assert api.packages() == [package]
-    assert api.package("model") == package
+    assert packages() == [package]
+    assert open_package("model") == package
 
 
 @pytest.mark.parametrize(
@@ -169,38 +173,38 @@ def test_what_lies_among_packages_and_is_none_is_passed_over(archive: Path, home
 def test_a_damaged_record_is_told_and_the_release_can_be_removed_and_installed_anew(
     archive: Path, home: Path, record: bytes
 ) -> None:
-    api.install(archive)
+    install(archive)
     place = home / "store/v1/packages/model/1.0.0/release.json"
     place.chmod(0o644)
     place.write_bytes(record)
     with pytest.raises(StorageError, match="is damaged"):
-        api.package("model")
-    for use in (api.packages, api.verify):
+        open_package("model")
+    for use in (packages, verify):
         with pytest.raises(OrbitError):
             use()
-    assert [removed.version for removed in api.remove("model==1.0.0")] == ["1.0.0"]
-    assert api.install(archive).is_complete
+    assert [removed.version for removed in remove("model==1.0.0")] == ["1.0.0"]
+    assert install(archive).is_complete
 
 
 @pytest.mark.parametrize("name", ["contents", "origin"])
 @pytest.mark.parametrize("data", [None, b"", b"\xff\xfe", b"\x28\xb5\x2f\xfd" + b"\xff" * 100])
 def test_a_damaged_file_beside_the_record_is_told(archive: Path, home: Path, name: str, data: bytes | None) -> None:
-    package = api.install(archive)
+    package = install(archive)
     place = home / "store/v1/packages/model/1.0.0" / name
     place.unlink()
     if data is not None:
         place.write_bytes(data)
     if name == "contents":
         with pytest.raises(OrbitError):
-            api.verify()
+            verify()
     elif data != b"":
         with pytest.raises(StorageError, match="origin cannot be read"):
             package.origin  # noqa: B018
-    assert api.remove("model")[0].version == "1.0.0"
+    assert remove("model")[0].version == "1.0.0"
 
 
 def test_whoever_comes_second_to_remove_is_told_that_it_is_gone(store: Store, archive: Path) -> None:
-    api.install(archive)
+    install(archive)
     store.remove("model", VERSION)
     with pytest.raises(NotInstalled):
         store.remove("model", VERSION)

@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orbitpkg import api
+from orbitpkg.api.install import install, install_all
+from orbitpkg.api.packages import package as open_package
+from orbitpkg.api.packages import packages, remove, verify
+from orbitpkg.api.publish import build, publish
 from orbitpkg.errors import (
     FileNotInPackage,
     IntegrityError,
@@ -22,7 +25,8 @@ from orbitpkg.errors import (
     StorageError,
     UsageError,
 )
-from orbitpkg.store.durable import clone_or_link, storage_errors, sync_files
+from orbitpkg.files.durable import clone_or_link, sync_files
+from orbitpkg.files.errors import storage_errors
 from orbitpkg.store.store import Finding, Flaw, Store
 from tests.packages import archive_of, make_package, noise, tree_of
 
@@ -70,7 +74,7 @@ def archive(folder: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def package(archive: Path) -> Package:
-    return api.install(archive)
+    return install(archive)
 
 
 class TestUsing:
@@ -130,40 +134,40 @@ class TestUsing:
     def test_installed_files_are_read_only_and_keep_their_execute_bit(self, tmp_path: Path) -> None:
         folder = make_package(tmp_path / "p", name="tools", files={"run": b"#!/bin/sh\n", "data": b"x" * 50_000})
         (folder / "run").chmod(0o700)
-        package = api.install(archive_of(folder, tmp_path / "tools.tar.zst"))
+        package = install(archive_of(folder, tmp_path / "tools.tar.zst"))
         assert stat.S_IMODE(package.file_path("run").stat().st_mode) & 0o333 == 0o111
         assert stat.S_IMODE(package.file_path("data").stat().st_mode) & 0o333 == 0
 
     def test_nothing_installed_is_told_with_what_to_do(self, home: Path) -> None:
         with pytest.raises(NotInstalled, match="model is not installed in") as caught:
-            api.package("model")
+            open_package("model")
         assert caught.value.hint == "orbitpkg install model"
         assert not home.exists()
 
     def test_a_version_that_is_not_installed_names_those_that_are(self, package: Package) -> None:
         with pytest.raises(NotInstalled, match=r"No installed version of model fits model>=2; installed: 1\.0\.0") as c:
-            api.package("model>=2")
+            open_package("model>=2")
         assert c.value.hint == "orbitpkg install 'model>=2'"
         assert package.version == "1.0.0"
 
     def test_a_misspelt_name_names_the_nearest(self, package: Package) -> None:
         with pytest.raises(NotInstalled) as caught:
-            api.package("modle")
+            open_package("modle")
         assert caught.value.hint is not None
         assert caught.value.hint.startswith("Did you mean model?")
-        assert api.package("MODEL") == package
+        assert open_package("MODEL") == package
 
     def test_the_best_installed_version_is_given_and_a_pre_release_only_when_asked_for(self, tmp_path: Path) -> None:
         for version in ("1.0.0", "9.0.0", "10.0.0", "11.0.0-rc.1"):
-            api.install(archive_of(make_package(tmp_path / version, version=version), tmp_path / f"{version}.tar.zst"))
-        assert api.package("model").version == "10.0.0"
-        assert api.package("model<10").version == "9.0.0"
-        assert api.package("model", prereleases=True).version == "11.0.0-rc.1"
-        assert api.package("model==11.0.0-rc.1").version == "11.0.0-rc.1"
+            install(archive_of(make_package(tmp_path / version, version=version), tmp_path / f"{version}.tar.zst"))
+        assert open_package("model").version == "10.0.0"
+        assert open_package("model<10").version == "9.0.0"
+        assert open_package("model", prereleases=True).version == "11.0.0-rc.1"
+        assert open_package("model==11.0.0-rc.1").version == "11.0.0-rc.1"
 
     def test_using_a_package_changes_nothing_on_the_disk(self, package: Package, home: Path) -> None:
         before = {path: path.stat().st_mtime_ns for path in home.rglob("*")}
-        api.package("model").file_path("data", "model.pkl")
+        open_package("model").file_path("data", "model.pkl")
         assert package.files()
         assert {path: path.stat().st_mtime_ns for path in home.rglob("*")} == before
 
@@ -174,14 +178,14 @@ class TestUsing:
             path.chmod(path.stat().st_mode | 0o055)
         done = subprocess.run([sys.executable, "-c", READ_AS_NOBODY], capture_output=True, text=True, check=True)
         assert done.stdout == "a,b\n1,2\n\nReadOnlyStore\n"
-        assert api.verify() == [(package, [])]
+        assert verify() == [(package, [])]
 
     def test_a_damaged_record_is_told_with_what_to_do(self, package: Package, home: Path) -> None:
         record = home / "store/v1/packages/model/1.0.0/release.json"
         record.chmod(0o644)
         record.write_text("{}")
         with pytest.raises(StorageError, match="is damaged") as caught:
-            api.package("model")
+            open_package("model")
         assert caught.value.hint is not None
         assert "orbitpkg remove model==1.0.0" in caught.value.hint
         assert package.version == "1.0.0"
@@ -199,70 +203,70 @@ class TestInstalling:
         assert stat.S_IMODE(home.stat().st_mode) == 0o700
 
     def test_the_home_is_private_when_something_else_is_made_in_it_first(self, folder: Path, home: Path) -> None:
-        api.publish(folder)
+        publish(folder)
         assert stat.S_IMODE(home.stat().st_mode) == 0o700
 
     def test_some_files_first_and_the_rest_later(self, archive: Path, folder: Path) -> None:
-        some = api.install(archive, only="data/*.csv")
+        some = install(archive, only="data/*.csv")
         assert list(some.files()) == ["data/labels.csv", "package.json"]
         assert not some.is_complete
         with pytest.raises(FileNotInPackage, match=r"no file 'data/model\.pkl'") as caught:
             some.file_path("data/model.pkl")
         assert caught.value.hint == "It is part of the release but not installed: orbitpkg install model==1.0.0"
-        more = api.install(archive, only=["data/*.csv", "empty"])
+        more = install(archive, only=["data/*.csv", "empty"])
         assert list(more.files()) == ["data/labels.csv", "empty", "package.json"]
-        assert api.verify() == [(more, [])]
-        whole = api.install(archive)
+        assert verify() == [(more, [])]
+        whole = install(archive)
         assert whole.is_complete
         assert tree_of(whole.path) == tree_of(folder)
 
     def test_some_files_of_a_whole_package_are_there_already(self, package: Package, archive: Path) -> None:
-        assert api.install(archive, only="data/*.csv").is_complete
+        assert install(archive, only="data/*.csv").is_complete
         assert package.is_complete
 
     def test_a_glob_that_matches_nothing_is_told(self, archive: Path) -> None:
         with pytest.raises(UsageError, match=r"--only 'data/model\.pk' matches no file") as caught:
-            api.install(archive, only="data/model.pk")
+            install(archive, only="data/model.pk")
         assert caught.value.hint == "Did you mean data/model.pkl?"
 
     def test_releases_share_the_files_they_have_in_common(self, tmp_path: Path) -> None:
         for version in ("1.0.0", "2.0.0"):
             files = {"same.bin": noise(100_000), "other": version.encode()}
             folder = make_package(tmp_path / version, version=version, files=files)
-            api.install(archive_of(folder, tmp_path / f"{version}.tar.zst"))
-        first, second = (api.package(f"model=={version}").file_path("same.bin") for version in ("1.0.0", "2.0.0"))
+            install(archive_of(folder, tmp_path / f"{version}.tar.zst"))
+        first, second = (open_package(f"model=={version}").file_path("same.bin") for version in ("1.0.0", "2.0.0"))
         assert first.stat().st_ino == second.stat().st_ino
 
     def test_an_altered_blob_is_never_installed_again(self, tmp_path: Path, home: Path) -> None:
         files = {"same.bin": noise(100_000)}
         one = make_package(tmp_path / "1", version="1.0.0", files=files)
         two = make_package(tmp_path / "2", version="2.0.0", files=files)
-        api.install(archive_of(one, tmp_path / "1.tar.zst"))
+        install(archive_of(one, tmp_path / "1.tar.zst"))
         (blob,) = (path for path in (home / "store/v1/blobs").rglob("*") if path.is_file())
         blob.chmod(0o644)
         blob.write_bytes(noise(100_000, seed=1))
-        installed = api.install(archive_of(two, tmp_path / "2.tar.zst"))
+        installed = install(archive_of(two, tmp_path / "2.tar.zst"))
         assert installed.read_bytes("same.bin") == files["same.bin"]
 
     def test_the_same_content_in_executable_and_not_is_kept_apart(self, tmp_path: Path) -> None:
         folder = make_package(tmp_path / "p", files={"a": noise(50_000), "b": noise(50_000)})
         (folder / "b").chmod(0o755)
-        package = api.install(archive_of(folder, tmp_path / "p.tar.zst"))
+        package = install(archive_of(folder, tmp_path / "p.tar.zst"))
         assert tree_of(package.path) == tree_of(folder)
 
     def test_other_content_under_an_installed_version_is_refused(self, package: Package, tmp_path: Path) -> None:
         other = make_package(tmp_path / "other", files={"data": b"foreign"})
         with pytest.raises(IntegrityError, match=r"is not the model==1\.0\.0 that is installed") as caught:
-            api.install(archive_of(other, tmp_path / "other.tar.zst"))
+            install(archive_of(other, tmp_path / "other.tar.zst"))
         assert caught.value.hint is not None
         assert "orbitpkg remove model==1.0.0" in caught.value.hint
-        assert api.verify() == [(package, [])]
+        assert verify() == [(package, [])]
 
     def test_16_at_once_install_it_once(self, archive: Path, home: Path) -> None:
         with ThreadPoolExecutor(16) as pool:
-            results = list(pool.map(api.install, [archive] * 16))
+            results = list(pool.map(install, [archive] * 16))
         assert len(set(results)) == 1
-        assert api.verify() == [(results[0], [])]
+        assert verify() == [(results[0], [])]
         assert os.listdir(home / "store/v1/tmp") == []
 
     def test_a_damaged_archive_leaves_nothing(self, archive: Path, home: Path) -> None:
@@ -270,8 +274,8 @@ class TestInstalling:
         data[len(data) // 3] ^= 0xFF
         archive.write_bytes(data)
         with pytest.raises(IntegrityError):
-            api.install(archive)
-        assert api.packages() == []
+            install(archive)
+        assert packages() == []
         assert not any(path.is_file() and path.suffix != ".lock" for path in home.rglob("*"))
 
 
@@ -297,13 +301,13 @@ class TestFullDisks:
         try:
             monkeypatch.setenv("ORBITPKG_HOME", str(small_disk / "home"))
             small = make_package(tmp_path / "small", name="small", files={"data": noise(500_000)})
-            first = api.install(archive_of(small, tmp_path / "small.tar.zst"))
+            first = install(archive_of(small, tmp_path / "small.tar.zst"))
             large = make_package(tmp_path / "large", name="large", files={"data": noise(8 << 20)})
             with pytest.raises(NoSpace) as caught:
-                api.install(archive_of(large, tmp_path / "large.tar.zst"))
+                install(archive_of(large, tmp_path / "large.tar.zst"))
             assert caught.value.hint is not None
-            assert api.packages() == [first]
-            assert api.verify() == [(first, [])]
+            assert packages() == [first]
+            assert verify() == [(first, [])]
             assert os.listdir(small_disk / "home/store/v1/tmp") == []
         finally:
             subprocess.run(["umount", small_disk], check=True)
@@ -312,7 +316,7 @@ class TestFullDisks:
         try:
             large = make_package(tmp_path / "large", files={"data": noise(8 << 20)})
             with pytest.raises(NoSpace):
-                api.build(large, small_disk)
+                build(large, small_disk)
             assert os.listdir(small_disk) == []
         finally:
             subprocess.run(["umount", small_disk], check=True)
@@ -321,28 +325,28 @@ class TestFullDisks:
 class TestRemoving:
     def test_one_version_goes_and_the_others_stay(self, package: Package, tmp_path: Path) -> None:
         two = make_package(tmp_path / "two", version="2.0.0")
-        other = api.install(archive_of(two, tmp_path / "two.tar.zst"))
-        (removed,) = api.remove("model==1.0.0")
+        other = install(archive_of(two, tmp_path / "two.tar.zst"))
+        (removed,) = remove("model==1.0.0")
         assert (removed.name, removed.version) == ("model", "1.0.0")
-        assert api.packages() == [other]
+        assert packages() == [other]
         assert not package.path.exists()
-        assert api.verify() == [(other, [])]
+        assert verify() == [(other, [])]
 
     def test_a_bare_name_is_all_versions_and_their_blobs(self, package: Package, home: Path) -> None:
         assert package.version
-        (removed,) = api.remove("model")
+        (removed,) = remove("model")
         assert removed.freed > 0
         assert [path for path in (home / "store/v1").rglob("*") if path.is_file() and path.suffix != ".lock"] == []
 
     def test_a_dry_run_removes_nothing(self, package: Package) -> None:
-        assert [removed.version for removed in api.remove("model", dry_run=True)] == ["1.0.0"]
-        assert api.packages() == [package]
+        assert [removed.version for removed in remove("model", dry_run=True)] == ["1.0.0"]
+        assert packages() == [package]
 
     def test_what_is_not_installed_cannot_be_removed(self, package: Package) -> None:
         for requirement in ("typo", "model>=2"):
             with pytest.raises(NotInstalled):
-                api.remove(requirement)
-        assert api.packages() == [package]
+                remove(requirement)
+        assert packages() == [package]
 
 
 class TestVerifying:
@@ -352,7 +356,7 @@ class TestVerifying:
         (folder / "data/labels.csv").chmod(0o644)
         (folder / "data/labels.csv").write_bytes(b"a,b\n1,3\n")
         (folder / "data/extra").write_bytes(b"")
-        assert api.verify(["model"]) == [
+        assert verify(["model"]) == [
             (
                 package,
                 [
@@ -368,12 +372,12 @@ class TestVerifying:
         place.chmod(0o644)
         place.write_bytes(place.read_bytes()[:-1] + b"!")
         with pytest.raises(IntegrityError):
-            api.verify()
+            verify()
 
     def test_what_is_not_installed_cannot_be_verified(self, package: Package) -> None:
         assert package.version
         with pytest.raises(NotInstalled):
-            api.verify(["typo"])
+            verify(["typo"])
 
 
 class TestDependencies:
@@ -386,28 +390,28 @@ class TestDependencies:
             ("b", "2.0.0", {}),
             ("c", "3.0.0", {}),
         ]:
-            api.publish(
+            publish(
                 make_package(tmp_path / f"{name}{version}", name=name, version=version, dependencies=needs), repository
             )
-        result = api.install_all(["a"], repository=repository)
+        result = install_all(["a"], repository=repository)
         assert [str(package) for package in result.packages] == ["<orbitpkg.Package a==1.0.0>"]
         assert {package.name: package.version for package in result.dependencies} == {"b": "1.5.0", "c": "3.0.0"}
 
     def test_an_archives_dependencies_come_from_the_repository(self, tmp_path: Path) -> None:
         repository = tmp_path / "repository"
-        api.publish(make_package(tmp_path / "b", name="b"), repository)
+        publish(make_package(tmp_path / "b", name="b"), repository)
         a = make_package(tmp_path / "a", name="a", dependencies={"b": ">=1"})
-        api.install(archive_of(a, tmp_path / "a.tar.zst"), repository=repository)
-        assert [package.name for package in api.packages()] == ["a", "b"]
+        install(archive_of(a, tmp_path / "a.tar.zst"), repository=repository)
+        assert [package.name for package in packages()] == ["a", "b"]
 
     def test_an_app_that_a_release_does_not_work_with_gets_another(self, tmp_path: Path) -> None:
         repository = tmp_path / "repository"
         for version, works in [("1.0.0", "<2"), ("2.0.0", ">=2")]:
             folder = make_package(tmp_path / version, version=version, compatibility={"my_app": works})
-            api.publish(folder, repository)
-        assert api.install("model", repository=repository, app="my-app==1.4").version == "1.0.0"
-        assert api.install("model", repository=repository, app="my_app==2.0").version == "2.0.0"
-        result = api.install_all(["model"], repository=repository)
+            publish(folder, repository)
+        assert install("model", repository=repository, app="my-app==1.4").version == "1.0.0"
+        assert install("model", repository=repository, app="my_app==2.0").version == "2.0.0"
+        result = install_all(["model"], repository=repository)
         assert result.unchecked == {"model": ("my_app",)}
 
 
@@ -438,4 +442,4 @@ class TestLocalFiles:
 
     def test_a_store_lists_nothing_before_it_is_made(self, home: Path) -> None:
         assert Store(home).packages() == []
-        assert json.dumps(api.packages()) == "[]"
+        assert json.dumps(packages()) == "[]"

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 import orbitpkg
-from orbitpkg import api, upkeep
+from orbitpkg.api import maintain
+from orbitpkg.api.install import install
+from orbitpkg.config.repositories import default_repository
+from orbitpkg.config.repositories import home as home_folder
 from orbitpkg.errors import IntegrityError, LockTimeout, NotInstalled, UsageError
 from orbitpkg.store.condition import Finding, Flaw
 from orbitpkg.store.store import Store
@@ -58,28 +61,28 @@ def flip(path: Path, at: int) -> None:
         file.write(bytes([byte ^ 0xFF]))
 
 
-def only(checked: list[upkeep.Checked]) -> upkeep.Checked:
+def only(checked: list[maintain.Checked]) -> maintain.Checked:
     (one,) = checked
     return one
 
 
-def flaws(checked: upkeep.Checked) -> dict[str, Flaw]:
+def flaws(checked: maintain.Checked) -> dict[str, Flaw]:
     return {finding.path: finding.flaw for finding in checked.findings}
 
 
 class TestChecking:
     def test_what_is_whole_has_no_flaw(self, package: Package) -> None:
-        assert only(upkeep.check()).findings == ()
-        assert only(upkeep.check(quick=True)).findings == ()
+        assert only(maintain.check()).findings == ()
+        assert only(maintain.check(quick=True)).findings == ()
         assert package.is_complete
 
     def test_missing_altered_and_extra_files_are_told_apart(self, package: Package) -> None:
         change(package.path / "big.bin", lambda path: flip(path, 5_000_000))
         (package.path / "data/a").unlink()
         (package.path / "data/c").touch()
-        found = only(upkeep.check())
+        found = only(maintain.check())
         assert flaws(found) == {"big.bin": Flaw.ALTERED, "data/a": Flaw.MISSING, "data/c": Flaw.EXTRA}
-        assert upkeep.flaw_bits(finding.flaw for finding in found.findings) == 16 + 32 + 64
+        assert maintain.flaw_bits(finding.flaw for finding in found.findings) == 16 + 32 + 64
         assert found.left == found.findings
 
     @pytest.mark.parametrize("bits", range(16, 128, 16))
@@ -92,50 +95,50 @@ class TestChecking:
         os.utime(record, ns=(0, record.stat().st_mtime_ns - 1))
         change(package.path / "data/a", lambda path: path.write_bytes(b"longer"))
         change(package.path / "data/b", lambda path: path.write_bytes(b"x\n"))
-        assert flaws(only(upkeep.check(quick=True))) == {"data/a": Flaw.ALTERED, "data/b": Flaw.ALTERED}
+        assert flaws(only(maintain.check(quick=True))) == {"data/a": Flaw.ALTERED, "data/b": Flaw.ALTERED}
 
     def test_a_quick_look_believes_what_keeps_its_size_and_time(self, package: Package) -> None:
         path = package.path / "data/a"
         before = path.stat()
         change(path, lambda path: path.write_bytes(b"x\n"))
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-        assert only(upkeep.check(quick=True)).findings == ()
-        assert flaws(only(upkeep.check())) == {"data/a": Flaw.ALTERED}
+        assert only(maintain.check(quick=True)).findings == ()
+        assert flaws(only(maintain.check())) == {"data/a": Flaw.ALTERED}
 
     def test_files_that_are_newer_than_their_release_and_right_are_right(self, package: Package) -> None:
         os.utime(package.path / "data/a", ns=(0, (package.path.parent / "release.json").stat().st_mtime_ns + 10**9))
-        assert only(upkeep.check(quick=True)).findings == ()
+        assert only(maintain.check(quick=True)).findings == ()
 
     def test_what_stands_in_a_files_place_is_never_opened(self, package: Package) -> None:
         (package.path / "data/a").unlink()
         os.mkfifo(package.path / "data/a")
         (package.path / "data/b").unlink()
         (package.path / "data/b").symlink_to("/dev/zero")
-        assert flaws(only(upkeep.check())) == {"data/a": Flaw.ALTERED, "data/b": Flaw.ALTERED}
+        assert flaws(only(maintain.check())) == {"data/a": Flaw.ALTERED, "data/b": Flaw.ALTERED}
 
     def test_a_folder_that_a_link_stands_for_is_not_entered(self, package: Package) -> None:
         (package.path / "loop").symlink_to("..")
-        assert flaws(only(upkeep.check())) == {"loop": Flaw.EXTRA}
+        assert flaws(only(maintain.check())) == {"loop": Flaw.EXTRA}
 
     @pytest.mark.parametrize("name", ["release.json", "contents", "origin"])
     def test_what_the_store_keeps_beside_the_files_counts(self, package: Package, name: str) -> None:
         (package.path.parent / name).unlink()
-        assert flaws(only(upkeep.check())) == {f"../{name}": Flaw.MISSING}
+        assert flaws(only(maintain.check())) == {f"../{name}": Flaw.MISSING}
 
     @pytest.mark.parametrize("name", ["release.json", "contents"])
     @pytest.mark.parametrize("data", [b"", b"{}", b'{"format":1,"name":"model","version":"1.0.0"}'])
     def test_an_altered_record_stops_no_look_at_the_others(self, package: Package, name: str, data: bytes) -> None:
         (package.path.parent / name).write_bytes(data)
-        assert flaws(only(upkeep.check())) == {f"../{name}": Flaw.ALTERED}
+        assert flaws(only(maintain.check())) == {f"../{name}": Flaw.ALTERED}
 
     @pytest.mark.usefixtures("package")
     def test_only_what_is_asked_for_is_looked_at(self, tmp_path: Path) -> None:
         other = make_package(tmp_path / "other", name="other", files={"x": b"x"})
-        api.install(archive_of(other, tmp_path / "other.tar.zst"))
-        assert [each.name for each in upkeep.check(["other"])] == ["other"]
-        assert [each.name for each in upkeep.check(["other", "model>=1"])] == ["model", "other"]
+        install(archive_of(other, tmp_path / "other.tar.zst"))
+        assert [each.name for each in maintain.check(["other"])] == ["other"]
+        assert [each.name for each in maintain.check(["other", "model>=1"])] == ["model", "other"]
         with pytest.raises(NotInstalled, match="No installed version of model fits"):
-            upkeep.check(["other", "model>=2"])
+            maintain.check(["other", "model>=2"])
 
 
 class TestRepairing:
@@ -143,32 +146,32 @@ class TestRepairing:
         change(package.path / "big.bin", lambda path: flip(path, 5_000_000))
         change(package.path / "data/a", lambda path: path.write_bytes(b"x"))
         (package.path / "data/b").unlink()
-        done = only(upkeep.check(repair=True))
+        done = only(maintain.check(repair=True))
         assert (len(done.findings), done.left, done.failure) == (3, (), None)
         assert tree_of(package.path) == tree_of(folder)
-        assert only(upkeep.check()).findings == ()
-        assert os.listdir(api.home() / "store/v1/tmp") == []
+        assert only(maintain.check()).findings == ()
+        assert os.listdir(home_folder() / "store/v1/tmp") == []
 
     def test_only_the_broken_chunks_are_fetched(self, package: Package) -> None:
         change(package.path / "big.bin", lambda path: flip(path, 5_000_000))
         place = package.contents.by_path["big.bin"].offset + 5_000_000
         (broken,) = (chunk for chunk in package.contents.chunks if 0 <= place - chunk.offset < chunk.length)
-        assert only(upkeep.check(repair=True)).fetched == broken.stored
+        assert only(maintain.check(repair=True)).fetched == broken.stored
 
     def test_a_file_that_was_cut_short_costs_what_it_lacks(self, package: Package) -> None:
         change(package.path / "big.bin", lambda path: os.truncate(path, LARGE // 2))
-        assert 0 < only(upkeep.check(repair=True)).fetched < LARGE * 3 // 4
+        assert 0 < only(maintain.check(repair=True)).fetched < LARGE * 3 // 4
 
     def test_an_altered_blob_is_evicted(self, package: Package, home: Path) -> None:
         change(package.path / "big.bin", lambda path: flip(path, 5_000_000))
         (blob,) = (path for path in (home / "store/v1/blobs").rglob("*") if path.is_file())
         assert blob.read_bytes() != noise(LARGE)
-        upkeep.check(repair=True)
+        maintain.check(repair=True)
         assert blob.read_bytes() == noise(LARGE)
 
     def test_a_file_whose_blob_is_sound_is_made_from_it(self, package: Package) -> None:
         (package.path / "big.bin").unlink()
-        assert only(upkeep.check(repair=True)).fetched == 0
+        assert only(maintain.check(repair=True)).fetched == 0
         assert package.read_bytes("big.bin") == noise(LARGE)
 
     @pytest.mark.usefixtures("package")
@@ -180,13 +183,13 @@ class TestRepairing:
                 path.unlink()
         (newer.path / "big.bin").unlink()
         chunks = newer.contents.chunks
-        assert only(upkeep.check(["model==2.0.0"], repair=True)).fetched <= chunks[0].stored + chunks[-1].stored
+        assert only(maintain.check(["model==2.0.0"], repair=True)).fetched <= chunks[0].stored + chunks[-1].stored
         assert newer.read_bytes("big.bin") == noise(LARGE)
 
     def test_what_is_no_file_of_the_release_is_moved_aside_not_deleted(self, package: Package, folder: Path) -> None:
         (package.path / "data/notes").mkdir()
         (package.path / "data/notes/mine.txt").write_text("a day's work")
-        done = only(upkeep.check(repair=True))
+        done = only(maintain.check(repair=True))
         assert done.left == ()
         assert done.aside is not None
         assert Path(done.aside, "data/notes/mine.txt").read_text() == "a day's work"
@@ -199,7 +202,7 @@ class TestRepairing:
         (package.path / "big.bin/deeper").mkdir(parents=True)
         (package.path / "data").rename(tmp_path / "elsewhere")
         (package.path / "data").symlink_to(tmp_path / "elsewhere")
-        done = only(upkeep.check(repair=True))
+        done = only(maintain.check(repair=True))
         assert done.left == ()
         assert tree_of(package.path) == tree_of(folder)
         assert (tmp_path / "elsewhere/a").exists()
@@ -210,7 +213,7 @@ class TestRepairing:
         before = path.read_bytes()
         path.unlink()
         (package.path / "data/a").unlink()
-        done = only(upkeep.check(repair=True, repository=api.default_repository()))
+        done = only(maintain.check(repair=True, repository=default_repository()))
         assert (done.left, done.failure) == ((), None)
         assert path.read_bytes() == before
         assert tree_of(package.path) == tree_of(folder)
@@ -219,34 +222,34 @@ class TestRepairing:
         path = package.path.parent / "release.json"
         before = path.read_bytes()
         path.write_bytes(b"{")
-        assert only(upkeep.check(repair=True)).left == ()
+        assert only(maintain.check(repair=True)).left == ()
         assert path.read_bytes() == before
 
     def test_what_came_from_an_archive_is_repaired_from_it(self, tmp_path: Path) -> None:
         folder = make_package(tmp_path / "p")
         archive = archive_of(folder, tmp_path / "p.tar.zst")
-        package = api.install(archive)
+        package = install(archive)
         (package.path / "data/labels.csv").unlink()
-        assert only(upkeep.check(repair=True)).left == ()
+        assert only(maintain.check(repair=True)).left == ()
         assert tree_of(package.path) == tree_of(folder)
 
     def test_another_archive_in_its_place_is_refused(self, tmp_path: Path) -> None:
-        package = api.install(archive_of(make_package(tmp_path / "p"), tmp_path / "p.tar.zst"))
+        package = install(archive_of(make_package(tmp_path / "p"), tmp_path / "p.tar.zst"))
         (package.path / "data/model.pkl").unlink()
         (package.path / "data/labels.csv").unlink()
         archive_of(make_package(tmp_path / "q", files={"data/labels.csv": b"forged"}), tmp_path / "p.tar.zst")
-        done = only(upkeep.check(repair=True))
+        done = only(maintain.check(repair=True))
         assert isinstance(done.failure, IntegrityError)
         assert flaws(done)["data/labels.csv"] is Flaw.MISSING
         assert not package.has_file("data/labels.csv")
 
     def test_one_that_cannot_be_repaired_stops_no_other(self, package: Package, tmp_path: Path) -> None:
         archive = archive_of(make_package(tmp_path / "o", name="other", files={"x": b"x"}), tmp_path / "o.tar.zst")
-        other = api.install(archive)
+        other = install(archive)
         archive.unlink()
         (other.path / "x").unlink()
         (package.path / "data/a").unlink()
-        model, gone = upkeep.check(repair=True)
+        model, gone = maintain.check(repair=True)
         assert (model.left, model.failure) == ((), None)
         assert gone.left == (Finding(path="x", flaw=Flaw.MISSING),)
         assert gone.failure is not None
@@ -255,7 +258,7 @@ class TestRepairing:
         orbitpkg.publish(folder)
         package = orbitpkg.install("model", only="data/*")
         change(package.path / "data/a", lambda path: path.write_bytes(b"x"))
-        assert only(upkeep.check(repair=True)).left == ()
+        assert only(maintain.check(repair=True)).left == ()
         assert package.files() == ("data/a", "data/b", "package.json")
         assert not package.is_complete
 
@@ -267,11 +270,11 @@ class TestWaiting:
         (package.path / "data/a").unlink()
         release = orbitpkg.publish(_published_again(package)).release
         monkeypatch.setenv("ORBITPKG_LOCK_TIMEOUT", "0")
-        with Store(api.home()).lock(release):
-            done = only(upkeep.check(repair=True))
+        with Store(home_folder()).lock(release):
+            done = only(maintain.check(repair=True))
         assert isinstance(done.failure, LockTimeout)
         assert "for 0 s" in done.failure.message
-        assert only(upkeep.check(repair=True)).left == ()
+        assert only(maintain.check(repair=True)).left == ()
 
     @pytest.mark.parametrize("said", ["soon", "-1", "inf", "nan"])
     def test_a_wait_that_is_no_number_of_seconds_is_refused(

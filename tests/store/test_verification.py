@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import orbitpkg
-from orbitpkg import upkeep
+from orbitpkg.api import maintain
 from orbitpkg.errors import RepositoryNotFound
 from orbitpkg.objects import open_store
 from orbitpkg.repository.indexing import announce
@@ -59,13 +59,13 @@ def faults(verdict: Verdict) -> set[tuple[str, str]]:
 
 
 def test_what_is_right_has_no_fault(place: Path) -> None:
-    verdict = upkeep.check_repository(place)
+    verdict = maintain.check_repository(place)
     assert (verdict.packages, verdict.releases, verdict.read, verdict.faults) == (2, 3, 0, [])
     assert verdict.size == sum(path.stat().st_size for path in (place / "archives").rglob("*.zst"))
 
 
 def test_reading_everything_reads_every_chunk(place: Path) -> None:
-    verdict = upkeep.check_repository(place, share=1)
+    verdict = maintain.check_repository(place, share=1)
     assert verdict.faults == []
     assert verdict.size * 0.99 < verdict.read < verdict.size
 
@@ -74,17 +74,17 @@ def test_an_archive_that_is_gone_or_of_another_size_is_found_unread(place: Path)
     gone, short = archive(place, "1.0.0"), archive(place, "1.1.0")
     gone.unlink()
     short.write_bytes(short.read_bytes()[:-1])
-    verdict = upkeep.check_repository(place)
+    verdict = maintain.check_repository(place)
     keys = [str(path.relative_to(place)) for path in (gone, short)]
     assert faults(verdict) == {(keys[0], "missing"), (keys[1], "altered")}
-    assert upkeep.flaw_bits(fault.kind for fault in verdict.faults) == 16 + 32
+    assert maintain.flaw_bits(fault.kind for fault in verdict.faults) == 16 + 32
 
 
 @pytest.mark.parametrize("at", [0, 2_000_000, -100, -70])
 def test_an_altered_byte_is_found_by_reading(place: Path, at: int) -> None:
     flip(archive(place, "1.0.0"), at)
-    assert upkeep.check_repository(place).faults == []
-    verdict = upkeep.check_repository(place, share=1)
+    assert maintain.check_repository(place).faults == []
+    verdict = maintain.check_repository(place, share=1)
     assert faults(verdict) == {(str(archive(place, "1.0.0").relative_to(place)), "altered")}
 
 
@@ -93,7 +93,7 @@ def test_an_altered_byte_is_found_by_reading(place: Path, at: int) -> None:
 def test_a_damaged_document_is_found_and_the_rest_is_still_looked_at(place: Path, damage: str, data: bytes) -> None:
     (place / damage).write_bytes(data)
     archive(place, "1.1.0").unlink()
-    verdict = upkeep.check_repository(place)
+    verdict = maintain.check_repository(place)
     assert (damage, "altered") in faults(verdict)
     assert len(verdict.faults) == 2
 
@@ -103,25 +103,25 @@ def test_an_index_that_is_gone_or_lies_is_found(place: Path) -> None:
     index = json.loads((place / "index/other.json").read_bytes())
     index["releases"]["1.0.0"]["size"] = 1
     (place / "index/other.json").write_text(json.dumps(index))
-    verdict = upkeep.check_repository(place)
+    verdict = maintain.check_repository(place)
     assert faults(verdict) == {("index/model.json", "missing"), ("index/other.json", "altered")}
 
 
 def test_an_index_that_somebody_is_writing_may_lag(place: Path) -> None:
     (place / "index/model.json").unlink()
     announce(Repository(open_store(place.as_uri())), "model")
-    assert upkeep.check_repository(place).faults == []
+    assert maintain.check_repository(place).faults == []
 
 
 def test_what_no_release_names_is_no_fault(place: Path) -> None:
     (place / "archives/model/model-9.0.0-0123456789ab.tar.zst").write_bytes(b"on its way")
-    assert upkeep.check_repository(place, share=1).faults == []
+    assert maintain.check_repository(place, share=1).faults == []
 
 
 def test_a_subset_is_about_as_large_as_asked_for(tmp_path: Path) -> None:
     place = tmp_path / "repository"
     orbitpkg.publish(make_package(tmp_path / "p", files={"w": noise(LARGE * 2)}), place)
-    verdict = upkeep.check_repository(place, share=0.2)
+    verdict = maintain.check_repository(place, share=0.2)
     assert 1 <= round(verdict.read / (8 << 20)) <= 3
     assert verdict.faults == []
 
@@ -131,7 +131,7 @@ def test_reading_holds_a_few_chunks_in_memory(tmp_path: Path) -> None:
     orbitpkg.publish(make_package(tmp_path / "p", files={"w": noise(LARGE * 2)}), place)
     tracemalloc.start()
     try:
-        assert upkeep.check_repository(place, share=1).faults == []
+        assert maintain.check_repository(place, share=1).faults == []
         assert tracemalloc.get_traced_memory()[1] < LARGE
     finally:
         tracemalloc.stop()
@@ -139,4 +139,4 @@ def test_reading_holds_a_few_chunks_in_memory(tmp_path: Path) -> None:
 
 def test_where_there_is_no_repository_nothing_is_called_good(tmp_path: Path) -> None:
     with pytest.raises(RepositoryNotFound):
-        upkeep.check_repository(tmp_path / "nothing")
+        maintain.check_repository(tmp_path / "nothing")

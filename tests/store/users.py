@@ -17,8 +17,9 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from orbitpkg import api
+from orbitpkg.api.search import released
 from orbitpkg.cli import main
+from orbitpkg.config.repositories import home
 from orbitpkg.store.store import Store
 
 
@@ -45,7 +46,7 @@ def warm_up() -> None:
         assert main(["store", "share", "--group", "no-such-group"]) == 2
         assert main(["install", "warm", "--repository", f"{folder}/absent"]) == 1
         os.environ["ORBITPKG_LOCK_TIMEOUT"] = "0"
-        with Store(api.home()).lock(api.released("warm", repository=Path(repository))):
+        with Store(home()).lock(released("warm", repository=Path(repository))):
             assert main(["install", "warm", "--repository", repository]) == 1
         del os.environ["ORBITPKG_LOCK_TIMEOUT"]
         assert main(["install", "warm", "--repository", repository, "--quiet"]) == 0

@@ -19,8 +19,8 @@ from blake3 import blake3
 
 import orbitpkg
 from orbitpkg import FileNotInPackage, NotInstalled, OrbitError
+from orbitpkg.api.maintain import tidy
 from orbitpkg.store.garbage import Policy
-from orbitpkg.upkeep import tidy
 
 SEED, SECONDS, LOCKS, REPOSITORY = sys.argv[1:]
 VERSIONS = ["1.0.0", "2.0.0", "3.0.0"]

@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orbitpkg import api
+from orbitpkg.api.install import install
+from orbitpkg.api.maintain import tidy
+from orbitpkg.api.packages import packages as list_packages
+from orbitpkg.api.packages import remove, verify
+from orbitpkg.api.publish import publish
 from orbitpkg.errors import NotInstalled
 from orbitpkg.store.garbage import Policy
-from orbitpkg.upkeep import tidy
 from tests.packages import make_package, noise, tree_of
 from tests.torture.failures import all_failures
 from tests.torture.scale import sample, tally
@@ -128,23 +131,23 @@ class Stage:
             if words[0] == "gc":
                 tidy(Policy(keep_last=1))
             elif words[0] == "remove":
-                api.remove(words[1])
+                remove(words[1])
             else:
                 only = [word for option, word in itertools.pairwise(words) if option == "--only"]
-                api.install(words[1], repository=self.repository, only=only)
+                install(words[1], repository=self.repository, only=only)
 
     def check(self, home: Path) -> list[Package]:
         """See that all that is visible is right, and that each file is whole; gives what is installed."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("ORBITPKG_HOME", str(home))
-            packages = api.packages()
+            packages = list_packages()
             for package in packages:
                 tree = self.trees[package.version]
                 there = {path: (data, run) for path, (data, run) in tree.items() if package.has_file(path)}
                 assert tree_of(package.path) == there
                 if package.is_complete:
                     assert there == tree
-            assert [findings for _, findings in api.verify() if findings] == []
+            assert [findings for _, findings in verify() if findings] == []
         return packages
 
     def check_and_finish(self, scene: Scene, home: Path) -> None:
@@ -175,7 +178,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         for version, files in (("1.0.0", FIRST), ("2.0.0", SECOND), ("3.0.0", THIRD)):
             source = make_package(folder / version, version=version, files=files)
             (source / "run.sh").chmod(0o755)
-            api.publish(source, repository)
+            publish(source, repository)
             trees[version] = tree_of(source)
     with victim(folder / "victim") as process:
         yield Stage(folder=folder, repository=repository, trees=trees, victim=process)

@@ -17,11 +17,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orbitpkg import api
+from orbitpkg.api.install import install as install_packages
+from orbitpkg.api.packages import packages, verify
+from orbitpkg.api.publish import publish
+from orbitpkg.api.repository import init_repository
 from orbitpkg.errors import ObjectExists, OrbitError, ReleaseExists
 from orbitpkg.objects import open_store
+from orbitpkg.publisher.publish import Outcome
 from orbitpkg.repository.repository import Repository
-from orbitpkg.transfer.publish import Outcome
 from tests.packages import make_package, noise, tree_of
 from tests.servers.interposed import Answer, interposed
 from tests.torture.failures import all_failures
@@ -170,9 +173,9 @@ class Publishing:
         self.files = LARGE if kind in {"large", "delta"} else SMALL
         if kind != "repository":
             with stage.through(meddled=False):
-                api.init_repository(self.url)
+                init_repository(self.url)
                 if kind == "delta":
-                    api.publish(make_package(self.folder, version="0.0.1", files=self.files), self.url)
+                    publish(make_package(self.folder, version="0.0.1", files=self.files), self.url)
 
     @property
     def url(self) -> str:
@@ -189,13 +192,13 @@ class Publishing:
         return name
 
     def do(self) -> Outcome:
-        return api.publish(self.folder, self.url).outcome
+        return publish(self.folder, self.url).outcome
 
     def install(self, name: str) -> None:
         with self.stage.through(meddled=False):
-            package = api.install(f"{name}==1.0.{self.number}", repository=self.url)
+            package = install_packages(f"{name}==1.0.{self.number}", repository=self.url)
             assert tree_of(package.path) == tree_of(self.folder)
-            assert api.packages() == [package]
+            assert packages() == [package]
 
 
 def points(count: int) -> list[tuple[int, str]]:
@@ -257,7 +260,7 @@ def test_an_install_that_meets_a_fault_is_right_or_says_so_and_again_succeeds(st
         work.do()
     stage.meddler.arm(-1, None)
     with stage.through(meddled=True):
-        api.install(name, repository=work.url)
+        install_packages(name, repository=work.url)
     met = failed = 0
     with all_failures() as watch:
         for at, fault in points(len(stage.meddler.asked)):
@@ -265,16 +268,16 @@ def test_an_install_that_meets_a_fault_is_right_or_says_so_and_again_succeeds(st
             with watch(f"{kind}: {fault} at {at}"), stage.through(meddled=True):
                 error = None
                 try:
-                    package = api.install(name, repository=work.url)
+                    package = install_packages(name, repository=work.url)
                 except OrbitError as raised:
                     error = raised
-                    assert api.packages() == []
+                    assert packages() == []
                 met += stage.meddler.met is not None
                 failed += error is not None
                 with watch(f"{fault} at {at}, {stage.meddler.met}: {error!r} {error and error.message}"):
-                    package = api.install(name, repository=work.url)
+                    package = install_packages(name, repository=work.url)
                     assert tree_of(package.path) == tree_of(work.folder)
-                    assert api.verify() == [(package, [])]
+                    assert verify() == [(package, [])]
     tally(f"faults at requests of install ({kind})", met)
     tally("of those, told as errors", failed)
     assert met > 0
@@ -390,7 +393,7 @@ def test_of_16_publishers_one_wins_each_version_and_all_versions_are_listed(stag
     url = stage.url("races")
     rounds = scaled(1, 12)
     with stage.through(meddled=False):
-        api.init_repository(url)
+        init_repository(url)
         for number in range(rounds):
             folders = [
                 make_package(
@@ -403,7 +406,7 @@ def test_of_16_publishers_one_wins_each_version_and_all_versions_are_listed(stag
             for minor in range(8):
                 assert sorted([results[minor], results[minor + 8]]) == ["lost", "published"]
                 winner = minor if results[minor] == "published" else minor + 8
-                package = api.install(f"model=={number}.{minor}.0", repository=url)
+                package = install_packages(f"model=={number}.{minor}.0", repository=url)
                 assert package.read_text("n") == str(winner)
         expected = [f"{number}.{minor}.0" for number in range(rounds) for minor in range(8)]
         with closing(open_store(url)) as objects:
@@ -417,6 +420,6 @@ def test_of_16_publishers_one_wins_each_version_and_all_versions_are_listed(stag
 
 def published(folder: Path, url: str) -> str:
     try:
-        return str(api.publish(folder, url).outcome)
+        return str(publish(folder, url).outcome)
     except ReleaseExists:
         return "lost"

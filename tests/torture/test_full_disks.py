@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orbitpkg import api
+from orbitpkg.api.install import install
+from orbitpkg.api.packages import packages, remove, verify
+from orbitpkg.api.publish import init
 from orbitpkg.errors import NoSpace
 from tests.packages import archive_of, make_package, noise, tree_of
 from tests.torture.failures import all_failures
@@ -51,7 +53,7 @@ def leave_free(disk: Path, blocks: int) -> Path:
 def test_a_manifest_that_could_not_be_written_is_not_there(disk: Path) -> None:
     leave_free(disk, 0)
     with pytest.raises(NoSpace):
-        api.init(disk / "new", name="model")
+        init(disk / "new", name="model")
     assert not (disk / "new/package.json").exists()
 
 
@@ -63,7 +65,7 @@ def test_a_disk_that_is_full_at_any_stage_is_told_and_the_store_is_as_it_was(
     first = make_package(tmp_path / "1", version="1.0.0", files=FILES)
     second = make_package(tmp_path / "2", version="2.0.0", files=FILES | {"more": noise(70_000, seed=99)})
     archives = [archive_of(folder, tmp_path / f"{folder.name}.tar.zst") for folder in (first, second)]
-    kept = api.install(archives[0])
+    kept = install(archives[0])
     refused = attempts = 0
     with all_failures() as watch:
         for free in range(0, 280, scaled(28, 2)):
@@ -71,15 +73,15 @@ def test_a_disk_that_is_full_at_any_stage_is_told_and_the_store_is_as_it_was(
             attempts += 1
             with watch(f"{free} blocks free"):
                 try:
-                    api.install(archives[1])
+                    install(archives[1])
                 except NoSpace:
                     refused += 1
-                    assert api.packages() == [kept]
+                    assert packages() == [kept]
                 assert tree_of(kept.path) == tree_of(first)
-                assert [findings for _, findings in api.verify() if findings] == []
+                assert [findings for _, findings in verify() if findings] == []
                 filler.unlink()
-                assert tree_of(api.install(archives[1]).path) == tree_of(second)
-                api.remove("model==2.0.0")
+                assert tree_of(install(archives[1]).path) == tree_of(second)
+                remove("model==2.0.0")
                 assert os.listdir(disk / "home/store/v1/tmp") == []
             filler.unlink(missing_ok=True)
     tally("sizes of a full disk, refused", refused)

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orbitpkg import api
+from orbitpkg.api.install import install
+from orbitpkg.api.packages import packages, verify
+from orbitpkg.api.publish import publish
 from tests.packages import make_package, noise
 from tests.torture.scale import scaled, tally
 
@@ -24,9 +26,10 @@ PROCESSES, SECONDS = scaled(6, 32), scaled(2, 60)
 # Takes a release's lock, says so, and keeps it.
 HOLDER = """
 import sys, time
-from orbitpkg import api
+from orbitpkg.api.search import released
+from orbitpkg.config.repositories import home
 from orbitpkg.store.store import Store
-release = api.released("model==1.0.0", repository=sys.argv[1])
+release = released("model==1.0.0", repository=sys.argv[1])
 with Store(sys.argv[2]).lock(release):
     print("held", flush=True)
     sys.stdin.read()
@@ -45,8 +48,8 @@ def repository(tmp_path: Path) -> Path:
     shared = {"weights.bin": noise(1_200_000), "a/blob": noise(40_000, seed=1), "b/c/small": b"small"}
     for version in ("1.0.0", "2.0.0", "3.0.0"):
         files = {**shared, "a/own": noise(60_000, seed=int(version[0])), "b/version": version.encode()}
-        api.publish(make_package(tmp_path / version, version=version, files=files), tmp_path / "repository")
-    api.publish(make_package(tmp_path / "kept", name="kept", files=shared), tmp_path / "repository")
+        publish(make_package(tmp_path / version, version=version, files=files), tmp_path / "repository")
+    publish(make_package(tmp_path / "kept", name="kept", files=shared), tmp_path / "repository")
     return tmp_path / "repository"
 
 
@@ -63,7 +66,7 @@ def ended(processes: Sequence[subprocess.Popen[str]]) -> list[str]:
 def test_processes_that_install_remove_and_read_one_store_never_meet_half_a_file(
     repository: Path, home: Path, locks: str
 ) -> None:
-    kept = api.install("kept", repository=repository)
+    kept = install("kept", repository=repository)
     processes = [
         subprocess.Popen(
             [sys.executable, RACER, str(number), str(SECONDS), locks, str(repository)],
@@ -74,11 +77,11 @@ def test_processes_that_install_remove_and_read_one_store_never_meet_half_a_file
         for number in range(PROCESSES)
     ]
     done = [json.loads(out) for out in ended(processes)]
-    assert [findings for _, findings in api.verify() if findings] == []
+    assert [findings for _, findings in verify() if findings] == []
     for version in ("1.0.0", "2.0.0", "3.0.0"):
-        assert api.install(f"model=={version}", repository=repository).is_complete
-    assert [findings for _, findings in api.verify() if findings] == []
-    assert kept in api.packages()
+        assert install(f"model=={version}", repository=repository).is_complete
+    assert [findings for _, findings in verify() if findings] == []
+    assert kept in packages()
     assert [name for name in os.listdir(home / "store/v1/tmp") if not name.startswith("removed-")] == []
     refused = sum(count for counts in done for what, count in counts.items() if "refused" in what)
     turns = sum(counts["turns"] for counts in done)
@@ -100,4 +103,4 @@ def test_the_lock_of_a_process_that_was_killed_keeps_nobody(repository: Path, ho
         holder.send_signal(signal.SIGKILL)
         holder.wait()
     assert list((home / "store/v1/locks").iterdir()) != []
-    assert api.install("model==1.0.0", repository=repository).is_complete
+    assert install("model==1.0.0", repository=repository).is_complete

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 import pyfastcdc
 import pytest
 
-from orbitpkg.archive.cores import usable_cores
 from orbitpkg.archive.encoder import _SEGMENT_BYTES, TreeEncoder, average_chunk_bytes, hash_tree
 from orbitpkg.archive.frames import ENCODER, decompress_chunk
 from orbitpkg.archive.reader import LocalArchive, verify_archive
 from orbitpkg.archive.tree import read_tree
 from orbitpkg.archive.writer import write_archive
+from orbitpkg.concurrency.cores import usable_cores
 from orbitpkg.errors import StorageError, TreeChanged
 from tests.packages import archive_of, make_package, noise, tree_of
 from tests.peak_memory import peak_mebibytes

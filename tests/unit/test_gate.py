@@ -7,8 +7,8 @@ from threading import Barrier, Lock
 
 import pytest
 
+from orbitpkg.concurrency.gate import Gate
 from orbitpkg.errors import RepositoryUnreachable
-from orbitpkg.transfer.gate import Gate
 
 BUSY = RepositoryUnreachable("overloaded", status=503)
 

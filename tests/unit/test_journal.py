@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orbitpkg.transfer.assemble import CopiedPart, SentPart
-from orbitpkg.transfer.journal import Journal, part_identity
+from orbitpkg.objects.transfer.journal import Journal
+from orbitpkg.publisher.assemble import CopiedPart, SentPart, part_identity
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from orbitpkg.transfer.assemble import Part
+    from orbitpkg.publisher.assemble import Part
 
 SENT = part_identity(SentPart(data=b"bytes"))
 COPIED = part_identity(CopiedPart(source="archives/a", start=5, length=7))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from orbitpkg.installer.plan import InstallPlan, Target, plan_install
 from orbitpkg.model.contents import Blake3, Chunk, Contents, FileEntry
-from orbitpkg.transfer.plan import InstallPlan, Target, plan_install
 
 KIBI = 1024
 MEBI = 1024 * KIBI

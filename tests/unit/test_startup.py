@@ -24,8 +24,9 @@ OURS = "orbitpkg"
 PACKAGE = {"orbitpkg", "orbitpkg._version"}
 USE = PACKAGE | {
     "orbitpkg.api",
-    "orbitpkg.api.places",
-    "orbitpkg.api.using",
+    "orbitpkg.config.repositories",
+    "orbitpkg.api.packages",
+    "orbitpkg.config",
     "orbitpkg.errors",
     "orbitpkg.model",
     "orbitpkg.model.names",

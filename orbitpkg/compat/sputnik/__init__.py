@@ -15,7 +15,7 @@ the home folder of a store; without one it is orbitpkg's own.
 
 from __future__ import annotations
 
-from orbitpkg.compat.sputnik.commands import (
+from orbitpkg.compat.sputnik.api.commands import (
     build,
     files,
     find,
@@ -27,8 +27,8 @@ from orbitpkg.compat.sputnik.commands import (
     update,
     upload,
 )
-from orbitpkg.compat.sputnik.constraints import constraint_match
-from orbitpkg.compat.sputnik.errors import (
+from orbitpkg.compat.sputnik.api.constraints import constraint_match
+from orbitpkg.compat.sputnik.api.errors import (
     CompatiblePackageNotFoundException,
     EmptyArchiveException,
     InvalidAppNameException,
@@ -51,7 +51,7 @@ from orbitpkg.compat.sputnik.errors import (
     UnsupportedHTTPCodeException,
     ValidationException,
 )
-from orbitpkg.compat.sputnik.packages import Archive, DirPackage, Package, PackageStub
+from orbitpkg.compat.sputnik.api.packages import Archive, DirPackage, Package, PackageStub
 
 __all__ = [
     "Archive",

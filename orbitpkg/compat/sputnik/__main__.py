@@ -7,7 +7,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING
 
-from orbitpkg.compat.sputnik.arguments import new_parser
+from orbitpkg.compat.sputnik.api.arguments import new_parser
 from orbitpkg.errors import OrbitError, UsageError
 
 if TYPE_CHECKING:

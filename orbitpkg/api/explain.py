@@ -1,0 +1,253 @@
+"""Why a package is there, and why another version of it is not.
+
+Both look at the project of the working directory, if it has one with a lockfile or requirements; else at what is
+installed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from orbitpkg.config.repositories import home
+from orbitpkg.errors import NotInstalled, ResolutionError
+from orbitpkg.model.names import canonical_name, nearest
+from orbitpkg.model.requirements import parse_requirement
+from orbitpkg.store.layout import Layout
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from orbitpkg.model.requirements import Requirement
+    from orbitpkg.model.versions import Version
+    from orbitpkg.resolver.resolver import Resolution
+
+__all__ = ["Chain", "Objection", "Why", "why", "why_not"]
+
+# A package that half of a large store needs is needed in more ways than anybody reads.
+_MAX_CHAINS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """One way in which a package came to be needed.
+
+    Attributes:
+        asked: The project's requirement that it begins with, or None: it begins with a package that nobody needs.
+        links: Who needs what, from there on: a release (``NAME==VERSION``) and a requirement each.
+    """
+
+    asked: str | None
+    links: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """Who needs a package.
+
+    Attributes:
+        name: Of the package.
+        versions: Those that are locked, or installed.
+        lock: The path of the lockfile that says so; None when it is about what is installed.
+        chains: The shortest way to it from each release that needs it.
+    """
+
+    name: str
+    versions: tuple[str, ...]
+    lock: str | None
+    chains: tuple[Chain, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """What stands against a requirement.
+
+    Attributes:
+        error: What the resolver says, or None: nothing does.
+        asked: What else was asked for, with who asks for it.
+        releases: What would be taken, if nothing stands against it: versions by name.
+        warnings: What one should know of that, a sentence each: that a release is yanked or deprecated.
+    """
+
+    error: ResolutionError | None
+    asked: Mapping[str, str]
+    releases: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    key: str
+    name: str
+    version: Version
+    needs: tuple[Requirement, ...]
+
+    def __str__(self) -> str:
+        return f"{self.name}=={self.version}"
+
+
+def why(name: str) -> Why:
+    """Say who needs a package: in the project's lockfile if there is one, else among what is installed.
+
+    Raises:
+        UsageError: The name cannot be read.
+        NotInstalled: It is not there, and nobody needs it.
+        LockfileError: The lockfile cannot be used.
+    """
+    from orbitpkg.model.lockfile import LOCK_NAME
+    from orbitpkg.store.project import find_lock
+
+    wanted = parse_requirement(name)
+    folder = find_lock()
+    nodes, asked = _locked(str(folder)) if folder is not None else (_installed(), [])
+    versions = tuple(str(node.version) for node in nodes if node.key == wanted.key)
+    chains = tuple(_chains(wanted.key, nodes, asked))
+    place = None if folder is None else str(folder / LOCK_NAME)
+    if not versions and not chains:
+        raise _unknown(wanted, nodes, place)
+    return Why(wanted.name, versions, place, chains)
+
+
+def _unknown(wanted: Requirement, nodes: Sequence[_Node], place: str | None) -> NotInstalled:
+    close = nearest(wanted.key, sorted({node.key for node in nodes}))
+    hint = f"Did you mean {' or '.join(close)}?" if close else None
+    where = f"locked in {place}" if place is not None else f"installed in {home()}"
+    return NotInstalled(f"{wanted.name} is not {where}, and nothing there needs it.", hint=hint, name=wanted.name)
+
+
+def _locked(folder: str) -> tuple[list[_Node], list[Requirement]]:
+    from orbitpkg.config.settings import find_project
+    from orbitpkg.store.project import open_project
+
+    lock = open_project(Layout(home()), folder).lock
+    project = find_project()
+    asked = list(project.document.requirements) if project is not None else []
+    nodes = [
+        _Node(key, package.name, package.version, tuple(map(parse_requirement, package.dependencies)))
+        for key, package in lock.packages.items()
+    ]
+    return nodes, asked
+
+
+def _installed() -> list[_Node]:
+    from orbitpkg.model.versions import parse_version
+    from orbitpkg.store.package import installed_packages
+
+    return [
+        _Node(
+            canonical_name(package.name),
+            package.name,
+            parse_version(package.version),
+            tuple(
+                parse_requirement(f"{name}{'' if text == '*' else text}") for name, text in package.dependencies.items()
+            ),
+        )
+        for package in installed_packages(Layout(home()))
+    ]
+
+
+def _chains(key: str, nodes: Sequence[_Node], asked: Sequence[Requirement]) -> Iterator[Chain]:
+    """Give the shortest chain through each who needs a package, those of the project's own requirements first."""
+    direct = [requirement for requirement in asked if requirement.key == key]
+    yield from (Chain(str(requirement), ()) for requirement in direct)
+    needers = [(node, need) for node in nodes for need in node.needs if need.key == key and node.key != key]
+    for node, need in needers[:_MAX_CHAINS]:
+        top, links = _upwards(node, nodes, asked)
+        yield Chain(top, (*links, (str(node), str(need))))
+
+
+def _upwards(
+    node: _Node, nodes: Sequence[_Node], asked: Sequence[Requirement]
+) -> tuple[str | None, tuple[tuple[str, str], ...]]:
+    """Find the nearest above a release that was asked for, or else that nobody needs."""
+    wanted = {requirement.key: str(requirement) for requirement in asked}
+    seen = {str(node)}
+    level: list[tuple[_Node, tuple[tuple[str, str], ...]]] = [(node, ())]
+    last: tuple[tuple[str, str], ...] = ()
+    while level:
+        above: list[tuple[_Node, tuple[tuple[str, str], ...]]] = []
+        for lower, links in level:
+            if lower.key in wanted:
+                return wanted[lower.key], links
+            last = links
+            for upper in nodes:
+                for need in upper.needs:
+                    if need.key == lower.key and need.range.allows(lower.version) and str(upper) not in seen:
+                        seen.add(str(upper))
+                        above.append((upper, ((str(upper), str(need)), *links)))
+        level = above
+    return None, last
+
+
+def why_not(
+    requirement: str,
+    beside: Sequence[str] = (),
+    *,
+    repository: str | os.PathLike[str] | None = None,
+    apps: Sequence[str] = (),
+    python: str | os.PathLike[str] | None = None,
+    offline: bool = False,
+    prereleases: bool = False,
+) -> Objection:
+    """Say what stands against a requirement.
+
+    Args:
+        requirement: Which one.
+        beside: Others that are to be met with it, besides those of the project, if there is one.
+        repository: Where releases are looked for, as for :func:`orbitpkg.api.settings`.
+        apps: ``NAME==VERSION`` of apps that will use them.
+        python: The interpreter that other apps are installed beside; the running one when None.
+        offline: Use no network: what this machine keeps of indexes and records must do.
+        prereleases: Whether pre-releases are candidates.
+
+    Raises:
+        UsageError: A requirement cannot be read.
+        ProjectError: The project's file cannot be used.
+        RepositoryError: A repository cannot be read.
+    """
+    from orbitpkg.config.settings import find_project
+
+    project = find_project()
+    asked = {str(parse_requirement(word)): "you" for word in (requirement, *beside)}
+    if project is not None:
+        asked = {**{str(each): project.path.name for each in project.document.requirements}, **asked}
+    try:
+        resolution, warnings = _resolved(
+            list(map(parse_requirement, asked)),
+            repository=repository,
+            apps=apps,
+            python=python,
+            offline=offline,
+            prereleases=prereleases,
+        )
+    except ResolutionError as error:
+        return Objection(error, asked, {})
+    releases = {release.name: str(release.version) for release in resolution.releases.values()}
+    return Objection(None, asked, dict(sorted(releases.items())), tuple(warnings))
+
+
+def _resolved(
+    wanted: Sequence[Requirement],
+    *,
+    repository: str | os.PathLike[str] | None,
+    apps: Sequence[str],
+    python: str | os.PathLike[str] | None,
+    offline: bool,
+    prereleases: bool,
+) -> tuple[Resolution, list[str]]:
+    from orbitpkg.config.apps import read_apps
+    from orbitpkg.config.repositories import open_places
+    from orbitpkg.installer.sources import RepositorySource, resolve_as_recorded
+    from orbitpkg.store.project import find_lock, open_project
+    from orbitpkg.store.store import Store
+
+    folder = find_lock()
+    lock = open_project(Layout(home()), folder).lock if folder is not None else None
+    prefer = {key: package.version for key, package in lock.packages.items()} if lock is not None else {}
+    source = RepositorySource(open_places(repository, offline=offline), Store(home()), {})
+    held = read_apps(apps, python=python)
+    resolution = resolve_as_recorded(wanted, source, apps=held, prereleases=prereleases, prefer=prefer)
+    chosen = {key: release.version for key, release in resolution.releases.items()}
+    warnings = [line for key, version in chosen.items() for line in source.warnings(key, version)]
+    return resolution, warnings + source.places.differences

@@ -1,0 +1,221 @@
+"""Looking at what a project uses: what needs what, what is outdated, and how releases differ."""
+
+from __future__ import annotations
+
+import contextlib
+
+from orbitpkg.api.project.lock import open_source
+from orbitpkg.config.repositories import home
+from orbitpkg.store.layout import Layout
+from orbitpkg.store.project import open_project
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping, Sequence
+    from typing import TypeAlias
+
+    from orbitpkg.installer.sources import RepositorySource
+    from orbitpkg.model.contents import Contents
+    from orbitpkg.model.difference import Difference
+    from orbitpkg.model.release import Release
+    from orbitpkg.model.requirements import Requirement
+    from orbitpkg.model.versions import Version
+
+    PathLike: TypeAlias = str | os.PathLike[str]
+
+__all__ = ["Branch", "Outdated", "dependency_tree", "diff", "outdated"]
+
+
+class Outdated:
+    """A package of which there is a newer version than the one in use.
+
+    Attributes:
+        name: Of the package.
+        current: The version in use.
+        allowed: The newest that all who need it allow.
+        newest: The newest there is.
+    """
+
+    __slots__ = ("allowed", "current", "name", "newest")
+
+    def __init__(self, name: str, current: str, allowed: str, newest: str) -> None:
+        self.name = name
+        self.current = current
+        self.allowed = allowed
+        self.newest = newest
+
+
+class Branch:
+    """A package in a tree of dependencies.
+
+    Attributes:
+        name: Of the package.
+        wanted: What the one above wants of it: a range, or "".
+        version: The version in use; None when there is none.
+        needs: What it needs in turn; empty where that is told elsewhere in the tree.
+        repeated: Whether it is told elsewhere.
+    """
+
+    __slots__ = ("name", "needs", "repeated", "version", "wanted")
+
+    def __init__(self, name: str, wanted: str, version: str | None) -> None:
+        self.name = name
+        self.wanted = wanted
+        self.version = version
+        self.needs: list[Branch] = []
+        self.repeated = False
+
+
+def outdated(*, repository: PathLike | None = None, offline: bool = False) -> list[Outdated]:
+    """List the locked packages, or without a project the installed ones, of which there is a newer version.
+
+    Raises:
+        LockfileError: The project's lockfile is missing or cannot be used.
+        RepositoryError: A repository did not say.
+    """
+    source = open_source(repository, offline=offline)
+    found: list[Outdated] = []
+    used, repositories = _in_use()
+    for name in repositories:
+        source.places.named(name)
+    source.places.look_up(key for _, key, _, _ in used)
+    for name, key, current, wants in used:
+        allowed = _newest(source, key, wants) or current
+        newest = _newest(source, key, ()) or current
+        if newest > current or allowed > current:
+            found.append(Outdated(name, str(current), str(max(allowed, current)), str(newest)))
+    return found
+
+
+def _in_use() -> tuple[list[tuple[str, str, Version, list[Requirement]]], set[str]]:
+    """Give name, key and version of each package in use and what is asked of it; and the repositories they are from."""
+    from orbitpkg.config.settings import find_project
+    from orbitpkg.model.lockfile import package_requirements
+
+    found = find_project()
+    if found is None or not found.document.requirements:
+        return _newest_installed(), set()
+    lock = open_project(Layout(home()), found.folder).lock
+    wants: dict[str, list[Requirement]] = {}
+    for requirement in found.document.requirements:
+        wants.setdefault(requirement.key, []).append(requirement)
+    for package in lock.packages.values():
+        for requirement in package_requirements(package):
+            wants.setdefault(requirement.key, []).append(requirement)
+    used = [(each.name, key, each.version, wants.get(key, [])) for key, each in lock.packages.items()]
+    return used, {each.repository for each in lock.packages.values()}
+
+
+def _newest_installed() -> list[tuple[str, str, Version, list[Requirement]]]:
+    from orbitpkg.model.names import canonical_name
+    from orbitpkg.model.versions import parse_version
+    from orbitpkg.store.package import installed_packages
+
+    newest = {canonical_name(package.name): package for package in installed_packages(Layout(home()))}
+    return [(package.name, key, parse_version(package.version), []) for key, package in newest.items()]
+
+
+def _newest(source: RepositorySource, key: str, wants: Sequence[Requirement]) -> Version | None:
+    """Give the newest version that somebody who asks so would get."""
+    pre = any(want.range.mentions_prerelease for want in wants)
+    for version in reversed(source.versions(key)):
+        if (version.prerelease and not pre) or not all(want.range.allows(version) for want in wants):
+            continue
+        offer = source.offer(key, version)
+        if offer is not None and offer.yanked is None:
+            return version
+    return None
+
+
+def dependency_tree() -> list[Branch]:
+    """Give what the project uses, or without a project what is installed, and what that needs in turn."""
+    from orbitpkg.config.settings import find_project
+
+    found = find_project()
+    if found is None or not found.document.requirements:
+        return _installed_tree()
+    lock = open_project(Layout(home()), found.folder).lock
+    needs = {key: package.dependencies for key, package in lock.packages.items()}
+    names = {key: (package.name, str(package.version)) for key, package in lock.packages.items()}
+    return _grown([str(requirement) for requirement in found.document.requirements], names, needs)
+
+
+def _installed_tree() -> list[Branch]:
+    from orbitpkg.model.names import canonical_name
+    from orbitpkg.model.requirements import parse_requirement
+    from orbitpkg.store.package import installed_packages
+
+    newest = {canonical_name(package.name): package for package in installed_packages(Layout(home()))}
+    needs = {
+        key: tuple(f"{name}{text}" for name, text in sorted(package.dependencies.items()))
+        for key, package in newest.items()
+    }
+    needed = {parse_requirement(text).key for texts in needs.values() for text in texts}
+    # Of packages that need one another in a circle, none is above.
+    tops = [key for key in newest if key not in needed] or list(newest)
+    names = {key: (package.name, package.version) for key, package in newest.items()}
+    return _grown([names[key][0] for key in tops], names, needs)
+
+
+def _grown(
+    tops: Sequence[str], names: Mapping[str, tuple[str, str]], needs: Mapping[str, Sequence[str]]
+) -> list[Branch]:
+    from orbitpkg.model.requirements import parse_requirement
+
+    told: set[str] = set()
+
+    def grow(text: str) -> Branch:
+        want = parse_requirement(text)
+        name, version = names.get(want.key, (want.name, None))
+        branch = Branch(name, want.range.text, version)
+        branch.repeated = want.key in told and bool(needs.get(want.key))
+        if want.key not in told:
+            told.add(want.key)
+            branch.needs = [grow(need) for need in needs.get(want.key, ())]
+        return branch
+
+    return [grow(text) for text in tops]
+
+
+def diff(
+    old: str, new: str, *, repository: PathLike | None = None, offline: bool = False
+) -> tuple[Release, Release, Difference]:
+    """Compare two releases by their contents; no file is read. Those that are installed are not asked for.
+
+    Args:
+        old: A requirement; the best release that fits is meant.
+        new: Another one.
+        repository: Where they are; then installed ones are not looked at.
+        offline: Use no network.
+
+    Raises:
+        ResolutionError: Nothing fits.
+        RepositoryError: The repository cannot be read.
+    """
+    from orbitpkg.model.difference import difference
+
+    source = open_source(repository, offline=offline)
+    (one, before), (other, after) = (_contents(text, source, installed=repository is None) for text in (old, new))
+    return one, other, difference(before, after)
+
+
+def _contents(text: str, source: RepositorySource, *, installed: bool) -> tuple[Release, Contents]:
+    from pathlib import Path
+
+    from orbitpkg.errors import NotInstalled
+    from orbitpkg.model.requirements import parse_requirement
+    from orbitpkg.store.package import find_package
+    from orbitpkg.store.records import load_release
+
+    wanted = parse_requirement(text)
+    if installed:
+        with contextlib.suppress(NotInstalled):
+            package = find_package(Layout(home()), wanted)
+            return load_release(str(Path(package.path).parent)), package.contents
+    version = wanted.range.exact or _newest(source, wanted.key, [wanted])
+    if version is None:
+        raise source.nothing_found(wanted.key, str(wanted), source.versions(wanted.key))
+    release = source.release(wanted.key, version)
+    repository = source.places.catalogue(source.places.home(wanted.key)).repository
+    return release, repository.contents(release)[1]

@@ -1,0 +1,83 @@
+"""Naming repositories, in a project's file or in the user's configuration."""
+
+from __future__ import annotations
+
+from orbitpkg.files.tilde import expanded
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+__all__ = ["add_repository", "remove_repository"]
+
+
+def add_repository(
+    name: str, url: str, *, packages: Iterable[str] = (), mirrors: Iterable[str] = (), user: bool = False
+) -> Path:
+    """Name a repository in the project's file, or where there is no project (or ``user``) in the user's configuration.
+
+    Returns:
+        The file.
+
+    Raises:
+        UsageError: The name, the address or a glob cannot be read.
+        ProjectError: The file cannot be used.
+    """
+    from orbitpkg.config.editing import put_repository, write_text
+    from orbitpkg.config.settings import user_config_path
+    from orbitpkg.model.project import RepositorySetting, check_binding, check_repository_name
+
+    path = _settings_path(user=user)
+    shared = path != user_config_path()
+    setting = RepositorySetting(
+        name=check_repository_name(name),
+        url=_written(url, path if shared else None),
+        mirrors=tuple(_written(mirror, path if shared else None) for mirror in mirrors),
+        packages=tuple(check_binding(text) for text in packages),
+    )
+    write_text(path, put_repository(path, setting))
+    return path
+
+
+def _written(address: str, shared: Path | None) -> str:
+    """Give an address as it is written down: a path, from the folder of a file that is shared, else from the root.
+
+    Raises:
+        UsageError: It cannot be read.
+    """
+    import os
+    from pathlib import Path
+
+    from orbitpkg.config.settings import address_of
+    from orbitpkg.objects.addresses import parse_address
+
+    parse_address(address_of(address).removeprefix("sputnik+"))
+    if address_of(address) == address:
+        return address
+    path = os.path.normpath(expanded(address).absolute())
+    if shared is None or not address.startswith("."):
+        return path
+    relative = Path(os.path.relpath(path, shared.parent)).as_posix()
+    return relative if relative.startswith("..") else f"./{relative}"
+
+
+def remove_repository(name: str, *, user: bool = False) -> Path:
+    """Take a named repository out of the file that :func:`add_repository` would write; returns that file.
+
+    Raises:
+        UsageError: It names no such repository.
+    """
+    from orbitpkg.config.editing import remove_repository as without
+    from orbitpkg.config.editing import write_text
+
+    path = _settings_path(user=user)
+    write_text(path, without(path, name))
+    return path
+
+
+def _settings_path(*, user: bool) -> Path:
+    from orbitpkg.config.settings import find_project, user_config_path
+
+    found = None if user else find_project()
+    return user_config_path() if found is None else found.path

@@ -1,0 +1,219 @@
+"""Making packages, and publishing them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from orbitpkg.config.repositories import home_folder, open_repository
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from orbitpkg.archive.reader import LocalArchive
+    from orbitpkg.model.manifest import Manifest
+    from orbitpkg.publisher.publish import Published
+    from orbitpkg.reporting import Reporter
+    from orbitpkg.store.layout import Layout
+
+    PathLike: TypeAlias = str | os.PathLike[str]
+
+__all__ = ["build", "check_manifest", "init", "is_archive", "opened_archive", "publish"]
+
+_ARCHIVE_SUFFIX = ".tar.zst"
+_SPUTNIK_SUFFIX = ".sputnik"
+
+
+def init(path: PathLike, *, name: str | None = None, version: str = "1.0.0") -> Path:
+    """Write a ``package.json`` to begin with into a directory; the directory is made if need be.
+
+    Args:
+        path: The directory.
+        name: The package's name; the directory's when None.
+        version: The first version.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        UsageError: There is a ``package.json`` already, or the name is not valid.
+        StorageError: It cannot be written.
+    """
+    from orbitpkg.errors import UsageError
+    from orbitpkg.files.errors import storage_errors
+    from orbitpkg.model.manifest import MANIFEST_NAME, new_manifest
+
+    folder = Path(path)
+    target = folder / MANIFEST_NAME
+    data = new_manifest(name or folder.resolve().name, version)
+    with storage_errors(str(target)):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            file = target.open("xb")
+        except FileExistsError:
+            raise UsageError(f"{target} is there already.", hint=f"Check it: orbitpkg validate {folder}") from None
+        try:
+            with file:
+                file.write(data)
+        except OSError:
+            target.unlink(missing_ok=True)
+            raise
+    return target
+
+
+def check_manifest(path: PathLike) -> tuple[Manifest, int, int]:
+    """Check a package's directory without building it.
+
+    Returns:
+        Its manifest, the number of files it picks, and the sum of their sizes in bytes.
+
+    Raises:
+        ManifestError: With everything that is wrong.
+        StorageError: The directory cannot be read.
+    """
+    from orbitpkg.archive.tree import read_tree
+
+    tree = read_tree(Path(path))
+    return tree.manifest, len(tree.files), tree.total_size
+
+
+def build(path: PathLike = ".", output: PathLike | None = None, *, reporter: Reporter | None = None) -> Path:
+    """Build the archive of a package.
+
+    The same files give the same bytes, whatever the machine.
+
+    Args:
+        path: The package's directory.
+        output: The folder the archive is put into; the working directory when None.
+        reporter: Told how far it is.
+
+    Returns:
+        The archive's path, ``NAME-VERSION.tar.zst`` in ``output``.
+
+    Raises:
+        ManifestError: The package is not valid.
+        TreeChanged: The directory changed meanwhile.
+        StorageError: Something cannot be read or written.
+    """
+    from orbitpkg.archive.tree import read_tree
+    from orbitpkg.archive.writer import write_archive
+    from orbitpkg.reporting import SILENT
+
+    tree = read_tree(Path(path))
+    folder = Path(output) if output is not None else Path()
+    target = folder / f"{tree.manifest.key}-{tree.manifest.version}{_ARCHIVE_SUFFIX}"
+    with (reporter or SILENT).task(f"Building {tree.manifest.name} {tree.manifest.version}", tree.total_size) as task:
+        write_archive(tree, target, progress=task.advance)
+    return target
+
+
+def is_archive(text: PathLike) -> bool:
+    """Say whether a word names an archive rather than a requirement: it ends like one, or is a path to a file."""
+    word = os.fspath(text)
+    ends_like_one = word.endswith((_ARCHIVE_SUFFIX, _SPUTNIK_SUFFIX))
+    return ends_like_one or ((os.sep in word or "/" in word) and Path(word).is_file())
+
+
+def publish(
+    path: PathLike,
+    repository: PathLike | None = None,
+    *,
+    unsafe_single_writer: bool = False,
+    dry_run: bool = False,
+    offline: bool = False,
+    reporter: Reporter | None = None,
+) -> Published:
+    """Publish a package's directory, or an archive of it.
+
+    Publishing the same content again succeeds; a version that is published never changes.
+
+    Args:
+        path: The directory, or the archive.
+        repository: Where to, as for :func:`settings`.
+        unsafe_single_writer: Publish even to a store that ignores create-only writes; the caller vouches that nobody
+            else publishes there.
+        dry_run: Do all but change the repository.
+        offline: Refuse a repository that takes a network.
+        reporter: Told how far it is.
+
+    Raises:
+        ManifestError: The package is not valid.
+        ReleaseExists: The version is published with other content.
+        UnsafeRepository: The store ignores create-only writes.
+        RepositoryError: The repository did not take it.
+        ArchiveError: The archive is damaged.
+    """
+    from orbitpkg.archive.tree import read_tree
+    from orbitpkg.installer.install import archive_manifest
+    from orbitpkg.publisher.publish import publish_archive, publish_tree
+    from orbitpkg.reporting import SILENT
+
+    place, report = Path(path), reporter or SILENT
+    if not dry_run:
+        _make_own_home()
+    if not place.is_dir() and is_archive(path):
+        with opened_archive(place) as archive:
+            manifest = archive_manifest(archive)
+            return publish_archive(
+                open_repository(repository, offline=offline, package=manifest.key),
+                archive,
+                manifest,
+                published=_now(),
+                journals=_journals(),
+                unsafe_single_writer=unsafe_single_writer,
+                dry_run=dry_run,
+                reporter=report,
+            )
+    tree = read_tree(place)
+    return publish_tree(
+        open_repository(repository, offline=offline, package=tree.manifest.key),
+        tree,
+        published=_now(),
+        journals=_journals(),
+        unsafe_single_writer=unsafe_single_writer,
+        dry_run=dry_run,
+        reporter=report,
+    )
+
+
+def _make_own_home() -> None:
+    """Make the home folder for this user alone: a repository or a journal in it would make it for all."""
+    from contextlib import suppress
+
+    from orbitpkg.files.folders import make_private_folder
+
+    with suppress(OSError):
+        make_private_folder(home_folder())
+
+
+def _journals() -> Path:
+    return Path(home_folder(), "uploads")
+
+
+def opened_archive(path: Path, *, layout: Layout | None = None) -> LocalArchive:
+    """Open an archive on this machine; close it after use.
+
+    Args:
+        path: Where it is: one of orbitpkg's, or one of Sputnik's, which is opened as the archive that it would be here.
+        layout: Of the store that has room for what that takes meanwhile; orbitpkg's own when None.
+    """
+    from orbitpkg.archive.reader import LocalArchive
+    from orbitpkg.compat.sputnik.formats.archives import is_sputnik_archive, open_converted
+
+    if not is_sputnik_archive(path):
+        return LocalArchive.open(path)
+    from orbitpkg.files.errors import storage_errors
+    from orbitpkg.store.folders import make_folder
+    from orbitpkg.store.layout import Layout
+
+    there = layout or Layout(home_folder())
+    with storage_errors(there.tmp):
+        make_folder(there, there.tmp)
+    return open_converted(path, Path(there.tmp))
+
+
+def _now() -> str:
+    from datetime import UTC, datetime
+
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,1 @@
+"""Sputnik's own names and calls, on top of orbitpkg's."""

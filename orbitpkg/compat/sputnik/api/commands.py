@@ -1,0 +1,359 @@
+"""Sputnik's functions. None of them prints; those that Sputnik had print return what it printed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
+
+from orbitpkg.compat.sputnik.api.apps import excluded_by, read_app
+from orbitpkg.compat.sputnik.api.constraints import parse_package_string
+from orbitpkg.compat.sputnik.api.errors import (
+    CompatiblePackageNotFoundException,
+    InvalidDataPathException,
+    PackageNotFoundException,
+    renamed_errors,
+)
+from orbitpkg.compat.sputnik.api.installed import best_installed, fitting, layout_of
+from orbitpkg.compat.sputnik.api.packages import Archive, Package, PackageStub
+from orbitpkg.files.errors import storage_errors
+from orbitpkg.files.tilde import expanded
+from orbitpkg.model.names import canonical_name, nearest
+from orbitpkg.model.versions import parse_version
+from orbitpkg.store.package import installed_names, installed_packages, installed_versions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import TypeAlias
+
+    from orbitpkg.compat.sputnik.api.constraints import PackageString
+    from orbitpkg.compat.sputnik.api.repositories import Found
+    from orbitpkg.resolver.apps import Apps
+    from orbitpkg.store.layout import Layout
+
+    PathLike: TypeAlias = str | os.PathLike[str]
+
+__all__ = ["build", "files", "find", "install", "package", "purge", "remove", "search", "update", "upload"]
+
+_log = logging.getLogger(__name__)
+
+# What update() and search() saw, in the cache folder of a data path.
+_SEEN_NAME = "sputnik.json"
+
+
+def build(package_path: PathLike | None = ".", archive_path: PathLike | None = None) -> Archive:
+    """Build the archive of a directory with a ``package.json``.
+
+    Args:
+        package_path: The directory.
+        archive_path: The file, or the folder to put ``NAME-VERSION.sputnik`` into; the directory when None.
+
+    Raises:
+        ValidationException: The ``package.json`` cannot be used.
+        InvalidPathException: It includes a path that is not in the directory.
+        EmptyArchiveException: It includes no file.
+    """
+    from orbitpkg.compat.sputnik.api.building import build_archive
+
+    folder = expanded(package_path or ".")
+    target = expanded(archive_path) if archive_path else folder
+    with renamed_errors():
+        return Archive(str(build_archive(folder, target)))
+
+
+def install(
+    app_name: str | None,
+    app_version: str | None,
+    package_name: PathLike,
+    data_path: PathLike | None = None,
+    repository_url: PathLike | None = None,
+) -> Package:
+    """Install a package: the newest version that fits, or an archive.
+
+    One that is installed and fits is given without asking anybody. Other versions stay installed. Where a lone ``==``
+    names the version, that one is installed whatever app asks, which is logged as a warning: :func:`package` gives it
+    to no app that it does not work with.
+
+    Args:
+        app_name: The app that will use it; None holds it against no app.
+        app_version: The app's version.
+        package_name: A package string; or the path of an archive, which ends in ``.sputnik`` or ``.tar.zst`` or has a
+            slash.
+        data_path: Where to; orbitpkg's own store when None.
+        repository_url: Where from; the repository of orbitpkg's settings when None.
+
+    Raises:
+        PackageNotFoundException: Nobody has it.
+        CompatiblePackageNotFoundException: No version of it fits the constraint and the app.
+        InvalidChecksumException: It is damaged; nothing was installed.
+        NotEnoughSpaceException: The disk is full.
+        RepositoryError: The repository cannot be read.
+    """
+    from orbitpkg.api.publish import is_archive
+
+    apps, layout = read_app(app_name, app_version), layout_of(data_path)
+    word = os.path.expanduser(os.fspath(package_name))  # noqa: PTH111 - a package string is no path
+    if is_archive(word) or "/" in word or os.sep in word:
+        return _install_archive(layout, Path(word), apps, repository_url)
+    wanted = parse_package_string(word, named=True)
+    package = _install_named(layout, wanted, read_app(None, None) if wanted.is_exact else apps, repository_url)
+    excluded = excluded_by(apps, package.installed.compatibility)
+    if excluded:
+        _log.warning("%s was installed as it was asked for, and does not work with %s.", package.ident, excluded)
+    return package
+
+
+def _install_named(layout: Layout, wanted: PackageString, apps: Apps, repository_url: PathLike | None) -> Package:
+    with contextlib.suppress(PackageNotFoundException, CompatiblePackageNotFoundException):
+        return best_installed(layout, wanted, apps)
+    from orbitpkg.compat.sputnik.api.repositories import choose
+
+    with renamed_errors():
+        return _install(layout, wanted.key, choose(layout, wanted, apps, repository_url))
+
+
+def _install_archive(layout: Layout, path: Path, apps: Apps, repository_url: PathLike | None) -> Package:
+    from orbitpkg.api.publish import opened_archive
+    from orbitpkg.compat.sputnik.api.repositories import Found, default_repository
+    from orbitpkg.config.repositories import open_places
+    from orbitpkg.installer.install import available_archive
+    from orbitpkg.installer.sources import RepositorySource, resolve_as_recorded
+    from orbitpkg.model.requirements import parse_requirement
+    from orbitpkg.store.store import Store
+
+    if not path.is_file():
+        hint = "It is a directory: build() makes an archive of it." if path.is_dir() else "Check the path."
+        raise PackageNotFoundException(f"There is no archive {path}.", hint=hint, path=str(path))
+    with contextlib.ExitStack() as stack, renamed_errors():
+        available = available_archive(stack.enter_context(opened_archive(path, layout=layout)))
+        release = available.release
+        excluded = excluded_by(apps, release.compatibility)
+        if excluded:
+            raise CompatiblePackageNotFoundException(
+                f"{release.name} {release.version} does not work with {excluded}.",
+                hint="Install another version, or give None for the app's name and version to check nothing.",
+            )
+        places = open_places(default_repository(repository_url))
+        source = RepositorySource(places, Store(layout.home), {release.key: available})
+        resolution = resolve_as_recorded([parse_requirement(str(release))], source, apps=apps, prereleases=True)
+        return _install(layout, release.key, Found(source=source, resolution=resolution))
+
+
+def _install(layout: Layout, key: str, found: Found) -> Package:
+    from orbitpkg.api.install import install_releases, installed_of
+    from orbitpkg.reporting import SILENT
+    from orbitpkg.store.store import Store
+
+    releases = found.resolution.releases
+    install_releases(
+        Store(layout.home),
+        found.source,
+        releases,
+        repositories={name: offer.repository for name, offer in found.resolution.offers.items()},
+        only={},
+        reporter=SILENT,
+    )
+    return Package(installed_of(layout, releases, [key], set()).packages[0])
+
+
+def remove(
+    app_name: str | None, app_version: str | None, package_string: str, data_path: PathLike | None = None
+) -> None:
+    """Remove every installed version that fits a package string.
+
+    Raises:
+        PackageNotFoundException: No version of the package is installed.
+        CompatiblePackageNotFoundException: None of those that are fits.
+    """
+    from orbitpkg.store.store import Store
+
+    del app_name, app_version
+    layout, wanted = layout_of(data_path), parse_package_string(package_string, named=True)
+    chosen = fitting(layout, wanted)
+    if not chosen:
+        there = installed_versions(layout, wanted.key)
+        kind = CompatiblePackageNotFoundException if there else PackageNotFoundException
+        close = nearest(wanted.name, installed_names(layout))
+        hint = f"Did you mean {' or '.join(close)}?" if close and not there else None
+        raise kind(f"{wanted.text!r} fits nothing that is installed in {layout.home}.", hint=hint, name=wanted.name)
+    for each in chosen:
+        Store(layout.home).remove(wanted.key, parse_version(each.version))
+
+
+def search(
+    app_name: str | None,
+    app_version: str | None,
+    search_string: str | None = None,
+    data_path: PathLike | None = None,
+    repository_url: PathLike | None = None,
+) -> list[PackageStub]:
+    """List what can be installed: all versions that fit a package string and the app, by name, oldest first.
+
+    What is said of each is what the index of a repository tells: no licence, and the description of the newest version.
+
+    Raises:
+        RepositoryError: The repository cannot be read.
+    """
+    from orbitpkg.compat.sputnik.api.repositories import installable
+
+    apps, wanted = read_app(app_name, app_version), parse_package_string(search_string)
+    with renamed_errors():
+        found = installable(wanted, apps, repository_url)
+    if not search_string:
+        _keep_seen(layout_of(data_path), found)
+    return found
+
+
+def find(  # noqa: PLR0917 - as Sputnik has it
+    app_name: str | None,
+    app_version: str | None,
+    package_string: str | None = None,
+    meta: bool | None = False,
+    cache: bool | None = False,
+    data_path: PathLike | None = None,
+) -> Sequence[PackageStub]:
+    """List what is installed and fits a package string, whatever app it is for, by name, oldest version first.
+
+    Args:
+        app_name: Not looked at.
+        app_version: Not looked at.
+        package_string: All packages when None.
+        meta: Only the command line prints more with it.
+        cache: List what :func:`update` last saw in the repository instead.
+        data_path: Where; orbitpkg's own store when None.
+    """
+    del app_name, app_version, meta
+    layout, wanted = layout_of(data_path), parse_package_string(package_string)
+    if cache:
+        return [
+            each
+            for each in _seen(layout)
+            if wanted.key in {"", each.name} and wanted.allows(parse_version(each.version))
+        ]
+    return [Package(each) for each in fitting(layout, wanted)]
+
+
+def package(
+    app_name: str | None, app_version: str | None, package_string: str, data_path: PathLike | None = None
+) -> Package:
+    """Give the newest installed version that fits a package string and the app; asks no network.
+
+    Raises:
+        PackageNotFoundException: No version of the package is installed.
+        CompatiblePackageNotFoundException: None of those that are fits.
+    """
+    apps = read_app(app_name, app_version)
+    return best_installed(layout_of(data_path), parse_package_string(package_string, named=True), apps)
+
+
+def files(
+    app_name: str | None,
+    app_version: str | None = None,
+    package_string: PathLike | None = None,
+    data_path: PathLike | None = None,
+) -> dict[str, dict[str, Any]]:
+    """List the files of an installed package, or of an archive: ``size`` and ``checksum`` by path.
+
+    With one argument, that is the package: ``files('my_model')``, as Sputnik's README writes it.
+
+    Raises:
+        PackageNotFoundException: No version of the package is installed.
+        CompatiblePackageNotFoundException: None of those that are fits.
+    """
+    from orbitpkg.api.publish import is_archive
+
+    if app_version is None and package_string is None:
+        app_name, package_string = None, app_name
+    word = os.path.expanduser(os.fspath(package_string or ""))  # noqa: PTH111 - a package string is no path
+    shown = Archive(word) if is_archive(word) else package(app_name, app_version, word, data_path)
+    return {str(PurePath(*row["path"])): {"checksum": row["checksum"], "size": row["size"]} for row in shown.manifest}
+
+
+def update(
+    app_name: str | None,
+    app_version: str | None,
+    data_path: PathLike | None = None,
+    repository_url: PathLike | None = None,
+) -> None:
+    """See what can be installed, for :func:`find` with ``cache``. Nothing else needs it.
+
+    Raises:
+        RepositoryError: The repository cannot be read.
+    """
+    search(app_name, app_version, None, data_path, repository_url)
+
+
+def upload(
+    app_name: str | None,
+    app_version: str | None,
+    package_path: PathLike,
+    data_path: PathLike | None = None,
+    repository_url: PathLike | None = None,
+) -> bool:
+    """Publish an archive, or a directory with a ``package.json`` of orbitpkg's.
+
+    Returns:
+        True: it is there, by this or by an earlier call.
+
+    Raises:
+        ReleaseExists: The version is there with other content.
+        RepositoryError: The repository did not take it.
+    """
+    from orbitpkg.api.publish import publish
+    from orbitpkg.compat.sputnik.api.repositories import default_repository
+
+    del app_name, app_version, data_path
+    publish(expanded(package_path), default_repository(repository_url))
+    return True
+
+
+def purge(
+    app_name: str | None,
+    app_version: str | None,
+    cache: bool | None = None,
+    pool: bool | None = None,
+    data_path: PathLike | None = None,
+) -> None:
+    """Remove what is kept of repositories (``cache``), every installed package (``pool``), or, without a word, both.
+
+    Raises:
+        InvalidDataPathException: Every package of orbitpkg's own store would go, of whatever app: that takes a path.
+    """
+    from orbitpkg.store.store import Store
+
+    del app_name, app_version
+    both, layout = not cache and not pool, layout_of(data_path)
+    if (pool or both) and data_path is None:
+        raise InvalidDataPathException(
+            f"This would remove every package in {layout.home}, of whatever app.",
+            hint=f"Name the data path if that is meant: data_path={layout.home!r}",
+        )
+    if cache or both:
+        with storage_errors(layout.home):
+            _seen_path(layout).unlink(missing_ok=True)
+    for each in installed_packages(layout) if pool or both else []:
+        Store(layout.home).remove(canonical_name(each.name), parse_version(each.version))
+
+
+def _seen_path(layout: Layout) -> Path:
+    return Path(layout.home, "cache", _SEEN_NAME)
+
+
+def _keep_seen(layout: Layout, found: Sequence[PackageStub]) -> None:
+    path = _seen_path(layout)
+    with storage_errors(str(path)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{_SEEN_NAME}.{os.getpid()}")
+        part.write_text(json.dumps([each.to_dict() for each in found]), encoding="utf-8")
+        part.replace(path)
+
+
+def _seen(layout: Layout) -> list[PackageStub]:
+    try:
+        rows = json.loads(_seen_path(layout).read_bytes())
+    except (OSError, ValueError):
+        return []
+    return [PackageStub(row) for row in rows]

@@ -1,0 +1,362 @@
+"""Packages as Sputnik shows them: installed ones, directories and archives."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, ClassVar
+
+from orbitpkg.compat.sputnik.api.errors import (
+    InvalidPathPartsException,
+    NameMismatchException,
+    NotIncludedException,
+    PackageNotFoundException,
+    ValidationException,
+    renamed_errors,
+)
+from orbitpkg.compat.sputnik.formats.adapting import adapted_version
+from orbitpkg.errors import FileNotInPackage, OrbitError, UsageError
+from orbitpkg.model.manifest import MANIFEST_NAME
+from orbitpkg.model.versions import parse_version
+from orbitpkg.store.layout import Layout
+from orbitpkg.store.package import Package as InstalledPackage
+from orbitpkg.store.package import open_package
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from orbitpkg.model.contents import Contents
+    from orbitpkg.model.manifest import Manifest
+
+__all__ = ["Archive", "DirPackage", "Package", "PackageStub", "described"]
+
+# store/v1/packages/<name>/<version>/files
+_DEPTH_OF_FILES = 5
+
+
+class PackageStub:
+    """What is said of a package: ``name``, ``version``, ``description``, ``license``, ``compatibility``.
+
+    Packages of one name are ordered by version; comparing those of two names raises :class:`NameMismatchException`.
+    """
+
+    keys: ClassVar[list[str]] = ["name", "version", "description", "license", "compatibility"]
+
+    def __init__(self, defaults: Mapping[str, Any] | None = None) -> None:
+        said = defaults or {}
+        self.name: Any = said.get("name")
+        self.version: Any = said.get("version")
+        self.description: str | None = said.get("description")
+        self.license: str | None = said.get("license")
+        self.compatibility: dict[str, str | None] | None = said.get("compatibility")
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name} {self.version}>"
+
+    @property
+    def ident(self) -> str:
+        """Name and version, joined.
+
+        Raises:
+            ValidationException: It lacks one of them.
+        """
+        self.is_valid(raise_exception=True)
+        return f"{self.name}-{self.version}"
+
+    def is_valid(self, raise_exception: bool = False) -> bool:
+        """Say whether it has a name and a version; raises ValidationException instead of saying no, if told to."""
+        valid = bool(self.name and self.version)
+        if raise_exception and not valid:
+            raise ValidationException(f"{self!r} lacks a name or a version.")
+        return valid
+
+    def to_dict(self, keys: Iterable[str] | None = None) -> dict[str, Any]:
+        """Give what is said of it, or of that the keys that are named."""
+        wanted = set(keys or self.keys)
+        return {key: getattr(self, key) for key in self.keys if key in wanted}
+
+    def to_json(self, keys: Iterable[str] | None = None) -> bytes:
+        """Give the same as a JSON text."""
+        return json.dumps(self.to_dict(keys), sort_keys=True, indent=2).encode("utf-8")
+
+    __hash__ = None  # type: ignore[assignment]  # as those of Sputnik: two of them may not even be comparable
+
+    def __eq__(self, other: object) -> bool:
+        return self._compared(other) == 0 if isinstance(other, PackageStub) else NotImplemented
+
+    def __lt__(self, other: PackageStub) -> bool:
+        return self._compared(other) < 0 if isinstance(other, PackageStub) else NotImplemented
+
+    def __le__(self, other: PackageStub) -> bool:
+        return self._compared(other) <= 0 if isinstance(other, PackageStub) else NotImplemented
+
+    def __gt__(self, other: PackageStub) -> bool:
+        return self._compared(other) > 0 if isinstance(other, PackageStub) else NotImplemented
+
+    def __ge__(self, other: PackageStub) -> bool:
+        return self._compared(other) >= 0 if isinstance(other, PackageStub) else NotImplemented
+
+    def _compared(self, other: PackageStub) -> int:
+        if self.name != other.name:
+            raise NameMismatchException(f"Packages of two names have no order: {self.name} and {other.name}.")
+        own, theirs = adapted_version(self.version), adapted_version(other.version)
+        return (own > theirs) - (own < theirs)
+
+
+class _Files(PackageStub):
+    """A package with files to be opened."""
+
+    def has_file(self, *path_parts: str) -> bool:
+        """Say whether it holds a file."""
+        raise NotImplementedError
+
+    def file_path(self, *path_parts: str) -> str:
+        """Give the path of a file."""
+        raise NotImplementedError
+
+    @contextlib.contextmanager
+    def open(
+        self,
+        path_parts: Iterable[str],
+        mode: str = "r",
+        encoding: str | None = "utf8",
+        default: object = OSError,
+    ) -> Iterator[Any]:
+        """Open a file for reading.
+
+        Args:
+            path_parts: Its path, part by part.
+            mode: ``"r"``, ``"rt"`` or ``"rb"``.
+            encoding: Of a text; nothing to ``"rb"``.
+            default: What is given when there is no such file; an exception, or a class of them, is raised.
+        """
+        parts = _listed(path_parts)
+        if not self.has_file(*parts):
+            yield _default(default, "/".join(parts))
+            return
+        with _opened(self.file_path(*parts), mode, encoding) as file:
+            yield file
+
+    def load_json(
+        self,
+        path_parts: Iterable[str],
+        mode: str = "r",
+        encoding: str | None = "utf8",
+        default: object = OSError,
+    ) -> Any:
+        """Read a JSON file; arguments are those of :meth:`open`."""
+        parts = _listed(path_parts)
+        if not self.has_file(*parts):
+            return _default(default, "/".join(parts))
+        with _opened(self.file_path(*parts), mode, encoding) as file:
+            return json.load(file)
+
+
+class Package(_Files):
+    """An installed package.
+
+    Args:
+        path: The folder of its files, as ``path`` of one that ``install`` or ``package`` gave; or a package as
+            orbitpkg gives it.
+
+    Attributes:
+        path: The folder its files are in.
+        installed: The same package, as orbitpkg gives it.
+
+    Raises:
+        PackageNotFoundException: There is none.
+    """
+
+    def __init__(self, path: str | os.PathLike[str] | InstalledPackage) -> None:
+        self.installed = path if isinstance(path, InstalledPackage) else _installed_at(os.fspath(path))
+        super().__init__(described(self.installed))
+        self.path = str(self.installed.path)
+
+    @property
+    def manifest(self) -> list[dict[str, Any]]:
+        """Its files: ``path`` (in parts), ``size``, ``checksum`` (algorithm and digest) of each."""
+        return _rows(self.installed.contents)
+
+    def has_file(self, *path_parts: str) -> bool:
+        """Say whether it holds a file; a directory is none."""
+        try:
+            return self.installed.has_file(_joined(path_parts))
+        except InvalidPathPartsException:
+            return False
+
+    def has_path(self, *path_parts: str) -> bool:
+        """Say whether it holds a file or a directory."""
+        try:
+            self.dir_path(*path_parts)
+        except NotIncludedException:
+            return self.has_file(*path_parts)
+        except InvalidPathPartsException:
+            return False
+        return True
+
+    def file_path(self, *path_parts: str) -> str:
+        """Give the path of a file.
+
+        Raises:
+            InvalidPathPartsException: A part is no single name.
+            NotIncludedException: It holds no such file.
+        """
+        with _not_included():
+            return str(self.installed.file_path(_joined(path_parts)))
+
+    def dir_path(self, *path_parts: str) -> str:
+        """Give the path of a directory; without parts, that of all files. Raises as :meth:`file_path` does."""
+        with _not_included():
+            return str(self.installed.dir_path(*([_joined(path_parts)] if path_parts else [])))
+
+
+class DirPackage(_Files):
+    """A directory of files, used as if it were a package; it need not have a ``package.json``.
+
+    Args:
+        path: The directory.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        super().__init__(_said_in(Path(path)))
+        self.path = os.fspath(path)
+
+    def has_file(self, *path_parts: str) -> bool:
+        """Say whether it holds a file."""
+        try:
+            return Path(self.file_path(*path_parts)).is_file()
+        except InvalidPathPartsException:
+            return False
+
+    def file_path(self, *path_parts: str) -> str:
+        """Give the path that a file has, or would have.
+
+        Raises:
+            InvalidPathPartsException: A part is no single name.
+        """
+        return os.path.join(self.path, _joined(path_parts))  # noqa: PTH118 - as the caller wrote the directory
+
+    def dir_path(self, *path_parts: str) -> str:
+        """Give the path that a directory has, or would have. Raises as :meth:`file_path` does."""
+        return self.file_path(*path_parts) if path_parts else self.path
+
+
+class Archive(PackageStub):
+    """An archive: one that Sputnik built, or one of orbitpkg's.
+
+    Args:
+        path: The file.
+
+    Attributes:
+        path: The file, as it was named.
+        manifest: Its files: ``path`` (in parts), ``size``, ``checksum`` (algorithm and digest) of each.
+
+    Raises:
+        InvalidChecksumException: It is damaged, or no archive.
+        StorageError: It cannot be read.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.fspath(path)
+        with renamed_errors():
+            manifest, self.manifest = _read_archive(Path(path))
+        super().__init__(described(manifest))
+
+    def has_file(self, *path_parts: str) -> bool:
+        """Say whether it holds a file."""
+        return any(row["path"] == list(path_parts) for row in self.manifest)
+
+
+def described(said: InstalledPackage | Manifest) -> dict[str, Any]:
+    """Give what is said of a package as Sputnik does: nothing is None, and so is "every version" of an app."""
+    compatibility = {app: specifier or None for app, specifier in said.compatibility.items()}
+    return {
+        "name": said.name,
+        "version": str(said.version),
+        "description": said.description or None,
+        "license": said.license,
+        "compatibility": compatibility or None,
+    }
+
+
+def _read_archive(path: Path) -> tuple[Manifest, list[dict[str, Any]]]:
+    from orbitpkg.archive.reader import LocalArchive
+    from orbitpkg.compat.sputnik.formats.archives import SputnikArchive, is_sputnik_archive
+    from orbitpkg.installer.install import archive_manifest
+
+    if is_sputnik_archive(path):
+        meta = SputnikArchive.read(path).meta
+        rows = [(member.path, member.size, [member.algorithm, member.digest]) for member in meta.members]
+        return meta.manifest(), [_row(*row) for row in rows]
+    with LocalArchive.open(path) as archive:
+        return archive_manifest(archive), _rows(archive.contents)
+
+
+def _rows(contents: Contents) -> list[dict[str, Any]]:
+    files = (file for file in contents.files if file.path != MANIFEST_NAME)
+    return [_row(file.path, file.size, ["blake3", file.blake3]) for file in files]
+
+
+def _row(path: str, size: int, checksum: list[str]) -> dict[str, Any]:
+    return {"path": path.split("/"), "size": size, "checksum": checksum}
+
+
+def _installed_at(path: str) -> InstalledPackage:
+    folder = Path(path).absolute()
+    installed = None
+    with contextlib.suppress(IndexError, UsageError):
+        layout = Layout(folder.parents[_DEPTH_OF_FILES])
+        installed = open_package(layout, folder.parents[1].name, parse_version(folder.parent.name))
+    if installed is None or installed.path != folder:
+        raise PackageNotFoundException(
+            f"{path} is not the folder of an installed package.",
+            hint="Give the path of one that install() or package() gave; DirPackage opens any directory.",
+        )
+    return installed
+
+
+def _said_in(folder: Path) -> dict[str, Any]:
+    try:
+        said = json.loads((folder / MANIFEST_NAME).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _listed(path_parts: Iterable[str]) -> tuple[str, ...]:
+    return (path_parts,) if isinstance(path_parts, str) else tuple(path_parts)
+
+
+def _joined(path_parts: tuple[str, ...]) -> str:
+    for part in path_parts:
+        if not isinstance(part, str) or part in {"", ".", ".."} or not {"/", "\\", "\0"}.isdisjoint(part):
+            raise InvalidPathPartsException(
+                f"{part!r} is not one part of a path.", hint="Give each folder and the file as an argument of its own."
+            )
+    return "/".join(path_parts)
+
+
+@contextlib.contextmanager
+def _not_included() -> Iterator[None]:
+    try:
+        yield
+    except FileNotInPackage as error:
+        raise NotIncludedException(error.message, hint=error.hint, **error.data) from error
+
+
+def _default(default: object, path: str) -> object:
+    if isinstance(default, type) and issubclass(default, BaseException):
+        raise (
+            default(f"There is no file {path!r} in the package.") if issubclass(default, OrbitError) else default(path)
+        )
+    if isinstance(default, BaseException):
+        raise default
+    return default
+
+
+def _opened(path: str, mode: str, encoding: str | None) -> IO[Any]:
+    if mode not in {"r", "rt", "rb"}:
+        raise ValueError(f"mode {mode!r}: files of a package can only be read ('r', 'rt', 'rb')")
+    return open(path, mode, encoding=None if "b" in mode else encoding)  # noqa: PTH123 - the caller closes it

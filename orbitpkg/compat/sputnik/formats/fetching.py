@@ -1,0 +1,208 @@
+"""Getting packages from a place of Sputnik's: what is said of each, and its files, verified.
+
+What a download that was stopped has left is kept and used by the next one. What proved to be damaged is not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import secrets
+from typing import TYPE_CHECKING
+
+from orbitpkg.compat.sputnik.formats.archives import scratch_folder
+from orbitpkg.compat.sputnik.formats.meta import META_NAME, Meta, parse_meta
+from orbitpkg.compat.sputnik.formats.unpacking import check_archive, unpack
+from orbitpkg.errors import IntegrityError, UnsupportedByStore
+from orbitpkg.files.errors import storage_errors
+from orbitpkg.objects.transfer.files import download_object
+from orbitpkg.reporting import SILENT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
+    from pathlib import Path
+
+    from orbitpkg.archive.tree import SourceTree
+    from orbitpkg.compat.sputnik.formats.places import MetaText, Place
+    from orbitpkg.objects import ObjectInfo, ObjectStore
+    from orbitpkg.reporting import Reporter
+
+__all__ = ["Fetcher", "write_kept"]
+
+_MD5_NAME = "md5"
+
+
+class Fetcher:
+    """The packages of one place, as they are asked for. Safe to use from several threads.
+
+    Args:
+        place: Where they lie.
+        folder: For what is kept between runs and needed meanwhile; this place's own.
+        reporter: Told how far downloads are.
+    """
+
+    def __init__(self, place: Place, folder: Path, *, reporter: Reporter = SILENT) -> None:
+        self.place = place
+        self.folder = folder
+        self.reporter = reporter
+        self._tags: Mapping[str, str] | None = None
+        self._metas: dict[str, tuple[Meta, datetime | None]] = {}
+
+    def idents(self) -> Mapping[str, str]:
+        """List the packages as they were when first asked for; see ``Place.idents``.
+
+        Raises:
+            RepositoryError: The place did not say.
+        """
+        if self._tags is None:
+            self._tags = self.place.idents()
+        return self._tags
+
+    def meta(self, ident: str) -> Meta:
+        """Give what is said of a package.
+
+        Raises:
+            ObjectNotFound: It is gone.
+            IntegrityError: It is not what Sputnik writes.
+        """
+        return self._read(ident)[0]
+
+    def modified(self, ident: str) -> datetime | None:
+        """Say when a package was uploaded, if that is known."""
+        return self._read(ident)[1]
+
+    def _read(self, ident: str) -> tuple[Meta, datetime | None]:
+        if ident not in self._metas:
+            text = self._kept(ident) or self._keep(ident, self.place.meta(ident))
+            meta = parse_meta(text.data, where=f"{ident} in {self.place.url}", ident=ident)
+            self._metas[ident] = meta, text.modified
+        return self._metas[ident]
+
+    def _kept(self, ident: str) -> MetaText | None:
+        from datetime import datetime
+
+        from orbitpkg.compat.sputnik.formats.places import MetaText
+
+        tag = self.idents().get(ident)
+        try:
+            head, _, data = self._path("meta", ident).read_bytes().partition(b"\n")
+            digest, moment, kept_tag = head.decode().split(" ", 2)
+        except (OSError, ValueError):
+            return None
+        if kept_tag != tag or hashlib.sha256(data).hexdigest() != digest:
+            return None
+        return MetaText(data=data, tag=tag, modified=datetime.fromisoformat(moment) if moment != "-" else None)
+
+    def _keep(self, ident: str, text: MetaText) -> MetaText:
+        moment = text.modified.isoformat() if text.modified else "-"
+        head = f"{hashlib.sha256(text.data).hexdigest()} {moment} {text.tag}\n"
+        write_kept(self._path("meta", ident), head.encode() + text.data)
+        return text
+
+    def _path(self, kind: str, ident: str) -> Path:
+        # An ident is what a stranger wrote; its digest is a file name everywhere.
+        return self.folder / kind / hashlib.sha256(ident.encode("utf-8", "replace")).hexdigest()[:32]
+
+    @contextlib.contextmanager
+    def tree(self, ident: str) -> Iterator[SourceTree]:
+        """Download a package and give its files, verified, in a folder that is gone when this is left.
+
+        Raises:
+            ObjectNotFound: It is gone.
+            IntegrityError: It is damaged or hostile.
+            ManifestError: What it says cannot be said of a package.
+            RepositoryError: It cannot be read; what came is kept.
+            StorageError: There is no space for it, or it cannot be written.
+        """
+        meta = self.meta(ident)
+        meta.manifest()
+        where = f"{meta.archive} of {ident} in {self.place.url}"
+        with self._alone(ident), scratch_folder(self.folder / "scratch") as folder:
+            path = self._download(ident, meta)
+            with storage_errors(where), path.open("rb") as file:
+                try:
+                    check_archive(file, 0, path.stat().st_size, meta, where=where)
+                    tree = unpack(file, 0, meta, folder, where=where)
+                except IntegrityError:
+                    path.unlink()
+                    raise
+            yield tree
+            path.unlink(missing_ok=True)
+
+    def check(self, ident: str) -> None:
+        """Find out, without downloading it, whether a package's archive seems to be there and the right one.
+
+        Raises:
+            ObjectNotFound: It is gone.
+            IntegrityError: It has another size, or was uploaded with another MD5.
+        """
+        meta = self.meta(ident)
+        self._look(*self.place.archive(ident, meta.archive), meta)
+
+    def _look(self, store: ObjectStore, key: str, meta: Meta) -> ObjectInfo:
+        where = f"{meta.archive} of {meta.ident} in {self.place.url}"
+        info = store.head(key)
+        if info.size != meta.archive_size:
+            raise IntegrityError(
+                f"{where} has {info.size:,} bytes; its {META_NAME} says {meta.archive_size:,}.",
+                hint="It was cut short, or written over: upload it again.",
+            )
+        _check_written_md5(store, key, meta, where)
+        return info
+
+    def _download(self, ident: str, meta: Meta) -> Path:
+        path = self._path("downloads", ident).with_suffix(f".{meta.archive_md5}")
+        if not path.exists():
+            store, key = self.place.archive(ident, meta.archive)
+            info = self._look(store, key, meta)
+            with self.reporter.task(f"Downloading {ident}", info.size) as task:
+                download_object(store, key, path, info=info, progress=task.advance, durable=False)
+        return path
+
+    @contextlib.contextmanager
+    def _alone(self, ident: str) -> Iterator[None]:
+        """Keep other processes from downloading the same package meanwhile; they would write to one file."""
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self._path("locks", ident))
+        with storage_errors(str(self.folder)):
+            self._path("locks", ident).parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(NotImplementedError):  # no locks on this file system
+                try:
+                    lock.acquire(timeout=0)
+                except Timeout:
+                    self.reporter.note(f"Waiting for another process that is downloading {ident}")
+                    lock.acquire()
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                lock.release()
+
+
+def write_kept(path: Path, data: bytes) -> None:
+    """Keep something that can be had again: who may not write here does without."""
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{secrets.token_hex(8)}")
+        try:
+            part.write_bytes(data)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def _check_written_md5(store: ObjectStore, key: str, meta: Meta, where: str) -> None:
+    """Hold the MD5 that was written with an archive against its manifest's, before anything is downloaded."""
+    try:
+        written = store.metadata(key).get(_MD5_NAME, "").strip("\"'").lower()
+    except UnsupportedByStore:
+        return
+    if written and written != meta.archive_md5:
+        raise IntegrityError(
+            f"{where} was uploaded with the MD5 {written}; its {META_NAME} says {meta.archive_md5}.",
+            hint="Its uploader wrote one of the two over, or was stopped between them: upload it again.",
+            expected=meta.archive_md5,
+            found=written,
+        )

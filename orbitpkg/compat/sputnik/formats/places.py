@@ -1,0 +1,220 @@
+"""Where Sputnik's packages lie: behind its index server, or in a bucket as PyOrbital lays them out.
+
+A server tells at ``/models`` of all idents at once: ``{IDENT: [URL of its meta.json, that file's ETag], …}``; the
+archive lies beside the ``meta.json``. In a bucket (or a directory, which is how one copies a bucket) every
+``<ident>/meta.json`` is a package; there is no index that could lag. What is written with an archive, the MD5 in its
+``x-amz-meta-md5``, is held against it where a store tells of it: PyOrbital wrote it, copies often lose it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import quote, unquote, urljoin, urlsplit
+
+from orbitpkg.compat.sputnik.formats.meta import ARCHIVE_NAME, MAX_META_BYTES, META_NAME
+from orbitpkg.errors import IntegrityError, ObjectNotFound, RepositoryNotFound, UsageError
+from orbitpkg.model.jsontext import parse_json
+from orbitpkg.objects import open_store
+from orbitpkg.objects.addresses import parse_address
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from orbitpkg.objects import ObjectStore
+
+__all__ = ["SCHEME_PREFIX", "BucketPlace", "MetaText", "Place", "ServerPlace", "is_legacy", "open_place"]
+
+SCHEME_PREFIX = "sputnik+"
+_INDEX_KEY = "models"
+_FORMS = "sputnik+s3://bucket/prefix, sputnik+https://host or sputnik+file:///directory"
+_MD5 = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetaText:
+    """A ``meta.json`` as it came.
+
+    Attributes:
+        data: Its text.
+        tag: What tells this state of it from others.
+        modified: When it was written, if the store says.
+    """
+
+    data: bytes
+    tag: str
+    modified: datetime | None
+
+
+class Place(Protocol):
+    """Where packages lie. Safe to use from several threads."""
+
+    @property
+    def url(self) -> str:
+        """Its address, with ``sputnik+`` before it."""
+
+    def idents(self) -> Mapping[str, str]:
+        """List the packages there: each ident with what tells one state of its ``meta.json`` from another.
+
+        Raises:
+            RepositoryError: It cannot be asked, or there is no such place.
+        """
+
+    def meta(self, ident: str) -> MetaText:
+        """Read a ``meta.json``.
+
+        Raises:
+            ObjectNotFound: It is gone, though it was listed.
+            IntegrityError: It is not the one that the index tells of.
+        """
+
+    def archive(self, ident: str, name: str) -> tuple[ObjectStore, str]:
+        """Say where the archive of this name lies: the store, and its key there."""
+
+
+def is_legacy(url: str) -> bool:
+    """Say whether an address is that of a place of Sputnik's."""
+    return url.lower().startswith(SCHEME_PREFIX)
+
+
+def open_place(url: str) -> Place:
+    """Open the place at ``sputnik+s3://bucket/prefix``, ``sputnik+https://host`` or ``sputnik+file:///directory``.
+
+    Raises:
+        UsageError: It is none of those.
+        CredentialsError: The environment names credentials that cannot be had.
+    """
+    plain = url[len(SCHEME_PREFIX) :]
+    try:
+        scheme = parse_address(plain).scheme
+    except UsageError as error:
+        raise UsageError(f"{SCHEME_PREFIX}{error.message}", hint=f"Write {_FORMS}.") from error
+    if scheme in {"http", "https"}:
+        return ServerPlace(plain)
+    return BucketPlace(open_store(plain))
+
+
+class BucketPlace:
+    """Packages in an object store, as PyOrbital lays them out.
+
+    Args:
+        objects: The store; what precedes the idents is its prefix.
+    """
+
+    def __init__(self, objects: ObjectStore) -> None:
+        self._objects = objects
+        self.url = f"{SCHEME_PREFIX}{objects.url}"
+
+    def idents(self) -> Mapping[str, str]:
+        """List the packages; see ``Place.idents``."""
+        found: dict[str, str] = {}
+        for info in self._objects.list(""):
+            ident, slash, name = info.key.partition("/")
+            if slash and name == META_NAME:
+                found[ident] = info.etag or f"{info.size}-{info.modified}"
+            elif slash and name == ARCHIVE_NAME:
+                # Half a package is one that cannot be had, not none.
+                found.setdefault(ident, "")
+        return found
+
+    def meta(self, ident: str) -> MetaText:
+        """Read a ``meta.json``; see ``Place.meta``."""
+        data, info = self._objects.get(f"{ident}/{META_NAME}", max_bytes=MAX_META_BYTES)
+        return MetaText(data=data, tag=info.etag or f"{info.size}-{info.modified}", modified=info.modified)
+
+    def archive(self, ident: str, name: str) -> tuple[ObjectStore, str]:
+        """Say where an archive lies; see ``Place.archive``."""
+        return self._objects, f"{ident}/{name}"
+
+
+class ServerPlace:
+    """Packages behind an index server of Sputnik's, or a web server with a copy of what one answered.
+
+    Args:
+        url: Of the server, ``https://`` or ``http://``.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._plain = url
+        self._objects = open_store(url)
+        self.url = f"{SCHEME_PREFIX}{self._objects.url}"
+        self._stores: dict[str, ObjectStore] = {self._objects.url: self._objects}
+        self._index: dict[str, tuple[str, str]] | None = None
+
+    def idents(self) -> Mapping[str, str]:
+        """List the packages; see ``Place.idents``."""
+        return {ident: etag for ident, (_, etag) in self._read_index().items()}
+
+    def meta(self, ident: str) -> MetaText:
+        """Read a ``meta.json``; see ``Place.meta``."""
+        address, etag = self._entry(ident)
+        store, key = self._located(address, ident)
+        data, info = store.get(key, max_bytes=MAX_META_BYTES)
+        digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
+        # A copy of the file on another server has another ETag there, and the same MD5, which is what S3's was made of.
+        if etag not in {digest, _unquoted(info.etag)}:
+            raise IntegrityError(
+                f"{META_NAME} of {ident} is not the one that the index of {self.url} tells of: its ETag is "
+                f"{_unquoted(info.etag) or digest}, the index says {etag}.",
+                hint="The index server lags: wait, or have it make its index anew.",
+            )
+        return MetaText(data=data, tag=etag, modified=info.modified)
+
+    def archive(self, ident: str, name: str) -> tuple[ObjectStore, str]:
+        """Say where an archive lies; see ``Place.archive``."""
+        address, _ = self._entry(ident)
+        return self._located(urljoin(address, quote(name)), ident)
+
+    def _entry(self, ident: str) -> tuple[str, str]:
+        entry = self._read_index().get(ident)
+        if entry is None:
+            raise ObjectNotFound(f"{ident} is gone from the index of {self.url}.", key=ident)
+        return entry
+
+    def _located(self, address: str, ident: str) -> tuple[ObjectStore, str]:
+        """Open the store that an address lies in; never with this server's password, unless it is on this server."""
+        parts = urlsplit(address)
+        folder, _, name = parts.path.rpartition("/")
+        if parts.scheme not in {"http", "https"} or not parts.hostname or not name or parts.query or parts.username:
+            raise IntegrityError(f"The index of {self.url} places {ident} at {address!r:.300}, which cannot be read.")
+        own = urlsplit(self._plain)
+        same = (parts.scheme, parts.netloc) == (own.scheme, own.netloc.rpartition("@")[2])
+        netloc = own.netloc if same else parts.netloc
+        url = f"{parts.scheme}://{netloc}{folder}"
+        if url not in self._stores:
+            self._stores[url] = open_store(url)
+        return self._stores[url], unquote(name)
+
+    def _read_index(self) -> dict[str, tuple[str, str]]:
+        if self._index is None:
+            what = f"the index of {self.url}"
+            try:
+                data, _ = self._objects.get(_INDEX_KEY, max_bytes=MAX_META_BYTES)
+            except ObjectNotFound as error:
+                raise RepositoryNotFound(
+                    f"There is no index of Sputnik's at {self.url}: {_INDEX_KEY} is not found there.",
+                    hint="Check the address.",
+                ) from error
+            self._index = _parse_index(parse_json(data, what=what, max_bytes=MAX_META_BYTES), what, self._objects.url)
+        return self._index
+
+
+def _parse_index(table: Any, what: str, url: str) -> dict[str, tuple[str, str]]:
+    if not isinstance(table, dict):
+        raise IntegrityError(f"{what[0].upper()}{what[1:]} is no table of idents.")
+    found = {}
+    for ident, entry in table.items():
+        match entry:
+            case [str(address), str(etag), *_]:
+                found[ident] = (urljoin(f"{url}/", address), _unquoted(etag))
+            case _:
+                raise IntegrityError(f"{what[0].upper()}{what[1:]} says {entry!r:.200} of {ident!r:.200}.")
+    return found
+
+
+def _unquoted(etag: str | None) -> str:
+    # A weak ETag is marked so before its quotes (RFC 9110, section 8.8.3).
+    return (etag or "").removeprefix("W/").strip('"')

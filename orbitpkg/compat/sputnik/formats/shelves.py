@@ -1,0 +1,148 @@
+"""Which packages and versions a place of Sputnik's holds, in the words of a repository.
+
+Of two packages that come to the same name and version (``model-1.0`` and ``model-1.0.0``) the one that was called so
+already has it, else the first by its ident; the other is told of as a problem, and never taken silently.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from orbitpkg.compat.sputnik.formats.adapting import adapted_version
+from orbitpkg.compat.sputnik.formats.meta import META_NAME
+from orbitpkg.errors import ArchiveError, IntegrityError, ManifestError, ObjectNotFound, OrbitError, UsageError
+from orbitpkg.model.names import canonical_name, is_valid_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from orbitpkg.compat.sputnik.formats.fetching import Fetcher
+    from orbitpkg.compat.sputnik.formats.meta import Meta
+    from orbitpkg.model.manifest import Manifest
+    from orbitpkg.model.versions import Version
+
+__all__ = ["UNFIT_ERRORS", "Shelf", "Shelved", "may_be", "may_be_named", "read_shelves", "reason_of"]
+
+UNFIT_ERRORS = (IntegrityError, ManifestError, ObjectNotFound)
+"""What is wrong with one package; other errors are about the place, or this machine."""
+
+_AT_ONCE = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shelved:
+    """A package that can be had.
+
+    Attributes:
+        ident: What Sputnik calls it.
+        meta: What Sputnik says of it.
+        manifest: What that makes.
+    """
+
+    ident: str
+    meta: Meta
+    manifest: Manifest
+
+
+@dataclass(slots=True, kw_only=True)
+class Shelf:
+    """What there is.
+
+    Attributes:
+        packages: What can be had, by canonical name and version.
+        problems: Why others cannot, by ident.
+    """
+
+    packages: dict[str, dict[Version, Shelved]] = field(default_factory=dict)
+    problems: dict[str, OrbitError] = field(default_factory=dict)
+
+    def all(self) -> list[Shelved]:
+        """List what can be had, by name, oldest version first."""
+        return [versions[version] for _, versions in sorted(self.packages.items()) for version in sorted(versions)]
+
+
+def reason_of(ident: str, error: OrbitError) -> str:
+    """Say why a package cannot be had, to somebody who knows which."""
+    return error.message.removeprefix(f"{ident}: ")
+
+
+def may_be_named(ident: str, name: str) -> bool:
+    """Say whether an ident can be of a package of this canonical name; only its ``meta.json`` tells for sure."""
+    return any(_is_name(before, name) for before, _ in _splits(ident))
+
+
+def may_be(ident: str, name: str, version: Version) -> bool:
+    """Say whether an ident can be of this version of a package."""
+    return any(_is_name(before, name) and _is_version(after, version) for before, after in _splits(ident))
+
+
+def _splits(ident: str) -> Iterator[tuple[str, str]]:
+    at = ident.find("-")
+    while at > 0:
+        yield ident[:at], ident[at + 1 :]
+        at = ident.find("-", at + 1)
+
+
+def _is_name(text: str, name: str) -> bool:
+    return is_valid_name(text) and canonical_name(text) == name
+
+
+def _is_version(text: str, version: Version) -> bool:
+    try:
+        return adapted_version(text) == version
+    except UsageError:
+        return False
+
+
+def read_shelves(fetcher: Fetcher, idents: Iterable[str]) -> Shelf:
+    """Read what is said of packages, several at a time.
+
+    Args:
+        fetcher: Reads them.
+        idents: Of which.
+
+    Raises:
+        RepositoryError: The place cannot be read.
+    """
+    shelf, ordered = Shelf(), sorted(idents)
+    with ThreadPoolExecutor(_AT_ONCE, "orbitpkg-sputnik") as pool:
+        found = list(pool.map(partial(_read, fetcher), ordered))
+    for ident, answer in zip(ordered, found, strict=True):
+        if isinstance(answer, OrbitError):
+            shelf.problems[ident] = answer
+        else:
+            _put(shelf, answer)
+    return shelf
+
+
+def _read(fetcher: Fetcher, ident: str) -> Shelved | OrbitError:
+    try:
+        meta = fetcher.meta(ident)
+        return Shelved(ident=ident, meta=meta, manifest=meta.manifest())
+    except ObjectNotFound as error:
+        # Not for what lacks a package, but for a package that lacks something.
+        return ArchiveError(f"{ident} lacks its {META_NAME}: {error.message}", hint=error.hint)
+    except UNFIT_ERRORS as error:
+        return error
+
+
+def _put(shelf: Shelf, new: Shelved) -> None:
+    versions = shelf.packages.setdefault(new.manifest.key, {})
+    version = new.manifest.version
+    there = versions.get(version)
+    if there is None:
+        versions[version] = new
+        return
+    kept, other = (new, there) if _keeps_its_version(new) and not _keeps_its_version(there) else (there, new)
+    versions[version] = kept
+    shelf.problems[other.ident] = ArchiveError(
+        f"{other.ident} would be {new.manifest.name} {version}, and so is {kept.ident}.",
+        hint="Build it again under a version of its own.",
+    )
+
+
+def _keeps_its_version(shelved: Shelved) -> bool:
+    return bool(shelved.meta.package["version"] == str(shelved.manifest.version))

@@ -1,0 +1,305 @@
+"""A place of Sputnik's as the object store of a repository, so that everything that reads one reads it.
+
+There is an index for each package, made of what its ``meta.json``s say, and a record for each version. A record tells
+of an archive that nobody has made yet: it is made when the record, or the archive, is first asked for, from the files
+that are downloaded and verified then. The record is kept for the next run, so that the package is not downloaded to
+find out that it is installed; the archive is gone when the store is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+import threading
+import weakref
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from orbitpkg.archive.frames import ENCODER
+from orbitpkg.archive.reader import LocalArchive
+from orbitpkg.archive.writer import write_archive
+from orbitpkg.compat.sputnik.formats.archives import SCRATCH, sweep
+from orbitpkg.compat.sputnik.formats.fetching import Fetcher, write_kept
+from orbitpkg.compat.sputnik.formats.places import open_place
+from orbitpkg.compat.sputnik.formats.shelves import Shelf, Shelved, may_be, may_be_named, read_shelves, reason_of
+from orbitpkg.errors import ArchiveError, IntegrityError, ObjectNotFound, OrbitError, ReadOnlyRepository, UsageError
+from orbitpkg.files.errors import storage_errors
+from orbitpkg.model.release import ArchiveTotals, new_release, parse_release, release_digest
+from orbitpkg.model.versions import Version, parse_version
+from orbitpkg.objects.directory import DirectoryStore
+from orbitpkg.objects.offline import OfflineStore
+from orbitpkg.objects.protocol import ObjectInfo
+from orbitpkg.reporting import SILENT
+from orbitpkg.repository.index import Index, IndexEntry, newest
+from orbitpkg.repository.layout import (
+    ARCHIVES,
+    CONFIG_KEY,
+    RELEASES,
+    index_key,
+    record_key,
+    releases_prefix,
+    version_of_record,
+)
+from orbitpkg.repository.repository import RepositoryConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orbitpkg.reporting import Reporter
+
+__all__ = ["SputnikStore", "open_sputnik_store"]
+
+_INDEX_PREFIX, _INDEX_SUFFIX = index_key("\0").split("\0")
+
+
+def open_sputnik_store(url: str, caches: Path, *, reporter: Reporter = SILENT) -> SputnikStore:
+    """Open the place at ``url`` as a store; nothing is asked of it yet.
+
+    Args:
+        url: As ``orbitpkg.compat.sputnik.formats.places.open_place`` takes it.
+        caches: A folder for what is kept of such places.
+        reporter: Told how far downloads are, and what is left out.
+
+    Raises:
+        UsageError: The address cannot be read.
+    """
+    place = open_place(url)
+    folder = caches / hashlib.sha256(place.url.encode()).hexdigest()[:16]
+    return SputnikStore(Fetcher(place, folder, reporter=reporter))
+
+
+class SputnikStore(OfflineStore):
+    """An ``ObjectStore`` that can be read only, and holds what a repository of these packages would.
+
+    Args:
+        fetcher: Gets them.
+    """
+
+    def __init__(self, fetcher: Fetcher) -> None:
+        super().__init__(fetcher.place.url)
+        self.fetcher = fetcher
+        self._shelves: dict[str, dict[Version, Shelved]] = {}
+        self._problems: dict[str, OrbitError] = {}
+        self._built: Path | None = None
+        self._building = threading.RLock()
+
+    # Reading.
+
+    def get(
+        self,
+        key: str,
+        *,
+        max_bytes: int | None = None,
+        version: str | None = None,
+    ) -> tuple[bytes, ObjectInfo]:
+        """Read a whole object; see ``ObjectStore.get``."""
+        if key.startswith(ARCHIVES):
+            return self._archives(key).get(key, max_bytes=max_bytes, version=version)
+        data = self._document(key)
+        if max_bytes is not None and len(data) > max_bytes:
+            raise IntegrityError(f"{self.url}/{key} has {len(data)} bytes; at most {max_bytes} expected.")
+        return data, _info(key, data)
+
+    def get_if_changed(self, key: str, *, etag: str, max_bytes: int | None = None) -> tuple[bytes, ObjectInfo] | None:
+        """Read an object unless it is unchanged; see ``ObjectStore.get_if_changed``."""
+        data, info = self.get(key, max_bytes=max_bytes)
+        return None if info.etag == etag else (data, info)
+
+    def get_range(
+        self, key: str, start: int, length: int, *, etag: str | None = None, version: str | None = None
+    ) -> bytes | memoryview:
+        """Read a range of an archive; see ``ObjectStore.get_range``."""
+        return self._archives(key).get_range(key, start, length, etag=etag, version=version)
+
+    def stream(self, key: str, start: int = 0, length: int | None = None) -> Iterator[memoryview]:
+        """Read an archive in pieces; see ``ObjectStore.stream``."""
+        yield from self._archives(key).stream(key, start, length)
+
+    def head(self, key: str, *, version: str | None = None) -> ObjectInfo:
+        """Tell about an object; see ``ObjectStore.head``."""
+        if key.startswith(ARCHIVES):
+            return self._archives(key).head(key, version=version)
+        return _info(key, self._document(key))
+
+    def metadata(self, key: str, *, version: str | None = None) -> dict[str, str]:
+        """Give none, of an object that is there; see ``ObjectStore.metadata``."""
+        self.head(key, version=version)
+        return {}
+
+    def list_folders(self, prefix: str) -> list[str]:
+        """Name the packages; see ``ObjectStore.list_folders``."""
+        if prefix != RELEASES:
+            return []
+        shelf = read_shelves(self.fetcher, self.fetcher.idents())
+        self._shelves |= shelf.packages
+        self._tell(shelf)
+        return sorted(shelf.packages)
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Tell about records; see ``ObjectStore.list``. Their sizes are not known before they are made."""
+        name, slash, _ = prefix.removeprefix(RELEASES).partition("/")
+        if not prefix.startswith(RELEASES):
+            return
+        names = [name] if slash else [each for each in self.list_folders(RELEASES) if each.startswith(name)]
+        for each in names:
+            keys = sorted(record_key(each, version) for version in self._shelf(each))
+            yield from (ObjectInfo(key=key, size=0, etag=None, modified=None) for key in keys if key.startswith(prefix))
+
+    # What there is.
+
+    def _shelf(self, name: str) -> dict[Version, Shelved]:
+        """Give what can be had of a package.
+
+        Raises:
+            ArchiveError: There is something of it, and nothing that can be had.
+        """
+        if name not in self._shelves:
+            idents = [ident for ident in self.fetcher.idents() if may_be_named(ident, name)]
+            shelf = read_shelves(self.fetcher, idents)
+            found = shelf.packages.get(name, {})
+            if not found and shelf.problems:
+                raise _nothing_fit(name, shelf, self.url)
+            self._shelves[name] = found
+            self._tell(shelf)
+        return self._shelves[name]
+
+    def _tell(self, shelf: Shelf) -> None:
+        for ident, error in shelf.problems.items():
+            if ident not in self._problems:
+                self._problems[ident] = error
+                self.fetcher.reporter.note(f"{ident} of {self.url} is left out: {reason_of(ident, error)}")
+
+    def _document(self, key: str) -> bytes:
+        if key == CONFIG_KEY:
+            # Nothing can be written here in any case; what refuses it says how to go on.
+            identity = hashlib.sha256(self.url.encode()).hexdigest()[:32]
+            return RepositoryConfig(id=identity, create_only=True, part_copies=False).to_json()
+        if key.startswith(_INDEX_PREFIX) and key.endswith(_INDEX_SUFFIX):
+            return self._index(key[len(_INDEX_PREFIX) : -len(_INDEX_SUFFIX)])
+        name = key.removeprefix(RELEASES).partition("/")[0]
+        text = version_of_record(key, name) if key.startswith(releases_prefix(name)) else None
+        version = _version(text) if text else None
+        if version is None:
+            raise ObjectNotFound(f"{self.url}/{key} does not exist.", key=key)
+        shelved = self._shelf(name).get(version)
+        if shelved is None:
+            raise self._why_not(name, version)
+        return self._record(shelved)
+
+    def _why_not(self, name: str, version: Version) -> OrbitError:
+        for ident, error in self._problems.items():
+            if may_be(ident, name, version):
+                return error
+        return ObjectNotFound(f"{self.url} holds no {name} {version}.", key=record_key(name, version))
+
+    def _index(self, name: str) -> bytes:
+        shelf = self._shelf(name)
+        latest = newest(shelf)
+        if latest is None:
+            raise ObjectNotFound(f"{self.url} holds no {name}.", key=index_key(name))
+        head = shelf[latest].manifest
+        entries = {version: self._entry(shelved) for version, shelved in shelf.items()}
+        return Index(name=head.name, description=head.description, releases=entries).to_json()
+
+    def _entry(self, shelved: Shelved) -> IndexEntry:
+        record = self._kept_record(shelved)
+        if record is not None:
+            return IndexEntry.of(parse_release(record, name=shelved.manifest.key, version=shelved.manifest.version))
+        return IndexEntry(
+            digest="",
+            size=shelved.meta.archive_size,
+            published=self._published(shelved),
+            compatibility=shelved.manifest.compatibility,
+        )
+
+    def _published(self, shelved: Shelved) -> str:
+        moment = self.fetcher.modified(shelved.ident) or datetime.fromtimestamp(0, UTC)
+        return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    # Records, and the archives that they tell of.
+
+    def _record(self, shelved: Shelved) -> bytes:
+        return self._kept_record(shelved) or self._build(shelved)
+
+    def _record_path(self, shelved: Shelved) -> Path:
+        # Another encoder makes another archive, and so another record, of the same files.
+        tag = self.fetcher.idents().get(shelved.ident, "")
+        name = hashlib.sha256(f"{shelved.ident}\n{tag}\n{ENCODER}".encode("utf-8", "replace")).hexdigest()[:32]
+        return self.fetcher.folder / "records" / name
+
+    def _kept_record(self, shelved: Shelved) -> bytes | None:
+        try:
+            digest, _, raw = self._record_path(shelved).read_bytes().partition(b"\n")
+        except OSError:
+            return None
+        return raw if release_digest(raw).encode() == digest else None
+
+    def _archives(self, key: str) -> DirectoryStore:
+        """Give the store that holds an archive, after making it if need be."""
+        with self._building:
+            folder = self._folder()
+            if not (folder / key).exists():
+                self._build(self._archived(key))
+            return DirectoryStore(folder)
+
+    def _archived(self, key: str) -> Shelved:
+        name = key.removeprefix(ARCHIVES).partition("/")[0]
+        for shelved in self._shelf(name).values():
+            if _archive_key(shelved) == key:
+                return shelved
+        raise ObjectNotFound(f"{self.url}/{key} does not exist.", key=key)
+
+    def _folder(self) -> Path:
+        if self._built is None:
+            runs = self.fetcher.folder / "runs"
+            with storage_errors(str(runs)):
+                runs.mkdir(parents=True, exist_ok=True)
+                sweep(runs)
+                self._built = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=runs))
+            weakref.finalize(self, shutil.rmtree, self._built, ignore_errors=True)
+        return self._built
+
+    def _build(self, shelved: Shelved) -> bytes:
+        """Make the archive of a package, and its record."""
+        with self._building, self.fetcher.tree(shelved.ident) as tree:
+            key = _archive_key(shelved)
+            target = self._folder() / key
+            contents = write_archive(tree, target)
+            with LocalArchive.open(target) as archive:
+                place, size = archive.place, archive.size
+            totals = ArchiveTotals(
+                key=key, size=size, files=len(contents.files), bytes=contents.total_size, encoder=contents.encoder
+            )
+            release = new_release(tree.manifest, archive=totals, contents=place, published=self._published(shelved))
+            write_kept(self._record_path(shelved), f"{release.digest}\n".encode() + release.raw)
+            return release.raw
+
+    def _refuse(self, key: str) -> NoReturn:
+        raise ReadOnlyRepository(
+            f"{self.url}/{key} cannot be written: what Sputnik left is only read.",
+            hint=f"Bring it into a repository that can: orbitpkg import {self.url} --repository URL",
+        )
+
+
+def _archive_key(shelved: Shelved) -> str:
+    manifest = shelved.manifest
+    return f"{ARCHIVES}{manifest.key}/{manifest.key}-{manifest.version}-{shelved.meta.archive_md5[:12]}.tar.zst"
+
+
+def _version(text: str) -> Version | None:
+    try:
+        return parse_version(text)
+    except UsageError:
+        return None
+
+
+def _info(key: str, data: bytes) -> ObjectInfo:
+    return ObjectInfo(key=key, size=len(data), etag=f'"{hashlib.sha256(data).hexdigest()}"', modified=None)
+
+
+def _nothing_fit(name: str, shelf: Shelf, url: str) -> ArchiveError:
+    lines = [f"  {ident}: {reason_of(ident, error)}" for ident, error in shelf.problems.items()]
+    first = next(iter(shelf.problems.values()))
+    return ArchiveError("\n".join([f"No version of {name} in {url} can be had:", *lines]), hint=first.hint, name=name)

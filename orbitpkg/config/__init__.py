@@ -1,0 +1,1 @@
+"""Settings files, the environment, and the repositories they name."""

@@ -1,0 +1,1 @@
+"""Packages by ``orbit://`` address: the fsspec file system and what it reads from."""

@@ -1,0 +1,1 @@
+"""Installing releases: planning, fetching, checking, making them visible, and repairing them."""

@@ -1,0 +1,120 @@
+"""Chunks that this disk holds already: in other versions of a package, or in what an install left when it stopped.
+
+Nothing here is believed: a chunk is used when its bytes, read now, hash to its digest, or to that of their file.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from orbitpkg.archive.tree_stream import TreeStream
+from orbitpkg.errors import OrbitError
+from orbitpkg.store.package import installed_versions, open_package
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from orbitpkg.concurrency.pool import Pool
+    from orbitpkg.model.contents import Blake3, Chunk, Contents, FileEntry
+    from orbitpkg.model.release import Release
+    from orbitpkg.model.versions import Version
+    from orbitpkg.store.layout import Layout
+    from orbitpkg.store.store import Staging
+
+__all__ = ["InstalledChunks", "present_chunks"]
+
+# Versions further back share ever less, and the table of a package of 100,000 files takes a quarter of a second.
+_MAX_VERSIONS = 8
+
+
+class InstalledChunks:
+    """Those chunks of a release that other installed versions of the package hold, the newest first.
+
+    Args:
+        layout: Of the store.
+        release: What is being installed.
+        contents: Its contents.
+    """
+
+    def __init__(self, layout: Layout, release: Release, contents: Contents) -> None:
+        self._wanted = {chunk.blake3 for chunk in contents.chunks}
+        self._places: dict[Blake3, tuple[TreeStream, Chunk]] = {}
+        versions = [version for version in installed_versions(layout, release.key) if version != release.version]
+        for version in sorted(versions, reverse=True)[:_MAX_VERSIONS]:
+            self._add(layout, release.key, version)
+
+    @property
+    def digests(self) -> Collection[Blake3]:
+        """The digests of the chunks that should be there."""
+        return self._places.keys()
+
+    def read_into(self, chunk: Chunk, room: memoryview, *, verify: bool) -> bool:
+        """Read a chunk into memory of just its length; says whether it was there."""
+        place = self._places.get(chunk.blake3)
+        return place is not None and place[0].read_into(place[1], room, verify=verify)
+
+    def _add(self, layout: Layout, key: str, version: Version) -> None:
+        try:
+            package = open_package(layout, key, version)
+            contents = package.contents if package else None
+        except OrbitError:
+            return  # a damaged release is no source; the one that is being installed does not need it
+        if package is None or contents is None:
+            return
+        stream = TreeStream(contents, str(package.path))
+        for chunk in contents.chunks:
+            if chunk.blake3 in self._wanted:
+                self._places.setdefault(chunk.blake3, (stream, chunk))
+
+
+def present_chunks(contents: Contents, files: Sequence[FileEntry], staging: Staging, pool: Pool) -> set[Blake3]:
+    """Give the digests of the chunks whose bytes are all in their places in a staging folder.
+
+    What is there and can neither be used nor written on is deleted.
+
+    Args:
+        contents: Of the release.
+        files: The files that are to be staged.
+        staging: The folder.
+        pool: Whose workers do the reading.
+    """
+    staged = [file for file in files if file.size and _is_usable(staging.path(file), file.size)]
+    if not staged:
+        return set()
+    chunks: defaultdict[Blake3, dict[int, Chunk]] = defaultdict(dict)
+    for file in files:
+        for chunk in contents.chunks_of(file):
+            chunks[chunk.blake3][chunk.index] = chunk
+    stream = TreeStream(contents, staging.files)
+    found: set[Blake3] = set()
+
+    def look(digest: Blake3) -> Callable[[], None]:
+        def work() -> None:
+            if all(stream.read(chunk) is not None for chunk in chunks[digest].values()):
+                found.add(digest)
+
+        return work
+
+    candidates = {chunk.blake3 for file in staged for chunk in contents.chunks_of(file)}
+    pool.run(look(digest) for digest in candidates)
+    for file in staged:
+        there = {chunk.blake3 for chunk in contents.chunks_of(file)}
+        if not there <= found and not os.stat(staging.path(file)).st_mode & 0o200:  # noqa: PTH116
+            # It was finished and is damaged now.
+            os.unlink(staging.path(file))  # noqa: PTH108
+            found -= there
+    return found
+
+
+def _is_usable(path: str, size: int) -> bool:
+    try:
+        status = os.stat(path)  # noqa: PTH116
+    except FileNotFoundError:
+        return False
+    # A second name means that it is a blob's content too, which must never be written to.
+    if status.st_nlink > 1 or status.st_size > size:
+        os.unlink(path)  # noqa: PTH108
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Single objects to and from local files: parallel, resumable, all or nothing."""

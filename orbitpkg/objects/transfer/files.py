@@ -1,0 +1,385 @@
+"""One object to a local file, or a local file to one object: parallel, resumable, all or nothing.
+
+A download reads ranges, each held against the object's ETag, into a hidden file beside its target; a journal beside
+that says which ranges arrived, with their digests, so that a download that was stopped goes on and believes nothing
+that the disk lost. The target appears by one rename. An upload reads the file once, in order, while its parts are sent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import random
+import stat
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from blake3 import blake3
+
+from orbitpkg.concurrency.pool import WORKERS, Pool, StoppedError
+from orbitpkg.errors import (
+    AccessDenied,
+    ObjectChanged,
+    ObjectExists,
+    RepositoryError,
+    RepositoryUnreachable,
+    StorageError,
+    TreeChanged,
+    UnsupportedByStore,
+)
+from orbitpkg.files.errors import disk_errors
+from orbitpkg.objects.transfer.journal import sent_identity
+from orbitpkg.objects.transfer.partial import HIDDEN, PartialFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from concurrent.futures import Future
+    from pathlib import Path
+
+    from orbitpkg.objects.protocol import ObjectInfo, ObjectStore, Upload
+    from orbitpkg.objects.transfer.journal import Journal
+
+__all__ = ["HIDDEN", "Downloaded", "Uploaded", "download_object", "upload_object"]
+
+T = TypeVar("T")
+
+_PART_BYTES: Final = 8 << 20
+_MEMORY_BYTES: Final = 64 << 20
+_MAX_PARTS: Final = 10_000
+# The store's own client has tried again by then.
+_TRIES: Final = 3
+_LONGEST_PAUSE: Final = 8.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Downloaded:
+    """What a download came to.
+
+    Attributes:
+        info: The object as it was read.
+        blake3: The digest of the file, 64 hexadecimal digits.
+        size: Of the file in bytes.
+    """
+
+    info: ObjectInfo
+    blake3: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uploaded:
+    """What an upload came to.
+
+    Attributes:
+        info: The object as it was written.
+        blake3: The digest of the file, 64 hexadecimal digits.
+        size: Of the file in bytes.
+    """
+
+    info: ObjectInfo
+    blake3: str
+    size: int
+
+
+def download_object(
+    store: ObjectStore,
+    key: str,
+    path: Path,
+    *,
+    info: ObjectInfo | None = None,
+    version: str | None = None,
+    progress: Callable[[int], None] | None = None,
+    durable: bool = True,
+) -> Downloaded:
+    """Read an object into a file, which appears, or takes the place of one, when it is whole.
+
+    Args:
+        store: Where from.
+        key: Of the object.
+        path: Of the file; the folders above it are made.
+        info: What ``store.head`` said of the object a moment ago; it is asked when None.
+        version: Of the object, where the store keeps several.
+        progress: Called with the number of bytes that came since the last call, from several threads.
+        durable: Whether the file has to be on the disk, and outlive a power failure, on return.
+
+    Raises:
+        ObjectNotFound: There is no such object.
+        ObjectChanged: It changed while it was read; the file is as it was before.
+        StorageError: The disk did not take it.
+    """
+    info = store.head(key, version=version) if info is None else info
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        with PartialFile(path, identity=_identity(store, key, info, version), size=info.size) as part:
+            try:
+                _fill(part, store, key, info, version=version, progress=progress or _nothing)
+            except UnsupportedByStore:
+                _fill_whole(part, store, key, info, progress or _nothing)
+            except ObjectChanged:
+                part.forget()
+                raise
+            return Downloaded(info=info, blake3=part.publish(durable=durable), size=info.size)
+
+
+def _nothing(_: int) -> None:
+    pass
+
+
+def _identity(store: ObjectStore, key: str, info: ObjectInfo, version: str | None) -> str:
+    """Give a text that two states of an object share only if their bytes are the same; empty if nobody can tell."""
+    return repr((store.url, key, version, info.etag, info.size)) if info.etag else ""
+
+
+def _fill(
+    part: PartialFile,
+    store: ObjectStore,
+    key: str,
+    info: ObjectInfo,
+    *,
+    version: str | None,
+    progress: Callable[[int], None],
+) -> None:
+    missing = []
+    for start in range(0, info.size, _PART_BYTES):
+        length = min(_PART_BYTES, info.size - start)
+        if part.has(start, length):
+            progress(length)
+        else:
+            missing.append((start, length))
+
+    def read(pool: Pool, start: int, length: int) -> None:
+        data = _persist(pool, lambda: store.get_range(key, start, length, etag=info.etag, version=version))
+        part.write(start, data)
+        progress(length)
+
+    if missing:
+        with Pool() as pool:
+            pool.run(partial(read, pool, start, length) for start, length in missing)
+
+
+def _fill_whole(
+    part: PartialFile, store: ObjectStore, key: str, info: ObjectInfo, progress: Callable[[int], None]
+) -> None:
+    """Do so with a store that answers no ranges, and so cannot be held against an ETag while it answers."""
+    part.forget()
+    position = 0
+    for piece in store.stream(key):
+        part.write(position, piece)
+        position += len(piece)
+        progress(len(piece))
+    found = store.head(key)
+    if position != info.size or (found.etag, found.modified) != (info.etag, info.modified):
+        raise ObjectChanged(f"{store.url}/{key} changed while it was being read.", key=key)
+
+
+def _persist(pool: Pool, work: Callable[[], T]) -> T:
+    """Do ``work`` again after a pause when the store does not answer; fewer at once when it is overloaded."""
+    for tries in range(1, _TRIES + 1):
+        if pool.stopping.is_set():
+            raise StoppedError
+        try:
+            with pool.gate:
+                return work()
+        except RepositoryUnreachable as error:
+            if tries == _TRIES:
+                raise
+            pool.gate.pause(error)
+            pool.stopping.wait(random.uniform(0.5, 1.0) * min(_LONGEST_PAUSE, 2.0**tries / 2))  # noqa: S311 - jitter
+    raise StoppedError
+
+
+def upload_object(
+    store: ObjectStore,
+    key: str,
+    path: Path,
+    *,
+    metadata: Mapping[str, str] | None = None,
+    create_only: bool = False,
+    journal: Journal | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Uploaded:
+    """Write a file as an object, visible when it is whole.
+
+    Args:
+        store: Where to.
+        key: Of the object.
+        path: Of a regular file.
+        metadata: What to say of it beside its bytes, where the store keeps that.
+        create_only: Do not replace an object; not every store heeds that, see ``Upload.complete``.
+        journal: Of this upload and no other that is under way: one that is stopped is left in the store, and gone on
+            with the next time. Without one, nothing is left.
+        progress: Called with the number of bytes that were sent since the last call, from several threads.
+
+    Raises:
+        ObjectExists: There is one, of other bytes, which was not to be replaced.
+        TreeChanged: The file changed while it was read; nothing became visible.
+        StorageError: It cannot be read.
+    """
+    with disk_errors(path), _reading(path) as descriptor:
+        source = _Source(path, descriptor)
+        if source.size <= _PART_BYTES:
+            info = _put(store, key, source, metadata, create_only=create_only)
+            if progress:
+                progress(source.size)
+        else:
+            parts = _Parts(store, key, source, journal=journal, progress=progress or _nothing)
+            info = parts.send(metadata, create_only=create_only)
+    return Uploaded(info=info, blake3=source.digest(), size=source.size)
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[int]:
+    # O_NONBLOCK: a FIFO must not hang the reader.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+class _Source:
+    """A file that is read once, in order, and must not change meanwhile."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self._path = path
+        self._descriptor = descriptor
+        self._first = os.fstat(descriptor)
+        self._hasher = blake3()
+        self.size = self._first.st_size
+        if not stat.S_ISREG(self._first.st_mode):
+            raise StorageError(f"{path} is not a regular file.", path=str(path))
+
+    def read(self, start: int, length: int) -> bytes:
+        data = os.pread(self._descriptor, length, start)
+        if len(data) != length:
+            raise self._changed()
+        self._hasher.update(data)
+        return data
+
+    def check(self) -> None:
+        """Raise an error if the file is not as it was in the beginning."""
+        now = os.fstat(self._descriptor)
+        if (now.st_size, now.st_mtime_ns) != (self.size, self._first.st_mtime_ns):
+            raise self._changed()
+
+    def digest(self) -> str:
+        return self._hasher.hexdigest()
+
+    def _changed(self) -> TreeChanged:
+        return TreeChanged(
+            f"{self._path} changed while it was being read; nothing was uploaded.",
+            hint="Upload it again when nobody writes to it.",
+            path=str(self._path),
+        )
+
+
+def _put(
+    store: ObjectStore, key: str, source: _Source, metadata: Mapping[str, str] | None, *, create_only: bool
+) -> ObjectInfo:
+    data = source.read(0, source.size)
+    source.check()
+    if not create_only:
+        return store.put(key, data, metadata=metadata)
+    try:
+        return store.create(key, data, metadata=metadata)
+    except ObjectExists:
+        # It may be one's own, written by a request whose reply was lost.
+        found = store.head(key)
+        if found.size == len(data) and store.get(key)[0] == data:
+            return found
+        raise
+
+
+class _Parts:
+    """A file on its way by parts: a few in memory at once, read in order, sent in any."""
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        key: str,
+        source: _Source,
+        *,
+        journal: Journal | None,
+        progress: Callable[[int], None],
+    ) -> None:
+        self._store = store
+        self._key = key
+        self._source = source
+        self._journal = journal
+        self._progress = progress
+        limits = store.part_limits
+        least = -(-source.size // (limits.max_parts or _MAX_PARTS))
+        self._part = max(_PART_BYTES, limits.min_bytes, least)
+        self._pending: deque[Future[None]] = deque()
+
+    def send(self, metadata: Mapping[str, str] | None, *, create_only: bool) -> ObjectInfo:
+        upload = self._resumed() or self._started(metadata)
+        at_once = max(1, min(WORKERS, _MEMORY_BYTES // self._part))
+        try:
+            with Pool() as pool, ThreadPoolExecutor(at_once, "orbitpkg-upload") as executor:
+                try:
+                    for number, start in enumerate(range(0, self._source.size, self._part), start=1):
+                        if len(self._pending) >= at_once:
+                            self._pending.popleft().result()
+                        data = self._source.read(start, min(self._part, self._source.size - start))
+                        send = partial(self._send, pool, upload, number, start, data)
+                        self._pending.append(executor.submit(send))
+                    while self._pending:
+                        self._pending.popleft().result()
+                except BaseException:
+                    pool.stopping.set()
+                    executor.shutdown(wait=False, cancel_futures=True)
+                    raise
+            self._source.check()
+            info = upload.complete(create_only=create_only)
+        except BaseException as error:
+            if self._journal is None or not upload.id or not _is_worth_going_on(error):
+                upload.abort()
+                self._forget()
+            raise
+        self._forget()
+        return info
+
+    def _resumed(self) -> Upload | None:
+        if self._journal is None or self._journal.upload is None:
+            return None
+        try:
+            upload = self._store.resume_upload(self._key, self._journal.upload)
+        except AccessDenied:  # who may not list parts begins anew
+            upload = None
+        if upload is None:
+            self._journal.forget()
+        return upload
+
+    def _started(self, metadata: Mapping[str, str] | None) -> Upload:
+        upload = self._store.start_upload(self._key, metadata=metadata)
+        if self._journal is not None and upload.id:
+            self._journal.begin(self._key, upload.id)
+        return upload
+
+    def _forget(self) -> None:
+        if self._journal is not None:
+            self._journal.forget()
+
+    def _send(self, pool: Pool, upload: Upload, number: int, start: int, data: bytes) -> None:
+        identity = sent_identity(data) if self._journal is not None and upload.id else ""
+        if not (
+            identity
+            and self._journal
+            and self._journal.has(number, identity)
+            and upload.adopt_part(number, start, len(data))
+        ):
+            _persist(pool, lambda: upload.put_part(number, start, data))
+            if identity and self._journal:
+                self._journal.arrived(number, identity)
+        self._progress(len(data))
+
+
+def _is_worth_going_on(error: BaseException) -> bool:
+    return isinstance(error, RepositoryError | KeyboardInterrupt) and not isinstance(error, ObjectExists)

@@ -1,0 +1,1 @@
+"""Publishing a release: planning, uploading, reusing what the bucket has, committing."""
