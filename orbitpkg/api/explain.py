@@ -237,7 +237,7 @@ def _resolved(
     prereleases: bool,
 ) -> tuple[Resolution, list[str]]:
     from orbitpkg.config.apps import read_apps
-    from orbitpkg.config.repositories import open_places
+    from orbitpkg.config.repositories import open_repositories
     from orbitpkg.installer.sources import RepositorySource, resolve_as_recorded
     from orbitpkg.store.project import find_lock, open_project
     from orbitpkg.store.store import Store
@@ -245,9 +245,9 @@ def _resolved(
     folder = find_lock()
     lock = open_project(Layout(home()), folder).lock if folder is not None else None
     prefer = {key: package.version for key, package in lock.packages.items()} if lock is not None else {}
-    source = RepositorySource(open_places(repository, offline=offline), Store(home()), {})
+    source = RepositorySource(open_repositories(repository, offline=offline), Store(home()), {})
     held = read_apps(apps, python=python)
     resolution = resolve_as_recorded(wanted, source, apps=held, prereleases=prereleases, prefer=prefer)
     chosen = {key: release.version for key, release in resolution.releases.items()}
     warnings = [line for key, version in chosen.items() for line in source.warnings(key, version)]
-    return resolution, warnings + source.places.differences
+    return resolution, warnings + source.repositories.differences

@@ -167,9 +167,9 @@ def install_releases(
         only: Globs of the files wanted, of those of which not all are.
         reporter: Told how far it is.
     """
-    from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+    from functools import partial
 
-    from orbitpkg.concurrency.pool import Pool, StoppedError
+    from orbitpkg.concurrency.pool import Pool
     from orbitpkg.config.formats import forbidden_formats, refuse_forbidden
     from orbitpkg.installer.install import choose_files
     from orbitpkg.installer.install import install as install_available
@@ -187,24 +187,9 @@ def install_releases(
             refuse_forbidden(releases[key], (file.path for file in chosen), forbidden)
             install_available(store, available, pool=pool, only=only.get(key, ()), reporter=reporter)
 
-    with (
-        running(store.layout, releases.values()),
-        Pool() as pool,
-        ThreadPoolExecutor(_AT_ONCE, "orbitpkg-install") as packages,
-    ):
-        futures = [packages.submit(install_one, key) for key in keys]
-        try:
-            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-        except BaseException:
-            pool.stopping.set()
-            raise
-        finally:
-            packages.shutdown(wait=True, cancel_futures=True)
-    # The first failure stops the others, which then fail for no reason of their own.
-    failures = [error for future in done if (error := future.exception()) is not None]
-    failures.sort(key=lambda error: isinstance(error, StoppedError))
-    if failures:
-        raise failures[0]
+    with running(store.layout, releases.values()), Pool() as pool:
+        with Pool(_AT_ONCE, "orbitpkg-install", stopping=pool.stopping) as packages:
+            packages.run(partial(install_one, key) for key in keys)
 
 
 def _refuse_installed(layout: Layout, releases: Mapping[str, Release], forbidden: frozenset[str]) -> None:
@@ -257,7 +242,7 @@ def warnings_of(source: RepositorySource, result: Installed) -> list[str]:
 
     new = [(canonical_name(package.name), parse_version(package.version)) for package in result.new]
     told = [line for name, version in new for line in source.warnings(name, version)]
-    return told + source.places.differences
+    return told + source.repositories.differences
 
 
 def plan_all(

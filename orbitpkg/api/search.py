@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orbitpkg.config.repositories import home_folder, open_places
+from orbitpkg.config.repositories import home_folder, open_repositories
 from orbitpkg.model.requirements import parse_requirement
 
 TYPE_CHECKING = False
@@ -54,7 +54,7 @@ def _source(repository: PathLike | None, *, offline: bool) -> RepositorySource:
     from orbitpkg.installer.sources import RepositorySource
     from orbitpkg.store.store import Store
 
-    return RepositorySource(open_places(repository, offline=offline), Store(home_folder()), {})
+    return RepositorySource(open_repositories(repository, offline=offline), Store(home_folder()), {})
 
 
 def home_of(name: str, repository: PathLike | None = None, *, offline: bool = False) -> str:
@@ -64,7 +64,7 @@ def home_of(name: str, repository: PathLike | None = None, *, offline: bool = Fa
         ResolutionError: Two repositories have it, and it is bound to neither.
         RepositoryError: A repository did not say.
     """
-    return open_places(repository, offline=offline).home(parse_requirement(name).key).url
+    return open_repositories(repository, offline=offline).home(parse_requirement(name).key).url
 
 
 def released(
@@ -85,7 +85,7 @@ def located(
     """Give what :func:`released` gives, and the repository that it is in; arguments and errors are the same."""
     source = _source(repository, offline=offline)
     release = _released(requirement, source, prereleases=prereleases)
-    return release, source.places.catalogue(source.places.home(release.key)).repository
+    return release, source.repositories.catalogue(source.repositories.home(release.key)).repository
 
 
 def _released(requirement: str, source: RepositorySource, *, prereleases: bool) -> Release:
@@ -111,15 +111,15 @@ def search(text: str = "", *, repository: PathLike | None = None, offline: bool 
         UnsupportedByStore: The repository cannot be listed (a static web server).
         RepositoryError: It cannot be read.
     """
-    from concurrent.futures import ThreadPoolExecutor
+    from orbitpkg.concurrency.pool import Pool
 
-    places, summaries = open_places(repository, offline=offline), []
+    places, summaries = open_repositories(repository, offline=offline), []
     for setting in places.settings:
         source = places.catalogue(setting).repository
         names = source.names()
         if not names:
             source.config()
-        with ThreadPoolExecutor(16, "orbitpkg-search") as pool:
+        with Pool(16, "orbitpkg-search") as pool:
             summaries += [index for index in pool.map(source.summary, names) if index.releases]
     word = text.casefold()
     return [

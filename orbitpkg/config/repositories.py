@@ -1,14 +1,14 @@
-"""Where things are: the home folder, and the repositories in effect.
+"""The home folder, offline mode, and the repositories in effect.
 
-The environment is read here and nowhere below, except for the credentials of object stores and the time to wait for a
-lock: ``ORBITPKG_HOME`` (the home folder), ``ORBITPKG_REPOSITORY`` (the repository when none is given),
-``ORBITPKG_OFFLINE``. It is read at each call; nothing is remembered between calls.
+Settings are read at each call; nothing is cached between calls.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+from orbitpkg.config.environment import is_set, read_variable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from orbitpkg.model.project import RepositorySetting
     from orbitpkg.objects import ObjectStore
     from orbitpkg.reporting import Reporter
-    from orbitpkg.repository.places import Places
+    from orbitpkg.repository.repository_set import RepositorySet
     from orbitpkg.repository.repository import Repository
 
     PathLike: TypeAlias = str | os.PathLike[str]
@@ -28,70 +28,70 @@ __all__ = [
     "home",
     "home_folder",
     "is_offline",
-    "open_places",
+    "open_repositories",
     "open_repository",
     "repository_url",
     "settings",
-    "sputnik_caches",
-    "takes_network",
+    "sputnik_cache_folder",
+    "needs_network",
 ]
 
 
 def home() -> Path:
-    """Give the home folder: ``ORBITPKG_HOME``, or else the platform's folder for a user's data."""
+    """Return the home folder: ``ORBITPKG_HOME``, or else the platform's folder for a user's data."""
     return Path(home_folder())
 
 
 def home_folder() -> str:
-    """Give the home folder's path as a text: what an app's start needs."""
-    said = os.environ.get("ORBITPKG_HOME")
-    if said:
-        return os.path.abspath(os.path.expanduser(said))  # noqa: PTH100, PTH111 - an app's start counts microseconds
+    """Return the path of the home folder as a string, which is faster to use when an app starts."""
+    configured = read_variable("ORBITPKG_HOME")
+    if configured is not None:
+        return os.path.abspath(os.path.expanduser(configured))  # noqa: PTH100, PTH111 - Path is slow at an app's start
     from platformdirs import user_data_dir
 
     return user_data_dir("orbitpkg", appauthor=False)
 
 
 def default_repository() -> str:
-    """Give the address of the repository that is used when none is named: a directory in the home folder."""
+    """Return the address of the default repository: a directory in the home folder."""
     return Path(home_folder(), "repository").as_uri()
 
 
 def settings(repository: PathLike | None = None) -> Settings:
-    """Say which repositories are in effect, and who says so.
+    """Return the repositories in effect, and where they are configured.
 
     Args:
-        repository: What the caller says: an address, the path of a directory (a ``Path``, or a text that begins with
-            ``.``, ``/`` or ``~``), or the name of a configured repository. When None, ``ORBITPKG_REPOSITORY`` says it,
-            else the project's file, else the user's configuration, else it is the default one.
+        repository: An address, the path of a directory (a ``Path``, or a string that begins with ``.``, ``/`` or
+            ``~``), or the name of a configured repository. When None, ``ORBITPKG_REPOSITORY`` applies, else the
+            project's file, else the user's configuration, else the default repository.
 
     Raises:
-        ProjectError: A file of settings cannot be used.
-        UsageError: A name is none of a repository.
+        ProjectError: A settings file is invalid.
+        UsageError: A repository name is unknown.
     """
     from orbitpkg.config.settings import read_settings
 
     return read_settings(repository, default_repository)
 
 
-def repository_url(said: PathLike | None = None, *, package: str | None = None) -> str:
-    """Give the address of a repository.
+def repository_url(repository: PathLike | None = None, *, package: str | None = None) -> str:
+    """Return the address of the single repository to use.
 
     Args:
-        said: As for :func:`settings`.
-        package: What it is to hold; where several are in effect, the one that this package is bound to is meant.
+        repository: As for :func:`settings`.
+        package: A package's name. If several repositories are in effect, the one that it is bound to is used.
 
     Raises:
-        UsageError: Several are in effect, and none of them is meant for sure.
+        UsageError: Several repositories are in effect, and the package is bound to none of them.
     """
-    return _setting(said, package).url
+    return _setting(repository, package).url
 
 
-def _setting(said: PathLike | None, package: str | None = None) -> RepositorySetting:
+def _setting(repository: PathLike | None, package: str | None = None) -> RepositorySetting:
     from orbitpkg.errors import UsageError
     from orbitpkg.model.project import bound_to
 
-    found = settings(said)
+    found = settings(repository)
     if len(found.repositories) == 1:
         return found.repositories[0]
     bound = bound_to(package, found.repositories) if package is not None else None
@@ -99,35 +99,36 @@ def _setting(said: PathLike | None, package: str | None = None) -> RepositorySet
         return bound
     names = [each.name for each in found.repositories]
     raise UsageError(
-        f"Which of the repositories {', '.join(names)} is meant, nobody said.",
-        hint=f"Say it: --repository {names[0]}" + (f", or bind {package} to one: packages" if package else ""),
+        f"Ambiguous repository: {', '.join(names)} are in effect.",
+        hint=f"Choose one: --repository {names[0]}"
+        + (f", or list {package} under packages of one of them" if package else ""),
         repositories=names,
     )
 
 
-def is_offline(*, said: bool = False) -> bool:
-    """Say whether the network may not be used: because the caller says so, or ``ORBITPKG_OFFLINE`` does."""
-    return said or os.environ.get("ORBITPKG_OFFLINE", "").lower() not in {"", "0", "false", "no"}
+def is_offline(*, requested: bool = False) -> bool:
+    """Return whether offline mode is on: because the caller requests it, or ``ORBITPKG_OFFLINE`` is set."""
+    return requested or is_set("ORBITPKG_OFFLINE")
 
 
 def open_repository(
     repository: PathLike | None = None, *, offline: bool = False, package: str | None = None
 ) -> Repository:
-    """Open a repository; nothing is asked of it yet.
+    """Open a repository, without contacting it.
 
     Args:
         repository: As for :func:`settings`.
-        offline: Refuse one that takes a network.
+        offline: Refuse a repository that needs a network.
         package: As for :func:`repository_url`.
 
     Raises:
-        UsageError: The address cannot be read.
-        OfflineError: It takes a network.
+        UsageError: The address is invalid.
+        OfflineError: The repository needs a network, and offline mode is on.
     """
     from orbitpkg.errors import OfflineError
 
     setting = _setting(repository, package)
-    if is_offline(said=offline) and takes_network(setting.url):
+    if is_offline(requested=offline) and needs_network(setting.url):
         raise OfflineError(
             f"{setting.url} cannot be reached: offline mode is on.",
             hint="Leave out --offline, or unset ORBITPKG_OFFLINE.",
@@ -136,27 +137,28 @@ def open_repository(
     return _opened_repository(setting)
 
 
-def open_places(
+def open_repositories(
     repository: PathLike | None = None, *, offline: bool = False, reporter: Reporter | None = None
-) -> Places:
-    """Give the repositories in effect; each is opened when it is first asked.
+) -> RepositorySet:
+    """Return the repositories in effect; each is opened at its first use.
 
-    Offline, those that take a network answer from what this machine keeps of them, and no socket is opened.
+    Offline, repositories that need a network answer from this machine's cache of them, and no socket is opened.
 
     Args:
         repository: As for :func:`settings`.
         offline: Use no network.
-        reporter: Told when a mirror takes the place of a repository, and of what is downloaded from one of Sputnik's.
+        reporter: Receives a note when a mirror replaces a repository, and the progress of downloads that indexing a
+            repository of another format takes.
     """
     from functools import partial
 
     from orbitpkg.repository.cache import Cache
-    from orbitpkg.repository.places import Places
+    from orbitpkg.repository.repository_set import RepositorySet
 
     effect = settings(repository)
-    opener = partial(_opened_repository, offline=is_offline(said=offline), reporter=reporter)
+    opener = partial(_opened_repository, offline=is_offline(requested=offline), reporter=reporter)
     cache = Cache(Path(home_folder(), "cache"))
-    return Places(effect.repositories, opener, cache=cache, is_said=effect.is_said)
+    return RepositorySet(effect.repositories, opener, cache=cache, is_explicit=effect.is_explicit)
 
 
 def _opened_repository(
@@ -168,7 +170,7 @@ def _opened_repository(
     from orbitpkg.repository.repository import Repository
 
     urls, report = [setting.url, *setting.mirrors], reporter or SILENT
-    stores = [OfflineStore(url) if offline and takes_network(url) else _opened_store(url, report) for url in urls]
+    stores = [OfflineStore(url) if offline and needs_network(url) else _opened_store(url, report) for url in urls]
     if len(stores) == 1:
         return Repository(stores[0])
     return Repository(MirroredStore(stores, tell=report.note))
@@ -178,13 +180,13 @@ def _opened_store(url: str, reporter: Reporter) -> ObjectStore:
     if url.startswith("sputnik+"):
         from orbitpkg.compat.sputnik.formats.store import open_sputnik_store
 
-        return open_sputnik_store(url, sputnik_caches(), reporter=reporter)
+        return open_sputnik_store(url, sputnik_cache_folder(), reporter=reporter)
     from orbitpkg.objects import open_store
 
     return open_store(url)
 
 
-def sputnik_caches() -> Path:
+def sputnik_cache_folder() -> Path:
     """Give the folder for what is kept of repositories of Sputnik's; makes the home folder that it is in."""
     import contextlib
 
@@ -195,6 +197,6 @@ def sputnik_caches() -> Path:
     return Path(home_folder(), "cache", "sputnik")
 
 
-def takes_network(url: str) -> bool:
-    """Say whether an address is reached by a network."""
+def needs_network(url: str) -> bool:
+    """Return whether an address is reached over a network."""
     return not url.removeprefix("sputnik+").startswith(("file:", "memory:"))

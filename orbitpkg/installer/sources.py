@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from orbitpkg.model.release import Release
     from orbitpkg.model.versions import Version
     from orbitpkg.repository.catalogue import Catalogue
-    from orbitpkg.repository.places import Places
+    from orbitpkg.repository.repository_set import RepositorySet
     from orbitpkg.resolver.apps import Apps
     from orbitpkg.resolver.resolver import Resolution
     from orbitpkg.store.store import Store
@@ -40,13 +40,13 @@ class RepositorySource:
     """Repositories, and archives that stand for the packages they hold.
 
     Args:
-        places: The repositories.
+        repositories: The repositories to search.
         store: Where an archive is kept while it is read, if it can only be read whole.
         archives: Archives by the canonical names of their packages; of such a package nothing else is offered.
     """
 
-    def __init__(self, places: Places, store: Store, archives: Mapping[str, Available]) -> None:
-        self.places = places
+    def __init__(self, repositories: RepositorySet, store: Store, archives: Mapping[str, Available]) -> None:
+        self.repositories = repositories
         self._store = store
         self._archives = archives
         # Of what indexes say, in the order in which it was asked for.
@@ -56,7 +56,7 @@ class RepositorySource:
     @property
     def corrections(self) -> int:
         """How often a record was found not to be what was offered; then what was chosen must be chosen again."""
-        return sum(self.places.catalogue(setting).corrections for setting in self.places.opened)
+        return sum(self.repositories.catalogue(setting).corrections for setting in self.repositories.opened)
 
     def look_ahead(self, requirements: Iterable[Requirement], prefer: Mapping[str, Version]) -> None:
         """Ask for several packages at once, which would be asked for one after another.
@@ -119,7 +119,7 @@ class RepositorySource:
         if there is not None:
             return Offer.of(there.release) if there.release.version == version else None
         catalogue = self._catalogue(name)
-        home = self.places.home(name).name
+        home = self.repositories.home(name).name
         stock = catalogue.seen(name)
         if stock is None:
             # An exact version: its record says all, with one request.
@@ -194,8 +194,8 @@ class RepositorySource:
         if there is not None:
             yield there
             return
-        home = self.places.named(repository) if repository else self.places.home(release.key)
-        available = available_release(self.places.catalogue(home).repository, release, self._store)
+        home = self.repositories.named(repository) if repository else self.repositories.home(release.key)
+        available = available_release(self.repositories.catalogue(home).repository, release, self._store)
         try:
             yield available
         finally:
@@ -216,7 +216,7 @@ class RepositorySource:
 
     def _say_elsewhere(self, name: str, error: PackageNotFound) -> None:
         """Say that other repositories were not asked, or that there is no repository to begin with."""
-        settings = self.places.settings
+        settings = self.repositories.settings
         if len(settings) == 1:
             if not error.data.get("nearest"):
                 self._catalogue(name).repository.config()
@@ -225,13 +225,13 @@ class RepositorySource:
         if bound is None:
             error.message = f"There is no package {name} in {', '.join(setting.name for setting in settings)}."
         else:
-            for other in self.places.kept_elsewhere(name)[:1]:
+            for other in self.repositories.kept_elsewhere(name)[:1]:
                 bind = f"orbitpkg repo add {other.name} {other.url} --packages {name}"
                 error.hint = f"It was seen in {other.name} before. If that one is meant: {bind}"
             error.hint = f"{name} is bound to {bound.name}, so that it was looked for nowhere else. {error.hint or ''}"
 
     def _catalogue(self, name: str) -> Catalogue:
-        return self.places.catalogue(self.places.home(name))
+        return self.repositories.catalogue(self.repositories.home(name))
 
 
 def resolve_as_recorded(

@@ -17,7 +17,7 @@ from orbitpkg.repository.catalogue import Catalogue
 from orbitpkg.repository.indexing import announce, update_index
 from orbitpkg.repository.layout import index_key, record_key
 from orbitpkg.repository.mirrors import MirroredStore
-from orbitpkg.repository.places import Places
+from orbitpkg.repository.repository_set import RepositorySet
 from orbitpkg.repository.repository import Repository
 from tests.records import record_of
 
@@ -105,12 +105,12 @@ def test_a_name_that_a_mirror_lacks_is_not_taken_from_another_repository() -> No
         RepositorySetting(name="ours", url="https://ours.example", mirrors=("https://mirror.example",)),
         RepositorySetting(name="theirs", url="https://theirs.example"),
     ]
-    places = Places(settings, lambda setting: Repository(stores[setting.name]), cache=None)
+    places = RepositorySet(settings, lambda setting: Repository(stores[setting.name]), cache=None)
     with pytest.raises(RepositoryUnreachable):
         places.home("model")
     settings.reverse()
     with pytest.raises(RepositoryUnreachable):
-        Places(settings, lambda setting: Repository(stores[setting.name]), cache=None).home("model")
+        RepositorySet(settings, lambda setting: Repository(stores[setting.name]), cache=None).home("model")
 
 
 @pytest.mark.parametrize("one_page", [0, 990])

@@ -15,7 +15,7 @@ from orbitpkg.model.versions import parse_version
 from orbitpkg.objects.memory import Fault, Faults, MemoryStore
 from orbitpkg.repository.indexing import update_index
 from orbitpkg.repository.layout import releases_prefix
-from orbitpkg.repository.places import Places
+from orbitpkg.repository.repository_set import RepositorySet
 from orbitpkg.repository.repository import Repository
 from orbitpkg.store.store import Store
 from tests.records import record_of
@@ -59,7 +59,7 @@ def fill(store: MemoryStore, **packages: dict[str, dict[str, str]]) -> None:
 
 def source_of(store: MemoryStore, home: Path) -> RepositorySource:
     setting = RepositorySetting(name="ours", url=store.url)
-    return RepositorySource(Places([setting], lambda _: Repository(store), cache=None), Store(home), {})
+    return RepositorySource(RepositorySet([setting], lambda _: Repository(store), cache=None), Store(home), {})
 
 
 def chosen(source: RepositorySource, *asked: str, prefer: dict[str, str] | None = None) -> dict[str, str]:

@@ -78,8 +78,8 @@ def outdated(*, repository: PathLike | None = None, offline: bool = False) -> li
     found: list[Outdated] = []
     used, repositories = _in_use()
     for name in repositories:
-        source.places.named(name)
-    source.places.look_up(key for _, key, _, _ in used)
+        source.repositories.named(name)
+    source.repositories.look_up(key for _, key, _, _ in used)
     for name, key, current, wants in used:
         allowed = _newest(source, key, wants) or current
         newest = _newest(source, key, ()) or current
@@ -217,5 +217,5 @@ def _contents(text: str, source: RepositorySource, *, installed: bool) -> tuple[
     if version is None:
         raise source.nothing_found(wanted.key, str(wanted), source.versions(wanted.key))
     release = source.release(wanted.key, version)
-    repository = source.places.catalogue(source.places.home(wanted.key)).repository
+    repository = source.repositories.catalogue(source.repositories.home(wanted.key)).repository
     return release, repository.contents(release)[1]

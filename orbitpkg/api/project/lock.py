@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orbitpkg.config.repositories import home, is_offline, open_places, settings
+from orbitpkg.config.repositories import home, is_offline, open_repositories, settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -162,17 +162,17 @@ def choose(
     for key in resolution.releases:
         _refuse_lost(there.get(key), source)
     packages = [
-        _locked(release, source.places.home(key).name, source.states(key, release.version))
+        _locked(release, source.repositories.home(key).name, source.states(key, release.version))
         for key, release in resolution.releases.items()
     ]
     for package in packages:
         _refuse_replaced(there.get(package.key), package)
-    if is_offline(said=offline):
+    if is_offline(requested=offline):
         # What is thought of a release may not be kept here, and what is not known has not changed.
         packages = [_unless_the_same(there.get(package.key), package) for package in packages]
     locked = Locked(folder / LOCK_NAME, Lock(packages), old)
     locked.warnings = [line for package in packages for line in source.warnings(package.key, package.version)]
-    locked.warnings += source.places.differences
+    locked.warnings += source.repositories.differences
     locked.unchecked = dict(resolution.unchecked)
     return locked, source
 
@@ -182,7 +182,7 @@ def unshared(path: Path, repository: PathLike | None) -> list[str]:
     from orbitpkg.config.settings import user_config_path
 
     effect = settings(repository)
-    if effect.said_by != str(user_config_path()):
+    if effect.source != str(user_config_path()):
         return []
     names = ", ".join(f"orbitpkg repo add {each.name} {each.url}" for each in effect.repositories)
     return [f"{path.name} names no repository: whoever else works on this project has none of yours. Name it: {names}"]
@@ -193,7 +193,7 @@ def open_source(repository: PathLike | None, *, offline: bool, reporter: Reporte
     from orbitpkg.installer.sources import RepositorySource
     from orbitpkg.store.store import Store
 
-    return RepositorySource(open_places(repository, offline=offline, reporter=reporter), Store(home()), {})
+    return RepositorySource(open_repositories(repository, offline=offline, reporter=reporter), Store(home()), {})
 
 
 def _locked(release: Release, repository: str, states: Mapping[str, str]) -> LockedPackage:
@@ -217,10 +217,10 @@ def _unless_the_same(old: LockedPackage | None, new: LockedPackage) -> LockedPac
 
 def _refuse_lost(old: LockedPackage | None, source: RepositorySource) -> None:
     """Refuse to go on without what is locked, if only mirrors say that there is none."""
-    home = source.places.home(old.key) if old is not None else None
+    home = source.repositories.home(old.key) if old is not None else None
     if old is None or home is None or home.name != old.repository:
         return
-    repository = source.places.catalogue(home).repository
+    repository = source.repositories.catalogue(home).repository
     if repository.silence is not None and old.version not in source.versions(old.key):
         raise repository.unknown(f"{old.key} {old.version}") from repository.silence
 

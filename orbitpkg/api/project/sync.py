@@ -148,7 +148,7 @@ def _staleness(there: Lock | None, found: ProjectFile, repository: PathLike | No
         return ["There is no orbit.lock."]
     reasons = there.staleness(found.document.requirements)
     effect = settings(repository)
-    if effect.is_said:
+    if effect.is_explicit:
         return reasons
     for package in there.packages.values():
         bound = bound_to(package.key, effect.repositories)
@@ -196,7 +196,7 @@ def _install(
     }
     result = installed_of(store.layout, releases, [key for key in asked if key in releases], before)
     if frozen:
-        result.warnings = [*_noted(there, result), *source.places.differences]
+        result.warnings = [*_noted(there, result), *source.repositories.differences]
     else:
         result.warnings = warnings_of(source, result)
     return result
@@ -227,12 +227,12 @@ def _refuse_missing(missing: Sequence[LockedPackage], source: RepositorySource, 
     from orbitpkg.config.repositories import is_offline
     from orbitpkg.errors import OfflineError
 
-    if not is_offline(said=offline):
+    if not is_offline(requested=offline):
         return
     far = [
         package
         for package in missing
-        if not source.places.named(package.repository).url.startswith(("file:", "memory:"))
+        if not source.repositories.named(package.repository).url.startswith(("file:", "memory:"))
     ]
     if far:
         names = ", ".join(map(str, far))
@@ -247,7 +247,7 @@ def _recorded(source: RepositorySource, package: LockedPackage) -> Release:
     """Read the record that is locked."""
     from orbitpkg.errors import VersionNotFound
 
-    catalogue = source.places.catalogue(source.places.named(package.repository))
+    catalogue = source.repositories.catalogue(source.repositories.named(package.repository))
     release = catalogue.release_of(package.key, package.version, package.digest)
     if release is None:
         raise VersionNotFound(

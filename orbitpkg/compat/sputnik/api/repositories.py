@@ -14,7 +14,7 @@ from orbitpkg.compat.sputnik.api.apps import excluded_by
 from orbitpkg.compat.sputnik.api.errors import CompatiblePackageNotFoundException, PackageNotFoundException
 from orbitpkg.compat.sputnik.api.packages import PackageStub
 from orbitpkg.compat.sputnik.formats.places import SCHEME_PREFIX, is_legacy
-from orbitpkg.config.repositories import open_places, open_repository, settings
+from orbitpkg.config.repositories import open_repositories, open_repository, settings
 from orbitpkg.errors import PackageNotFound, RepositoryNotFound, ResolutionError
 from orbitpkg.installer.sources import RepositorySource, resolve_as_recorded
 from orbitpkg.model.requirements import parse_requirement
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from orbitpkg.compat.sputnik.api.constraints import PackageString
     from orbitpkg.model.versions import Version
     from orbitpkg.repository.catalogue import Catalogue
-    from orbitpkg.repository.places import Places
+    from orbitpkg.repository.repository_set import RepositorySet
     from orbitpkg.resolver.apps import Apps
     from orbitpkg.resolver.resolver import Resolution
     from orbitpkg.store.layout import Layout
@@ -50,7 +50,7 @@ def default_repository(repository_url: str | os.PathLike[str] | None) -> str | o
     return repository_url if repository_url is not None else _Default.url
 
 
-def places_of(repository_url: str | os.PathLike[str] | None) -> list[Places]:
+def places_of(repository_url: str | os.PathLike[str] | None) -> list[RepositorySet]:
     """Give the repositories to ask, of which each may have what the others lack.
 
     Raises:
@@ -58,16 +58,16 @@ def places_of(repository_url: str | os.PathLike[str] | None) -> list[Places]:
         RepositoryError: It cannot be asked what is there.
     """
     if repository_url is None and _Default.url is not None:
-        return [open_places(_Default.url), open_places(f"{SCHEME_PREFIX}{_Default.url}")]
+        return [open_repositories(_Default.url), open_repositories(f"{SCHEME_PREFIX}{_Default.url}")]
     if repository_url is None:
-        return [open_places()]
+        return [open_repositories()]
     url = settings(repository_url).repositories[0].url
     if not is_legacy(url):
         try:
             open_repository(repository_url).config()
         except RepositoryNotFound:
-            return [open_places(f"{SCHEME_PREFIX}{url}")]
-    return [open_places(repository_url)]
+            return [open_repositories(f"{SCHEME_PREFIX}{url}")]
+    return [open_repositories(repository_url)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +106,7 @@ def choose(layout: Layout, wanted: PackageString, apps: Apps, repository_url: st
     raise _refusal(refusals)
 
 
-def _best_first(asked: list[Places], wanted: PackageString, apps: Apps) -> list[Places]:
+def _best_first(asked: list[RepositorySet], wanted: PackageString, apps: Apps) -> list[RepositorySet]:
     """Put those that offer the newest version first, as indexes tell: a record of Sputnik's takes its archive."""
     if len(asked) == 1:
         return asked

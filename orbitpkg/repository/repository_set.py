@@ -1,8 +1,9 @@
-"""Several repositories by name: which of them a package comes from.
+"""Several named repositories, and which of them a package comes from.
 
-1. A package that is bound to a repository comes from there, and is looked for nowhere else.
-2. One that is not must be in one of them only: nobody gets a package of theirs in by publishing one of that name.
-3. A repository that does not answer is an error. Others that do not hold the name are no substitute, for it might.
+1. A package that is bound to a repository comes from that repository; no other is searched.
+2. A package that is not bound must be in exactly one repository, so that publishing a package under the same name
+   elsewhere cannot replace it.
+3. A repository that does not answer is an error. The others are no substitute, because it may hold the package.
 """
 
 from __future__ import annotations
@@ -24,18 +25,18 @@ if TYPE_CHECKING:
     from orbitpkg.repository.cache import Cache
     from orbitpkg.repository.repository import Repository
 
-__all__ = ["Places"]
+__all__ = ["RepositorySet"]
 
 
-class Places:
-    """The repositories in effect; each is opened when it is first asked.
+class RepositorySet:
+    """The repositories in effect, each opened on first use.
 
     Args:
-        settings: At least one, in their order.
-        opener: Opens one.
-        cache: What this machine keeps of them.
-        is_said: Whether somebody named the one there is for this very command: then it stands for all that a lockfile
-            names.
+        settings: The repositories in order of preference; at least one.
+        opener: Opens a repository.
+        cache: What this machine keeps of the repositories.
+        is_explicit: Whether the repository was named for this command. A single explicit repository replaces every
+            repository that a lockfile names.
     """
 
     def __init__(
@@ -44,28 +45,28 @@ class Places:
         opener: Callable[[RepositorySetting], Repository],
         *,
         cache: Cache | None,
-        is_said: bool = False,
+        is_explicit: bool = False,
     ) -> None:
         self.settings = tuple(settings)
         self._opener = opener
         self._cache = cache
-        self._is_said = is_said
+        self._is_explicit = is_explicit
         self._catalogues: dict[str, Catalogue] = {}
         self._opening = threading.Lock()
         self._homes: dict[str, RepositorySetting] = {}
 
     @property
     def opened(self) -> list[RepositorySetting]:
-        """Those that were asked."""
+        """The repositories that were queried."""
         return [setting for setting in self.settings if setting.name in self._catalogues]
 
     @property
     def differences(self) -> list[str]:
-        """Where indexes were found to differ from records."""
+        """Warnings about indexes that differ from the records."""
         return [line for catalogue in self._catalogues.values() for line in catalogue.differences]
 
     def catalogue(self, setting: RepositorySetting) -> Catalogue:
-        """Give what one of the repositories has."""
+        """Return the catalogue of a repository, opening the repository if necessary."""
         with self._opening:
             if setting.name not in self._catalogues:
                 repository = self._opener(setting)
@@ -73,51 +74,53 @@ class Places:
             return self._catalogues[setting.name]
 
     def named(self, name: str) -> RepositorySetting:
-        """Give the repository of a name that a lockfile says.
+        """Return the repository that a lockfile refers to by name.
 
         Raises:
-            ProjectError: Nobody named one so.
+            ProjectError: No repository is configured under this name.
         """
-        if len(self.settings) == 1 and (self._is_said or name == DEFAULT_NAME):
-            # Where one takes the place of all, it is the one that was meant.
+        if len(self.settings) == 1 and (self._is_explicit or name == DEFAULT_NAME):
             return self.settings[0]
         found = next((setting for setting in self.settings if setting.name == name), None)
         if found is None:
             names = [setting.name for setting in self.settings]
             close = nearest(name, names, n=1)
             raise ProjectError(
-                f"The lockfile takes packages from a repository {name!r}, which is not named here.",
-                hint=f"Did you mean {close[0]}?" if close else f"Name it: orbitpkg repo add {name} URL",
+                f"The lockfile takes packages from a repository {name!r}, which is not configured here.",
+                hint=f"Did you mean {close[0]}?" if close else f"Add it: orbitpkg repo add {name} URL",
                 repository=name,
             )
         return found
 
     def look_up(self, packages: Iterable[str]) -> None:
-        """Ask for several packages at once, by canonical names: what would be asked for one after the other is there.
+        """Query several packages at once, by canonical name, so that later queries are answered from memory.
 
         Raises:
-            RepositoryError: A repository did not say.
+            RepositoryError: A repository did not answer.
         """
         read_all(self._look_up, packages)
 
     def _look_up(self, package: str) -> None:
-        # What is not kept is told when, and if, it is needed.
+        # A package that is missing from the offline cache is reported only if it turns out to be needed.
         with contextlib.suppress(OfflineError):
             self.catalogue(self.home(package)).stock(package)
 
     def home(self, package: str) -> RepositorySetting:
-        """Say which repository a package comes from, by its canonical name; the first when none has it.
+        """Return the repository that a package comes from, by canonical name; the first one if no repository has it.
 
         Raises:
-            ResolutionError: Two of them have it, and it is bound to neither.
-            RepositoryError: One of them did not say.
+            ResolutionError: Several repositories have it, and it is bound to none of them.
+            RepositoryError: A repository did not answer.
         """
         if package not in self._homes:
             self._homes[package] = self._find(package)
         return self._homes[package]
 
     def kept_elsewhere(self, package: str) -> list[RepositorySetting]:
-        """Give the other repositories that this machine has seen a package in; none is asked, for none may be told."""
+        """Return the other repositories whose cached index lists a package.
+
+        No repository is queried: a repository must not learn the names of packages that are bound to another one.
+        """
         home, cache = self.home(package), self._cache
         if cache is None:
             return []
@@ -131,17 +134,17 @@ class Places:
         if bound is not None:
             return bound
         stocks = read_all(lambda setting: self.catalogue(setting).stock(package), self.settings)
-        there = [setting for setting, stock in zip(self.settings, stocks, strict=True) if stock.versions]
-        if len(there) > 1:
-            raise _ambiguous(package, there)
-        return there[0] if there else self.settings[0]
+        found = [setting for setting, stock in zip(self.settings, stocks, strict=True) if stock.versions]
+        if len(found) > 1:
+            raise _ambiguous(package, found)
+        return found[0] if found else self.settings[0]
 
 
-def _ambiguous(package: str, there: Sequence[RepositorySetting]) -> ResolutionError:
-    names = [setting.name for setting in there]
+def _ambiguous(package: str, found: Sequence[RepositorySetting]) -> ResolutionError:
+    names = [setting.name for setting in found]
     return ResolutionError(
-        f"{package} is in {len(there)} repositories: {', '.join(names)}. Which one is meant, nobody said.",
-        hint=f"Bind it to one: orbitpkg repo add {names[0]} {there[0].url} --packages {package}",
+        f"{package} was found in several repositories: {', '.join(names)}.",
+        hint=f"Bind it to one: orbitpkg repo add {names[0]} {found[0].url} --packages {package}",
         name=package,
         repositories=names,
     )
