@@ -310,7 +310,7 @@ def test_no_section_is_about_a_command_that_does_not_exist() -> None:
 
 
 def test_options_that_every_command_has_are_told_once() -> None:
-    section = document("docs/cli.md").section("Options of every command")
+    section = document("docs/cli.md").section("Global options")
     assert {option for option in {*SHARED, "-r", "--repository", "--offline"} if f"`{option}" not in section} == set()
 
 
