@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orbitpkg.api.select import choose, listed, understood
-from orbitpkg.config.repositories import home_folder
+from orbitpkg.config.home import home_folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -187,9 +187,12 @@ def install_releases(
             refuse_forbidden(releases[key], (file.path for file in chosen), forbidden)
             install_available(store, available, pool=pool, only=only.get(key, ()), reporter=reporter)
 
-    with running(store.layout, releases.values()), Pool() as pool:
-        with Pool(_AT_ONCE, "orbitpkg-install", stopping=pool.stopping) as packages:
-            packages.run(partial(install_one, key) for key in keys)
+    with (
+        running(store.layout, releases.values()),
+        Pool() as pool,
+        Pool(_AT_ONCE, "orbitpkg-install", stopping=pool.stopping) as packages,
+    ):
+        packages.run(partial(install_one, key) for key in keys)
 
 
 def _refuse_installed(layout: Layout, releases: Mapping[str, Release], forbidden: frozenset[str]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from orbitpkg.config.repositories import home_folder, open_repositories
+from orbitpkg.config.home import home_folder
+from orbitpkg.config.repositories import open_repositories
 from orbitpkg.model.requirements import parse_requirement
 
 TYPE_CHECKING = False

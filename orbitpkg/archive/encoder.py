@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -23,6 +22,7 @@ from blake3 import blake3
 from orbitpkg.archive.frames import ENCODER, compress_chunk, contents_frame, digest_of
 from orbitpkg.archive.tarstream import END_OF_STREAM, member_header, padding_after
 from orbitpkg.concurrency.cores import usable_cores
+from orbitpkg.concurrency.pool import Pool
 from orbitpkg.errors import StorageError, TreeChanged
 from orbitpkg.model.contents import Blake3, Chunk, Contents, FileEntry, FileIdentity, identity_of
 
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
 
     from orbitpkg.archive.tree import SourceFile, SourceTree
-    from orbitpkg.model.release import ContentsPlace
+    from orbitpkg.concurrency.pool import Future
+    from orbitpkg.model.release import ContentsLocation
 
 __all__ = ["EncodedChunk", "TreeEncoder", "average_chunk_bytes", "hash_tree"]
 
@@ -96,7 +97,7 @@ class TreeEncoder:
             StorageError: A file cannot be read.
         """
         with (
-            ThreadPoolExecutor(self._threads, "orbitpkg-encode") as pool,
+            Pool(self._threads, "orbitpkg-encode") as pool,
             closing(_Cutter(self._tree, self._files, self._progress).pieces()) as pieces,
         ):
             pending: deque[tuple[Future[tuple[Blake3, bytes | None, int]], _Piece]] = deque()
@@ -118,7 +119,7 @@ class TreeEncoder:
                     future.cancel()
         self._tree.check_unchanged()
 
-    def finish(self) -> tuple[Contents, bytes, ContentsPlace]:
+    def finish(self) -> tuple[Contents, bytes, ContentsLocation]:
         """Give the contents, the archive's last frame, and where in the archive the contents lie.
 
         To be called when :meth:`chunks` is exhausted.

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from blake3 import blake3
@@ -20,6 +18,8 @@ from orbitpkg.archive.frames import (
     unpack_contents,
 )
 from orbitpkg.archive.tarstream import END_OF_STREAM, member_header, padding_after
+from orbitpkg.concurrency.cores import usable_cores
+from orbitpkg.concurrency.pool import Pool
 from orbitpkg.errors import ArchiveError, StorageError
 
 if TYPE_CHECKING:
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from typing import Self
 
     from orbitpkg.model.contents import Chunk, Contents, FileEntry
-    from orbitpkg.model.release import ContentsPlace
+    from orbitpkg.model.release import ContentsLocation
 
 __all__ = ["LocalArchive", "verify_archive"]
 
-_BATCH = 16
+_AHEAD = 16
 _STREAM_BYTES = 1024 * 1024
 
 
@@ -47,7 +47,7 @@ class LocalArchive:
     """
 
     path: Path
-    place: ContentsPlace
+    place: ContentsLocation
     contents: Contents
     _descriptor: int
 
@@ -128,7 +128,7 @@ def _read(descriptor: int, start: int, length: int, path: Path) -> bytes:
         raise StorageError(f"{path} cannot be read: {error.strerror}.") from error
 
 
-def _read_contents(descriptor: int, path: Path) -> tuple[ContentsPlace, Contents]:
+def _read_contents(descriptor: int, path: Path) -> tuple[ContentsLocation, Contents]:
     size, where = os.fstat(descriptor).st_size, str(path)
     footer = _read(descriptor, max(0, size - FOOTER_BYTES), FOOTER_BYTES, path)
     place = parse_footer(footer, archive_size=size, where=where)
@@ -153,10 +153,8 @@ def verify_archive(archive: LocalArchive) -> None:
     def load(chunk: Chunk) -> bytes:
         return decompress_chunk(archive.read(chunk.position, chunk.stored), chunk, where=where)
 
-    with ThreadPoolExecutor(thread_name_prefix="orbitpkg-verify") as pool:
-        chunks = archive.contents.chunks
-        batches = (chunks[start : start + _BATCH] for start in range(0, len(chunks), _BATCH))
-        stream = _Stream(chain.from_iterable(pool.map(load, batch) for batch in batches))
+    with Pool(usable_cores() + 1, "orbitpkg-verify") as pool:
+        stream = _Stream(pool.map(load, archive.contents.chunks, ahead=_AHEAD))
         for file in archive.contents.files:
             _verify_member(stream, file, where)
         stream.expect(END_OF_STREAM, f"the end of the tar stream in {where}")

@@ -14,21 +14,23 @@ import json
 import os
 import secrets
 import time
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from orbitpkg.concurrency.pool import Pool
 from orbitpkg.datasets.compaction import write_together
 from orbitpkg.datasets.layout import catalogue_prefix, part_key, part_time
 from orbitpkg.datasets.parts import Description, describe_part, footer_text
 from orbitpkg.datasets.sending import digests_of, send_file
 from orbitpkg.datasets.tables import Table, footer_of
 from orbitpkg.errors import IntegrityError, ObjectExists, ObjectNotFound, OfflineError, RepositoryError
+from orbitpkg.files.atomic import atomic_write, move_file, temporary_name
 from orbitpkg.files.errors import storage_errors
+from orbitpkg.model.jsontext import canonical_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from orbitpkg.objects.protocol import ObjectInfo, ObjectStore
     from orbitpkg.reporting import Reporter
@@ -163,7 +165,7 @@ class Catalogue:
 
     def _delete(self, names: Sequence[str]) -> None:
         prefix = catalogue_prefix(self._dataset)
-        with ThreadPoolExecutor(_FETCHERS, "orbitpkg-compact") as pool:
+        with Pool(_FETCHERS, "orbitpkg-compact") as pool:
             list(pool.map(lambda name: self._objects.delete(f"{prefix}{name}"), names))
 
     def _fetch(self, infos: Sequence[ObjectInfo], reporter: Reporter | None) -> None:
@@ -181,7 +183,7 @@ class Catalogue:
                 self._fetch_one(info)
                 task.advance(info.size)
 
-            with ThreadPoolExecutor(_FETCHERS, "orbitpkg-catalogue") as pool:
+            with Pool(_FETCHERS, "orbitpkg-catalogue") as pool:
                 list(pool.map(fetch, missing))
 
     def _is_kept(self, info: ObjectInfo) -> bool:
@@ -197,7 +199,7 @@ class Catalogue:
         assert found is not None
         where = f"The part {info.key} of the catalogue in {self._objects.url}"
         path = self._kept / name
-        part = path.with_name(f".{secrets.token_hex(8)}")
+        part = Path(temporary_name(path.parent))
         with storage_errors(str(path)):
             try:
                 if self._get(info, part) != found[1]:
@@ -210,9 +212,8 @@ class Catalogue:
                 description = describe_part(footer_of(part, where=where), where=where)
                 if description.dataset != self._dataset:
                     raise IntegrityError(f"{where} belongs to the dataset {description.dataset}.", key=info.key)
-                part.replace(path)
-                part.write_text(json.dumps(description.replaces))
-                part.replace(_description_path(path))
+                move_file(part, path, durable=False)
+                atomic_write(_description_path(path), canonical_json(description.replaces), durable=False)
             finally:
                 part.unlink(missing_ok=True)
 

@@ -10,18 +10,19 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import unicodedata
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from orbitpkg.concurrency.pool import Pool
 from orbitpkg.datasets.datum import name_problem, new_datum
 from orbitpkg.datasets.registration import Failure, Recorder
 from orbitpkg.errors import AccessDenied, CredentialsError, OrbitError, RepositoryUnreachable, UnsupportedByStore
 from orbitpkg.model.jsontext import parse_json
 from orbitpkg.objects import open_store
-from orbitpkg.objects.uris import join_uri, split_uri
+from orbitpkg.objects.addresses import join_uri, split_uri
 from orbitpkg.reporting import SILENT
 
 if TYPE_CHECKING:
@@ -104,12 +105,12 @@ def index_objects(
         recorder = Recorder(catalogue, dataset, known=table.kinds())
     with contextlib.ExitStack() as stack:
         stack.callback(recorder.flush)
-        pool = stack.enter_context(ThreadPoolExecutor(_WORKERS, "orbitpkg-index"))
+        pool = stack.enter_context(Pool(_WORKERS, "orbitpkg-index"))
         for batch in _batches(_others(store, prefix, repository.url)):
             result.found += len(batch)
             with catalogue.table() as table:
                 known = _known(table, [join_uri(store.url, info.key) for info in batch])
-            for datum in pool.map(lambda info, known=known: indexer.index(info, known), batch):
+            for datum in pool.map(partial(indexer.index, known=known), batch):
                 if datum is not None:
                     recorder.add(datum)
     result.new = recorder.new

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, TypeVar
+
+from orbitpkg.concurrency.pool import Pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
+
+    from orbitpkg.concurrency.pool import Future
 
 __all__ = ["in_order"]
 
@@ -25,13 +28,10 @@ def in_order(
     Close it if it is not used up: then what is not begun is dropped, and what is begun is waited for.
     """
     waiting: deque[tuple[Thing, Future[Result]]] = deque()
-    pool = ThreadPoolExecutor(_WORKERS, "orbitpkg-datasets")
-    try:
+    with Pool(_WORKERS, "orbitpkg-datasets") as pool:
         for thing in things:
             if len(waiting) == 2 * _WORKERS:
                 yield waiting.popleft()
             waiting.append((thing, pool.submit(work, thing)))
         while waiting:
             yield waiting.popleft()
-    finally:
-        pool.shutdown(cancel_futures=True)

@@ -10,14 +10,13 @@ import hashlib
 import os
 import stat
 import threading
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Final
 
 from blake3 import blake3
 
+from orbitpkg.concurrency.pool import Pool
 from orbitpkg.datasets.layout import blob_key
 from orbitpkg.errors import AccessDenied, ObjectExists, ObjectNotFound, StorageError, TreeChanged
 
@@ -169,25 +168,22 @@ def _send_parts(
 def _sent_digest(upload: Upload, file: IO[bytes], size: int, least: int, progress: Callable[[int], None]) -> str:
     """Send a file in parts, a few at a time; returns the BLAKE3 of what was sent."""
     step = max(_PART, least, -(-size // _MAX_PARTS))
-    digest, pending = blake3(), deque[Future[None]]()
+    digest = blake3()
     file.seek(0)
 
-    def put(number: int, offset: int, data: bytes) -> None:
-        upload.put_part(number, offset, data)
-        progress(len(data))
+    def read() -> Iterator[tuple[int, int, bytes]]:
+        for number, offset in enumerate(range(0, size, step), start=1):
+            data = file.read(min(step, size - offset))
+            digest.update(data)
+            yield number, offset, data
 
-    with ThreadPoolExecutor(_IN_FLIGHT, "orbitpkg-parts") as pool:
-        try:
-            for number, offset in enumerate(range(0, size, step), start=1):
-                data = file.read(min(step, size - offset))
-                digest.update(data)
-                if len(pending) == _IN_FLIGHT:
-                    pending.popleft().result()
-                pending.append(pool.submit(put, number, offset, data))
-            while pending:
-                pending.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+    def put(part: tuple[int, int, bytes]) -> None:
+        upload.put_part(*part)
+        progress(len(part[2]))
+
+    with Pool(_IN_FLIGHT, "orbitpkg-parts") as pool:
+        for _ in pool.map(put, read(), ahead=_IN_FLIGHT):
+            pass
     return digest.hexdigest()
 
 

@@ -6,11 +6,11 @@ of two who make one dataset at the same time, one does.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from orbitpkg.concurrency.pool import Pool
 from orbitpkg.datasets.layout import DATASETS, new_note_key, notes_prefix, record_key
 from orbitpkg.errors import (
     DatasetExists,
@@ -169,7 +169,7 @@ def read_source(repository: Repository, identifier: str) -> Source:
 
 def list_sources(repository: Repository) -> list[Source]:
     """Read the records of all datasets, by id."""
-    with ThreadPoolExecutor(_READERS, "orbitpkg-datasets") as pool:
+    with Pool(_READERS, "orbitpkg-datasets") as pool:
         found = pool.map(lambda key: find_source(repository, key), _keys(repository))
         return [source for source in found if source is not None]
 
@@ -206,7 +206,7 @@ def add_note(repository: Repository, key: str, text: str) -> Note:
 def read_notes(repository: Repository, key: str) -> list[Note]:
     """Read the notes about a dataset, the oldest first."""
     keys = [info.key for info in repository.objects.list(notes_prefix(key)) if info.key.endswith(".json")]
-    with ThreadPoolExecutor(_READERS, "orbitpkg-notes") as pool:
+    with Pool(_READERS, "orbitpkg-notes") as pool:
         return list(pool.map(lambda each: _read_note(repository, each), keys))
 
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from orbitpkg.archive.frames import decompress_chunk
+from orbitpkg.concurrency.pool import Pool
 from orbitpkg.errors import ArchiveError, UnsupportedByStore
 from orbitpkg.installer.plan import ChunkWork, RangeRequest, plan_requests
 
@@ -163,7 +163,7 @@ class PublishedFiles:
             for request in requests:
                 yield from self._answer(request)
             return
-        with ThreadPoolExecutor(min(_READERS, len(requests)), "orbitpkg-slices") as pool:
+        with Pool(min(_READERS, len(requests)), "orbitpkg-slices") as pool:
             for answer in pool.map(self._answer, requests):
                 yield from answer
 

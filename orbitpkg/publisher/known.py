@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from orbitpkg.archive.frames import ENCODER
+from orbitpkg.concurrency.pool import Pool
 from orbitpkg.errors import OrbitError
 from orbitpkg.publisher.assemble import KnownFrame
 
@@ -39,7 +39,7 @@ def known_frames(repository: Repository, name: str, version: Version) -> dict[Bl
     """
     versions = sorted(repository.versions(name), key=lambda other: (other < version, other), reverse=True)
     frames: dict[Blake3, list[KnownFrame]] = {}
-    with ThreadPoolExecutor(_MAX_RELEASES, "orbitpkg-known") as pool:
+    with Pool(_MAX_RELEASES, "orbitpkg-known") as pool:
         found = pool.map(lambda other: _release(repository, name, other), versions[:_MAX_RELEASES])
         releases = [release for release in found if release is not None and release.archive.encoder == ENCODER]
         for table in pool.map(lambda release: _frames(repository, release), _within_bounds(releases)):

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from orbitpkg.archive.tree import SourceTree
     from orbitpkg.model.contents import Blake3, Contents, FileIdentity
     from orbitpkg.model.manifest import Manifest
-    from orbitpkg.model.release import ContentsPlace, Release
+    from orbitpkg.model.release import ContentsLocation, Release
     from orbitpkg.publisher.assemble import KnownFrame, Part
     from orbitpkg.reporting import Reporter
     from orbitpkg.repository.repository import Repository
@@ -137,7 +137,7 @@ class _Encoded(Protocol):
 
     def parts(self, assembler: Assembler) -> Iterator[Part]: ...
 
-    def finish(self) -> tuple[Contents, ContentsPlace]: ...
+    def finish(self) -> tuple[Contents, ContentsLocation]: ...
 
 
 class _Source(Protocol):
@@ -174,7 +174,7 @@ class _EncodedTree:
         lengths = {digest: places[0].stored for digest, places in known.items()}
         self._encoder = TreeEncoder(tree, known=lengths, progress=progress)
         self._known = known
-        self._result: tuple[Contents, ContentsPlace] | None = None
+        self._result: tuple[Contents, ContentsLocation] | None = None
 
     def parts(self, assembler: Assembler) -> Iterator[Part]:
         for encoded in self._encoder.chunks():
@@ -186,7 +186,7 @@ class _EncodedTree:
         self._result = contents, place
         yield from assembler.finish(last)
 
-    def finish(self) -> tuple[Contents, ContentsPlace]:
+    def finish(self) -> tuple[Contents, ContentsLocation]:
         assert self._result is not None
         return self._result
 
@@ -219,7 +219,7 @@ class _EncodedFile:
             self._progress(len(piece))
         yield from assembler.finish(b"")
 
-    def finish(self) -> tuple[Contents, ContentsPlace]:
+    def finish(self) -> tuple[Contents, ContentsLocation]:
         return self._archive.contents, self._archive.place
 
 

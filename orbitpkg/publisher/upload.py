@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from orbitpkg.concurrency.pool import Pool
 from orbitpkg.errors import AccessDenied, ObjectExists, ObjectNotFound, RepositoryError
 from orbitpkg.publisher.assemble import ComposedPart, CopiedPart, SentPart, part_identity
 from orbitpkg.repository.layout import new_piece_key
@@ -20,6 +20,7 @@ from orbitpkg.repository.layout import new_piece_key
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from orbitpkg.concurrency.pool import Future
     from orbitpkg.objects.protocol import ObjectStore, PartLimits, Upload
     from orbitpkg.objects.transfer.journal import Journal
     from orbitpkg.publisher.assemble import Part
@@ -103,7 +104,7 @@ class _Sender:
         self._first: SentPart | None = None
         self._parts = 0
         self._upload: Upload | None = None
-        self._pool = ThreadPoolExecutor(_SENDERS, "orbitpkg-upload")
+        self._pool = Pool(_SENDERS, "orbitpkg-upload")
         self._pending: deque[Future[None]] = deque()
 
     def add(self, part: Part) -> None:
@@ -144,7 +145,8 @@ class _Sender:
                 ) from error
 
     def stop(self, *, keep: bool) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool.stopping.set()
+        self._pool.close()
         if self._upload is not None and not (keep and self._upload.id):
             self._upload.abort()
             self._journal.forget()

@@ -8,12 +8,12 @@ What is known of a path from the last time costs no request and no reading: of w
 
 from __future__ import annotations
 
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from orbitpkg.concurrency.pool import Pool
 from orbitpkg.errors import (
     AccessDenied,
     IntegrityError,
@@ -24,7 +24,8 @@ from orbitpkg.errors import (
     StorageError,
     TreeChanged,
 )
-from orbitpkg.files.errors import disk_errors
+from orbitpkg.files.durable import sync_files
+from orbitpkg.files.errors import USER_FILE, storage_errors
 from orbitpkg.remote.sameness import is_same
 from orbitpkg.remote.sync_pair import open_configured, open_pair
 from orbitpkg.remote.sync_plan import Act, Conflict, Synced, plain_etag, plan_sync, undecided
@@ -35,8 +36,8 @@ from orbitpkg.reporting import SILENT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from orbitpkg.objects.addresses import PathOrUri
     from orbitpkg.objects.protocol import ObjectStore
-    from orbitpkg.objects.uris import Word
     from orbitpkg.remote.sync_pair import Pair
     from orbitpkg.remote.sync_plan import Step, SyncPlan
     from orbitpkg.remote.sync_trees import LocalTree, RemoteTree
@@ -94,8 +95,8 @@ class SyncResult:
 
 
 def sync(
-    source: Word,
-    destination: Word,
+    source: PathOrUri,
+    destination: PathOrUri,
     *,
     delete: bool = False,
     include: Sequence[str] = (),
@@ -215,16 +216,14 @@ def _compare(pair: Pair, local: LocalTree, remote: RemoteTree, reporter: Reporte
 
 def _all_of(works: Mapping[str, Callable[[], T]]) -> dict[str, T]:
     """Do works in parallel; the first error ends them all."""
-    with ThreadPoolExecutor(_AT_ONCE, "orbitpkg-sync") as pool:
-        futures = {path: pool.submit(work) for path, work in works.items()}
-        try:
-            done, _ = wait(futures.values(), return_when=FIRST_EXCEPTION)
-            for future in done:
-                future.result()
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-        return {path: future.result() for path, future in futures.items()}
+    done: dict[str, T] = {}
+
+    def do(path: str) -> None:
+        done[path] = works[path]()
+
+    with Pool(_AT_ONCE, "orbitpkg-sync") as pool:
+        pool.run(partial(do, path) for path in works)
+    return {path: done[path] for path in works}
 
 
 def _blocked(plan: SyncPlan, local: LocalTree) -> dict[str, str]:
@@ -247,7 +246,7 @@ def _is_hidden(step: Step, local: LocalTree, remote: RemoteTree) -> bool:
 def _make_folders(pair: Pair, local: LocalTree, remote: RemoteTree) -> None:
     if pair.is_up:
         return
-    with disk_errors(pair.root):
+    with storage_errors(pair.root, USER_FILE):
         pair.root.mkdir(parents=True, exist_ok=True)
         for folder in sorted(remote.folders - local.folders):
             # Where something is in the way, it stays: an empty folder is worth no conflict.
@@ -289,8 +288,10 @@ class _Run:
                         self._one(transfers, step)
         except BaseException:
             # What was done is known to the next run.
+            self._sync_downloads()
             save_state(self._pair, self._reporter)
             raise
+        self._sync_downloads()
         order = {step.path: number for number, step in enumerate(steps)}
         self._done.sort(key=lambda step: order[step.path])
         return (
@@ -298,6 +299,12 @@ class _Run:
             sorted(self._failed, key=lambda row: row.path),
             sorted(self._edited, key=lambda row: row.path),
         )
+
+    def _sync_downloads(self) -> None:
+        # A file that a power cut emptied must not look like an edit, which the next sync would upload.
+        paths = [f"{self._pair.root}/{step.path}" for step in self._done if step.act is Act.DOWNLOAD]
+        with storage_errors(self._pair.root, USER_FILE):
+            sync_files(paths, folder=str(self._pair.root))
 
     def _one(self, transfers: Transfers, step: Step) -> None:
         try:

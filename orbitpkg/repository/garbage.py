@@ -7,11 +7,11 @@ were listed: a release that is published meanwhile keeps its archive.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from orbitpkg.concurrency.pool import Pool
 from orbitpkg.errors import UnsupportedByStore
 from orbitpkg.repository.layout import ARCHIVES, PROBES
 
@@ -81,7 +81,7 @@ def _archives_in_use(repository: Repository) -> set[str]:
         return record.archive.key if record else None
 
     releases = [(name, version) for name in repository.names() for version in repository.versions(name)]
-    with ThreadPoolExecutor(_READERS, "orbitpkg-garbage") as pool:
+    with Pool(_READERS, "orbitpkg-garbage") as pool:
         return {key for key in pool.map(read, releases) if key is not None}
 
 

@@ -15,11 +15,11 @@ lists everything. Nothing here needs conditional writes, which not every store h
 from __future__ import annotations
 
 import contextlib
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
+from orbitpkg.concurrency.pool import Pool
 from orbitpkg.errors import AccessDenied, IntegrityError, ObjectExists, RepositoryError, UsageError
 from orbitpkg.model.versions import Version, parse_version
 from orbitpkg.repository.index import Index, IndexEntry, NewerIndexError
@@ -191,7 +191,7 @@ def read_all(read: Callable[[T], R], things: Iterable[T]) -> list[R]:
     listed = list(things)
     if len(listed) < 2:  # noqa: PLR2004 - a thread for one is none too few
         return [read(thing) for thing in listed]
-    with ThreadPoolExecutor(min(READERS, len(listed)), "orbitpkg-read") as pool:
+    with Pool(min(READERS, len(listed)), "orbitpkg-read") as pool:
         return list(pool.map(read, listed))
 
 

@@ -10,13 +10,13 @@ package says so.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
 from random import random
 from typing import TYPE_CHECKING
 
 from orbitpkg.archive.frames import decompress_chunk
+from orbitpkg.concurrency.pool import Pool
 from orbitpkg.errors import ArchiveError, IntegrityError, ObjectNotFound
 from orbitpkg.repository.index import Index
 from orbitpkg.repository.indexing import compare, list_package, read_all, read_statuses
@@ -190,7 +190,7 @@ class _Verification:
         except IntegrityError as error:
             self._add(release.archive.key, FaultKind.ALTERED, error.message)
             return
-        with ThreadPoolExecutor(_READERS, "orbitpkg-verify") as pool:
+        with Pool(_READERS, "orbitpkg-verify") as pool:
             for length, flaw in pool.map(lambda run: self._read(release, run), self._chosen(contents.chunks)):
                 self._verdict.read += length
                 if flaw is not None:

@@ -12,8 +12,6 @@ import errno
 import os
 import random
 import stat
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -31,19 +29,18 @@ from orbitpkg.errors import (
     TreeChanged,
     UnsupportedByStore,
 )
-from orbitpkg.files.errors import disk_errors
+from orbitpkg.files.errors import USER_FILE, storage_errors
 from orbitpkg.objects.transfer.journal import sent_identity
-from orbitpkg.objects.transfer.partial import HIDDEN, PartialFile
+from orbitpkg.objects.transfer.partial import PartialFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from concurrent.futures import Future
     from pathlib import Path
 
     from orbitpkg.objects.protocol import ObjectInfo, ObjectStore, Upload
     from orbitpkg.objects.transfer.journal import Journal
 
-__all__ = ["HIDDEN", "Downloaded", "Uploaded", "download_object", "upload_object"]
+__all__ = ["Downloaded", "Uploaded", "download_object", "upload_object"]
 
 T = TypeVar("T")
 
@@ -112,7 +109,7 @@ def download_object(
         StorageError: The disk did not take it.
     """
     info = store.head(key, version=version) if info is None else info
-    with disk_errors(path):
+    with storage_errors(path, USER_FILE):
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
@@ -221,7 +218,7 @@ def upload_object(
         TreeChanged: The file changed while it was read; nothing became visible.
         StorageError: It cannot be read.
     """
-    with disk_errors(path), _reading(path) as descriptor:
+    with storage_errors(path, USER_FILE), _reading(path) as descriptor:
         source = _Source(path, descriptor)
         if source.size <= _PART_BYTES:
             info = _put(store, key, source, metadata, create_only=create_only)
@@ -316,26 +313,14 @@ class _Parts:
         limits = store.part_limits
         least = -(-source.size // (limits.max_parts or _MAX_PARTS))
         self._part = max(_PART_BYTES, limits.min_bytes, least)
-        self._pending: deque[Future[None]] = deque()
 
     def send(self, metadata: Mapping[str, str] | None, *, create_only: bool) -> ObjectInfo:
         upload = self._resumed() or self._started(metadata)
         at_once = max(1, min(WORKERS, _MEMORY_BYTES // self._part))
         try:
-            with Pool() as pool, ThreadPoolExecutor(at_once, "orbitpkg-upload") as executor:
-                try:
-                    for number, start in enumerate(range(0, self._source.size, self._part), start=1):
-                        if len(self._pending) >= at_once:
-                            self._pending.popleft().result()
-                        data = self._source.read(start, min(self._part, self._source.size - start))
-                        send = partial(self._send, pool, upload, number, start, data)
-                        self._pending.append(executor.submit(send))
-                    while self._pending:
-                        self._pending.popleft().result()
-                except BaseException:
-                    pool.stopping.set()
-                    executor.shutdown(wait=False, cancel_futures=True)
-                    raise
+            with Pool(at_once, "orbitpkg-upload") as pool:
+                for _ in pool.map(partial(self._send, pool, upload), self._read(), ahead=at_once):
+                    pass
             self._source.check()
             info = upload.complete(create_only=create_only)
         except BaseException as error:
@@ -345,6 +330,10 @@ class _Parts:
             raise
         self._forget()
         return info
+
+    def _read(self) -> Iterator[tuple[int, int, bytes]]:
+        for number, start in enumerate(range(0, self._source.size, self._part), start=1):
+            yield number, start, self._source.read(start, min(self._part, self._source.size - start))
 
     def _resumed(self) -> Upload | None:
         if self._journal is None or self._journal.upload is None:
@@ -367,7 +356,8 @@ class _Parts:
         if self._journal is not None:
             self._journal.forget()
 
-    def _send(self, pool: Pool, upload: Upload, number: int, start: int, data: bytes) -> None:
+    def _send(self, pool: Pool, upload: Upload, part: tuple[int, int, bytes]) -> None:
+        number, start, data = part
         identity = sent_identity(data) if self._journal is not None and upload.id else ""
         if not (
             identity

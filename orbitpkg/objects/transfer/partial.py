@@ -13,13 +13,13 @@ import hashlib
 import json
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from secrets import token_hex
 from typing import TYPE_CHECKING, Final
 
 from blake3 import blake3
 
-from orbitpkg.files.durable import sync_folder
+from orbitpkg.concurrency.pool import Pool
+from orbitpkg.files.atomic import HIDDEN, move_file
 from orbitpkg.files.writing import begin_writing, write_at
 
 if TYPE_CHECKING:
@@ -27,10 +27,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-__all__ = ["HIDDEN", "PartialFile", "file_digest"]
-
-HIDDEN: Final = ".orbitpkg-"
-"""How the names of files begin that are not there yet."""
+__all__ = ["PartialFile", "file_digest"]
 
 _READ_BYTES: Final = 1 << 20
 _HASH_BYTES: Final = 8 << 20
@@ -183,12 +180,10 @@ class PartialFile:
         """
         os.ftruncate(self._descriptor, self._size)
         digest = self._synced_digest() if durable else self._digest()
-        os.replace(self._path, self._target)  # noqa: PTH105
+        move_file(self._path, self._target, durable=durable)
         if self._journal is not None:
             self._journal_path.unlink(missing_ok=True)
         self._close()
-        if durable:
-            sync_folder(str(self._target.parent))
         return digest
 
     def _synced_digest(self) -> str:
@@ -196,8 +191,8 @@ class PartialFile:
             os.fsync(self._descriptor)
             return self._digest()
         # The disk is waited for while the processor is busy.
-        with ThreadPoolExecutor(1, "orbitpkg-sync") as executor:
-            synced = executor.submit(os.fsync, self._descriptor)
+        with Pool(1, "orbitpkg-sync") as pool:
+            synced = pool.submit(os.fsync, self._descriptor)
             digest = self._digest()
             synced.result()
         return digest

@@ -6,13 +6,13 @@ already has it, else the first by its ident; the other is told of as a problem, 
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
 from orbitpkg.compat.sputnik.formats.adapting import adapted_version
 from orbitpkg.compat.sputnik.formats.meta import META_NAME
+from orbitpkg.concurrency.pool import Pool
 from orbitpkg.errors import ArchiveError, IntegrityError, ManifestError, ObjectNotFound, OrbitError, UsageError
 from orbitpkg.model.names import canonical_name, is_valid_name
 
@@ -108,7 +108,7 @@ def read_shelves(fetcher: Fetcher, idents: Iterable[str]) -> Shelf:
         RepositoryError: The place cannot be read.
     """
     shelf, ordered = Shelf(), sorted(idents)
-    with ThreadPoolExecutor(_AT_ONCE, "orbitpkg-sputnik") as pool:
+    with Pool(_AT_ONCE, "orbitpkg-sputnik") as pool:
         found = list(pool.map(partial(_read, fetcher), ordered))
     for ident, answer in zip(ordered, found, strict=True):
         if isinstance(answer, OrbitError):
