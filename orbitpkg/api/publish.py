@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from orbitpkg.config.repositories import home_folder, open_repository
+from orbitpkg.config.home import home_folder
+from orbitpkg.config.repositories import open_repository
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orbitpkg.errors import ManifestError, Problem, StorageError, TreeChanged
+from orbitpkg.files.atomic import HIDDEN
 from orbitpkg.model.contents import MAX_FILES
 from orbitpkg.model.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest, parse_manifest
 from orbitpkg.model.paths import tree_problems
@@ -171,7 +172,7 @@ def _walk(root: Path, *, own_archives: str) -> list[str]:
 
 
 def _is_own_archive(name: str, prefix: str) -> bool:
-    return name.startswith(prefix) and (name.endswith(".tar.zst") or (".tar.zst." in name and name.endswith(".part")))
+    return (name.startswith(prefix) and name.endswith(".tar.zst")) or name.startswith(HIDDEN)
 
 
 def _source_files(root: Path, paths: Iterable[str]) -> tuple[list[SourceFile], list[Problem]]:

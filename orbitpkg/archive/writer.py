@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import os
-import secrets
 from typing import TYPE_CHECKING
 
 from orbitpkg.archive.encoder import TreeEncoder
-from orbitpkg.errors import NoSpace, StorageError
+from orbitpkg.files.atomic import atomic_file
+from orbitpkg.files.errors import WRITE, storage_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["write_archive"]
 
-_FULL = {errno.ENOSPC, errno.EDQUOT}
+_HINT = "Name another folder: -o DIR"
+_ADVICE = WRITE._replace(full=_HINT, refused=_HINT, other=_HINT)
 
 
 def write_archive(tree: SourceTree, target: Path, *, progress: Callable[[int], None] | None = None) -> Contents:
@@ -36,24 +34,12 @@ def write_archive(tree: SourceTree, target: Path, *, progress: Callable[[int], N
         StorageError: Something cannot be read or written.
     """
     encoder = TreeEncoder(tree, progress=progress)
-    # A name of its own: two builds of one package at once must not write into one file.
-    part = target.with_name(f"{target.name}.{secrets.token_hex(4)}.part")
-    try:
+    with storage_errors(target, _ADVICE):
         target.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
+        with atomic_file(target) as file:
             for piece in encoder.chunks():
                 assert piece.frame is not None
                 file.write(piece.frame)
             contents, frame, _ = encoder.finish()
             file.write(frame)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(target)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-        if not isinstance(error, OSError):
-            raise
-        kind = NoSpace if error.errno in _FULL else StorageError
-        raise kind(f"{target} cannot be written: {error.strerror}.", hint="Name another folder: -o DIR") from error
     return contents

@@ -18,10 +18,11 @@ from urllib.parse import unquote, urlsplit
 
 from orbitpkg.assemblies.pins import hash_file, parse_pin
 from orbitpkg.errors import AccessDenied, CredentialsError, IntegrityError, ObjectNotFound, UsageError
-from orbitpkg.files.errors import disk_errors
+from orbitpkg.files.atomic import replace_folder
+from orbitpkg.files.errors import USER_FILE, storage_errors
 from orbitpkg.objects import open_store
 from orbitpkg.objects.transfer.files import download_object
-from orbitpkg.objects.uris import join_uri, split_object_uri
+from orbitpkg.objects.addresses import join_uri, split_object_uri
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -63,7 +64,7 @@ def fetch_file(location_type: str, location: str, sha1: str, version_id: str | N
     pin = parse_pin(sha1)
     uri = uri_of(location_type, location)
     path = home() / pin.folder / PurePosixPath(split_object_uri(uri)[1]).name
-    with disk_errors(path):
+    with storage_errors(path, USER_FILE):
         if path.is_file():
             if pin.fits(path):
                 return path
@@ -165,8 +166,8 @@ def _unsigned(url: str) -> ObjectStore | None:
     address = parse_address(url)
     if address.scheme != "s3":
         return None
-    settings = replace(resolve_s3(address.place), keys=None, source=None)
-    return S3Store(address.place, address.prefix, settings=settings)
+    settings = replace(resolve_s3(address.location), keys=None, source=None)
+    return S3Store(address.location, address.prefix, settings=settings)
 
 
 def unzip(path: Path) -> Path:
@@ -198,12 +199,9 @@ def _is_unpacked(folder: Path, members: Iterable[zipfile.ZipInfo]) -> bool:
 
 
 def _unpack(archive: zipfile.ZipFile, target: Path) -> None:
-    with disk_errors(target), tempfile.TemporaryDirectory(prefix=".files.", dir=target.parent) as folder:
+    with storage_errors(target, USER_FILE), tempfile.TemporaryDirectory(prefix=".files.", dir=target.parent) as folder:
         fresh = Path(folder) / "files"
         fresh.mkdir()
         archive.extractall(fresh)
-        with suppress(FileNotFoundError):
-            target.rename(Path(folder) / "old")
-        # Somebody else may have been faster; theirs has the same files.
-        with suppress(FileExistsError):
-            fresh.rename(target)
+        # Another process may unpack the same archive: its folder has the same files.
+        replace_folder(fresh, target, aside=Path(folder) / "old", durable=False)

@@ -17,7 +17,7 @@ import xarray as xr
 from orbitpkg.assemblies.arrays import without_indexes
 from orbitpkg.datasets.extraction.netcdf_structure import is_hdf5
 from orbitpkg.errors import IntegrityError, UsageError
-from orbitpkg.files.errors import disk_errors
+from orbitpkg.files.errors import USER_FILE, storage_errors
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -67,7 +67,7 @@ def _write(array: xr.DataArray, path: Path, *, group: str | None, attributes: Ma
     table.attrs = dict(sorted(attributes.items()))
     packed = {name: _PACKED for name, each in table.variables.items() if each.dtype.kind in _NUMBERS and each.ndim}
     try:
-        with disk_errors(path):
+        with storage_errors(path, USER_FILE):
             table.to_netcdf(path, mode="w" if group is None else "a", group=group, engine=_ENGINE, encoding=packed)
     except (TypeError, ValueError) as error:
         raise UsageError(f"The assembly cannot be written as netCDF: {error}.") from error

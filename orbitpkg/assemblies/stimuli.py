@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import pandas as pd
 
 from orbitpkg.errors import IntegrityError, UsageError
-from orbitpkg.files.errors import disk_errors
+from orbitpkg.files.errors import USER_FILE, storage_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -167,7 +167,7 @@ def _name(name: str) -> str:
 
 
 def _write_zip(target: Path, files: Mapping[str, Path]) -> None:
-    with disk_errors(target), zipfile.ZipFile(target, "w") as archive:
+    with storage_errors(target, USER_FILE), zipfile.ZipFile(target, "w") as archive:
         for name, path in files.items():
             # Not packed: pictures, sounds and films are already, and every zlib packs in its own way.
             info = zipfile.ZipInfo(name, _EPOCH)

@@ -1,12 +1,11 @@
-"""Changing a project's file, or the user's configuration: what a person wrote there, comments and order, stays.
+"""Edits to a project's file or the user's configuration that keep the user's comments and order.
 
-A file is replaced whole or not at all. What comes of an edit is read before it is written: an edit that would leave
-settings that cannot be used changes nothing.
+A file is replaced as a whole. Every edit is parsed before it is written, so an edit that would make the settings
+invalid changes nothing.
 """
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING, Any
 
 import tomlkit
@@ -15,6 +14,7 @@ from tomlkit.items import AoT, Array
 
 from orbitpkg.config.settings import PROJECT_NAME, project_tables
 from orbitpkg.errors import ProjectError, UsageError
+from orbitpkg.files.atomic import atomic_write
 from orbitpkg.files.errors import storage_errors
 from orbitpkg.model.project import parse_project
 from orbitpkg.model.requirements import parse_requirement
@@ -28,20 +28,22 @@ if TYPE_CHECKING:
 
 __all__ = ["put_repository", "put_requirements", "remove_repository", "write_text"]
 
-_NEW_PROJECT = "# What this project uses. orbitpkg add, lock and sync keep orbit.lock in step with it.\n"
+_NEW_PROJECT = (
+    "# The packages that this project uses. orbitpkg add, lock and sync keep orbit.lock up to date with it.\n"
+)
 
 
 def put_requirements(path: Path, requirements: Iterable[Requirement]) -> str:
-    """Give a project's file with requirements in it; one for the same package takes the place of the old one.
+    """Return the text of a project's file with requirements added; one for a package already listed replaces it.
 
     Args:
-        path: The file; one that is not there yet is begun.
-        requirements: What to put in.
+        path: The file. If it does not exist, the text of a new one is returned.
+        requirements: The requirements to add.
 
     Raises:
-        ProjectError: The file cannot be used.
+        ProjectError: The file is invalid.
     """
-    document = _opened(path)
+    document = _open_document(path)
     table = _table(document, project_tables(path))
     array = table.setdefault("requirements", tomlkit.array().multiline(multiline=True))
     if not isinstance(array, Array):
@@ -52,45 +54,45 @@ def put_requirements(path: Path, requirements: Iterable[Requirement]) -> str:
 
 
 def _put(array: Array, requirement: Requirement) -> None:
-    for place, text in enumerate(array):
+    for index, text in enumerate(array):
         try:
-            there = parse_requirement(str(text))
-        except UsageError:  # told when the whole file is checked
+            listed = parse_requirement(str(text))
+        except UsageError:  # _checked reports it with the rest of the file
             continue
-        if there.key == requirement.key:
-            array[place] = str(requirement)
+        if listed.key == requirement.key:
+            array[index] = str(requirement)
             return
     array.append(str(requirement))
 
 
 def put_repository(path: Path, setting: RepositorySetting) -> str:
-    """Give a file of settings with a repository in it; one of the same name is replaced, what it binds is kept.
+    """Return the text of a settings file with a repository added; one of the same name keeps the packages bound to it.
 
     Raises:
-        ProjectError: The file cannot be used.
+        ProjectError: The file is invalid.
     """
-    document = _opened(path)
+    document = _open_document(path)
     repositories = _table(document, (*project_tables(path), "repositories"))
     row: MutableMapping[str, Any] = repositories.setdefault(setting.name, tomlkit.table())
     row["url"] = setting.url
     for key, values in (("mirrors", setting.mirrors), ("packages", setting.packages)):
-        there = [str(value) for value in row.get(key, [])]
-        added = [value for value in values if value not in there]
+        listed = [str(value) for value in row.get(key, [])]
+        added = [value for value in values if value not in listed]
         if added:
-            row[key] = [*there, *added]
+            row[key] = [*listed, *added]
     return _checked(document, path)
 
 
 def remove_repository(path: Path, name: str) -> str:
-    """Give a file of settings without a repository.
+    """Return the text of a settings file without a repository.
 
     Raises:
-        UsageError: It names no such repository.
+        UsageError: The file names no such repository.
     """
-    document = _opened(path)
+    document = _open_document(path)
     repositories = _table(document, (*project_tables(path), "repositories"))
     if name not in repositories:
-        raise UsageError(f"{path} names no repository {name!r}.", hint="See: orbitpkg repo list")
+        raise UsageError(f"{path} has no repository named {name!r}.", hint="List them: orbitpkg repo list")
     del repositories[name]
     return _checked(document, path)
 
@@ -103,19 +105,10 @@ def write_text(path: Path, text: str) -> None:
     """
     with storage_errors(str(path)):
         path.parent.mkdir(parents=True, exist_ok=True)
-        # A link stays one: what it leads to is replaced.
-        target = path.resolve()
-        part = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-        try:
-            part.write_text(text, encoding="utf-8", newline="")
-            if target.exists():
-                part.chmod(target.stat().st_mode & 0o777)
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
+        atomic_write(path, text.encode())
 
 
-def _opened(path: Path) -> tomlkit.TOMLDocument:
+def _open_document(path: Path) -> tomlkit.TOMLDocument:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             return tomlkit.parse(file.read())
@@ -124,13 +117,13 @@ def _opened(path: Path) -> tomlkit.TOMLDocument:
     except UnicodeDecodeError:
         raise ProjectError(f"{path} is not UTF-8.") from None
     except TOMLKitError as error:
-        raise ProjectError(f"{path} cannot be read: {error}.", hint="It is TOML: https://toml.io") from error
+        raise ProjectError(f"{path} is not valid TOML: {error}.", hint="See https://toml.io") from error
 
 
 def _table(document: MutableMapping[str, Any], keys: Sequence[str]) -> MutableMapping[str, Any]:
     table = document
     for number, key in enumerate(keys):
-        # [repositories.ours] needs no [repositories] above it, and [tool.orbitpkg] no [tool].
+        # Super tables write [repositories.ours] and [tool.orbitpkg] without an empty [repositories] or [tool] above.
         table = table.setdefault(key, tomlkit.table(is_super_table=number < len(keys) - 1 or key == "repositories"))
         if isinstance(table, AoT | Array) or not hasattr(table, "setdefault"):
             raise ProjectError(f"{'.'.join(keys[: number + 1])} is not a table.")
@@ -143,6 +136,6 @@ def _checked(document: tomlkit.TOMLDocument, path: Path) -> str:
         table = table[key]
     parse_project(table, where=str(path))
     text = tomlkit.dumps(document)
-    # Held against the parser that will read it, as well: what cannot be read again is not written.
+    # tomlkit may write what it would refuse to read back.
     tomlkit.parse(text)
     return text

@@ -30,10 +30,12 @@ from orbitpkg.errors import (
     RepositoryUnreachable,
     StorageError,
 )
-from orbitpkg.files.errors import disk_errors
+from orbitpkg.files.atomic import HIDDEN, move_file
+from orbitpkg.files.durable import sync_files
+from orbitpkg.files.errors import USER_FILE, WRITE, storage_errors
 from orbitpkg.objects import ObjectInfo, open_store
-from orbitpkg.objects.transfer.files import HIDDEN, download_object
-from orbitpkg.objects.uris import split_object_uri
+from orbitpkg.objects.addresses import split_object_uri
+from orbitpkg.objects.transfer.files import download_object
 from orbitpkg.reporting import SILENT
 
 if TYPE_CHECKING:
@@ -140,7 +142,7 @@ def fetch(
     """
     paths, failures = local_paths(data)
     result = Fetched(failures=failures)
-    with disk_errors(folder):
+    with storage_errors(folder, USER_FILE):
         folder.mkdir(parents=True, exist_ok=True)
     _sweep({folder, *((folder / path).parent for path in paths)})
     missing = {path: datum for path, datum in paths.items() if not _is_present(folder, path, datum, journal)}
@@ -159,6 +161,8 @@ def fetch(
                         continue
                     result.fetched.append(path)
                     result.size += paths[path].size
+        with storage_errors(folder, USER_FILE):
+            sync_files([f"{folder}/{path}" for path in result.fetched], folder=str(folder))
         result.left = _left(folder, journal, paths, delete=delete)
     finally:
         journal.save()
@@ -175,6 +179,8 @@ def fetch_one(datum: Datum, target: Path, *, stores: Stores) -> None:
     """
     journal = Journal(target.with_name(".journal"))  # of nothing, and never saved
     _Job(target.parent, stores, journal, force=True, progress=lambda _: None).fetch(target.name, datum)
+    with storage_errors(target, USER_FILE):
+        sync_files([str(target)], folder=str(target.parent))
 
 
 def _is_present(folder: Path, path: str, datum: Datum, journal: Journal) -> bool:
@@ -225,7 +231,7 @@ def _left(folder: Path, journal: Journal, paths: Mapping[str, object], *, delete
             continue
         left.append(path)
         if delete:
-            with disk_errors(target):
+            with storage_errors(target, USER_FILE):
                 target.unlink(missing_ok=True)
             journal.forget(path)
             _remove_empty(target.parent, folder)
@@ -254,7 +260,7 @@ class _Job:
     def fetch(self, path: str, datum: Datum) -> None:
         target = self._folder / path
         self._check_free(target, path)
-        with disk_errors(target):
+        with storage_errors(target, USER_FILE):
             target.parent.mkdir(parents=True, exist_ok=True)
         store, key = self._stores.find(datum)
         # A large file's name stays the same from run to run, so that one that was stopped goes on.
@@ -262,8 +268,9 @@ class _Job:
         part = target.with_name(f"{HIDDEN}{mark}")
         try:
             self._get(store, key, datum, part)
-            with disk_errors(target):
-                part.replace(target)
+            with storage_errors(target, USER_FILE):
+                # The caller syncs many files at once.
+                move_file(part, target, durable=False)
                 self._journal.record(path, datum.id, target.lstat())
         except ObjectNotFound as error:
             raise ObjectNotFound(
@@ -278,12 +285,11 @@ class _Job:
             part.unlink(missing_ok=True)
 
     def _check_free(self, target: Path, path: str) -> None:
-        try:
-            status = target.lstat()
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise StorageError(f"{target} cannot be written: {error.strerror}.", path=str(target)) from error
+        with storage_errors(target, WRITE):
+            try:
+                status = target.lstat()
+            except FileNotFoundError:
+                return
         if target.is_dir() and not target.is_symlink():
             raise StorageError(f"{target} is a folder, and was to be a file.", path=str(target))
         if not self._force and not self._journal.holds(path, status):
@@ -305,7 +311,7 @@ class _Job:
         _check_state(info, datum)
         if len(data) != datum.size or (datum.blake3 and blake3(data).hexdigest() != datum.blake3):
             raise _wrong_bytes(datum)
-        with disk_errors(part), part.open("xb") as file:
+        with storage_errors(part, USER_FILE), part.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import secrets
 import unicodedata
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
@@ -18,6 +17,8 @@ from typing import TYPE_CHECKING, Final
 from orbitpkg.datasets.datum import name_problem
 from orbitpkg.datasets.registration import Failure
 from orbitpkg.errors import UsageError
+from orbitpkg.files.atomic import atomic_write
+from orbitpkg.model.jsontext import canonical_json
 
 if TYPE_CHECKING:
     import os
@@ -115,9 +116,4 @@ class Journal:
         """Keep what was noted, as far as that can be done."""
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            part = self._path.with_name(f".{secrets.token_hex(8)}")
-            try:
-                part.write_text(json.dumps(self._entries))
-                part.replace(self._path)
-            finally:
-                part.unlink(missing_ok=True)
+            atomic_write(self._path, canonical_json(self._entries), durable=False)

@@ -214,7 +214,7 @@ class Frozen:
         )
 
     def _copy(self, place: Path, journal: Journal, *, force: bool) -> Fetched:
-        from orbitpkg.objects.uris import join_uri
+        from orbitpkg.objects.addresses import join_uri
 
         # The installed files, as objects of a store: then they are fetched like any others.
         root = self.package.dir_path(DATA_FOLDER).as_uri()

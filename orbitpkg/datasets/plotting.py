@@ -7,15 +7,15 @@ read so (HDF5, netCDF, npy, safetensors but for BF16) are not read whole for it.
 from __future__ import annotations
 
 import math
-import os
 import warnings
-from contextlib import suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from orbitpkg.datasets.showing import open_array
-from orbitpkg.errors import StorageError, UsageError
+from orbitpkg.errors import UsageError
 from orbitpkg.extras import require
+from orbitpkg.files.atomic import atomic_file
+from orbitpkg.files.errors import WRITE, storage_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -199,17 +199,10 @@ def save(figure: Figure, target: Path) -> None:
     Raises:
         StorageError: It cannot be written.
     """
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        with warnings.catch_warnings():
-            # Names may be in scripts that matplotlib's font lacks; they are boxes in the picture then.
-            warnings.filterwarnings("ignore", message="Glyph .* missing")
-            figure.savefig(partial, format="png", metadata={"Software": None})
-        partial.replace(target)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
-        raise StorageError(f"{target} cannot be written: {error.strerror or error}.") from error
+    with storage_errors(target, WRITE), atomic_file(target) as file, warnings.catch_warnings():
+        # Names may be in scripts that matplotlib's font lacks; they are boxes in the picture then.
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        figure.savefig(file, format="png", metadata={"Software": None})
 
 
 def _read(array: Array, form: Form, part: tuple[int, ...]) -> tuple[Any, tuple[int, ...]]:

@@ -68,11 +68,15 @@ def _sync(path: str) -> None:
         os.close(descriptor)
 
 
-def sync_folder(path: str) -> None:
+def sync_folder(path: str | os.PathLike[str]) -> None:
     """Have the names in a folder on the disk on return, where the system lets folders be synced."""
     if os.name == "nt":
         return
-    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except PermissionError:
+        # A user may be allowed to write in a folder, and not to read it.
+        return
     try:
         sync_open_folder(descriptor)
     finally:

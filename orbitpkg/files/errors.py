@@ -1,72 +1,84 @@
-"""The system's errors about local files, as orbitpkg's."""
+"""The system's errors about local files, translated to orbitpkg's."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from orbitpkg.errors import NoSpace, OrbitError, ReadOnlyStore, StorageError
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator
-    from pathlib import Path
 
-__all__ = ["disk_errors", "storage_errors"]
+__all__ = ["READ", "STORE", "USER_FILE", "WRITE", "Advice", "storage_errors"]
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+class Advice(NamedTuple):
+    """What the messages about a kind of local file say.
+
+    Attributes:
+        message: The message for most errors. ``{path}`` and ``{reason}`` stand for the path and the system's words.
+        full: What to do when the disk or a quota is full.
+        refused: What to do when the user lacks permission; None if that is reported like any other error.
+        other: What to do about any other error.
+    """
+
+    message: str = "{path}: {reason}."
+    full: str = "Free some space."
+    refused: str | None = "Check who owns it, and whether its file system is mounted for writing."
+    other: str | None = None
+
+
+STORE = Advice(
+    full="Free some (orbitpkg remove, orbitpkg gc), or set ORBITPKG_HOME to a larger disk.",
+    refused="Set ORBITPKG_HOME to a folder that you own, or ask the store's owner for write access.",
+)
+"""For the store and other folders under ``ORBITPKG_HOME``."""
+
+USER_FILE = Advice()
+"""For a file or folder that the user named."""
+
+READ = Advice(message="{path} cannot be read: {reason}.", refused=None)
+"""For a file that is only read."""
+
+WRITE = Advice(message="{path} cannot be written: {reason}.")
+"""For a file that the user named, and that is only written."""
 
 
 @contextlib.contextmanager
-def storage_errors(place: str) -> Iterator[None]:
-    """Turn the system's errors about local files into orbitpkg's.
+def storage_errors(path: str | os.PathLike[str], advice: Advice = STORE) -> Iterator[None]:
+    """Translate the system's errors about local files.
 
     Args:
-        place: What is being written or read, for the message.
+        path: The file or folder, for errors that name none.
+        advice: What the messages say.
 
     Raises:
         NoSpace: The disk or a quota is full.
-        ReadOnlyStore: This user may not write there.
-        StorageError: Anything else.
+        ReadOnlyStore: The user lacks permission.
+        StorageError: Any other error.
     """
     try:
         yield
-    except OSError as error:
-        where = error.filename or place
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise NoSpace(
-                f"There is no space left to write {where}.",
-                hint="Free some (orbitpkg remove, orbitpkg gc), or set ORBITPKG_HOME to a larger disk.",
-                path=str(where),
-            ) from error
-        if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-            raise ReadOnlyStore(
-                f"{where} may not be written: {error.strerror}.",
-                hint="Set ORBITPKG_HOME to a folder of your own, or ask the store's owner for write access.",
-                path=str(where),
-            ) from error
-        raise StorageError(f"{where}: {error.strerror or error}.", path=str(where)) from error
-
-
-@contextlib.contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Turn the system's errors about a file that a user named into orbitpkg's.
-
-    Raises:
-        NoSpace: The disk or a quota is full.
-        ReadOnlyStore: This user may not do that there.
-        StorageError: Anything else.
-    """
-    try:
-        yield
-    except OrbitError:  # some are a FileNotFoundError, too
+    except OrbitError:  # FileMissing and FileNotInPackage are also a FileNotFoundError
         raise
     except OSError as error:
-        where = str(error.filename or path)
-        reason = error.strerror or str(error)
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise NoSpace(f"There is no space left to write {where}.", hint="Free some space.", path=where) from error
-        if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-            hint = "Check who owns it, and whether its file system is mounted for writing."
-            raise ReadOnlyStore(f"{where}: {reason}.", hint=hint, path=where) from error
-        if error.errno == errno.EISDIR:
-            raise StorageError(f"{where} is a folder; a file was to be there.", path=where) from error
-        raise StorageError(f"{where}: {reason}.", path=where) from error
+        raise _translated(error, path, advice) from error
+
+
+def _translated(error: OSError, path: str | os.PathLike[str], advice: Advice) -> StorageError:
+    where = str(error.filename or path)
+    reason = error.strerror or str(error)
+    if error.errno in _FULL:
+        return NoSpace(f"There is no space left to write {where}.", hint=advice.full, path=where)
+    if error.errno in _REFUSED and advice.refused is not None:
+        return ReadOnlyStore(f"{where} cannot be written: {reason}.", hint=advice.refused, path=where)
+    if error.errno == errno.EISDIR:
+        return StorageError(f"{where} is a folder, but must be a file.", hint=advice.other, path=where)
+    message = advice.message.format(path=where, reason=reason)
+    return StorageError(message, hint=advice.other, path=where)

@@ -33,6 +33,8 @@ from orbitpkg.errors import (
     StorageError,
     UnsupportedByStore,
 )
+from orbitpkg.files.atomic import create_file, move_file
+from orbitpkg.files.durable import sync_folder
 from orbitpkg.objects.protocol import (
     STREAM_BYTES,
     ObjectInfo,
@@ -200,16 +202,13 @@ class DirectoryStore:
             self._link(temporary, path)
         except FileExistsError as error:
             raise ObjectExists(f"{path} exists already.", key=key) from error
-        _sync_folder(path.parent)
         return info
 
     def _link(self, temporary: Path, path: Path) -> None:
         try:
-            path.hardlink_to(temporary)
+            create_file(temporary, path)
         except FileExistsError:
-            # NFS: the server linked, its reply was lost, and the kernel's second try found the link (open(2), O_EXCL).
-            if temporary.stat().st_nlink == 1:
-                raise
+            raise
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise
@@ -225,7 +224,7 @@ class DirectoryStore:
                 )
             if path.exists():
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
-            temporary.rename(path)
+            move_file(temporary, path)
 
     def replace(self, key: str, data: bytes | memoryview, *, etag: str) -> ObjectInfo:
         """Write over an unchanged object; see ``ObjectStore.replace``."""
@@ -249,7 +248,7 @@ class DirectoryStore:
                 return
             with self._lock(), suppress(FileNotFoundError):
                 path.unlink()
-                _sync_folder(path.parent)
+                sync_folder(path.parent)
 
     def start_upload(self, key: str, *, metadata: Mapping[str, str] | None = None) -> _DirectoryUpload:
         """Begin to write by parts; see ``ObjectStore.start_upload``."""
@@ -311,8 +310,7 @@ class DirectoryStore:
         path = self._path(key)
         _make_folder(path.parent)
         info = _info(key, temporary.stat())
-        temporary.replace(path)
-        _sync_folder(path.parent)
+        move_file(temporary, path)
         return info
 
     @contextmanager
@@ -514,25 +512,9 @@ def _make_folder(folder: Path) -> None:
     for path in reversed([folder, *folder.parents]):
         with suppress(FileExistsError):
             path.mkdir()
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
     if not folder.is_dir():
         raise StorageError(f"{folder} is not a folder: something else of that name is in the way.")
-
-
-def _sync_folder(folder: Path) -> None:
-    try:
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except PermissionError:
-        # One may be let through a folder, and write in it, without being let read it.
-        return
-    try:
-        os.fsync(fd)
-    except OSError as error:
-        # Some network and FUSE file systems cannot sync a folder; they do not lose names either.
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(fd)
 
 
 @contextmanager

@@ -27,6 +27,8 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Final
 
+from orbitpkg.files.atomic import atomic_file, move_file, set_mode
+from orbitpkg.model.jsontext import canonical_json
 from orbitpkg.objects.transfer.journal import Journal
 from orbitpkg.objects.transfer.partial import file_digest
 
@@ -217,8 +219,8 @@ class Cache:
         """Bring a file to its place: the same bytes that are there already, under any name, are not kept twice."""
         twin = self._twin(path, digest)
         if twin is None:
-            source.chmod(self._file_mode)
-            source.replace(path)
+            set_mode(source, self._file_mode)
+            move_file(source, path, durable=False)
             return
         if twin != path:
             path.unlink(missing_ok=True)
@@ -239,7 +241,7 @@ class Cache:
         aside = self.root / "changed" / f"{token_hex(4)}-{entry.name}"
         try:
             self._make(aside.parent)
-            path.rename(aside)
+            move_file(path, aside, durable=False)
         except FileNotFoundError:
             return None
         except OSError:
@@ -338,17 +340,11 @@ class Cache:
         path = self._record(entry.uri, entry.etag, entry.version)
         fields = {name: value for name, value in asdict(entry).items() if name != "checked"}
         self._make(path.parent)
-        temporary = path.with_name(f".{token_hex(8)}")
-        try:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor
-                os.fchmod(descriptor, self._file_mode | 0o600)
-                file.write(json.dumps({"format": FORMAT, **fields}).encode())
+        with atomic_file(path, durable=False, mode=self._file_mode | 0o600) as file:
+            file.write(canonical_json({"format": FORMAT, **fields}))
+            file.flush()
             if checked is not None:
-                os.utime(temporary, (checked, checked))
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+                os.utime(file.fileno(), (checked, checked))
 
     def _make(self, folder: Path) -> None:
         if folder.is_dir():

@@ -1,8 +1,8 @@
-"""The calls of ``orbitpkg.remote``, over stores that stay open between them.
+"""The functions of ``orbitpkg.remote``, which share open stores between calls.
 
-Connections are kept for as long as the process and its environment stay the same; everything else is looked at anew.
-What the user should know (offline, a cache that takes nothing) goes to a reporter, or else to the logger
-``orbitpkg.remote``, which shows warnings on stderr unless the program says otherwise.
+Connections are reused as long as the process and its settings stay the same. Notes for the user (no connection, a cache
+that cannot be written) go to the caller's reporter. Without one, they go to the logger ``orbitpkg.remote``, and Python
+prints its warnings on stderr unless the program configures logging.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import IO, TYPE_CHECKING, Any
 
+from orbitpkg.config.remote import read_remote_settings, remote_settings_key
+from orbitpkg.config.repositories import home, is_offline
 from orbitpkg.errors import UsageError
-from orbitpkg.files.errors import disk_errors
-from orbitpkg.files.tilde import expanded
+from orbitpkg.files.errors import USER_FILE, storage_errors
 from orbitpkg.model.quantities import parse_period, parse_size
 from orbitpkg.remote.cache import Cache
-from orbitpkg.remote.configuration import Configuration, read_configuration
 from orbitpkg.remote.files import Paths, RemoteFiles, Stat
 from orbitpkg.remote.pruning import Pruned, cache_bytes
 from orbitpkg.remote.pruning import prune as prune_cache
@@ -30,14 +30,13 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from orbitpkg.objects.uris import Word
+    from orbitpkg.objects.addresses import PathOrUri
     from orbitpkg.remote.local import LocalPath
     from orbitpkg.reporting import Reporter, Task
 
 __all__ = [
-    "Told",
+    "LoggingReporter",
     "cache_size",
-    "configuration",
     "copy",
     "delete",
     "exists",
@@ -55,82 +54,49 @@ __all__ = [
 _LOG = logging.getLogger("orbitpkg.remote")
 
 
-class Told:
-    """A reporter that writes what the user should know to the log."""
+class LoggingReporter:
+    """A reporter that logs notes as warnings and shows no progress."""
 
     def task(self, title: str, total: int | None) -> Task:
-        """Begin a piece of work that nobody watches."""
+        """Start a task whose progress is not shown."""
         return SILENT.task(title, total)
 
     def note(self, message: str) -> None:
-        """Warn."""
+        """Log a warning."""
         _LOG.warning("%s", message)
 
 
-_TOLD = Told()
-
-
-def configuration(*, default: Path | None = None) -> Configuration:
-    """Find out where the cache is, and who may read it.
-
-    Args:
-        default: The folder of the cache when nobody names one; ``cache/remote`` in the home folder when None.
-
-    Raises:
-        UsageError: A mode is none.
-        StorageError: s3stasher's file cannot be read.
-    """
-    from orbitpkg.config.repositories import home
-
-    return read_configuration(os.environ, default=default or home() / "cache" / "remote")
+_REPORTER = LoggingReporter()
 
 
 def files(*, reporter: Reporter | None = None, offline: bool = False, default: Path | None = None) -> RemoteFiles:
-    """Give what all the calls below are made of, for the environment as it is now.
+    """Return the object behind all functions of this module, for the current environment.
 
     Args:
-        reporter: Told of what the user should know, and of how far a transfer is; the log when None.
-        offline: Ask no store. ``ORBITPKG_OFFLINE`` says so for all.
-        default: The folder of the cache when nobody names one.
-    """
-    from orbitpkg.config.repositories import home, is_offline
+        reporter: Receives notes and the progress of transfers; the logger when None.
+        offline: Contact no store. ``ORBITPKG_OFFLINE`` has the same effect.
+        default: The folder of the cache when no variable names one.
 
-    said = tuple(sorted((name, value) for name, value in os.environ.items() if _matters(name)))
-    offline = is_offline(said=offline)
-    shared = _files(os.getpid(), said, _changed(), default or home() / "cache" / "remote", offline=offline)
-    return shared if reporter is None else RemoteFiles(shared.session.telling(reporter))
+    Raises:
+        UsageError: A variable holds an invalid mode.
+        StorageError: s3stasher's file cannot be read.
+    """
+    offline = is_offline(requested=offline)
+    shared = _files(os.getpid(), remote_settings_key(), default or home() / "cache" / "remote", offline=offline)
+    return shared if reporter is None else RemoteFiles(shared.session.with_reporter(reporter))
 
 
 @lru_cache(maxsize=4)
-def _files(
-    process: int, said: tuple[tuple[str, str], ...], changed: int, default: Path, *, offline: bool
-) -> RemoteFiles:
-    # A connection does not outlive a fork, nor the settings that it was made with.
-    del process, said, changed
-    found = configuration(default=default)
-    cache = Cache(found.cache, file_mode=found.file_mode)
-    return RemoteFiles(Session(cache, env=found.env, reporter=_TOLD, offline=offline))
-
-
-def _matters(name: str) -> bool:
-    return (
-        name.startswith(("AWS_", "ORBITPKG_", "S3STASHER_", "SSL_"))
-        or name.lower().endswith("_proxy")
-        or name == "HOME"
-    )
-
-
-def _changed() -> int:
-    """When s3stasher's file was changed; 0 where there is none."""
-    path = expanded(os.environ.get("S3STASHER_ENV") or "~/.s3stasher.env")
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return 0
+def _files(process: int, key: tuple[object, ...], default: Path, *, offline: bool) -> RemoteFiles:
+    # The first two are only keys of the cache: connections do not survive a fork or a change of settings.
+    del process, key
+    settings = read_remote_settings(default=default)
+    cache = Cache(settings.cache, file_mode=settings.file_mode)
+    return RemoteFiles(Session(cache, env=settings.env, reporter=_REPORTER, offline=offline))
 
 
 def local_path(
-    uri: Word,
+    uri: PathOrUri,
     *,
     max_age: timedelta | float | None = None,
     fresh: bool = True,
@@ -139,33 +105,34 @@ def local_path(
     force: bool = False,
     reporter: Reporter | None = None,
 ) -> LocalPath:
-    """Give a local file with an object's bytes: the cached one if it is still the object's state.
+    """Return the path of a local file with an object's bytes, downloading the object unless the cache is up to date.
 
-    The path ends like the object's key. It may be entered: in a ``with`` block, ``prune`` leaves it alone. It is the
-    cache's own file: copy it before you change it.
+    The file's name is the last part of the object's key. Use the path in a ``with`` block to keep ``prune`` from
+    removing the file. The file belongs to the cache: copy it before you change it.
 
     Args:
-        uri: The object, or a local path, which is given back.
-        max_age: How old the store's word for it may be, in seconds or as a ``timedelta``; asks for nothing till then.
-        fresh: Whether the store has to be asked. If not, whatever is cached is taken.
-        version: Which version, in a bucket that keeps several.
-        verify: Read the cached file whole and hold it against its digest, not only its size and time.
-        force: Read the object again, whatever is cached.
-        reporter: Told of what the user should know, and of how far the download is; the log when None.
+        uri: The object, or a local path, which is returned as it is.
+        max_age: The cached file is used without contacting the store if it was checked at most this long ago, in
+            seconds or as a ``timedelta``.
+        fresh: Whether to check for a newer state. If False, any cached state is used.
+        version: The version to read, in a bucket with versioning.
+        verify: Check the cached file's digest too, not only its size and modification time.
+        force: Download the object even if it is cached.
+        reporter: Receives notes and the progress of the download; the logger when None.
 
     Raises:
-        FileMissing: There is no such object (also a ``FileNotFoundError``).
-        RepositoryError: The store cannot be asked, and the object is not cached.
-        StorageError: Neither the cache nor the temporary folder takes it.
-        UsageError: The URI is none.
+        FileMissing: The object does not exist (also a ``FileNotFoundError``).
+        RepositoryError: The store cannot be reached, and the object is not cached.
+        StorageError: Neither the cache nor the temporary folder can be written.
+        UsageError: The URI is invalid.
     """
     return files(reporter=reporter).local_path(
         uri, max_age=max_age, fresh=fresh, version=version, verify=verify, force=force
     )
 
 
-def open(  # noqa: A001 - the room's own word
-    uri: Word,
+def open(  # noqa: A001 - the public name, after the built-in
+    uri: PathOrUri,
     mode: str = "r",
     *,
     encoding: str | None = None,
@@ -177,14 +144,14 @@ def open(  # noqa: A001 - the room's own word
     verify: bool = False,
     reporter: Reporter | None = None,
 ) -> IO[Any]:
-    """Open an object as the built-in ``open`` does a file.
+    """Open an object as the built-in ``open`` opens a file.
 
-    Reading takes the local file that ``local_path`` gives. Writing (``w``, or ``x`` to replace nothing) uploads when
-    the file is closed; after an exception in its ``with`` block, or if nobody closes it, nothing is uploaded.
+    Reading opens the file that ``local_path`` returns. Writing (``w``, or ``x`` to replace nothing) uploads the file
+    when it is closed. Nothing is uploaded after an exception in the ``with`` block, or if the file is never closed.
 
     Args:
         uri: The object, or a local path.
-        mode: ``r``, ``w`` or ``x``, with ``b`` for bytes. A local path takes all modes.
+        mode: ``r``, ``w`` or ``x``, with ``b`` for bytes. For a local path, any mode.
         encoding: As for the built-in ``open``.
         errors: As for the built-in ``open``.
         newline: As for the built-in ``open``.
@@ -195,8 +162,8 @@ def open(  # noqa: A001 - the room's own word
         reporter: As for ``local_path``.
 
     Raises:
-        FileMissing: There is no such object.
-        UsageError: The URI or the mode is none.
+        FileMissing: The object does not exist.
+        UsageError: The URI or the mode is invalid.
         OrbitError: As for ``local_path`` and ``write``.
     """
     return files(reporter=reporter).open(
@@ -213,106 +180,106 @@ def open(  # noqa: A001 - the room's own word
 
 
 def write(
-    uri: Word,
+    uri: PathOrUri,
     *,
     keep: bool = True,
     metadata: Mapping[str, str] | None = None,
     create_only: bool = False,
     reporter: Reporter | None = None,
 ) -> AbstractContextManager[Path]:
-    """Give the path of a file to write, which becomes the object at the end of the ``with`` block.
+    """Return the path of a new file that is uploaded as the object at the end of the ``with`` block.
 
-    The path ends like the object's key. After an exception nothing is uploaded and nothing is left; if the upload
-    itself fails, the error says where the file is kept.
+    The file's name is the last part of the object's key. After an exception, the file is removed and nothing is
+    uploaded. If the upload fails, the file is kept and the error's hint contains its path.
 
     Args:
-        uri: The object, or a local path, which is replaced whole.
+        uri: The object, or a local path, which is replaced as a whole.
         keep: Whether the file stays in the cache.
-        metadata: What to say of the object beside its bytes.
-        create_only: Do not replace one.
-        reporter: Told of how far the upload is.
+        metadata: User metadata of the object.
+        create_only: Fail if the object exists.
+        reporter: Receives the progress of the upload.
 
     Raises:
         FileMissing: Nothing was written.
-        ObjectExists: There is one, which was not to be replaced.
+        ObjectExists: The object exists, and ``create_only`` is set.
         OfflineError: Offline mode is on.
-        RepositoryError: The store did not take it.
-        StorageError: There is no place for the file.
+        RepositoryError: The upload failed.
+        StorageError: The file cannot be created.
     """
     return files(reporter=reporter).write(uri, keep=keep, metadata=metadata, create_only=create_only)
 
 
-def exists(uri: Word) -> bool:
-    """Say whether there is such an object, or local file; without a connection, whether it is cached.
+def exists(uri: PathOrUri) -> bool:
+    """Return whether an object or a local file exists. Without a connection, the cache answers.
 
     Raises:
-        RepositoryError: The store cannot be asked, and the object is not cached.
+        RepositoryError: The store cannot be reached, and the object is not cached.
     """
     return files().exists(uri)
 
 
-def stat(uri: Word, *, version: str | None = None) -> Stat:
-    """Tell about an object, or a local file; without a connection, about what is cached.
+def stat(uri: PathOrUri, *, version: str | None = None) -> Stat:
+    """Return the size, the ETag and the times of an object or a local file. Without a connection, the cache answers.
 
     Raises:
-        FileMissing: There is none.
-        RepositoryError: The store cannot be asked, and the object is not cached.
+        FileMissing: It does not exist.
+        RepositoryError: The store cannot be reached, and the object is not cached.
     """
     return files().stat(uri, version=version)
 
 
-def metadata(uri: Word) -> dict[str, str]:
-    """Give what an object's writer said of it beside its bytes; nothing for a local file.
+def metadata(uri: PathOrUri) -> dict[str, str]:
+    """Return the user metadata of an object; that of a local file is empty.
 
     Raises:
-        FileMissing: There is none.
-        RepositoryError: The store cannot be asked.
+        FileMissing: The object does not exist.
+        RepositoryError: The store cannot be reached.
     """
     return files().metadata(uri)
 
 
-def list(prefix: Word) -> Paths:  # noqa: A001 - the room's own word
-    """List the URIs of all objects that begin with a text (``s3://bucket/dir/``), or the files below a local folder.
+def list(prefix: PathOrUri) -> Paths:  # noqa: A001 - the public name
+    """List the URIs of all objects that begin with a prefix (``s3://bucket/dir/``), or the files below a local folder.
 
     Raises:
-        RepositoryError: The store cannot be asked, or cannot list.
+        RepositoryError: The store cannot be reached, or cannot list objects.
     """
     return files().list(prefix)
 
 
-def copy(source: Word, target: Word, *, reporter: Reporter | None = None) -> None:
-    """Copy an object or a file to another: inside one store by the store itself, else by way of this machine.
+def copy(source: PathOrUri, target: PathOrUri, *, reporter: Reporter | None = None) -> None:
+    """Copy an object or a file. Copies within a store are made by the store; others pass through this machine.
 
     Args:
         source: An object or a local file.
-        target: Where to; one that ends in a slash, or is a local folder, takes it under its own name.
-        reporter: Told of how far it is.
+        target: The destination. If it ends in a slash or is a local folder, the source keeps its own name in it.
+        reporter: Receives the progress.
 
     Raises:
-        FileMissing: There is no source.
-        RepositoryError: A store did not do it.
-        StorageError: The disk did not do it.
+        FileMissing: The source does not exist.
+        RepositoryError: A store failed.
+        StorageError: A file cannot be read or written.
     """
     files(reporter=reporter).copy(source, target)
 
 
-def move(source: Word, target: Word, *, reporter: Reporter | None = None) -> None:
-    """Copy an object or a file, then delete it where it was; see ``copy``."""
+def move(source: PathOrUri, target: PathOrUri, *, reporter: Reporter | None = None) -> None:
+    """Copy an object or a file, then delete the source; see ``copy``."""
     files(reporter=reporter).move(source, target)
 
 
-def delete(uri: Word) -> None:
-    """Delete an object or a local file, and forget what is cached of it; one that is not there is fine.
+def delete(uri: PathOrUri) -> None:
+    """Delete an object, with its records in the cache, or a local file. It need not exist.
 
     Raises:
-        RepositoryError: The store did not do it.
-        StorageError: The disk did not do it.
+        RepositoryError: The store failed.
+        StorageError: The file cannot be deleted.
     """
     files().delete(uri)
 
 
 def cache_size() -> int:
-    """Give how many bytes the cache holds."""
+    """Return the size of the cache in bytes."""
     return cache_bytes(files().session.cache)
 
 
@@ -322,33 +289,34 @@ def prune(
     max_size: int | str | None = None,
     dry_run: bool = False,
 ) -> Pruned:
-    """Make the cache smaller.
+    """Remove files from the cache.
 
     Args:
-        older_than: Remove what was last used before a time, or longer ago than a period (``"30d"``).
-        max_size: Then remove what was used longest ago until no more bytes than these are left (``"50GB"``).
-        dry_run: Only say what would go.
+        older_than: Remove files last used before this time, or longer ago than this period (``"30d"``).
+        max_size: Then remove the least recently used files until the cache has at most this size, in bytes or as a
+            text (``"50GB"``).
+        dry_run: Only report what would be removed.
 
     Raises:
-        UsageError: Neither is given, or a text is neither a period nor a time.
+        UsageError: Neither criterion is given, or a text is neither a period nor a time.
         StorageError: The cache cannot be changed.
     """
     if older_than is None and max_size is None:
-        raise UsageError("Nothing says what to prune.", hint='Give older_than ("30d") or max_size ("50GB").')
-    before = None if older_than is None else _moment(older_than)
+        raise UsageError("No prune criterion given.", hint='Set older_than ("30d") or max_size ("50GB").')
+    before = None if older_than is None else _timestamp(older_than)
     size = parse_size(max_size) if isinstance(max_size, str) else max_size
     cache = files().session.cache
-    with disk_errors(cache.root):
+    with storage_errors(cache.root, USER_FILE):
         return prune_cache(cache, before=before, max_size=size, dry_run=dry_run)
 
 
-def _moment(said: timedelta | datetime | str) -> float:
-    """Give the time that is meant, in seconds since 1970; one without a zone is of this machine's."""
-    if isinstance(said, str):
+def _timestamp(limit: timedelta | datetime | str) -> float:
+    """Convert a time, or a period before now, to seconds since 1970; a time without a zone is local."""
+    if isinstance(limit, str):
         try:
-            return datetime.fromisoformat(said).timestamp()
+            return datetime.fromisoformat(limit).timestamp()
         except ValueError:
-            said = parse_period(said)
-    if isinstance(said, timedelta):
-        said = datetime.now(UTC) - said
-    return said.timestamp()
+            limit = parse_period(limit)
+    if isinstance(limit, timedelta):
+        limit = datetime.now(UTC) - limit
+    return limit.timestamp()

@@ -14,8 +14,8 @@ from secrets import token_hex
 from typing import IO, TYPE_CHECKING, Protocol
 
 from orbitpkg.errors import FileMissing, ObjectExists, OfflineError, OrbitError, ReadOnlyRepository
-from orbitpkg.files.errors import disk_errors
-from orbitpkg.objects.transfer.files import HIDDEN
+from orbitpkg.files.atomic import HIDDEN, create_file, move_folder, publish_file
+from orbitpkg.files.errors import USER_FILE, storage_errors
 from orbitpkg.remote.session import retold
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class RemoteDraft:
             return Path(tempfile.mkdtemp(prefix="draft-", dir=self._session.cache.workplace()))
         except OSError:
             self._keep = False
-            with disk_errors(Path(tempfile.gettempdir())):
+            with storage_errors(Path(tempfile.gettempdir()), USER_FILE):
                 return Path(tempfile.mkdtemp(prefix="orbitpkg-"))
 
     def commit(self) -> None:
@@ -123,7 +123,7 @@ class RemoteDraft:
         kept = self.path
         with contextlib.suppress(OSError):
             unsent = self._session.cache.folder("unsent") / token_hex(4)
-            self._folder.rename(unsent)
+            move_folder(self._folder, unsent)
             kept = unsent / self.path.name
         return retold(error, f"What was written is kept in {kept}.", kept=str(kept))
 
@@ -143,7 +143,7 @@ class LocalDraft:
     def __init__(self, target: Path, *, create_only: bool = False) -> None:
         self._target = target
         self._create_only = create_only
-        with disk_errors(target):
+        with storage_errors(target, USER_FILE):
             if target.is_dir():
                 raise IsADirectoryError(21, os.strerror(21), str(target))
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -156,14 +156,14 @@ class LocalDraft:
             FileMissing: Nothing was written.
             ObjectExists: There is a file, which was not to be replaced.
         """
-        with disk_errors(self._target):
+        with storage_errors(self._target, USER_FILE):
             if not self.path.is_file():
                 raise FileMissing(f"Nothing was written to {self.path}, so {self._target} was not changed.")
             if not self._create_only:
-                self.path.replace(self._target)
+                publish_file(self.path, self._target)
                 return
             try:
-                self._target.hardlink_to(self.path)
+                create_file(self.path, self._target)
             except FileExistsError as error:
                 raise ObjectExists(f"{self._target} exists already.", path=str(self._target)) from error
             finally:
@@ -239,7 +239,7 @@ def draft_writer(
     Raises:
         StorageError: It cannot be written.
     """
-    with disk_errors(draft.path):
+    with storage_errors(draft.path, USER_FILE):
         binary = _Binary(_Raw(draft))
     if not text:
         return binary

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 from orbitpkg.errors import AccessDenied, FileMissing, ObjectNotFound, StorageError, UnsupportedByStore, UsageError
-from orbitpkg.files.errors import disk_errors
+from orbitpkg.files.errors import USER_FILE, storage_errors
+from orbitpkg.objects.addresses import join_uri, local_path_of, split_uri
 from orbitpkg.objects.protocol import is_valid_key
 from orbitpkg.objects.transfer.files import download_object
-from orbitpkg.objects.uris import join_uri, local_path_of, split_uri
 from orbitpkg.remote.drafts import LocalDraft, RemoteDraft, draft_writer
 from orbitpkg.remote.local import LocalPath
 from orbitpkg.remote.session import without_user
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import timedelta
 
+    from orbitpkg.objects.addresses import PathOrUri
     from orbitpkg.objects.protocol import ObjectInfo, ObjectStore
-    from orbitpkg.objects.uris import Word
     from orbitpkg.remote.drafts import Draft
     from orbitpkg.remote.session import Place, Session
 
@@ -70,7 +70,7 @@ class RemoteFiles:
 
     def local_path(
         self,
-        uri: Word,
+        uri: PathOrUri,
         *,
         max_age: timedelta | float | None = None,
         fresh: bool = True,
@@ -85,7 +85,7 @@ class RemoteFiles:
                 uri, max_age=max_age, fresh=fresh, version=version, verify=verify, force=force
             )
         _refuse_version(path, version)
-        with disk_errors(path):
+        with storage_errors(path, USER_FILE):
             if path.is_dir():
                 raise StorageError(f"{path} is a folder, not a file.", path=str(path))
             if not path.exists():
@@ -94,7 +94,7 @@ class RemoteFiles:
 
     def open(
         self,
-        uri: Word,
+        uri: PathOrUri,
         mode: str = "r",
         *,
         encoding: str | None = None,
@@ -110,10 +110,10 @@ class RemoteFiles:
         path = local_path_of(uri)
         if kind & {"r"} and "+" not in kind:
             found = self.local_path(uri, **reading)
-            with disk_errors(found):
+            with storage_errors(found, USER_FILE):
                 return builtins.open(found, mode, **said)  # type: ignore[call-overload, no-any-return] # noqa: PTH123
         if path is not None:
-            with disk_errors(path):
+            with storage_errors(path, USER_FILE):
                 return builtins.open(path, mode, **said)  # type: ignore[call-overload, no-any-return] # noqa: PTH123
         if "+" in kind or "a" in kind:
             raise UsageError(
@@ -126,7 +126,7 @@ class RemoteFiles:
     @contextlib.contextmanager
     def write(
         self,
-        uri: Word,
+        uri: PathOrUri,
         *,
         keep: bool = True,
         metadata: Mapping[str, str] | None = None,
@@ -143,7 +143,7 @@ class RemoteFiles:
 
     def draft(
         self,
-        uri: Word,
+        uri: PathOrUri,
         *,
         keep: bool = True,
         metadata: Mapping[str, str] | None = None,
@@ -156,7 +156,7 @@ class RemoteFiles:
         place = self.session.place(uri)
         return RemoteDraft(self.session, place, keep=keep, metadata=metadata, create_only=create_only)
 
-    def exists(self, uri: Word) -> bool:
+    def exists(self, uri: PathOrUri) -> bool:
         """Say whether there is such an object; see ``orbitpkg.remote.exists``."""
         try:
             self.stat(uri)
@@ -164,7 +164,7 @@ class RemoteFiles:
             return False
         return True
 
-    def stat(self, uri: Word, *, version: str | None = None) -> Stat:
+    def stat(self, uri: PathOrUri, *, version: str | None = None) -> Stat:
         """Tell about an object; see ``orbitpkg.remote.stat``."""
         path = local_path_of(uri)
         if path is not None:
@@ -184,7 +184,7 @@ class RemoteFiles:
             version=version,
         )
 
-    def metadata(self, uri: Word) -> dict[str, str]:
+    def metadata(self, uri: PathOrUri) -> dict[str, str]:
         """Give what an object's writer said of it beside its bytes; nothing for a local file.
 
         Raises:
@@ -197,7 +197,7 @@ class RemoteFiles:
 
     # Many.
 
-    def scan(self, prefix: Word) -> Iterator[Stat]:
+    def scan(self, prefix: PathOrUri) -> Iterator[Stat]:
         """Tell about all objects whose URI begins with a text, or about the files below a local folder."""
         path = local_path_of(prefix)
         if path is not None:
@@ -208,13 +208,13 @@ class RemoteFiles:
         for info in _listed(self.session.store(url), key):
             yield _stat(join_uri(shown, info.key), info)
 
-    def list(self, prefix: Word) -> Paths:
+    def list(self, prefix: PathOrUri) -> Paths:
         """List objects; see ``orbitpkg.remote.list``."""
         return [found.uri for found in self.scan(prefix)]
 
     # Changes.
 
-    def copy(self, source: Word, target: Word, *, exactly: bool = False) -> None:
+    def copy(self, source: PathOrUri, target: PathOrUri, *, exactly: bool = False) -> None:
         """Copy an object or a file, to a folder under its own name unless ``exactly``; see ``orbitpkg.remote.copy``."""
         target = target if exactly else _completed(source, target)
         from_path, to_path = local_path_of(source), local_path_of(target)
@@ -262,7 +262,7 @@ class RemoteFiles:
             return False
         return True
 
-    def move(self, source: Word, target: Word, *, exactly: bool = False) -> None:
+    def move(self, source: PathOrUri, target: PathOrUri, *, exactly: bool = False) -> None:
         """Move an object or a file; see ``copy``."""
         target = target if exactly else _completed(source, target)
         if _same(source, target):
@@ -270,11 +270,11 @@ class RemoteFiles:
         self.copy(source, target, exactly=True)
         self.delete(source)
 
-    def delete(self, uri: Word) -> None:
+    def delete(self, uri: PathOrUri) -> None:
         """Delete an object or a file; see ``orbitpkg.remote.delete``."""
         path = local_path_of(uri)
         if path is not None:
-            with disk_errors(path):
+            with storage_errors(path, USER_FILE):
                 path.unlink(missing_ok=True)
             return
         place = self.session.place(uri)
@@ -320,7 +320,7 @@ def _stat(uri: str, info: ObjectInfo) -> Stat:
 
 
 def _local_stat(path: Path) -> Stat:
-    with disk_errors(path):
+    with storage_errors(path, USER_FILE):
         try:
             found = path.stat()
         except (FileNotFoundError, NotADirectoryError) as error:
@@ -330,7 +330,7 @@ def _local_stat(path: Path) -> Stat:
 
 def _scan_folder(path: Path) -> Iterator[Stat]:
     """Tell about a file, or about those below a folder, in the order of their paths; nothing there is nothing."""
-    with disk_errors(path):
+    with storage_errors(path, USER_FILE):
         if path.is_file():
             yield _local_stat(path)
         for folder, folders, names in os.walk(path):
@@ -340,7 +340,7 @@ def _scan_folder(path: Path) -> Iterator[Stat]:
                     yield _local_stat(Path(folder, name))
 
 
-def _completed(source: Word, target: Word) -> Word:
+def _completed(source: PathOrUri, target: PathOrUri) -> PathOrUri:
     """Give where a copy goes: below a target that is a folder, under the source's own name."""
     name = os.fspath(source).rstrip("/").rpartition("/")[2]
     path = local_path_of(target)
@@ -353,7 +353,7 @@ def _completed(source: Word, target: Word) -> Word:
     return target
 
 
-def _same(source: Word, target: Word) -> bool:
+def _same(source: PathOrUri, target: PathOrUri) -> bool:
     paths = local_path_of(source), local_path_of(target)
     if paths == (None, None):
         return split_uri(source) == split_uri(target)
@@ -361,14 +361,14 @@ def _same(source: Word, target: Word) -> bool:
 
 
 def _copy_file(source: Path, target: Path) -> None:
-    with disk_errors(source):
+    with storage_errors(source, USER_FILE):
         if not source.exists():
             raise FileMissing(f"{source} does not exist.", path=str(source))
         if target.exists() and source.samefile(target):
             return
     draft = LocalDraft(target)
     try:
-        with disk_errors(source):
+        with storage_errors(source, USER_FILE):
             shutil.copyfile(source, draft.path)
             shutil.copymode(source, draft.path)
         draft.commit()

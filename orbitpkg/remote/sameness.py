@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from blake3 import blake3
 
-from orbitpkg.files.errors import disk_errors
+from orbitpkg.files.errors import USER_FILE, storage_errors
 from orbitpkg.remote.sync_plan import plain_etag
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def is_same(store: ObjectStore, info: ObjectInfo, path: Path, *, surely: bool) -
         StorageError: The file cannot be read.
         RepositoryError: The object cannot be read.
     """
-    with disk_errors(path):
+    with storage_errors(path, USER_FILE):
         if path.stat().st_size != info.size:
             return False
         etag = plain_etag(info) or ""

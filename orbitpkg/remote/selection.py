@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from orbitpkg.errors import FileMissing, UsageError
 from orbitpkg.model.patterns import compile_glob
-from orbitpkg.objects.uris import local_path_of, split_uri
+from orbitpkg.objects.addresses import local_path_of, split_uri
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

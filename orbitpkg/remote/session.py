@@ -29,12 +29,12 @@ from orbitpkg.errors import (
     RepositoryUnreachable,
     StorageError,
 )
-from orbitpkg.files.errors import disk_errors
+from orbitpkg.files.errors import USER_FILE, storage_errors
 from orbitpkg.objects import open_store
+from orbitpkg.objects.addresses import join_uri, split_object_uri
 from orbitpkg.objects.offline import OfflineStore
 from orbitpkg.objects.patience import DEFAULT_PATIENCE, Patience
 from orbitpkg.objects.transfer.files import download_object, upload_object
-from orbitpkg.objects.uris import join_uri, split_object_uri
 from orbitpkg.remote.cache import file_name
 from orbitpkg.remote.local import LocalPath
 
@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import timedelta
 
+    from orbitpkg.objects.addresses import PathOrUri
     from orbitpkg.objects.protocol import ObjectInfo, ObjectStore
     from orbitpkg.objects.transfer.files import Uploaded
-    from orbitpkg.objects.uris import Word
     from orbitpkg.remote.cache import Cache, Entry
     from orbitpkg.reporting import Reporter
 
@@ -110,13 +110,13 @@ class Session:
         self._stores: dict[tuple[str, bool], ObjectStore] = {}
         self._silences: dict[str, _Silence] = {}
 
-    def telling(self, reporter: Reporter) -> Session:
+    def with_reporter(self, reporter: Reporter) -> Session:
         """Give this session, with its stores and all, for somebody else to be told."""
         made = copy.copy(self)
         made.reporter = reporter
         return made
 
-    def place(self, uri: Word) -> Place:
+    def place(self, uri: PathOrUri) -> Place:
         """Take the address of one object apart.
 
         Raises:
@@ -154,7 +154,7 @@ class Session:
 
     # Reading.
 
-    def cached(self, uri: Word, etag: str | None, version: str | None) -> Path | None:
+    def cached(self, uri: PathOrUri, etag: str | None, version: str | None) -> Path | None:
         """Give the cached file of a state of an object; None when it is not cached, or not as it was."""
         entries = self.cache.entries(self.place(uri).uri)
         found = next((each for each in entries if (each.etag, each.version) == (etag, version)), None)
@@ -162,7 +162,7 @@ class Session:
 
     def local_path(
         self,
-        uri: Word,
+        uri: PathOrUri,
         *,
         max_age: timedelta | float | None = None,
         fresh: bool = True,
@@ -262,7 +262,7 @@ class Session:
     def _streamed(self, place: Place, info: ObjectInfo, version: str | None, reason: Exception) -> LocalPath:
         why = reason.message if isinstance(reason, OrbitError) else _reason_of(reason)
         self.reporter.note(f"The cache takes nothing ({why.rstrip('.')}): {place.uri} is read into a temporary file.")
-        with disk_errors(self.cache.root):
+        with storage_errors(self.cache.root, USER_FILE):
             folder = Path(tempfile.mkdtemp(prefix="orbitpkg-"))
         try:
             path = folder / place.name
@@ -313,7 +313,7 @@ class Session:
             RepositoryError: The store did not take it.
             StorageError: The file cannot be read.
         """
-        with disk_errors(path), contextlib.ExitStack() as stack:
+        with storage_errors(path, USER_FILE), contextlib.ExitStack() as stack:
             if not path.exists():
                 raise FileMissing(f"{path} does not exist.", path=str(path))
             size = path.stat().st_size

@@ -7,10 +7,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from orbitpkg.config.remote import read_remote_settings
 from orbitpkg.errors import ObjectNotFound, OfflineError, StorageError, UsageError
 from orbitpkg.objects import open_store
-from orbitpkg.objects.uris import join_uri, local_path_of, split_object_uri, split_uri
-from orbitpkg.remote.configuration import read_configuration
+from orbitpkg.objects.addresses import join_uri, local_path_of, split_object_uri, split_uri
 from orbitpkg.remote.sync_plan import Direction
 from orbitpkg.remote.sync_state import SyncState
 from orbitpkg.remote.sync_trees import LocalTree, RemoteTree, remote_tree, scan_file, scan_folder
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from orbitpkg.objects.addresses import PathOrUri
     from orbitpkg.objects.protocol import ObjectInfo, ObjectStore
-    from orbitpkg.objects.uris import Word
     from orbitpkg.remote.sync_trees import Filter
 
 __all__ = ["Pair", "open_configured", "open_pair"]
@@ -110,12 +110,10 @@ def open_configured(url: str) -> ObjectStore:
         UsageError, StorageError: They cannot be read.
         CredentialsError: They name credentials that cannot be had.
     """
-    from orbitpkg.config.repositories import home
-
-    return open_store(url, env=read_configuration(os.environ, default=home() / "cache" / "remote").env)
+    return open_store(url, env=read_remote_settings().env)
 
 
-def open_pair(source: Word, destination: Word, *, opener: Callable[[str], ObjectStore]) -> Pair:
+def open_pair(source: PathOrUri, destination: PathOrUri, *, opener: Callable[[str], ObjectStore]) -> Pair:
     """Find out what is to be synced with what.
 
     Args:
@@ -166,11 +164,11 @@ def open_pair(source: Word, destination: Word, *, opener: Callable[[str], Object
         raise
 
 
-def _is_uri(word: Word) -> bool:
+def _is_uri(word: PathOrUri) -> bool:
     return os.fspath(word).lower().startswith("file:")
 
 
-def _check_key(uri: Word, key: str) -> None:
+def _check_key(uri: PathOrUri, key: str) -> None:
     if key.rstrip("/"):
         split_object_uri(os.fspath(uri).rstrip("/"))
 

@@ -6,12 +6,12 @@ differs then is a conflict rather than a guess.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import secrets
 from typing import TYPE_CHECKING
 
+from orbitpkg.files.atomic import atomic_write
+from orbitpkg.model.jsontext import canonical_json
 from orbitpkg.remote.sync_plan import Synced
 
 if TYPE_CHECKING:
@@ -62,13 +62,7 @@ class SyncState:
         """
         document = {"format": _FORMAT, "pair": self._pair, "files": _rows(self.files)}
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        part = self._path.with_name(f".{secrets.token_hex(8)}")
-        try:
-            part.write_text(json.dumps(document, separators=(",", ":")), encoding="utf-8")
-            part.replace(self._path)
-        finally:
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
+        atomic_write(self._path, canonical_json(document))
 
 
 def _rows(files: Mapping[str, Synced]) -> dict[str, list[object]]:

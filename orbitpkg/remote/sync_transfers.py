@@ -15,8 +15,9 @@ import stat
 from typing import TYPE_CHECKING, Final
 
 from orbitpkg.errors import ObjectChanged, ObjectExists, ObjectNotFound, TreeChanged
-from orbitpkg.files.errors import disk_errors
-from orbitpkg.objects.transfer.files import HIDDEN, download_object, upload_object
+from orbitpkg.files.atomic import HIDDEN, move_file
+from orbitpkg.files.errors import USER_FILE, storage_errors
+from orbitpkg.objects.transfer.files import download_object, upload_object
 from orbitpkg.remote.sameness import DIGEST_NAME, digest_of_file, is_same
 from orbitpkg.remote.sync_plan import Act, LocalFile, Synced, nanoseconds, plain_etag
 
@@ -90,7 +91,7 @@ class Transfers:
         if step.replaces:
             self._check_object(step.path)
         for left in reversed(range(_TRIES)):
-            with disk_errors(path):
+            with storage_errors(path, USER_FILE):
                 before = path.stat()
                 digest = digest_of_file(path)
             try:
@@ -134,7 +135,7 @@ class Transfers:
 
     def _download(self, step: Step) -> Synced:
         path, key = self._root / step.path, self._key_of(step.path)
-        with disk_errors(path):
+        with storage_errors(path, USER_FILE):
             path.parent.mkdir(parents=True, exist_ok=True)
             if step.size > SMALL_BYTES:
                 part, info = self._fetch_large(key, path, self._remote[step.path])
@@ -145,7 +146,8 @@ class Transfers:
                     os.utime(part, ns=(nanoseconds(info.modified),) * 2)
                 self._check_file(step.path, part)
                 found = part.stat()
-                part.replace(path)
+                # Many files are synced at once, before the state of the pair is saved.
+                move_file(part, path, durable=False)
             except BaseException:
                 part.unlink(missing_ok=True)
                 raise
@@ -194,7 +196,7 @@ class Transfers:
 
     def _delete_file(self, step: Step) -> None:
         path = self._root / step.path
-        with disk_errors(path):
+        with storage_errors(path, USER_FILE):
             self._check_file(step.path)
             path.unlink(missing_ok=True)
             # Folders that this emptied go, too.

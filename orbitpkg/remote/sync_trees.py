@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from orbitpkg.errors import UsageError
-from orbitpkg.files.errors import disk_errors
+from orbitpkg.files.atomic import HIDDEN
+from orbitpkg.files.errors import USER_FILE, storage_errors
 from orbitpkg.model.patterns import compile_glob, glob_problem
 from orbitpkg.objects.protocol import is_valid_key
-from orbitpkg.objects.transfer.files import HIDDEN
 from orbitpkg.remote.sync_plan import LocalFile
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def scan_folder(root: Path, wanted: Filter) -> LocalTree:
         StorageError: It cannot be read.
     """
     tree = LocalTree()
-    with disk_errors(root):
+    with storage_errors(root, USER_FILE):
         _scan(str(root), "", tree, wanted)
     return tree
 
@@ -165,7 +165,7 @@ def scan_file(folder: Path, name: str) -> LocalTree:
         StorageError: It cannot be looked at.
     """
     tree = LocalTree()
-    with disk_errors(folder / name):
+    with storage_errors(folder / name, USER_FILE):
         _take(folder / name, name, tree)
     tree.seen = len(tree.files) + len(tree.unusable)
     return tree

@@ -25,8 +25,8 @@ from orbitpkg.reporting import SILENT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from orbitpkg.objects.addresses import PathOrUri
     from orbitpkg.objects.protocol import ObjectStore
-    from orbitpkg.objects.uris import Word
     from orbitpkg.remote.sync_pair import Pair
     from orbitpkg.remote.sync_plan import LocalFile
     from orbitpkg.remote.syncing import SyncResult
@@ -68,8 +68,8 @@ class Settling:
 
 
 def open_watch(
-    source: Word,
-    destination: Word,
+    source: PathOrUri,
+    destination: PathOrUri,
     *,
     delete: bool = False,
     include: Sequence[str] = (),

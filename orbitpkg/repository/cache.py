@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orbitpkg.files.durable import write_file
+from orbitpkg.files.atomic import atomic_write
 from orbitpkg.files.folders import make_folders, make_private_folder
 
 if TYPE_CHECKING:
@@ -96,9 +95,4 @@ class Cache:
         with contextlib.suppress(OSError):
             make_private_folder(str(self._folder.parent))
             make_folders(str(path.parent))
-            part = path.with_name(f".{secrets.token_hex(8)}")
-            try:
-                write_file(str(part), data, sync=False)
-                part.replace(path)
-            finally:
-                part.unlink(missing_ok=True)
+            atomic_write(path, data, durable=False)

@@ -15,7 +15,6 @@ import contextlib
 import errno
 import os
 import secrets
-import shutil
 import time
 from collections import defaultdict
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from orbitpkg.errors import NotInstalled, OrbitError, UsageError
+from orbitpkg.files.atomic import remove_folder
 from orbitpkg.files.errors import storage_errors
 from orbitpkg.model.requirements import parse_range
 from orbitpkg.model.versions import Version, parse_version
@@ -447,12 +447,8 @@ def _delete_staging(store: Store, path: str, seen: int) -> bool:
             return False
         # Out of the way in one step: whoever might still look for it finds nothing rather than a part.
         away = f"{store.layout.tmp}/removed-{secrets.token_hex(8)}"
-        os.rename(path, away)  # noqa: PTH104
-        if os.path.isdir(away):  # noqa: PTH112
-            shutil.rmtree(away, ignore_errors=True)
-        else:
-            os.unlink(away)  # noqa: PTH108
-    return not os.path.lexists(away)
+        remove_folder(path, trash=away, durable=False)
+    return not (os.path.lexists(path) or os.path.lexists(away))
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ import os
 import secrets
 from typing import TYPE_CHECKING
 
+from orbitpkg.files.atomic import create_file, set_mode
 from orbitpkg.files.folders import file_mode, inherited_mode
 
 if TYPE_CHECKING:
@@ -71,9 +72,9 @@ def _make_shared(path: str, mode: int) -> None:
     part = f"{os.path.dirname(path)}/.new-{secrets.token_hex(8)}"  # noqa: PTH120
     os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     try:
-        os.chmod(part, mode)  # noqa: PTH101
+        set_mode(part, mode)
         with contextlib.suppress(FileExistsError):
-            os.link(part, path)
+            create_file(part, path, durable=False)
     finally:
         os.unlink(part)  # noqa: PTH108
 

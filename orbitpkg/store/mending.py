@@ -9,6 +9,7 @@ import os
 import secrets
 from typing import TYPE_CHECKING
 
+from orbitpkg.files.atomic import move_file, move_folder, temporary_name
 from orbitpkg.files.durable import sync_files, sync_folder, write_file
 from orbitpkg.files.errors import storage_errors
 from orbitpkg.files.folders import inherited_mode, make_folders, settle
@@ -38,9 +39,9 @@ def put_back(layout: Layout, home: str, files: Mapping[str, bytes]) -> None:
     with storage_errors(home):
         make_folders(layout.tmp)
         for name, data in files.items():
-            part = f"{layout.tmp}/scratch-{secrets.token_hex(8)}"
+            part = temporary_name(layout.tmp)
             write_file(part, data)
-            os.replace(part, f"{home}/{name}")  # noqa: PTH105
+            move_file(part, f"{home}/{name}", durable=False)
         sync_folder(home)
 
 
@@ -64,7 +65,7 @@ def set_aside(layout: Layout, key: str, version: Version, paths: Iterable[str]) 
         target = f"{away}/{path}"
         with storage_errors(target):
             make_folders(os.path.dirname(target))  # noqa: PTH120
-            os.rename(f"{root}/{path}", target)  # noqa: PTH104
+            move_folder(f"{root}/{path}", target)
     return away
 
 
@@ -88,6 +89,6 @@ def replace_files(staging: Staging, files: Sequence[FileEntry], root: str) -> No
             if folder not in folders:
                 make_folders(folder)
                 folders.add(folder)
-            os.replace(staging.path(file), f"{root}/{file.path}")  # noqa: PTH105
+            move_file(staging.path(file), f"{root}/{file.path}", durable=False)
         for folder in sorted(folders, reverse=True):
             sync_folder(folder)

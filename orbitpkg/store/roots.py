@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from orbitpkg.errors import IntegrityError, LockfileError, OrbitError, StorageError
-from orbitpkg.files.durable import write_file
+from orbitpkg.files.atomic import HIDDEN, atomic_write
 from orbitpkg.files.errors import storage_errors
 from orbitpkg.model.jsontext import canonical_json, parse_json
 from orbitpkg.model.lockfile import MAX_LOCK_BYTES, parse_lock
@@ -42,7 +42,7 @@ _FORMAT = 1
 _MAX_BYTES = 64 * 1024 * 1024
 _DAY = 86_400.0
 _LOCKFILE_GONE = 30 * _DAY
-_RUNNING, _PART = "running-", ".part-"
+_RUNNING = "running-"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -88,7 +88,7 @@ def running(layout: Layout, releases: Iterable[object]) -> Iterator[None]:
     """
     root = f"{layout.roots}/{_RUNNING}{secrets.token_hex(8)}.json"
     # Not synced: after a crash of the system there is no install to need it.
-    _write(layout, root, {"format": _FORMAT, "packages": [str(release) for release in releases]}, sync=False)
+    _write(layout, root, {"format": _FORMAT, "packages": [str(release) for release in releases]}, durable=False)
     try:
         yield
     finally:
@@ -96,13 +96,10 @@ def running(layout: Layout, releases: Iterable[object]) -> Iterator[None]:
             os.unlink(root)  # noqa: PTH108
 
 
-def _write(layout: Layout, root: str, document: dict[str, object], *, sync: bool = True) -> None:
-    # Not under tmp, where garbage collection could take it.
-    part = f"{layout.roots}/{_PART}{secrets.token_hex(8)}"
+def _write(layout: Layout, root: str, document: dict[str, object], *, durable: bool = True) -> None:
     with storage_errors(root):
         make_folder(layout, layout.roots)
-        write_file(part, canonical_json(document), sync=sync)
-        os.replace(part, root)  # noqa: PTH105
+        atomic_write(root, canonical_json(document), durable=durable)
 
 
 def read_roots(layout: Layout, *, now: float | None = None) -> Roots:
@@ -128,13 +125,13 @@ def read_roots(layout: Layout, *, now: float | None = None) -> Roots:
         except FileNotFoundError:
             continue
         except OSError as error:
-            if name.startswith(_PART):  # another user has just made it
+            if name.startswith(HIDDEN):  # another user has just made it
                 continue
             raise StorageError(f"{path} cannot be read: {error.strerror}.") from error
         try:
             document = _parsed(data, path)
         except IntegrityError:
-            if not name.startswith((_RUNNING, _PART)):
+            if not name.startswith((_RUNNING, HIDDEN)):
                 raise
             document = {}  # cut short by a crash of the system, and its install with it
         _add(roots, path, document, now - max(status.st_mtime, status.st_ctime))

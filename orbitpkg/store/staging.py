@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orbitpkg.errors import IntegrityError, StorageError
-from orbitpkg.files.durable import sync_files, sync_folder, sync_open_folder, write_file
+from orbitpkg.files.atomic import move_file, move_folder, remove_folder
+from orbitpkg.files.durable import sync_files, sync_open_folder, write_file
 from orbitpkg.files.folders import inherited_mode, make_folders, settle
 from orbitpkg.store.layout import CONTENTS_NAME, FILES_NAME, ORIGIN_NAME, RECORD_NAME, STATE_NAME
 from orbitpkg.store.records import load_contents
@@ -80,8 +81,9 @@ def claim(tmp: str, release: Release, *, origin: str) -> Staging:
     staging = Staging(release=release, origin=origin, folder=folder)
     for left in [name for name in os.listdir(tmp) if name.partition("_")[0] == label]:
         if _may_be_taken(f"{tmp}/{left}"):
-            with contextlib.suppress(FileNotFoundError):  # somebody else took it
-                os.rename(f"{tmp}/{left}", folder)  # noqa: PTH104
+            # Another process may have taken it. Without it, the install starts from nothing.
+            with contextlib.suppress(OSError):
+                move_folder(f"{tmp}/{left}", folder, durable=False)
                 break
     make_folders(staging.files)
     return staging
@@ -91,7 +93,7 @@ def leave(staging: Staging) -> None:
     """Leave a folder to the next install of the release."""
     tmp = os.path.dirname(staging.folder)  # noqa: PTH120
     with contextlib.suppress(OSError):  # then it is found by the end of this process
-        os.rename(staging.folder, f"{tmp}/{_label(staging.release)}_{secrets.token_hex(4)}")  # noqa: PTH104
+        move_folder(staging.folder, f"{tmp}/{_label(staging.release)}_{secrets.token_hex(4)}", durable=False)
 
 
 def is_abandoned(folder: str) -> bool:
@@ -213,11 +215,7 @@ def publish(
     _keep_only(staging, files)
     settle(staging.folder, _shared_mode(staging))
     sync_files([staging.path(file) for file in files], folder=staging.folder)
-    parent = os.path.dirname(target)  # noqa: PTH120
-    if _rename_into(staging.folder, target, make_folder):
-        with contextlib.suppress(FileNotFoundError):  # it was removed again, with its folder
-            sync_folder(parent)
-    else:
+    if not _rename_into(staging.folder, target, make_folder):
         # Another process was first, with locks that do nothing.
         add(staging, contents, files, target)
 
@@ -251,7 +249,7 @@ def _rename_into(folder: str, target: str, make_folder: Callable[[str], None]) -
     for _ in range(_RENAMES):
         make_folder(os.path.dirname(target))  # noqa: PTH120
         try:
-            os.rename(folder, target)  # noqa: PTH104
+            move_folder(folder, target)
         except FileNotFoundError:
             if not os.path.isdir(folder):  # noqa: PTH112
                 raise
@@ -270,8 +268,7 @@ def _put_aside(folder: str, target: str) -> None:
     """Move away what is in a release's place and is none."""
     aside = f"{os.path.dirname(folder)}/removed-{secrets.token_hex(8)}"  # noqa: PTH120
     with contextlib.suppress(FileNotFoundError):
-        os.rename(target, aside)  # noqa: PTH104
-    shutil.rmtree(aside, ignore_errors=True)
+        remove_folder(target, trash=aside)
 
 
 def add(staging: Staging, contents: Contents, files: Sequence[FileEntry], target: str) -> None:
@@ -346,7 +343,7 @@ def _move(staging: Staging, files: Sequence[FileEntry], visible: int) -> None:
                     if mode is not None:
                         os.chmod(folder, mode, dir_fd=visible)
                 folders.add(folder)
-        os.rename(staging.path(file), place, dst_dir_fd=visible)
+        move_file(staging.path(file), place, target_folder=visible)
     for folder in sorted(folders, reverse=True):
         _sync_below(folder, visible)
 

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from orbitpkg.errors import LockTimeout, NotInstalled, OrbitError, StorageError, UsageError
-from orbitpkg.files.durable import clone_or_link, sync_folder
+from orbitpkg.files.atomic import remove_folder
+from orbitpkg.files.durable import clone_or_link
 from orbitpkg.files.errors import storage_errors
 from orbitpkg.files.folders import inherited_mode, make_folders, settle
 from orbitpkg.store.condition import Finding, Flaw, file_digest, find_flaws
@@ -222,17 +223,13 @@ class Store:
             self._make_folder(self.layout.tmp)
             trash = f"{self.layout.tmp}/removed-{secrets.token_hex(8)}"
             try:
-                os.rename(target, trash)  # noqa: PTH104
+                remove_folder(target, trash=trash, first=RECORD_NAME)
             except FileNotFoundError:
                 raise NotInstalled(f"{key} {version} is not installed (any more).", name=key) from None
-            with contextlib.suppress(FileNotFoundError):  # another one removed its last version, and it
-                sync_folder(os.path.dirname(target))  # noqa: PTH120
         # It is gone. What cannot be tidied away now is garbage, and no failure.
         with contextlib.suppress(OSError):  # other versions are in it
             os.rmdir(self.layout.package(key))  # noqa: PTH106
-        freed = self._drop_blobs(contents) if contents else 0
-        shutil.rmtree(trash, ignore_errors=True)
-        return freed
+        return self._drop_blobs(contents) if contents else 0
 
     def _contents_of(self, key: str, version: Version) -> Contents | None:
         with contextlib.suppress(OrbitError):  # what is damaged, or gone, can be removed

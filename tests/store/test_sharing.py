@@ -283,7 +283,7 @@ def test_who_may_only_read_uses_what_is_installed_and_is_told_why_nothing_else_w
     for words in (("install", "model==2.0.0", *source), ("remove", "model"), ("gc", "--keep-last", "0")):
         done = reader.run(*words)
         assert done.status == 1, (words, done)
-        assert "may not be written" in done.err
+        assert "cannot be written" in done.err
         assert str(shared.home) in done.err
         assert "Traceback" not in done.err
     assert_all_good(reader, "1.0.0")
@@ -447,7 +447,7 @@ class TestGiving:
         first.does("store", "share", "--group", str(GROUP), "--mode", "640")
         first.does("install", "model==1.0.0", "--repository", place.repository)
         assert_all_good(second, "1.0.0")
-        assert "may not be written" in second.run("remove", "model").err
+        assert "cannot be written" in second.run("remove", "model").err
         assert "cannot be read" in stranger.run("list").err
 
     def test_it_says_what_it_could_not_give_and_where_others_are_kept_out(self, place: Place, shared: Place) -> None:

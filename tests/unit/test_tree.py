@@ -85,7 +85,7 @@ class TestPicking:
         assert paths(read_tree(folder)) == ["package.json", "c", "data/a", "data/b"]
 
     def test_archives_that_build_left_beside_the_manifest_are_not_picked(self, folder: Path) -> None:
-        left = ["model-1.0.0.tar.zst", "model-2.0.0-rc.1.tar.zst", "model-1.0.0.tar.zst.0123abcd.part"]
+        left = ["model-1.0.0.tar.zst", "model-2.0.0-rc.1.tar.zst", ".orbitpkg-0123abcd.tmp"]
         others = ["other-1.0.0.tar.zst", "model.tar.zst", "model-1.part", "data/model-1.0.0.tar.zst"]
         make_package(folder, files=dict.fromkeys([*left, *others], b""))
         assert set(paths(read_tree(folder))) == {"package.json", "c", "data/a", "data/b", *others}

@@ -19,8 +19,10 @@ from orbitpkg.compat.sputnik.api.errors import (
 )
 from orbitpkg.compat.sputnik.api.installed import best_installed, fitting, layout_of
 from orbitpkg.compat.sputnik.api.packages import Archive, Package, PackageStub
+from orbitpkg.files.atomic import atomic_write
 from orbitpkg.files.errors import storage_errors
 from orbitpkg.files.tilde import expanded
+from orbitpkg.model.jsontext import canonical_json
 from orbitpkg.model.names import canonical_name, nearest
 from orbitpkg.model.versions import parse_version
 from orbitpkg.store.package import installed_names, installed_packages, installed_versions
@@ -118,7 +120,7 @@ def _install_named(layout: Layout, wanted: PackageString, apps: Apps, repository
 def _install_archive(layout: Layout, path: Path, apps: Apps, repository_url: PathLike | None) -> Package:
     from orbitpkg.api.publish import opened_archive
     from orbitpkg.compat.sputnik.api.repositories import Found, default_repository
-    from orbitpkg.config.repositories import open_places
+    from orbitpkg.config.repositories import open_repositories
     from orbitpkg.installer.install import available_archive
     from orbitpkg.installer.sources import RepositorySource, resolve_as_recorded
     from orbitpkg.model.requirements import parse_requirement
@@ -136,7 +138,7 @@ def _install_archive(layout: Layout, path: Path, apps: Apps, repository_url: Pat
                 f"{release.name} {release.version} does not work with {excluded}.",
                 hint="Install another version, or give None for the app's name and version to check nothing.",
             )
-        places = open_places(default_repository(repository_url))
+        places = open_repositories(default_repository(repository_url))
         source = RepositorySource(places, Store(layout.home), {release.key: available})
         resolution = resolve_as_recorded([parse_requirement(str(release))], source, apps=apps, prereleases=True)
         return _install(layout, release.key, Found(source=source, resolution=resolution))
@@ -346,9 +348,7 @@ def _keep_seen(layout: Layout, found: Sequence[PackageStub]) -> None:
     path = _seen_path(layout)
     with storage_errors(str(path)):
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{_SEEN_NAME}.{os.getpid()}")
-        part.write_text(json.dumps([each.to_dict() for each in found]), encoding="utf-8")
-        part.replace(path)
+        atomic_write(path, canonical_json([each.to_dict() for each in found]), durable=False)
 
 
 def _seen(layout: Layout) -> list[PackageStub]:

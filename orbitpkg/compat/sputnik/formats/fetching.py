@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import secrets
 from typing import TYPE_CHECKING
 
 from orbitpkg.compat.sputnik.formats.archives import scratch_folder
 from orbitpkg.compat.sputnik.formats.meta import META_NAME, Meta, parse_meta
 from orbitpkg.compat.sputnik.formats.unpacking import check_archive, unpack
 from orbitpkg.errors import IntegrityError, UnsupportedByStore
+from orbitpkg.files.atomic import atomic_write
 from orbitpkg.files.errors import storage_errors
 from orbitpkg.objects.transfer.files import download_object
 from orbitpkg.reporting import SILENT
@@ -185,12 +185,7 @@ def write_kept(path: Path, data: bytes) -> None:
     """Keep something that can be had again: who may not write here does without."""
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{secrets.token_hex(8)}")
-        try:
-            part.write_bytes(data)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        atomic_write(path, data, durable=False)
 
 
 def _check_written_md5(store: ObjectStore, key: str, meta: Meta, where: str) -> None:

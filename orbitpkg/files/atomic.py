@@ -1,0 +1,304 @@
+"""Files and folders that appear whole or not at all, after a power cut too.
+
+A file is written under a hidden name, synced, renamed, and then its folder is synced. Without the first sync a power
+cut can leave an empty file under the new name; without the second it can leave the old one after the command has
+reported success. ``durable=False`` skips both, for files that can be had again: caches, and files that are verified
+when they are read.
+
+This is the only module that renames. What file systems refuse is handled here: overlayfs and two mounts under one root
+do not rename a folder (EXDEV), FAT and some FUSE file systems do not change a mode (EPERM), others have no hard links.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from typing import TYPE_CHECKING, Final
+
+from orbitpkg.files.durable import sync_files, sync_folder
+from orbitpkg.files.folders import file_mode, inherited_mode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import IO
+
+    StrPath = str | os.PathLike[str]
+
+__all__ = [
+    "HIDDEN",
+    "atomic_file",
+    "atomic_write",
+    "create_file",
+    "move_file",
+    "move_folder",
+    "publish_file",
+    "remove_folder",
+    "replace_folder",
+    "set_mode",
+    "temporary_name",
+]
+
+HIDDEN: Final = ".orbitpkg-"
+"""The prefix of the names of files that are not finished yet. Listings and syncs leave such files out."""
+
+_NO_MODES: Final = (errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+
+
+def temporary_name(folder: StrPath) -> str:
+    """Return the path of a new hidden file or folder in ``folder``."""
+    return f"{os.fspath(folder)}/{HIDDEN}{os.urandom(12).hex()}.tmp"
+
+
+def atomic_write(path: StrPath, data: bytes, *, durable: bool = True, mode: int | None = None) -> None:
+    """Write a small file so that readers see the old content or the new one, never a part.
+
+    Args:
+        path: The file. If it is a link, the file that the link leads to is replaced.
+        data: The new content.
+        durable: Whether the content must survive a power cut once this returns.
+        mode: The permissions. By default those of the file that is replaced, else those that a shared folder passes
+            on, else those that the umask leaves.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    with atomic_file(path, durable=durable, mode=mode) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def atomic_file(
+    path: StrPath, *, durable: bool = True, mode: int | None = None, scratch: StrPath | None = None
+) -> Iterator[IO[bytes]]:
+    """Yield a file to write to, which gets its name when the block ends, and is deleted if the block fails.
+
+    Args:
+        path: As for :func:`atomic_write`.
+        durable: As for :func:`atomic_write`.
+        mode: As for :func:`atomic_write`.
+        scratch: The folder of the temporary file, on the same file system; the file's own folder by default.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    target = os.fspath(path)
+    target = os.path.realpath(target) if os.path.islink(target) else target  # noqa: PTH114
+    folder = os.path.dirname(target) or "."  # noqa: PTH120
+    mode = _mode_of(target, folder) if mode is None else mode
+    part = temporary_name(folder if scratch is None else scratch)
+    # O_EXCL does not follow a link that somebody put there. The mode is set at once: the content may be secret.
+    descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666 if mode is None else mode)
+    try:
+        # Closed before it is renamed: NFS reports a full quota only then.
+        with open(descriptor, "r+b") as file:  # noqa: PTH123 - a descriptor
+            if mode is not None:
+                set_mode(descriptor, mode)
+            yield file
+            file.flush()
+            if durable:
+                os.fsync(descriptor)
+        move_file(part, target, durable=durable)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(part)  # noqa: PTH108
+        raise
+
+
+def _mode_of(target: str, folder: str) -> int | None:
+    """Return the mode for a file, or None if the umask decides."""
+    with contextlib.suppress(FileNotFoundError):
+        return stat.S_IMODE(os.stat(target).st_mode)  # noqa: PTH116
+    shared = inherited_mode(folder)
+    return None if shared is None else file_mode(shared, writable=True, executable=False)
+
+
+def set_mode(path: int | StrPath, mode: int) -> None:
+    """Set the mode of a file, given by its path or descriptor, where the file system and the owner allow it.
+
+    A file system without modes, or another user's file, keeps what it has.
+
+    Raises:
+        OSError: Another error than a refusal.
+    """
+    try:
+        os.chmod(path, mode)  # noqa: PTH101
+    except OSError as error:
+        if error.errno not in _NO_MODES:
+            raise
+
+
+def publish_file(part: StrPath, target: StrPath, *, durable: bool = True) -> None:
+    """Give a finished file, which something else wrote, its name; a file of that name is replaced.
+
+    Args:
+        part: The file, on the file system of ``target``.
+        target: Its new path. A link there is replaced, not followed.
+        durable: Whether the file must survive a power cut once this returns.
+
+    Raises:
+        OSError: The file cannot be synced or renamed.
+    """
+    if durable:
+        descriptor = os.open(part, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    move_file(part, target, durable=durable)
+
+
+def move_file(source: StrPath, target: StrPath, *, durable: bool = True, target_folder: int | None = None) -> None:
+    """Rename a file whose bytes are synced, or need not be; a file of the new name is replaced.
+
+    Args:
+        source: The file.
+        target: Its new path, on the same file system.
+        durable: Whether to sync the folder of ``target``.
+        target_folder: An open folder that ``target`` is relative to, which the caller syncs.
+
+    Raises:
+        OSError: The file cannot be renamed.
+    """
+    if target_folder is not None:
+        os.rename(source, target, dst_dir_fd=target_folder)
+        return
+    os.replace(source, target)  # noqa: PTH105
+    if durable:
+        _sync_folder_of(target)
+
+
+def _sync_folder_of(path: StrPath) -> None:
+    with contextlib.suppress(FileNotFoundError):  # another process removed the folder, and the file with it
+        sync_folder(os.path.dirname(path) or ".")  # noqa: PTH120
+
+
+def create_file(part: StrPath, target: StrPath, *, durable: bool = True) -> None:
+    """Give a finished file a second name, if no file has that name. The caller deletes ``part``.
+
+    Args:
+        part: The file, whose bytes are synced or need not be.
+        target: The new name, on the same file system.
+        durable: Whether to sync the folder of ``target``.
+
+    Raises:
+        FileExistsError: There is a file of that name.
+        OSError: The file system has no hard links, or refused this one.
+    """
+    try:
+        os.link(part, target)
+    except FileExistsError:
+        # NFS: the server linked, its reply was lost, and the kernel's second try found the link (open(2), O_EXCL).
+        if os.stat(part).st_nlink == 1:  # noqa: PTH116
+            raise
+    if durable:
+        _sync_folder_of(target)
+
+
+def move_folder(source: StrPath, target: StrPath, *, durable: bool = True) -> None:
+    """Rename a folder or a file. Nothing, or an empty folder, may be at ``target``.
+
+    Where the system refuses to rename a folder (overlayfs, if it came with the image; two mounts), it is copied beside
+    ``target``, renamed there, and then deleted at ``source``: ``target`` still appears in one step.
+
+    Args:
+        source: The folder; what is in it is synced, or need not be.
+        target: Its new path.
+        durable: Whether to sync the folder of ``target``.
+
+    Raises:
+        OSError: The folder cannot be moved; ``source`` is still whole.
+    """
+    try:
+        os.rename(source, target)  # noqa: PTH104
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        _copy_folder(source, target, durable=durable)
+        _delete(source)
+    if durable:
+        _sync_folder_of(target)
+
+
+def _copy_folder(source: StrPath, target: StrPath, *, durable: bool) -> None:
+    import shutil
+
+    part = temporary_name(os.path.dirname(target) or ".")  # noqa: PTH120
+    try:
+        if os.path.isdir(source) and not os.path.islink(source):  # noqa: PTH112, PTH114
+            shutil.copytree(source, part, symlinks=True)
+            if durable:
+                sync_files([f"{root}/{name}" for root, _, names in os.walk(part) for name in names], folder=part)
+        else:
+            shutil.copy2(source, part, follow_symlinks=False)
+        os.rename(part, target)  # noqa: PTH104
+    except shutil.Error as error:  # its own class, for several files at once
+        _delete(part)
+        raise OSError(errno.EIO, f"some files could not be copied: {error}", os.fspath(source)) from error
+    except BaseException:
+        _delete(part)
+        raise
+
+
+def _delete(path: StrPath) -> None:
+    import shutil
+
+    if os.path.isdir(path) and not os.path.islink(path):  # noqa: PTH112, PTH114
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            os.unlink(path)  # noqa: PTH108
+
+
+def replace_folder(source: StrPath, target: StrPath, *, aside: StrPath, durable: bool = True) -> bool:
+    """Rename a folder to a name that another folder may have, which is moved to ``aside`` first.
+
+    Args:
+        source: The new folder.
+        target: Its new path.
+        aside: Where the old folder goes; nothing is there yet.
+        durable: Whether to sync the folder of ``target``.
+
+    Returns:
+        False if another process put its folder there in between; ``source`` is left then.
+
+    Raises:
+        OSError: A folder cannot be moved.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        move_folder(target, aside, durable=False)
+    try:
+        move_folder(source, target, durable=durable)
+    except OSError as error:
+        if error.errno not in {errno.EEXIST, errno.ENOTEMPTY}:
+            raise
+        return False
+    return True
+
+
+def remove_folder(path: StrPath, *, trash: StrPath, first: str | None = None, durable: bool = True) -> None:
+    """Make a folder disappear in one step, and then delete it.
+
+    Args:
+        path: The folder.
+        trash: Where it goes meanwhile, on the same file system; nothing is there yet.
+        first: The file without which the folder counts as absent, if there is one. It is deleted first where the
+            system refuses to rename the folder.
+        durable: Whether the folder must stay removed after a power cut once this returns.
+
+    Raises:
+        FileNotFoundError: There is no such folder.
+        OSError: It cannot be removed; it is still whole.
+    """
+    try:
+        os.rename(path, trash)  # noqa: PTH104
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        if first is not None:
+            os.unlink(f"{os.fspath(path)}/{first}")  # noqa: PTH108
+        trash = path
+    if durable:
+        _sync_folder_of(path)
+    _delete(trash)
