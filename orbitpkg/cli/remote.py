@@ -9,9 +9,9 @@ import click
 
 from orbitpkg.cli.layout import columns, count, printable, size
 from orbitpkg.cli.options import command, global_options
-from orbitpkg.cli.remote_moving import remote_cp, remote_mv, remote_rm
+from orbitpkg.cli.remote_copy import remote_cp, remote_mv, remote_rm
 from orbitpkg.cli.remote_options import offline_option, recursive_option
-from orbitpkg.cli.syncing import remote_sync
+from orbitpkg.cli.remote_sync import remote_sync
 from orbitpkg.errors import CredentialsError, OfflineError, RepositoryUnreachable, UsageError
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _level(found: list[Stat], uri: str) -> tuple[list[Stat], list[str]]:
     alone = [each for each in found if each.uri == uri]
     if alone:
         return alone, []
-    from orbitpkg.objects.uris import local_path_of
+    from orbitpkg.objects.addresses import local_path_of
 
     path = local_path_of(uri)
     folder = (str(path) if path is not None else uri).rstrip("/") + "/"
@@ -119,7 +119,7 @@ def remote_stat(console: Console, uri: str, *, version_id: str | None, offline: 
 
     Its size, time, ETag, version and metadata, and where it is cached.
     """
-    from orbitpkg.objects.uris import local_path_of
+    from orbitpkg.objects.addresses import local_path_of
     from orbitpkg.remote.calls import files
 
     reached = files(reporter=console.reporter(), offline=offline)
@@ -141,7 +141,7 @@ def remote_stat(console: Console, uri: str, *, version_id: str | None, offline: 
         ("cached", cached or "no"),
     ]
     console.data([found.uri])
-    console.pairs(rows, whole={"cached"})
+    console.pairs(rows, unwrapped={"cached"})
     return {**_facts(found), "metadata": metadata, "cached": cached}
 
 
@@ -253,21 +253,21 @@ def remote_cache(console: Console, *, older_than: str | None, max_size: str | No
         if dry_run:
             raise UsageError("--dry-run of what?", hint="Give --older-than or --max-size.")
         held = calls.cache_size()
-        console.pairs([("cache", str(cache.root)), ("size", size(held))], whole={"cache"})
+        console.pairs([("cache", str(cache.root)), ("size", size(held))], unwrapped={"cache"})
         return {**data, "bytes": held}
     done = calls.prune(older_than=older_than, max_size=max_size, dry_run=dry_run)
     said = "Would remove" if dry_run else "Removed"
-    console.account(f"{said} {count(done.files, 'file')} ({size(done.size)}); {size(done.kept)} left", str(cache.root))
+    console.report(f"{said} {count(done.files, 'file')} ({size(done.size)}); {size(done.kept)} left", str(cache.root))
     return {**data, "bytes": done.kept, "removed": done.files, "removed_bytes": done.size, "dry_run": dry_run}
 
 
 @command("buckets", "orbitpkg remote buckets", group=remote)
 def remote_buckets(console: Console) -> dict[str, object]:
     """List the buckets that the credentials may see."""
+    from orbitpkg.config.remote import read_remote_settings
     from orbitpkg.objects import list_buckets
-    from orbitpkg.remote.calls import configuration
 
-    found = list_buckets(env=configuration().env)
+    found = list_buckets(env=read_remote_settings().env)
     console.rows((_when(bucket.created), f"s3://{bucket.name}") for bucket in found)
     created = (bucket.created.isoformat() if bucket.created else None for bucket in found)
     return {"buckets": [{"name": bucket.name, "created": at} for bucket, at in zip(found, created, strict=True)]}

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from orbitpkg.errors import OrbitError, UsageError
-from orbitpkg.objects.uris import local_path_of
-from orbitpkg.remote.calls import Told, files
+from orbitpkg.objects.addresses import local_path_of
+from orbitpkg.remote.calls import LoggingReporter, files
 from orbitpkg.remote.pruning import cache_bytes, prune
 from orbitpkg.remote.session import is_silence
 
@@ -207,7 +207,7 @@ def _as_s3stasher() -> Iterator[None]:
         raise
 
 
-class _Bars(Told):
+class _Bars(LoggingReporter):
     """A reporter that shows bars, as the caller asked for."""
 
     def task(self, title: str, total: int | None) -> Task:

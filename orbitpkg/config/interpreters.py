@@ -1,6 +1,6 @@
-"""Which distributions are installed beside another interpreter: it is run once, and asked.
+"""The distributions that another Python interpreter finds, reported by running it once.
 
-A path to an interpreter is trusted as much as any program that the caller runs.
+The caller's path is trusted: it is run as a program with the caller's rights.
 """
 
 from __future__ import annotations
@@ -19,19 +19,20 @@ if TYPE_CHECKING:
 
 __all__ = ["installed_in"]
 
-# Until an interpreter has answered. A cold one on a network file system takes some seconds.
+# A first start from a network file system takes several seconds.
 _MAX_SECONDS = 60
 _MAX_SHOWN = 500
 _MARK = "orbitpkg:"
-# What is in the working directory is not what an app finds installed. What start-up files print comes before the mark.
+# The program drops "" from the path, since an app does not find what happens to lie in the working directory. The mark
+# separates the answer from what sitecustomize and .pth files print.
 _PROGRAM = f"""
 import sys
 sys.path[:] = [entry for entry in sys.path if entry]
 import json, platform, re
 from importlib import metadata
 found = {{}}
-for there in metadata.distributions():
-    name, version = there.metadata["Name"], there.version
+for distribution in metadata.distributions():
+    name, version = distribution.metadata["Name"], distribution.version
     if name and version:
         found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), version)
 found["python"] = platform.python_version()
@@ -40,20 +41,20 @@ sys.stdout.write("\\n{_MARK}" + json.dumps(found))
 
 
 def installed_in(python: str | os.PathLike[str]) -> Mapping[str, str]:
-    """Ask an interpreter for its own version and for those of the distributions it finds.
+    """Run an interpreter to find its version and the versions of its distributions.
 
     Args:
-        python: Its path, or the folder of a virtual environment.
+        python: The interpreter's path, or the folder of a virtual environment.
 
     Returns:
-        Versions by canonical name; ``python`` is the interpreter.
+        Versions by canonical name; ``python`` names the interpreter's own version.
 
     Raises:
-        UsageError: It cannot be run, or does not answer like a Python 3.8 or newer.
+        UsageError: The program cannot be run, or does not answer as Python 3.8 or newer does.
     """
     path = _interpreter(os.fspath(python))
     try:
-        done = subprocess.run(  # noqa: S603 - it is the caller who names it
+        done = subprocess.run(  # noqa: S603 - the caller chose the program
             [path.absolute(), "-c", _PROGRAM],
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -66,37 +67,37 @@ def installed_in(python: str | os.PathLike[str]) -> Mapping[str, str]:
         raise _refusal(path, error.strerror or str(error)) from error
     text = done.stdout.decode(errors="replace").rpartition(f"\n{_MARK}")[2]
     if done.returncode:
-        said = done.stderr.decode(errors="replace").strip()[-_MAX_SHOWN:].rpartition("\n")[2]
-        raise _refusal(path, f"it ended with exit code {done.returncode}" + (f": {said}" if said else ""))
+        reason = done.stderr.decode(errors="replace").strip()[-_MAX_SHOWN:].rpartition("\n")[2]
+        raise _refusal(path, f"it ended with exit code {done.returncode}" + (f": {reason}" if reason else ""))
     try:
         found = json.loads(text)
         return {str(name): str(version) for name, version in found.items()}
     except (ValueError, AttributeError) as error:
-        raise _refusal(path, "it does not answer as a Python does") from error
+        raise _refusal(path, "its answer is not that of a Python interpreter") from error
 
 
 def _interpreter(text: str) -> Path:
-    """Find the interpreter in the folder of a virtual environment, and a bare word as a shell does."""
+    """Find the interpreter in a virtual environment's folder, or look a bare command up on ``PATH``."""
     path = expanded(text)
     if path.is_dir():
-        for place in ("bin/python", "Scripts/python.exe"):
-            if (path / place).exists():
-                return path / place
-        raise _refusal(path, "it is a folder without an interpreter in it")
+        for name in ("bin/python", "Scripts/python.exe"):
+            if (path / name).exists():
+                return path / name
+        raise _refusal(path, "the folder contains no interpreter")
     if path.name != text:
         return path
     from shutil import which
 
     found = which(text)
     if found is None:
-        raise _refusal(path, "there is no such program")
+        raise _refusal(path, "the program was not found")
     return Path(found)
 
 
 def _refusal(path: Path, reason: str) -> UsageError:
     return UsageError(
-        f"The interpreter {path} cannot say what is installed: {reason}.",
-        hint="--python takes the path of a Python 3.8 or newer, or the folder of a virtual environment.",
+        f"Cannot list the distributions of the interpreter {path}: {reason}.",
+        hint="Give --python the path of a Python 3.8 or newer, or the folder of a virtual environment.",
         python=str(path),
         reason=reason,
     )

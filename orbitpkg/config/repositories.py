@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from orbitpkg.config.environment import is_set, read_variable
+from orbitpkg.config.environment import is_set
+from orbitpkg.config.home import home_folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,38 +19,27 @@ if TYPE_CHECKING:
     from orbitpkg.model.project import RepositorySetting
     from orbitpkg.objects import ObjectStore
     from orbitpkg.reporting import Reporter
-    from orbitpkg.repository.repository_set import RepositorySet
     from orbitpkg.repository.repository import Repository
+    from orbitpkg.repository.repository_set import RepositorySet
 
     PathLike: TypeAlias = str | os.PathLike[str]
 
 __all__ = [
     "default_repository",
     "home",
-    "home_folder",
     "is_offline",
+    "needs_network",
     "open_repositories",
     "open_repository",
     "repository_url",
     "settings",
     "sputnik_cache_folder",
-    "needs_network",
 ]
 
 
 def home() -> Path:
     """Return the home folder: ``ORBITPKG_HOME``, or else the platform's folder for a user's data."""
     return Path(home_folder())
-
-
-def home_folder() -> str:
-    """Return the path of the home folder as a string, which is faster to use when an app starts."""
-    configured = read_variable("ORBITPKG_HOME")
-    if configured is not None:
-        return os.path.abspath(os.path.expanduser(configured))  # noqa: PTH100, PTH111 - Path is slow at an app's start
-    from platformdirs import user_data_dir
-
-    return user_data_dir("orbitpkg", appauthor=False)
 
 
 def default_repository() -> str:

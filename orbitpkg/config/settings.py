@@ -1,9 +1,9 @@
-"""Which repositories are in effect, and who said so; where a project begins.
+"""The settings files: finding them, reading them, and choosing the repositories in effect.
 
-A word of the caller counts before ``ORBITPKG_REPOSITORY``, that before the project's file, and that before the user's
-configuration (``ORBITPKG_CONFIG``, else ``config.toml`` in the platform's folder for configuration). Whoever of them
-names repositories replaces those of all who come after: a colleague's own configuration changes nothing in a project
-that names its repositories.
+The sources, in order of precedence: the caller, ``ORBITPKG_REPOSITORY``, the project's file, the user's configuration
+(``ORBITPKG_CONFIG``, else ``config.toml`` in the platform's configuration folder). The first source that names
+repositories replaces those of all later ones. So a user's own configuration never changes a project that names its
+repositories.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orbitpkg.config.environment import read_variable
+from orbitpkg.config.home import user_config_file
 from orbitpkg.errors import ProjectError, StorageError
 from orbitpkg.files.tilde import expanded
 from orbitpkg.model.names import is_valid_name, nearest
@@ -42,11 +44,11 @@ _MAX_BYTES = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectFile:
-    """The file in which a project, or a user, says what they want.
+    """The settings file of a project or of the user.
 
     Attributes:
         path: Its path.
-        document: What it says.
+        document: Its contents.
     """
 
     path: Path
@@ -54,7 +56,7 @@ class ProjectFile:
 
     @property
     def folder(self) -> Path:
-        """The folder it is in, which is the project's."""
+        """The folder that holds the file: the project's root."""
         return self.path.parent
 
 
@@ -63,54 +65,50 @@ class Settings:
     """The repositories in effect.
 
     Attributes:
-        repositories: In their order; at least one.
-        said_by: Who says so: the caller, a variable, a file, or "" when nobody does.
-        is_said: Whether a caller or a variable named one for this very command.
+        repositories: At least one, in order.
+        source: Where they are configured: "the caller", a variable, a file's path, or "" for the default repository.
+        is_explicit: Whether the caller or ``ORBITPKG_REPOSITORY`` chose the repository.
     """
 
     repositories: tuple[RepositorySetting, ...]
-    said_by: str
-    is_said: bool = False
+    source: str
+    is_explicit: bool = False
 
 
 def user_config_path() -> Path:
-    """Where the user's configuration is, or would be."""
-    said = os.environ.get("ORBITPKG_CONFIG")
-    if said:
-        return expanded(said).absolute()
-    from platformdirs import user_config_path as platform_path
-
-    return platform_path("orbitpkg", appauthor=False) / "config.toml"
+    """Return the path of the user's configuration, whether or not the file exists."""
+    return Path(user_config_file())
 
 
 def project_tables(path: Path) -> tuple[str, ...]:
-    """Say in which table of a file orbitpkg's settings are."""
+    """Return the path of the TOML table that holds orbitpkg's settings in a file."""
     return ("tool", "orbitpkg") if path.name == PYPROJECT_NAME else ()
 
 
 def find_project(start: Path | None = None) -> ProjectFile | None:
-    """Find the project's file: in a folder, or the nearest one above it; None when there is none.
+    """Find the project's file in a folder or in the nearest parent that has one; return None if no folder has one.
 
     Args:
         start: The folder; the working directory when None.
 
     Raises:
-        ProjectError: It cannot be used.
+        ProjectError: The file is invalid.
     """
-    folder = (start or Path.cwd()).absolute()
-    for place in (folder, *folder.parents):
+    start = (start or Path.cwd()).absolute()
+    for folder in (start, *start.parents):
         for name in (PROJECT_NAME, PYPROJECT_NAME):
-            found = read_document(place / name)
+            found = read_document(folder / name)
             if found is not None:
                 return found
     return None
 
 
 def read_document(path: Path) -> ProjectFile | None:
-    """Read orbitpkg's settings in a file; None when there is no such file, or none of them in it.
+    """Read orbitpkg's settings from a file; return None if the file does not exist or has no such settings.
 
     Raises:
-        ProjectError: They cannot be used.
+        ProjectError: The settings are invalid.
+        StorageError: The file cannot be read.
     """
     try:
         data = path.read_bytes()
@@ -119,33 +117,33 @@ def read_document(path: Path) -> ProjectFile | None:
     except OSError as error:
         raise StorageError(f"{path} cannot be read: {error.strerror}.") from error
     if len(data) > _MAX_BYTES:
-        raise ProjectError(f"{path} has {len(data):,} bytes; {_MAX_BYTES:,} is the most.")
+        raise ProjectError(f"{path} has {len(data):,} bytes; the maximum is {_MAX_BYTES:,}.")
     tables = project_tables(path)
-    # A broken pyproject.toml that is not about us is not ours to complain of.
+    # Other tools report a broken pyproject.toml that has no settings for orbitpkg.
     if tables and b"orbitpkg" not in data:
         return None
-    table = _table_in(_parsed(data, path), tables)
+    table = _table_in(_parse_toml(data, path), tables)
     if table is None:
         return None
     where = f"{path}: [{'.'.join(tables)}]" if tables else str(path)
     document = parse_project(table, where=where)
-    repositories = tuple(_placed(setting, path.parent) for setting in document.repositories)
+    repositories = tuple(_resolve_paths(setting, path.parent) for setting in document.repositories)
     return ProjectFile(path=path, document=replace(document, repositories=repositories))
 
 
-def _placed(setting: RepositorySetting, folder: Path) -> RepositorySetting:
-    """Read the paths in a setting from the folder of the file that holds it."""
+def _resolve_paths(setting: RepositorySetting, folder: Path) -> RepositorySetting:
+    """Resolve the paths in a setting against the folder of the file that holds it."""
     url, *mirrors = (address_of(url, folder=folder) for url in (setting.url, *setting.mirrors))
     return replace(setting, url=url, mirrors=tuple(mirrors))
 
 
-def _parsed(data: bytes, path: Path) -> dict[str, Any]:
+def _parse_toml(data: bytes, path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(data.decode())
     except UnicodeDecodeError:
         raise ProjectError(f"{path} is not UTF-8.") from None
-    except (ValueError, RecursionError) as error:  # an integer of 5,000 digits is TOML, and too long for Python
-        raise ProjectError(f"{path} cannot be read: {error}.", hint="It is TOML: https://toml.io") from None
+    except (ValueError, RecursionError) as error:  # Python refuses an integer of 5,000 digits, which TOML allows
+        raise ProjectError(f"{path} is not valid TOML: {error}.", hint="See https://toml.io") from None
 
 
 def _table_in(table: object, keys: Sequence[str]) -> dict[str, Any] | None:
@@ -154,31 +152,31 @@ def _table_in(table: object, keys: Sequence[str]) -> dict[str, Any] | None:
     return table if isinstance(table, dict) else None
 
 
-def read_settings(said: str | os.PathLike[str] | None, default: Callable[[], str]) -> Settings:
-    """Find out which repositories are in effect.
+def read_settings(repository: str | os.PathLike[str] | None, default: Callable[[], str]) -> Settings:
+    """Find the repositories in effect.
 
     Args:
-        said: What the caller says: an address, the path of a directory, or the name of a configured repository.
-        default: Gives the address of the repository that is used when nobody says anything.
+        repository: The caller's choice: an address, the path of a directory, or the name of a configured repository.
+        default: Returns the address of the repository to use when no source names one.
 
     Raises:
-        ProjectError: A file of settings cannot be used.
-        UsageError: A name is none of a repository.
+        ProjectError: A settings file is invalid.
+        UsageError: A repository name is unknown.
     """
-    word, by = said, "the caller"
-    if not word:
-        word, by = os.environ.get("ORBITPKG_REPOSITORY"), "ORBITPKG_REPOSITORY"
-    if word:
-        return Settings(repositories=(_named_or_address(word),), said_by=by, is_said=True)
+    chosen, source = repository, "the caller"
+    if not chosen:
+        chosen, source = read_variable("ORBITPKG_REPOSITORY"), "ORBITPKG_REPOSITORY"
+    if chosen:
+        return Settings(repositories=(_named_or_address(chosen),), source=source, is_explicit=True)
     configured = _configured()
     if configured is not None:
-        return Settings(repositories=configured.document.repositories, said_by=str(configured.path))
+        return Settings(repositories=configured.document.repositories, source=str(configured.path))
     only = RepositorySetting(name=DEFAULT_NAME, url=default())
-    return Settings(repositories=(only,), said_by="")
+    return Settings(repositories=(only,), source="")
 
 
 def _configured() -> ProjectFile | None:
-    """Give the file whose repositories count; None when there is none."""
+    """Return the file whose repositories apply, or None."""
     project = find_project()
     if project is not None and project.document.repositories:
         return project
@@ -196,20 +194,20 @@ def _named_or_address(word: str | os.PathLike[str]) -> RepositorySetting:
             from orbitpkg.errors import UsageError
 
             close = nearest(word, named, n=1)
-            hint = f"Did you mean {close[0]}?" if close else "Give an address, or name one: orbitpkg repo add NAME URL"
-            raise UsageError(f"There is no repository {word!r}.", hint=hint)
+            hint = f"Did you mean {close[0]}?" if close else "Give an address, or add it: orbitpkg repo add NAME URL"
+            raise UsageError(f"Unknown repository {word!r}.", hint=hint)
         word = Path(word)
     return RepositorySetting(name=DEFAULT_NAME, url=address_of(word))
 
 
 def address_of(word: str | os.PathLike[str], *, folder: Path | None = None) -> str:
-    """Give the address that a word means: the word, or that of the directory whose path it is.
+    """Return the address of a repository given as an address or as the path of a directory.
 
-    A path is a ``Path``, or a text that begins with ``.``, ``/`` or ``~``.
+    A path is a ``Path``, or a string that begins with ``.``, ``/`` or ``~``.
 
     Args:
-        word: The word.
-        folder: Where a relative path begins; the working directory when None.
+        word: The address or path.
+        folder: The folder that a relative path starts from; the working directory when None.
     """
     if isinstance(word, str) and not word.startswith((".", "/", "~")):
         return word

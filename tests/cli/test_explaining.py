@@ -251,7 +251,7 @@ def test_an_app_that_cannot_be_read_is_refused(machine: Machine, word: str) -> N
     )
 
 
-HINT = "hint: --python takes the path of a Python 3.8 or newer, or the folder of a virtual environment.\n"
+HINT = "hint: Give --python the path of a Python 3.8 or newer, or the folder of a virtual environment.\n"
 
 
 def script(folder: Path, text: str) -> Path:
@@ -266,23 +266,23 @@ def script(folder: Path, text: str) -> Path:
     [
         ("echo no such module >&2; exit 3", "it ended with exit code 3: no such module"),
         ("exit 1", "it ended with exit code 1"),
-        ("echo hello", "it does not answer as a Python does"),
-        ("echo; echo 'orbitpkg:[1]'", "it does not answer as a Python does"),
-        ("echo; echo 'orbitpkg:{'", "it does not answer as a Python does"),
+        ("echo hello", "its answer is not that of a Python interpreter"),
+        ("echo; echo 'orbitpkg:[1]'", "its answer is not that of a Python interpreter"),
+        ("echo; echo 'orbitpkg:{'", "its answer is not that of a Python interpreter"),
     ],
 )
 def test_what_is_no_interpreter_is_refused(machine: Machine, text: str, reason: str) -> None:
     path = script(machine.folder, text)
     done = machine.run("install", "bundle", "--python", path)
-    assert done == Result(2, "", f"error: The interpreter {path} cannot say what is installed: {reason}.\n{HINT}")
+    assert done == Result(2, "", f"error: Cannot list the distributions of the interpreter {path}: {reason}.\n{HINT}")
 
 
 @pytest.mark.parametrize(
     ("word", "reason"),
     [
         ("nowhere/python", "No such file or directory"),
-        ("no-such-python", "there is no such program"),
-        (".", "it is a folder without an interpreter in it"),
+        ("no-such-python", "the program was not found"),
+        (".", "the folder contains no interpreter"),
         ("plain", "Permission denied"),
     ],
 )
@@ -292,7 +292,7 @@ def test_an_interpreter_that_is_not_there_is_refused(machine: Machine, word: str
         pytest.skip("every file can be executed by this user on this file system: run as another user")
     path = "./plain" if word == "plain" else word
     done = machine.run("install", "bundle", "--python", path)
-    assert done == Result(2, "", f"error: The interpreter {word} cannot say what is installed: {reason}.\n{HINT}")
+    assert done == Result(2, "", f"error: Cannot list the distributions of the interpreter {word}: {reason}.\n{HINT}")
 
 
 def test_an_interpreter_is_found_as_a_shell_finds_it(stocked: Machine) -> None:

@@ -200,7 +200,7 @@ def test_repositories_are_named_listed_and_taken_away(machine: Machine) -> None:
 
 def test_a_word_that_names_no_repository_is_a_mistake(shop: Machine) -> None:
     assert shop.run("versions", "tiny", "--repository", "shelv") == Result(
-        2, "", "error: There is no repository 'shelv'.\nhint: Did you mean shelf?\n"
+        2, "", "error: Unknown repository 'shelv'.\nhint: Did you mean shelf?\n"
     )
     assert shop.run("versions", "tiny", "--repository", "shelf").out == "1.0.0\n1.1.0\n"
 

@@ -57,7 +57,7 @@ def test_a_package_with_a_forbidden_file_is_not_installed(
         monkeypatch.setenv("ORBITPKG_FORBID", "notebook, pickle")
     else:
         (project if where == "project" else tmp_path / "config.toml").write_text('forbid = ["pickle"]\n')
-    with pytest.raises(ForbiddenFormat, match=r"holds pickle files.*data/model\.pkl") as caught:
+    with pytest.raises(ForbiddenFormat, match=r"has pickle files.*data/model\.pkl") as caught:
         orbitpkg.install(archive)
     assert caught.value.data["formats"] == {"pickle": ["data/model.pkl"]}
     assert orbitpkg.packages() == []
@@ -68,7 +68,7 @@ def test_a_package_with_a_forbidden_file_is_not_installed(
 
 def test_a_dry_run_refuses_what_installing_would(archive: Path, project: Path) -> None:
     project.write_text('forbid = ["pickle"]\n')
-    with pytest.raises(ForbiddenFormat, match=r"holds pickle files.*data/model\.pkl"):
+    with pytest.raises(ForbiddenFormat, match=r"has pickle files.*data/model\.pkl"):
         plan_all([archive])
     ((_, plan),) = plan_all([archive], only=["data/*.csv"])
     assert {file.path for file in plan.files} == {"data/labels.csv", "package.json"}

@@ -126,7 +126,7 @@ class TestEdits:
         moved = put_repository(path, RepositorySetting(name="two", url="s3://other", packages=("b",)))
         assert moved == put.replace("s3://two", "s3://other").replace('["a-*"]', '["a-*", "b"]')
         assert edit_out_repository(path, "two").rstrip() == COMMENTED.rstrip()
-        with pytest.raises(UsageError, match="names no repository 'three'"):
+        with pytest.raises(UsageError, match="has no repository named 'three'"):
             edit_out_repository(path, "three")
 
     @pytest.mark.parametrize("text", ["requirements = 1", "[", "requirements = [1]", 'requirements = ["a>>1"]', "[x]"])
@@ -164,7 +164,7 @@ class TestSettings:
 
     def test_a_name_that_is_none_suggests_the_nearest(self, app: Path) -> None:
         (app / "orbit.toml").write_text('[repositories.models]\nurl = "s3://models"\n')
-        with pytest.raises(UsageError, match="no repository 'model'") as caught:
+        with pytest.raises(UsageError, match="Unknown repository 'model'") as caught:
             self.urls("model")
         assert caught.value.hint == "Did you mean models?"
 
@@ -193,7 +193,7 @@ class TestSettings:
         (app / "pyproject.toml").write_text("[broken")
         assert find_project() is None
         (app / "pyproject.toml").write_text("[tool.orbitpkg\n")
-        with pytest.raises(ProjectError, match="cannot be read"):
+        with pytest.raises(ProjectError, match="not valid TOML"):
             find_project()
 
 
@@ -411,14 +411,14 @@ class TestSeveralRepositories:
 
     @pytest.mark.usefixtures("second")
     def test_a_name_that_two_have_and_none_binds_is_an_error_that_says_what_to_do(self) -> None:
-        with pytest.raises(ResolutionError, match="base is in 2 repositories: shelf, second") as caught:
+        with pytest.raises(ResolutionError, match="base was found in several repositories: shelf, second") as caught:
             add(["base"])
         assert "--packages base" in str(caught.value.hint)
         assert caught.value.data["repositories"] == ["shelf", "second"]
 
     @pytest.mark.usefixtures("second")
     def test_so_is_a_dependency(self) -> None:
-        with pytest.raises(ResolutionError, match="base is in 2 repositories"):
+        with pytest.raises(ResolutionError, match="base was found in several repositories"):
             add(["top"])
 
     @pytest.mark.parametrize("requirement", ["base", "base==9.0.0"])
@@ -469,7 +469,7 @@ class TestSeveralRepositories:
     @pytest.mark.usefixtures("second")
     def test_publishing_needs_to_know_where_to(self, shelf: Path, tmp_path: Path) -> None:
         package = make_package(tmp_path / "new", name="new-one")
-        with pytest.raises(UsageError, match="Which of the repositories shelf, second is meant"):
+        with pytest.raises(UsageError, match="Ambiguous repository: shelf, second"):
             publish_package(package)
         assert publish_package(package, "second").release.name == "new-one"
         add_repository("shelf", str(shelf), packages=["new-*"])
@@ -483,7 +483,7 @@ class TestSeveralRepositories:
         remove("base")
         (project / "orbit.toml").write_text('requirements = ["top"]\n')
         for work in (lambda: sync(frozen=True), sync, outdated):
-            with pytest.raises(ProjectError, match="takes packages from a repository 'shelf', which is not named here"):
+            with pytest.raises(ProjectError, match="takes packages from a repository 'shelf', which is not configured here"):
                 work()
         _, installed = sync(frozen=True, repository=shelf)
         assert [package.name for package in installed.new] == ["base"]
