@@ -366,7 +366,7 @@ def test_every_key_of_a_manifest_is_told() -> None:
 
 
 def test_every_key_of_a_record_is_told() -> None:
-    section = document("docs/formats.md").section("The record")
+    section = document("docs/formats.md").section("Release record")
     assert {key for key in load_schema("release")["properties"] if not mentioned(key, section)} == set()
 
 
@@ -378,7 +378,7 @@ VERSIONS = [
 
 
 def test_the_table_of_ranges_says_what_ranges_allow() -> None:
-    rows = re.findall(r"^\| `(.*?)` \| `(.*?)` \|", document("docs/manifest.md").section("Ranges"), re.MULTILINE)
+    rows = re.findall(r"^\| `(.*?)` \| `(.*?)` \|", document("docs/manifest.md").section("Version ranges"), re.MULTILINE)
     assert len(rows) > 10
     for text, allowed in rows:
         wide, exact = parse_range(text), parse_range(allowed)
