@@ -23,7 +23,8 @@ from orbitpkg.archive.frames import ENCODER, compress_chunk, contents_frame, dig
 from orbitpkg.archive.tarstream import END_OF_STREAM, member_header, padding_after
 from orbitpkg.concurrency.cores import usable_cores
 from orbitpkg.concurrency.pool import Pool
-from orbitpkg.errors import StorageError, TreeChanged
+from orbitpkg.errors import TreeChanged
+from orbitpkg.files.errors import READ, storage_errors
 from orbitpkg.model.contents import Blake3, Chunk, Contents, FileEntry, FileIdentity, identity_of
 
 if TYPE_CHECKING:
@@ -285,15 +286,14 @@ def hash_tree(tree: SourceTree, *, progress: Callable[[int], None] | None = None
 
 
 def _open(source: SourceFile) -> int:
-    try:
-        # If a FIFO stands there by now, opening it would wait for somebody to write to it.
-        descriptor = os.open(source.source, os.O_RDONLY | os.O_NONBLOCK)
-    except FileNotFoundError as error:
-        raise TreeChanged(
-            f"{source.source} is gone: it was there when the directory was listed.", path=source.source
-        ) from error
-    except OSError as error:
-        raise StorageError(f"{source.source} cannot be read: {error.strerror}.") from error
+    with storage_errors(source.source, READ):
+        try:
+            # If the file has been replaced by a FIFO, opening it must not wait for a writer.
+            descriptor = os.open(source.source, os.O_RDONLY | os.O_NONBLOCK)
+        except FileNotFoundError as error:
+            raise TreeChanged(
+                f"{source.source} is gone: it was there when the directory was listed.", path=source.source
+            ) from error
     try:
         source.check_unchanged(os.fstat(descriptor))
     except TreeChanged:
@@ -303,10 +303,8 @@ def _open(source: SourceFile) -> int:
 
 
 def _read(descriptor: int, room: memoryview, source: SourceFile) -> int:
-    try:
+    with storage_errors(source.source, READ):
         count = os.readv(descriptor, [room])
-    except OSError as error:
-        raise StorageError(f"{source.source} cannot be read: {error.strerror}.") from error
     if not count:
         raise TreeChanged(f"{source.source} became shorter while it was being read.", path=source.source)
     return count

@@ -20,7 +20,8 @@ from orbitpkg.archive.frames import (
 from orbitpkg.archive.tarstream import END_OF_STREAM, member_header, padding_after
 from orbitpkg.concurrency.cores import usable_cores
 from orbitpkg.concurrency.pool import Pool
-from orbitpkg.errors import ArchiveError, StorageError
+from orbitpkg.errors import ArchiveError
+from orbitpkg.files.errors import READ, storage_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,11 +61,9 @@ class LocalArchive:
             ArchiveError: It is no archive, damaged or hostile. Only the contents are verified here; a chunk is when
                 it is decompressed.
         """
-        try:
-            # Opening a FIFO would wait for somebody to write to it.
+        with storage_errors(path, READ):
+            # Opening a FIFO must not wait for a writer.
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-        except OSError as error:
-            raise StorageError(f"{path} cannot be read: {error.strerror}.") from error
         try:
             place, contents = _read_contents(descriptor, path)
         except BaseException:
@@ -122,10 +121,8 @@ class LocalArchive:
 
 
 def _read(descriptor: int, start: int, length: int, path: Path) -> bytes:
-    try:
+    with storage_errors(path, READ):
         return os.pread(descriptor, length, start)
-    except OSError as error:
-        raise StorageError(f"{path} cannot be read: {error.strerror}.") from error
 
 
 def _read_contents(descriptor: int, path: Path) -> tuple[ContentsLocation, Contents]:

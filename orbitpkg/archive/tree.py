@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from orbitpkg.errors import ManifestError, Problem, StorageError, TreeChanged
 from orbitpkg.files.atomic import HIDDEN
+from orbitpkg.files.errors import READ, storage_errors
 from orbitpkg.model.contents import MAX_FILES
 from orbitpkg.model.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest, parse_manifest
 from orbitpkg.model.paths import tree_problems
@@ -110,10 +111,8 @@ def read_tree(root: Path) -> SourceTree:
         TreeChanged: A file was there and is gone.
     """
     manifest = _read_manifest(root)
-    try:
+    with storage_errors(root, READ):
         found = _walk(root, own_archives=f"{manifest.key}-")
-    except OSError as error:
-        raise StorageError(f"{error.filename or root} cannot be read: {error.strerror}.") from error
     selection = manifest.select(found)
     problems = list(selection.problems)
     picked = [MANIFEST_NAME, *(path for path in selection.files if path != MANIFEST_NAME)]
@@ -134,14 +133,12 @@ def _picks(path: str, what: str) -> Problem:
 
 def _read_manifest(root: Path) -> Manifest:
     path = root / MANIFEST_NAME
-    try:
-        # Asked before it is opened: opening a FIFO would wait for somebody to write to it.
+    with storage_errors(path, READ):
+        # Checked before it is opened: opening a FIFO would wait for a writer.
         if not path.is_file():
             raise _no_manifest(root)
         with path.open("rb") as file:
             data = file.read(MAX_MANIFEST_BYTES + 1)
-    except OSError as error:
-        raise StorageError(f"{path} cannot be read: {error.strerror}.") from error
     if len(data) > MAX_MANIFEST_BYTES:
         raise ManifestError(str(path), [Problem("", f"is larger than {MAX_MANIFEST_BYTES:,} bytes")])
     return parse_manifest(data, where=str(path))
@@ -193,14 +190,13 @@ def _source_files(root: Path, paths: Iterable[str]) -> tuple[list[SourceFile], l
 
 def _status(source: str, inside: Path) -> os.stat_result | str:
     """Look at a file, or say why it cannot be in a package."""
-    try:
-        status = os.lstat(source)
-        if stat.S_ISLNK(status.st_mode):
-            return _link_problem(Path(source), inside) or os.stat(source)  # noqa: PTH116 - of a str, not a Path
-    except FileNotFoundError as error:
-        raise _changed(source) from error
-    except OSError as error:
-        raise StorageError(f"{source} cannot be read: {error.strerror}.") from error
+    with storage_errors(source, READ):
+        try:
+            status = os.lstat(source)
+            if stat.S_ISLNK(status.st_mode):
+                return _link_problem(Path(source), inside) or os.stat(source)  # noqa: PTH116 - of a str, not a Path
+        except FileNotFoundError as error:
+            raise _changed(source) from error
     return status if stat.S_ISREG(status.st_mode) else "is not a regular file"
 
 

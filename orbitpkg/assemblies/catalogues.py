@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, Final
 from blake3 import blake3
 
 from orbitpkg.config.editing import write_text
-from orbitpkg.errors import IntegrityError, StorageError, UsageError
+from orbitpkg.errors import IntegrityError, UsageError
+from orbitpkg.files.errors import WRITE, storage_errors
 from orbitpkg.model.names import nearest
 
 if TYPE_CHECKING:
@@ -251,13 +252,11 @@ def append_rows(catalogue: Catalogue, rows: Sequence[Row]) -> None:
         raise UsageError(f"The catalogue {catalogue.identifier} is in no file, and cannot be added to.")
     from filelock import FileLock
 
-    try:
+    with storage_errors(catalogue.path, WRITE):
         catalogue.path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(_lock_of(catalogue.path)):
             refuse_duplicates(catalogue_named(catalogue.path), rows)
             write_text(catalogue.path, _with_rows(catalogue.path, rows))
-    except OSError as error:
-        raise StorageError(f"The catalogue {catalogue.path} cannot be written: {error.strerror}.") from error
 
 
 def _lock_of(path: Path) -> Path:

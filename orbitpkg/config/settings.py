@@ -14,9 +14,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orbitpkg.config.discovery import PROJECT_NAME, PYPROJECT_NAME, may_configure
 from orbitpkg.config.environment import read_variable
 from orbitpkg.config.home import user_config_file
-from orbitpkg.errors import ProjectError, StorageError
+from orbitpkg.errors import ProjectError
+from orbitpkg.files.errors import READ, storage_errors
 from orbitpkg.files.tilde import expanded
 from orbitpkg.model.names import is_valid_name, nearest
 from orbitpkg.model.project import DEFAULT_NAME, ProjectDocument, RepositorySetting, parse_project
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 __all__ = [
-    "PROJECT_NAME",
-    "PYPROJECT_NAME",
     "ProjectFile",
     "Settings",
     "address_of",
@@ -37,8 +37,6 @@ __all__ = [
     "user_config_path",
 ]
 
-PROJECT_NAME = "orbit.toml"
-PYPROJECT_NAME = "pyproject.toml"
 _MAX_BYTES = 4 * 1024 * 1024
 
 
@@ -110,17 +108,16 @@ def read_document(path: Path) -> ProjectFile | None:
         ProjectError: The settings are invalid.
         StorageError: The file cannot be read.
     """
-    try:
-        data = path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise StorageError(f"{path} cannot be read: {error.strerror}.") from error
+    with storage_errors(path, READ):
+        try:
+            data = path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
     if len(data) > _MAX_BYTES:
         raise ProjectError(f"{path} has {len(data):,} bytes; the maximum is {_MAX_BYTES:,}.")
     tables = project_tables(path)
     # Other tools report a broken pyproject.toml that has no settings for orbitpkg.
-    if tables and b"orbitpkg" not in data:
+    if tables and not may_configure(data):
         return None
     table = _table_in(_parse_toml(data, path), tables)
     if table is None:

@@ -28,10 +28,10 @@ from orbitpkg.errors import (
     NoSpace,
     OrbitError,
     RepositoryUnreachable,
-    StorageError,
     TreeChanged,
     UsageError,
 )
+from orbitpkg.files.errors import READ, storage_errors
 from orbitpkg.model.jsontext import canonical_json
 from orbitpkg.reporting import SILENT
 
@@ -274,10 +274,8 @@ def _register_one(
 
 
 def _modified(path: Path) -> tuple[int, int]:
-    try:
+    with storage_errors(path, READ):
         status = path.stat()
-    except OSError as error:
-        raise StorageError(f"{path} cannot be read: {error.strerror}.", path=str(path)) from error
     return status.st_size, status.st_mtime_ns
 
 

@@ -19,6 +19,7 @@ from blake3 import blake3
 from orbitpkg.concurrency.pool import Pool
 from orbitpkg.datasets.layout import blob_key
 from orbitpkg.errors import AccessDenied, ObjectExists, ObjectNotFound, StorageError, TreeChanged
+from orbitpkg.files.errors import READ, storage_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -201,12 +202,10 @@ def _digests(file: IO[bytes], path: Path, size: int) -> Digests:
 @contextmanager
 def _held_still(path: Path) -> Iterator[tuple[IO[bytes], int]]:
     """Open a regular file, with its size; in the end it must be what it was."""
-    try:
-        # Not waiting for somebody to write, if it is a FIFO.
+    with storage_errors(path, READ):
+        # Opening a FIFO must not wait for a writer.
         file = os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb")
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    with file:
+    with file, storage_errors(path, READ):
         before = os.fstat(file.fileno())
         if not stat.S_ISREG(before.st_mode):
             raise StorageError(f"{path} is not a regular file.", path=str(path))
@@ -215,18 +214,12 @@ def _held_still(path: Path) -> Iterator[tuple[IO[bytes], int]]:
             now, named = os.fstat(file.fileno()), os.stat(path)  # noqa: PTH116 - of bytes, too
         except FileNotFoundError as error:
             raise _changed(path) from error
-        except OSError as error:
-            raise _unreadable(path, error) from error
     if not _identity(before) == _identity(now) == _identity(named):
         raise _changed(path)
 
 
 def _identity(status: os.stat_result) -> tuple[int, int, int, int]:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def _unreadable(path: Path, error: OSError) -> StorageError:
-    return StorageError(f"{path} cannot be read: {error.strerror}.", path=str(path))
 
 
 def _changed(path: Path) -> TreeChanged:

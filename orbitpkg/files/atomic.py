@@ -89,7 +89,8 @@ def atomic_file(
     mode = _mode_of(target, folder) if mode is None else mode
     part = temporary_name(folder if scratch is None else scratch)
     # O_EXCL does not follow a link that somebody put there. The mode is set at once: the content may be secret.
-    descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666 if mode is None else mode)
+    with _errors_about(target):
+        descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666 if mode is None else mode)
     try:
         # Closed before it is renamed: NFS reports a full quota only then.
         with open(descriptor, "r+b") as file:  # noqa: PTH123 - a descriptor
@@ -99,10 +100,22 @@ def atomic_file(
             file.flush()
             if durable:
                 os.fsync(descriptor)
-        move_file(part, target, durable=durable)
+        with _errors_about(target):
+            move_file(part, target, durable=durable)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(part)  # noqa: PTH108
+        raise
+
+
+@contextlib.contextmanager
+def _errors_about(target: str) -> Iterator[None]:
+    """Have errors name the file that the caller wants, not its temporary name."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None and HIDDEN in os.fspath(error.filename):
+            error.filename, error.filename2 = target, None
         raise
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from orbitpkg.errors import NoSpace, OrbitError, ReadOnlyStore, StorageError
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterator
 
 __all__ = ["READ", "STORE", "USER_FILE", "WRITE", "Advice", "storage_errors"]
@@ -22,7 +22,8 @@ class Advice(NamedTuple):
     """What the messages about a kind of local file say.
 
     Attributes:
-        message: The message for most errors. ``{path}`` and ``{reason}`` stand for the path and the system's words.
+        message: The message for most errors. ``{path}`` stands for the path that the system names, ``{target}`` for
+            the path that the caller gave, ``{reason}`` for the system's words.
         full: What to do when the disk or a quota is full.
         refused: What to do when the user lacks permission; None if that is reported like any other error.
         other: What to do about any other error.
@@ -46,7 +47,7 @@ USER_FILE = Advice()
 READ = Advice(message="{path} cannot be read: {reason}.", refused=None)
 """For a file that is only read."""
 
-WRITE = Advice(message="{path} cannot be written: {reason}.")
+WRITE = Advice(message="{target} cannot be written: {reason}.")
 """For a file that the user named, and that is only written."""
 
 
@@ -78,7 +79,7 @@ def _translated(error: OSError, path: str | os.PathLike[str], advice: Advice) ->
         return NoSpace(f"There is no space left to write {where}.", hint=advice.full, path=where)
     if error.errno in _REFUSED and advice.refused is not None:
         return ReadOnlyStore(f"{where} cannot be written: {reason}.", hint=advice.refused, path=where)
-    if error.errno == errno.EISDIR:
+    if error.errno == errno.EISDIR and advice.message == Advice().message:
         return StorageError(f"{where} is a folder, but must be a file.", hint=advice.other, path=where)
-    message = advice.message.format(path=where, reason=reason)
+    message = advice.message.format(path=where, target=os.fspath(path), reason=reason)
     return StorageError(message, hint=advice.other, path=where)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orbitpkg.errors import NotInstalled, StorageError
+from orbitpkg.errors import NotInstalled
+from orbitpkg.files.errors import READ, storage_errors
 from orbitpkg.model.release import Release, parse_release
 from orbitpkg.model.versions import parse_version
 from orbitpkg.store.layout import CONTENTS_NAME, RECORD_NAME
@@ -46,13 +47,14 @@ def load_contents(home: str) -> Contents:
 
 
 def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        name, version = path.parent.parent.name, path.parent.name
-        release = f"{name}=={version}"
-        if isinstance(error, FileNotFoundError) and not path.parent.exists():
+    name, version = path.parent.parent.name, path.parent.name
+    release = f"{name}=={version}"
+    hint = f"Reinstall it: orbitpkg remove {release}, then orbitpkg install {release}"
+    with storage_errors(path, READ._replace(other=hint)):
+        try:
+            return path.read_bytes()
+        except FileNotFoundError as error:
+            if path.parent.exists():
+                raise
             hint = f"orbitpkg install {release}"
-            raise NotInstalled(f"{release} is not installed any more.", hint=hint, name=name) from error
-        hint = f"Install it anew: orbitpkg remove {release}, then orbitpkg install {release}"
-        raise StorageError(f"{path} cannot be read: {error.strerror}.", hint=hint) from error
+            raise NotInstalled(f"{release} is no longer installed.", hint=hint, name=name) from error

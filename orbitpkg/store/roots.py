@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from orbitpkg.errors import IntegrityError, LockfileError, OrbitError, StorageError
 from orbitpkg.files.atomic import HIDDEN, atomic_write
-from orbitpkg.files.errors import storage_errors
+from orbitpkg.files.errors import READ, storage_errors
 from orbitpkg.model.jsontext import canonical_json, parse_json
 from orbitpkg.model.lockfile import MAX_LOCK_BYTES, parse_lock
 from orbitpkg.model.names import canonical_name
@@ -119,15 +119,16 @@ def read_roots(layout: Layout, *, now: float | None = None) -> Roots:
         names = sorted(os.listdir(layout.roots)) if os.path.isdir(layout.roots) else []  # noqa: PTH112
     for name in names:
         path = f"{layout.roots}/{name}"
-        try:
-            with open(path, "rb") as file:  # noqa: PTH123
-                data, status = file.read(_MAX_BYTES), os.fstat(file.fileno())
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            if name.startswith(HIDDEN):  # another user has just made it
+        with storage_errors(path, READ):
+            try:
+                with open(path, "rb") as file:  # noqa: PTH123
+                    data, status = file.read(_MAX_BYTES), os.fstat(file.fileno())
+            except FileNotFoundError:
                 continue
-            raise StorageError(f"{path} cannot be read: {error.strerror}.") from error
+            except PermissionError:
+                if name.startswith(HIDDEN):  # another user is writing it
+                    continue
+                raise
         try:
             document = _parsed(data, path)
         except IntegrityError:

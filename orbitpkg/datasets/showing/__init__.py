@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from orbitpkg.errors import IntegrityError, StorageError, UsageError
+from orbitpkg.errors import IntegrityError, UsageError
+from orbitpkg.files.errors import READ, storage_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -148,14 +149,11 @@ def _reader(kind: str) -> ModuleType:
 
 
 def _kind_of(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            if any(_reads_at(file, offset, _HDF5_MAGIC) for offset in _HDF5_OFFSETS):
-                return "netcdf" if path.suffix.lower() in _NETCDF_SUFFIXES else "hdf5"
-            file.seek(0)
-            head = file.read(_HEAD_BYTES)
-    except OSError as error:
-        raise StorageError(f"{path} cannot be read: {error.strerror}.") from error
+    with storage_errors(path, READ), path.open("rb") as file:
+        if any(_reads_at(file, offset, _HDF5_MAGIC) for offset in _HDF5_OFFSETS):
+            return "netcdf" if path.suffix.lower() in _NETCDF_SUFFIXES else "hdf5"
+        file.seek(0)
+        head = file.read(_HEAD_BYTES)
     for start, kind in _STARTS.items():
         if head.startswith(start):
             return kind

@@ -19,8 +19,8 @@ from orbitpkg.archive.reader import LocalArchive
 from orbitpkg.archive.writer import write_archive
 from orbitpkg.compat.sputnik.formats.meta import MAX_META_BYTES, META_NAME, Meta, parse_meta
 from orbitpkg.compat.sputnik.formats.unpacking import check_archive, unpack
-from orbitpkg.errors import ArchiveError, StorageError
-from orbitpkg.files.errors import storage_errors
+from orbitpkg.errors import ArchiveError
+from orbitpkg.files.errors import READ, storage_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,13 +99,11 @@ def is_sputnik_archive(path: Path) -> bool:
     Raises:
         StorageError: It cannot be read.
     """
-    try:
+    with storage_errors(path, READ):
         if not path.is_file():
             return False
         with path.open("rb") as file:
             return file.read(_BLOCK)[_MAGIC_AT:].startswith(_MAGIC)
-    except OSError as error:
-        raise StorageError(f"{path} cannot be read: {error.strerror}.") from error
 
 
 @contextlib.contextmanager
