@@ -7,10 +7,11 @@ libraries are turned into these where they enter, and nowhere else.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
-
+# An app that starts imports this module, and `typing` would take longer than all the rest of it.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import ClassVar
 
 __all__ = [
     "AccessDenied",
@@ -36,6 +37,7 @@ __all__ = [
     "OrbitError",
     "PackageNotFound",
     "PartlyDone",
+    "PluginError",
     "Problem",
     "ProjectError",
     "ReadOnlyRepository",
@@ -85,7 +87,7 @@ class UsageError(OrbitError):
     code = "usage"
 
 
-class Problem(NamedTuple):
+class Problem:
     """One thing wrong with a document.
 
     Attributes:
@@ -95,10 +97,26 @@ class Problem(NamedTuple):
         line: The line of the file, counted from 1, or None when there is none.
     """
 
-    pointer: str
-    message: str
-    hint: str | None = None
-    line: int | None = None
+    __slots__ = ("hint", "line", "message", "pointer")
+
+    def __init__(self, pointer: str, message: str, hint: str | None = None, line: int | None = None) -> None:
+        self.pointer = pointer
+        self.message = message
+        self.hint = hint
+        self.line = line
+
+    def to_dict(self) -> dict[str, str | int | None]:
+        """Return the problem as JSON-able facts."""
+        return {"pointer": self.pointer, "message": self.message, "hint": self.hint, "line": self.line}
+
+    def __eq__(self, other: object) -> bool:
+        return self.to_dict() == other.to_dict() if isinstance(other, Problem) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((self.pointer, self.message, self.hint, self.line))
+
+    def __repr__(self) -> str:
+        return f"Problem({self.pointer!r}, {self.message!r}, {self.hint!r}, {self.line!r})"
 
     def __str__(self) -> str:
         place = self.pointer or "/"
@@ -115,7 +133,7 @@ class ManifestError(OrbitError):
         self.problems = tuple(problems)
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         lines = "".join(f"\n  {problem}" for problem in problems)
-        super().__init__(f"{where}: {count}{lines}", problems=[problem._asdict() for problem in problems])
+        super().__init__(f"{where}: {count}{lines}", problems=[problem.to_dict() for problem in problems])
 
 
 class ProjectError(OrbitError):
@@ -134,6 +152,12 @@ class MissingExtra(OrbitError):
     """What was asked for needs a library that comes with one of orbitpkg's extras, and it is not installed."""
 
     code = "missing-extra"
+
+
+class PluginError(OrbitError):
+    """A plug-in of another distribution cannot be loaded."""
+
+    code = "plugin"
 
 
 class TreeChanged(OrbitError):

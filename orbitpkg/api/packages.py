@@ -5,7 +5,7 @@ An app's start goes through :func:`package`, so this imports nothing that that d
 
 from __future__ import annotations
 
-from orbitpkg.config.repositories import home_folder
+from orbitpkg.config.home import home_folder
 from orbitpkg.model.requirements import Requirement, parse_requirement
 from orbitpkg.store.layout import Layout
 from orbitpkg.store.package import Package, find_package

@@ -24,9 +24,10 @@ import zstandard
 from blake3 import blake3
 
 from orbitpkg.errors import ArchiveError
-from orbitpkg.model.contents import MAX_CONTENTS_BYTES, MAX_FILES, Blake3, Chunk, Contents, parse_contents
+from orbitpkg.model.contents import MAX_FILES, Blake3, Chunk, Contents, parse_contents
 from orbitpkg.model.paths import MAX_PATH_BYTES
-from orbitpkg.model.release import ContentsPlace
+from orbitpkg.model.release import ContentsLocation
+from orbitpkg.model.release_rules import MAX_CONTENTS_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,12 +80,12 @@ def digest_of(data: Buffer) -> Blake3:
     return Blake3(blake3(data).hexdigest())
 
 
-def archive_size(place: ContentsPlace) -> int:
+def archive_size(place: ContentsLocation) -> int:
     """Give the size in bytes of an archive whose contents lie there."""
     return place.offset + place.length + FOOTER_BYTES
 
 
-def skippable_header(place: ContentsPlace) -> bytes:
+def skippable_header(place: ContentsLocation) -> bytes:
     """Give the bytes right before the contents: the header of the skippable frame that they lie in."""
     return struct.pack("<II", _SKIPPABLE_MAGIC, place.length + FOOTER_BYTES)
 
@@ -147,13 +148,13 @@ def _check_claims(frame: Buffer, length: int, what: str) -> None:
         raise ArchiveError(f"{what} is a zstd frame that takes {claimed.window_size:,} bytes of memory to read.")
 
 
-def contents_frame(contents: Contents) -> tuple[bytes, ContentsPlace]:
+def contents_frame(contents: Contents) -> tuple[bytes, ContentsLocation]:
     """Write the last frame of an archive, and say where in it the contents will lie."""
     raw = contents.to_json()
     packed = compress_chunk(raw)
     digest = blake3(packed).digest()
     footer = _FOOTER.pack(_MAGIC, _FORMAT, 0, len(packed), len(raw), digest)
-    place = ContentsPlace(
+    place = ContentsLocation(
         offset=contents.stored_length + SKIPPABLE_HEADER_BYTES,
         length=len(packed),
         raw_length=len(raw),
@@ -162,7 +163,7 @@ def contents_frame(contents: Contents) -> tuple[bytes, ContentsPlace]:
     return skippable_header(place) + packed + footer, place
 
 
-def parse_footer(footer: bytes, *, archive_size: int, where: str) -> ContentsPlace:
+def parse_footer(footer: bytes, *, archive_size: int, where: str) -> ContentsLocation:
     """Read the last :data:`FOOTER_BYTES` bytes of an archive.
 
     Raises:
@@ -182,12 +183,12 @@ def parse_footer(footer: bytes, *, archive_size: int, where: str) -> ContentsPla
     offset = archive_size - FOOTER_BYTES - length
     if zero or not length or offset < SKIPPABLE_HEADER_BYTES:
         raise ArchiveError(f"{where} is damaged: its footer points outside it.")
-    place = ContentsPlace(offset=offset, length=length, raw_length=raw_length, blake3=Blake3(digest.hex()))
+    place = ContentsLocation(offset=offset, length=length, raw_length=raw_length, blake3=Blake3(digest.hex()))
     _check_bounds(place, where)
     return place
 
 
-def unpack_contents(packed: Buffer, place: ContentsPlace, *, where: str) -> Contents:
+def unpack_contents(packed: Buffer, place: ContentsLocation, *, where: str) -> Contents:
     """Verify, decompress and read compressed contents.
 
     Raises:
@@ -206,7 +207,7 @@ def unpack_contents(packed: Buffer, place: ContentsPlace, *, where: str) -> Cont
     return contents
 
 
-def _check_bounds(place: ContentsPlace, where: str) -> None:
+def _check_bounds(place: ContentsLocation, where: str) -> None:
     if place.length > _MAX_PACKED_BYTES or place.raw_length > MAX_CONTENTS_BYTES:
         raise ArchiveError(
             f"The contents of {where} claim {place.length:,} bytes, {place.raw_length:,} uncompressed; "
@@ -214,7 +215,7 @@ def _check_bounds(place: ContentsPlace, where: str) -> None:
         )
 
 
-def _check_plausible(packed: Buffer, place: ContentsPlace, where: str) -> None:
+def _check_plausible(packed: Buffer, place: ContentsLocation, where: str) -> None:
     """Refuse contents that are larger than what they list, or list too many files, without ever holding them whole.
 
     No path and no other string of the table holds a quotation mark, so that counting them counts the files.

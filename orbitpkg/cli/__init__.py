@@ -3,13 +3,16 @@
 stdout carries data and nothing else, stderr what is said beside it. With ``--json`` stdout carries one envelope,
 whatever happens. Exit codes: 0 done, 1 an expected failure, 2 usage, 70 a bug in orbitpkg, 130 interrupted.
 
-click and tqdm are loaded in this room only, and here not before something other than the version is asked for.
+click and tqdm are imported in this package only. ``--version``, ``path`` and an ``install`` of what is installed do
+without them.
 """
 
 from __future__ import annotations
 
-import os
 import sys
+
+from orbitpkg._version import __version__
+from orbitpkg.cli.streams import flush_standard_files, open_standard_files, try_write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,37 +34,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
-    _open_standard_files()
+    open_standard_files()
     try:
-        # Before click is loaded, which takes five times as long as all the rest. What may stand in the way of writing
-        # it, the program tells.
-        if words == ["--version"] and _write_version():
+        return _run(words, alone=arguments is None)
+    finally:
+        flush_standard_files()
+
+
+def _run(words: Sequence[str], *, alone: bool) -> int:
+    try:
+        # click takes longer to import than all the rest, so the commands that scripts run often do without it.
+        if words == ["--version"] and try_write(f"orbitpkg {__version__}\n"):
             return 0
+        if words[:1] in (["path"], ["install"]):
+            from orbitpkg.cli.quick import answer
+
+            if answer(words):
+                return 0
+    except KeyboardInterrupt:
+        from orbitpkg.cli.console import Console
+
+        console = Console(as_json="--json" in words)
+        console.command = words[0]
+        console.interrupted()
+        return INTERRUPTED
+    try:
         from orbitpkg.cli.program import run
 
-        return run(words, alone=arguments is None)
+        return run(words, alone=alone)
     except KeyboardInterrupt:
-        # It came before, or while, the program could say so itself.
+        # The signal came before the program could report it, or while it did.
         return INTERRUPTED
-
-
-def _write_version() -> bool:
-    from orbitpkg._version import __version__
-
-    try:
-        sys.stdout.write(f"orbitpkg {__version__}\n")
-        sys.stdout.flush()
-    except OSError:
-        return False
-    return True
-
-
-def _open_standard_files() -> None:
-    """Give the standard files that the caller closed a place, so that no file of a package takes their number."""
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "r" if number == 0 else "w", encoding="utf-8"))  # noqa: SIM115, PTH123

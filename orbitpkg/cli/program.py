@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import importlib
 import os
-import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -14,8 +12,9 @@ import click
 from orbitpkg._version import __version__
 from orbitpkg.cli import INTERRUPTED
 from orbitpkg.cli.console import Console
-from orbitpkg.cli.interrupt import watch_interrupts
 from orbitpkg.cli.options import command_name, global_options
+from orbitpkg.cli.process import watch_interrupts
+from orbitpkg.cli.streams import accept_any_path
 from orbitpkg.errors import OrbitError, UsageError
 
 if TYPE_CHECKING:
@@ -26,36 +25,36 @@ __all__ = ["BUG", "COMMANDS", "FAILED", "USAGE", "LazyGroup", "program", "run"]
 FAILED, USAGE, BUG = 1, 2, 70
 
 COMMANDS: Final = {
-    "init": "making",
-    "validate": "making",
-    "build": "making",
-    "publish": "publishing",
-    "import": "importing",
-    "install": "installing",
-    "add": "projects",
-    "lock": "projects",
-    "sync": "projects",
-    "list": "using",
-    "path": "using",
-    "files": "using",
-    "show": "using",
-    "tree": "comparing",
-    "why": "explaining",
-    "why-not": "explaining",
-    "outdated": "comparing",
-    "diff": "comparing",
-    "versions": "searching",
-    "search": "searching",
-    "remove": "keeping",
-    "verify": "keeping",
-    "gc": "tidying",
-    "yank": "marking",
-    "deprecate": "marking",
-    "doctor": "repositories",
-    "repo": "repositories",
-    "dataset": "datasets",
+    "init": "build",
+    "validate": "build",
+    "build": "build",
+    "publish": "publish",
+    "import": "import_packages",
+    "install": "install",
+    "add": "project",
+    "lock": "project",
+    "sync": "project",
+    "list": "installed",
+    "path": "installed",
+    "files": "installed",
+    "show": "installed",
+    "tree": "explain",
+    "why": "explain",
+    "why-not": "explain",
+    "outdated": "compare",
+    "diff": "compare",
+    "versions": "search",
+    "search": "search",
+    "remove": "remove",
+    "verify": "verify",
+    "gc": "gc",
+    "yank": "yank",
+    "deprecate": "yank",
+    "doctor": "repo",
+    "repo": "repo",
+    "dataset": "dataset",
     "remote": "remote",
-    "store": "stores",
+    "store": "store",
     "completion": "completion",
 }
 """Each command and the module it is in, in the order of a package's life."""
@@ -104,7 +103,7 @@ def _show_version(context: click.Context, option: click.Parameter, value: bool) 
         return
     console: Console = context.obj
     console.data([f"orbitpkg {__version__}"])
-    console.finish({"version": __version__})
+    console.succeed({"version": __version__})
     context.exit()
 
 
@@ -129,7 +128,7 @@ def program(context: click.Context) -> None:
         return
     console: Console = context.obj
     if not console.as_json:
-        console.remark(context.get_help())
+        console.write_stderr(context.get_help())
         context.exit(USAGE)
     raise UsageError("A command is missing.", hint="orbitpkg --help lists the commands.")
 
@@ -147,7 +146,7 @@ def run(words: Sequence[str], *, alone: bool = False) -> int:
     Returns:
         The exit code.
     """
-    _let_any_path_through()
+    accept_any_path()
     # A word that click refuses is reported before click has seen the options.
     own = words[: words.index("--")] if "--" in words else words
     console = Console(as_json="--json" in own)
@@ -167,13 +166,6 @@ def run(words: Sequence[str], *, alone: bool = False) -> int:
         console.fail(error)
         return FAILED
     return 0
-
-
-def _let_any_path_through() -> None:
-    """Print a path whose bytes are no UTF-8 as those bytes, and in an encoding that lacks a letter, its escape."""
-    with contextlib.suppress(AttributeError):
-        utf8 = sys.stdout.encoding.lower().replace("-", "") == "utf8"
-        sys.stdout.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")  # type: ignore[union-attr]
 
 
 def _fail(error: BaseException, console: Console) -> int:
@@ -213,7 +205,7 @@ def _fail_bug(error: Exception, console: Console) -> int:
     if os.environ.get(_DEBUG_VARIABLE):
         import traceback
 
-        console.remark("".join(traceback.format_exception(error)).rstrip())
+        console.write_stderr("".join(traceback.format_exception(error)).rstrip())
     what = "".join([type(error).__name__, f": {error}" if str(error) else ""])
     facts: dict[str, Any] = {"type": type(error).__name__}
     hint = f"Run it again with {_DEBUG_VARIABLE}=1 to see where, and report it with what that prints."

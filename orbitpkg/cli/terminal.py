@@ -1,10 +1,10 @@
-"""What is known of the screen behind a stream, if there is one."""
+"""What a stream's terminal supports, if the stream is a terminal."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import TextIO
 
@@ -12,10 +12,10 @@ __all__ = ["has_bars", "is_coloured", "width"]
 
 
 def width(stream: TextIO) -> int | None:
-    """Give the columns of a terminal; None for anything else, unless ``COLUMNS`` says a number."""
-    said = os.environ.get("COLUMNS", "")
-    if said.isdecimal() and int(said):
-        return int(said)
+    """Return the width of a terminal in columns, or None for a pipe or file. ``COLUMNS`` overrides both."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns):
+        return int(columns)
     try:
         return os.get_terminal_size(stream.fileno()).columns or None
     except (OSError, ValueError):
@@ -23,10 +23,10 @@ def width(stream: TextIO) -> int | None:
 
 
 def is_coloured(stream: TextIO) -> bool:
-    """Say whether a stream is a terminal that may be coloured (https://no-color.org)."""
+    """Return whether to write colours to a stream (https://no-color.org)."""
     return has_bars(stream) and not os.environ.get("NO_COLOR")
 
 
 def has_bars(stream: TextIO) -> bool:
-    """Say whether a stream is a terminal on which a line can be written anew."""
+    """Return whether a stream is a terminal that can redraw a line."""
     return stream.isatty() and os.environ.get("TERM") != "dumb"

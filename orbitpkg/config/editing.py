@@ -12,7 +12,8 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT, Array
 
-from orbitpkg.config.settings import PROJECT_NAME, project_tables
+from orbitpkg.config.discovery import PROJECT_NAME
+from orbitpkg.config.settings import project_tables
 from orbitpkg.errors import ProjectError, UsageError
 from orbitpkg.files.atomic import atomic_write
 from orbitpkg.files.errors import storage_errors

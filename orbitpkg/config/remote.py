@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from orbitpkg.config.environment import environment, read_variable
 from orbitpkg.config.repositories import home
-from orbitpkg.errors import StorageError, UsageError
+from orbitpkg.errors import UsageError
+from orbitpkg.files.errors import READ, storage_errors
 from orbitpkg.files.tilde import expanded
 
 if TYPE_CHECKING:
@@ -112,14 +113,15 @@ def _file_path() -> Path:
 
 def _read_file() -> dict[str, str]:
     path = _file_path()
-    try:
+    hint = "Correct the file, or unset S3STASHER_ENV."
+    with storage_errors(path, READ._replace(other=hint)):
         if not path.is_file() or path.stat().st_size > _MAX_BYTES:
             return {}
-        text = path.read_text("utf-8")
-    except (OSError, ValueError) as error:
-        raise StorageError(
-            f"{path} cannot be read: {error}.", hint="Correct the file, or unset S3STASHER_ENV."
-        ) from error
+        data = path.read_bytes()
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is not UTF-8.", hint=hint) from None
     from io import StringIO
 
     from dotenv import dotenv_values

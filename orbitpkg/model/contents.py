@@ -1,12 +1,12 @@
-"""The contents of an archive: its files, and the chunks its bytes come in.
+"""The table of contents of an archive: its files and its compressed chunks.
 
-This is the table an installer works from; it never parses tar. It maps files to ranges of one uncompressed stream and
-that stream to compressed pieces of the archive. What :func:`parse_contents` returns is consistent: chunks follow one
-another without gap or overlap from the first byte of the stream to the last, every file lies within it, files do not
-overlap, and every path is one that :mod:`orbitpkg.model.paths` admits.
+The installer works from this table and never parses tar. The table maps files to ranges of a single uncompressed
+stream, and the stream to compressed frames in the archive. The result of :func:`parse_contents` is consistent: the
+chunks cover the stream without gaps or overlaps, every file is within the stream, files do not overlap, and every path
+satisfies :mod:`orbitpkg.model.paths`.
 
-On disk the table is JSON by columns (``docs/formats.md``): an array for each attribute, digests run together in one
-hexadecimal string. A million rows parse in seconds that way, and like compresses beside like.
+On disk, the table is column-oriented JSON (``docs/formats.md``): one array for each attribute, and all digests
+concatenated in one hexadecimal string. This way, a million rows parse in seconds and compress well.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from typing import TYPE_CHECKING, NewType
 from orbitpkg.errors import ArchiveError, IntegrityError
 from orbitpkg.model.jsontext import canonical_json, parse_json
 from orbitpkg.model.paths import tree_problems
+from orbitpkg.model.release_rules import MAX_CONTENTS_BYTES
+from orbitpkg.model.wording import UPGRADE_HINT, unsupported_format
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 __all__ = [
     "MAX_CHUNK_BYTES",
-    "MAX_CONTENTS_BYTES",
     "MAX_FILES",
     "Blake3",
     "Chunk",
@@ -46,8 +47,6 @@ FileIdentity = NewType("FileIdentity", tuple[str, int, bool, Blake3])
 
 MAX_FILES = 1_000_000
 MAX_CHUNK_BYTES = 4 * 1024 * 1024
-# 1,000,000 files with paths of 200 bytes and as many chunks fit; what is larger is an attack or a mistake.
-MAX_CONTENTS_BYTES = 512 * 1024 * 1024
 _FORMAT = 1
 _HEX = re.compile("[0-9a-f]*+")
 _DIGEST_LENGTH = 64
@@ -59,11 +58,11 @@ class FileEntry:
     """A file of a package.
 
     Attributes:
-        path: Relative, ``/``-separated.
-        size: In bytes.
-        offset: Where its first byte lies in the uncompressed stream.
+        path: The relative path, ``/``-separated.
+        size: The size in bytes.
+        offset: The offset of its first byte in the uncompressed stream.
         executable: Whether its mode is 0755 rather than 0644.
-        blake3: Of its content.
+        blake3: The digest of its content.
     """
 
     path: str
@@ -75,15 +74,15 @@ class FileEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
-    """A piece of the uncompressed stream, and where its compressed form lies in the archive.
+    """A range of the uncompressed stream, and its compressed frame in the archive.
 
     Attributes:
-        index: Its place among the chunks, from 0.
-        offset: Where it begins in the uncompressed stream.
-        length: Its uncompressed length in bytes.
-        position: Where its zstd frame begins in the archive.
-        stored: The length of that frame in bytes.
-        blake3: Of the uncompressed bytes.
+        index: The index of the chunk, from 0.
+        offset: The offset of the chunk in the uncompressed stream.
+        length: The uncompressed length in bytes.
+        position: The offset of its zstd frame in the archive.
+        stored: The length of the frame in bytes.
+        blake3: The digest of the uncompressed bytes.
     """
 
     index: int
@@ -96,12 +95,12 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Contents:
-    """The table of an archive.
+    """The table of contents of an archive.
 
     Attributes:
-        files: In the order of the stream, which is that of their paths but for ``package.json``, the first.
-        chunks: In the order of the stream.
-        encoder: What cut and compressed them; frames of one encoder can stand for one another.
+        files: The files in stream order: ``package.json`` first, then sorted by path.
+        chunks: The chunks in stream order.
+        encoder: The chunker and compressor. Equal chunks of the same encoder have equal frames.
     """
 
     files: tuple[FileEntry, ...]
@@ -115,7 +114,7 @@ class Contents:
 
     @property
     def stored_length(self) -> int:
-        """The length in bytes of all frames, which is where the contents' own frame begins."""
+        """The length of all frames in bytes, which is the offset of the frame that holds this table."""
         return self.chunks[-1].position + self.chunks[-1].stored if self.chunks else 0
 
     @property
@@ -125,7 +124,7 @@ class Contents:
 
     @cached_property
     def by_path(self) -> Mapping[str, FileEntry]:
-        """The files by their paths."""
+        """The files by path."""
         return {file.path: file for file in self.files}
 
     @cached_property
@@ -133,7 +132,7 @@ class Contents:
         return [chunk.offset for chunk in self.chunks]
 
     def chunks_of(self, file: FileEntry) -> Sequence[Chunk]:
-        """Give the chunks that hold any byte of a file, in order; none for an empty file."""
+        """Return the chunks that contain a file, in order. An empty file has none."""
         if not file.size:
             return ()
         first = bisect_right(self._chunk_offsets, file.offset) - 1
@@ -141,16 +140,16 @@ class Contents:
         return self.chunks[first : last + 1]
 
     def same_files(self, other: Contents) -> bool:
-        """Say whether both hold the same files: paths, modes and bytes, however they are compressed."""
+        """Return whether both contain the same paths, modes and bytes, however they are compressed."""
         return self.identities == other.identities
 
     @property
     def identities(self) -> frozenset[FileIdentity]:
-        """What the files are, without where they lie."""
+        """The identities of all files, regardless of their position in the stream."""
         return frozenset(map(identity_of, self.files))
 
     def to_json(self) -> bytes:
-        """Write the table; :func:`parse_contents` reads it back."""
+        """Serialize the table. :func:`parse_contents` is the inverse."""
         executable = [index for index, file in enumerate(self.files) if file.executable]
         return canonical_json(
             {
@@ -173,28 +172,27 @@ class Contents:
 
 
 def identity_of(file: FileEntry) -> FileIdentity:
-    """Give what a file is, without where it lies."""
+    """Return the identity of a file, regardless of its position in the stream."""
     return FileIdentity((file.path, file.size, file.executable, file.blake3))
 
 
 def parse_contents(data: bytes, *, what: str = "the contents") -> Contents:
-    """Read a table and hold it against every rule of the format.
+    """Parse a table of contents and check it against every rule of the format.
 
     Args:
         data: The JSON text.
-        what: How to call it in an error.
+        what: The name of the table in error messages.
 
     Raises:
-        ArchiveError: The table is damaged, contradicts itself, lists a path that may not be, is larger than the
-            bounds, or is of a newer format.
+        ArchiveError: The table is damaged or inconsistent, lists an invalid path, exceeds a limit, or uses an
+            unsupported format.
     """
     table = _object(_parse(data, what), what)
-    del data  # A million files take 120 MB of text.
+    del data  # Frees 120 MB of text for a million files.
     version = table.get("format")
-    # True and 1.0 equal 1 to Python, not to JSON.
+    # True and 1.0 equal 1 in Python, but not in JSON.
     if type(version) is not int or version != _FORMAT:
-        msg = f"{what} has format {version!r}; this orbitpkg reads format {_FORMAT}."
-        raise ArchiveError(msg, hint="A newer orbitpkg may read it: upgrade with pip install -U orbitpkg.")
+        raise ArchiveError(unsupported_format(what, version, _FORMAT), hint=UPGRADE_HINT)
     _keys(table, {"format", "encoder", "files", "chunks"}, what)
     chunks = _parse_chunks(_object(table["chunks"], f"{what}: chunks"), f"{what}: chunks")
     files = _parse_files(_object(table["files"], f"{what}: files"), f"{what}: files")
@@ -204,13 +202,13 @@ def parse_contents(data: bytes, *, what: str = "the contents") -> Contents:
     contents = Contents(files, chunks, encoder)
     _check_extents(contents, what)
     for path, problem in tree_problems(file.path for file in files):
-        raise ArchiveError(f"{what} lists a path that may not be: {path!r} {problem}.", path=path)
+        raise ArchiveError(f"{what} lists an invalid path: {path!r} {problem}.", path=path)
     return contents
 
 
 def _parse(data: bytes, what: str) -> object:
     try:
-        # The table has 9 brackets; a document with no more of them than may be nested is not searched for depth.
+        # A valid table has 9 brackets. At a limit of 16, parse_json can skip the scan for deep nesting.
         return parse_json(data, what=what, max_bytes=MAX_CONTENTS_BYTES, max_depth=16)
     except IntegrityError as error:
         raise ArchiveError(error.message) from error
@@ -232,10 +230,10 @@ def _numbers(table: Mapping[str, object], key: str, what: str, *, least: int, mo
     column = table[key]
     if not isinstance(column, list):
         raise ArchiveError(f"{what}: {key} is not an array.")
-    # bool is an int to Python, not to JSON. Columns are long: which row is wrong is asked when one is known to be.
+    # bool is an int in Python, but not in JSON. Columns are long, so find the invalid row only if there is one.
     if not {int}.issuperset(map(type, column)) or (column and not least <= min(column) <= max(column) <= most):
         row = next(row for row, value in enumerate(column) if type(value) is not int or not least <= value <= most)
-        raise ArchiveError(f"{what}: {key}[{row}] is not a number between {least} and {most}.")
+        raise ArchiveError(f"{what}: {key}[{row}] is not an integer between {least} and {most}.")
     return column
 
 
@@ -249,7 +247,7 @@ def _digests(table: Mapping[str, object], what: str, *, count: int) -> list[Blak
 def _parse_chunks(table: Mapping[str, object], what: str) -> tuple[Chunk, ...]:
     _keys(table, {"length", "stored", "blake3"}, what)
     lengths = _numbers(table, "length", what, least=1, most=MAX_CHUNK_BYTES)
-    # zstd never grows its input by more than this (ZSTD_compressBound, rounded up), plus frame header and checksum.
+    # The largest possible frame: ZSTD_compressBound, rounded up, plus the frame header and checksum.
     stored = _numbers(table, "stored", what, least=1, most=MAX_CHUNK_BYTES + (MAX_CHUNK_BYTES >> 7) + 64)
     if len(stored) != len(lengths):
         raise ArchiveError(f"{what}: the columns differ in length.")
@@ -270,7 +268,7 @@ def _parse_files(table: Mapping[str, object], what: str) -> tuple[FileEntry, ...
     if not isinstance(paths, list) or not {str}.issuperset(map(type, paths)):
         raise ArchiveError(f"{what}: path is not an array of strings.")
     if not 1 <= len(paths) <= MAX_FILES:
-        raise ArchiveError(f"{what}: {len(paths):,} files are listed; a package has 1 to {MAX_FILES:,}.")
+        raise ArchiveError(f"{what} lists {len(paths):,} files; a package has 1 to {MAX_FILES:,}.")
     sizes = _numbers(table, "size", what, least=0, most=_MAX_STREAM)
     offsets = _numbers(table, "offset", what, least=0, most=_MAX_STREAM)
     executable = _numbers(table, "executable", what, least=0, most=len(paths) - 1)
@@ -294,4 +292,4 @@ def _check_extents(contents: Contents, what: str) -> None:
             raise ArchiveError(f"{what}: {file.path!r} overlaps the file before it.", path=file.path)
         end = file.offset + file.size
     if end > contents.stream_length:
-        raise ArchiveError(f"{what}: the last file ends at {end}, the stream at {contents.stream_length}.")
+        raise ArchiveError(f"{what}: the last file ends at {end}, beyond the stream's end at {contents.stream_length}.")

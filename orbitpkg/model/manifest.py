@@ -1,12 +1,11 @@
-"""The manifest, ``package.json``: what an author says of a package, and which files belong to it.
+"""The manifest, ``package.json``: the metadata of a package and the selection of its files.
 
-:func:`parse_manifest` finds everything that is wrong with a manifest at once, and says of each thing where it is and
-how it can be mended: the schema checks the shape, :mod:`orbitpkg.model.manifest_checks` what a schema cannot
-say (versions, ranges, PEP 440 specifiers, patterns that leave the directory). What it returns has passed all of that.
+:func:`parse_manifest` reports all problems of a manifest at once, each with its location and mostly with a hint. The
+JSON schema checks the structure; :mod:`orbitpkg.model.manifest_checks` checks what a schema cannot express, such as
+versions, ranges, PEP 440 specifiers and patterns that leave the directory.
 
-Patterns of ``include`` and ``exclude`` are globs, written as a string (``"data/**"``) or as the list of its parts
-(``["data", "*"]``); both mean the same, which :mod:`orbitpkg.model.patterns` tells. ``package.json`` belongs to every
-package.
+The patterns in ``include`` and ``exclude`` are globs (:mod:`orbitpkg.model.patterns`), written as a string
+(``"data/**"``) or as a list of components (``["data", "*"]``). Every package includes its ``package.json``.
 """
 
 from __future__ import annotations
@@ -43,17 +42,17 @@ MANIFEST_NAME = "package.json"
 MAX_MANIFEST_BYTES = 1024 * 1024
 
 _MOST_COMPARED = 2000
-"""Names looked at for a "did you mean": likeness costs 10 µs and more a name."""
+"""The maximum number of paths compared for a "did you mean" hint. Each comparison takes 10 µs or more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncludeEntry:
-    """One pattern of ``include`` or ``exclude``.
+    """A pattern in ``include`` or ``exclude``.
 
     Attributes:
-        written: As it stands in the manifest: a glob, or the parts of one.
-        pointer: Where it stands there, as a JSON pointer.
-        line: The line of the manifest, from 1.
+        written: The pattern as written: a glob, or the components of one.
+        pointer: Its JSON pointer in the manifest.
+        line: Its line in the manifest, from 1.
     """
 
     written: str | tuple[str, ...]
@@ -62,7 +61,7 @@ class IncludeEntry:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The parts of the pattern; ``**`` is any number of parts of a path."""
+        """The components of the pattern."""
         return tuple(self.glob.split("/"))
 
     @property
@@ -79,9 +78,9 @@ class Selection:
     """The files of a directory that belong to a package.
 
     Attributes:
-        files: Their paths, sorted; ``package.json`` is among them.
-        unmatched: The entries of ``include`` that match nothing.
-        problems: The same as problems of the manifest, with hints; empty when all is well.
+        files: Their paths, sorted, including ``package.json``.
+        unmatched: The entries of ``include`` that match no file.
+        problems: A problem with a hint for each unmatched entry.
     """
 
     files: tuple[str, ...]
@@ -91,22 +90,22 @@ class Selection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """What an author says of a package.
+    """A validated manifest.
 
     Attributes:
-        name: As its author writes it.
-        version: Its version.
-        include: Which files belong to it.
-        exclude: Which of those do not after all.
-        description: What it is; may be empty.
-        license: Under which terms it may be used.
-        compatibility: PEP 440 specifiers by app.
-        dependencies: Ranges of versions by package, normalised (``""``: any version).
-        authors: Who made it.
+        name: The package name as its author spells it.
+        version: The version.
+        include: Patterns of the files in the package.
+        exclude: Patterns of files to leave out, although ``include`` matches them.
+        description: A short description; may be empty.
+        license: The license, as an SPDX expression or other text.
+        compatibility: PEP 440 specifiers by application.
+        dependencies: Normalized version ranges by package (``""`` for any version).
+        authors: The authors.
         homepage: A URL.
-        keywords: Words to find it by.
-        readme: The path of a file of the directory.
-        metadata: Whatever facts the author gives.
+        keywords: Search keywords.
+        readme: The path of the readme file in the package directory.
+        metadata: Other facts that the author provides.
     """
 
     name: str
@@ -125,16 +124,17 @@ class Manifest:
 
     @property
     def key(self) -> str:
-        """The name in the form that names are compared by."""
+        """The canonical name."""
         return canonical_name(self.name)
 
     def select(self, paths: Iterable[str]) -> Selection:
-        """Choose from the files of a directory those that belong to the package.
+        """Select the files of a directory that belong to the package.
 
-        An entry whose every match is excluded counts as matched; an entry of ``exclude`` may match nothing.
+        An ``include`` entry counts as matched even if ``exclude`` removes all of its files. An ``exclude`` entry does
+        not have to match anything.
 
         Args:
-            paths: Of all regular files of the directory, relative to it, with ``/`` between parts.
+            paths: The relative, ``/``-separated paths of all regular files in the directory.
         """
         ordered = sorted(paths)
         chosen: set[str] = set()
@@ -153,29 +153,29 @@ class Manifest:
 
 
 def parse_manifest(data: bytes, *, where: str = MANIFEST_NAME) -> Manifest:
-    """Read a manifest.
+    """Parse a manifest.
 
     Args:
-        data: The file.
-        where: What to call it in the error.
+        data: The content of the file.
+        where: The name of the file in error messages.
 
     Raises:
-        ManifestError: With all problems at once, in the order of the file, each with its JSON pointer, its line and
-            mostly a hint. (When it is not JSON: the first place where it is not.)
+        ManifestError: The manifest is invalid. The error lists all problems in the order of the file, each with its
+            JSON pointer and line, and mostly with a hint. Invalid JSON is reported as a single problem.
     """
-    document = _read_json(data, where)
+    document = _parse_json(data, where)
     lines = lines_of(data)
     problems = list(manifest_problems(document))
     if problems:
-        raise ManifestError(where, _placed(problems, lines))
+        raise ManifestError(where, _with_lines(problems, lines))
     return _manifest(cast("dict[str, Any]", document), lines)
 
 
 def new_manifest(name: str, version: str) -> bytes:
-    """The manifest to begin a package with: everything in the directory but hidden files at its top.
+    """Return a template manifest that includes all files except hidden ones at the top of the directory.
 
     Raises:
-        UsageError: The name or the version is not valid.
+        UsageError: The name or the version is invalid.
     """
     canonical_name(name)
     document = {
@@ -203,7 +203,7 @@ def _read_json(data: bytes, where: str) -> object:
 def _placed(problems: list[Problem], lines: Mapping[str, int]) -> list[Problem]:
     """The problems with their lines, in the order of the file."""
     order = {pointer: index for index, pointer in enumerate(lines)}
-    placed = [problem._replace(line=lines.get(problem.pointer)) for problem in problems]
+    placed = [Problem(each.pointer, each.message, each.hint, lines.get(each.pointer)) for each in problems]
     return sorted(placed, key=lambda problem: order.get(problem.pointer, 0))
 
 
@@ -236,11 +236,9 @@ def _entries(document: dict[str, Any], key: str, lines: dict[str, int]) -> tuple
     )
 
 
-# Selecting.
-
 
 def _matches(glob: str, ordered: Sequence[str]) -> list[str]:
-    """The paths that a glob matches, of sorted ones: only those that begin as it does are looked at."""
+    """Return the paths that a glob matches. Only the sorted paths with its literal prefix are tested."""
     if is_literal(glob):
         at = bisect_left(ordered, glob)
         return [glob] if ordered[at : at + 1] == [glob] else []
@@ -258,7 +256,7 @@ def _unmatched_hint(glob: str, ordered: Sequence[str]) -> str | None:
     if _matches(f"{glob}/**", ordered):
         return f'it is a directory; did you mean "{glob}/**"?'
     if glob in ordered:
-        return f'to name a file with [ in its name, write "{glob.replace("[", "[[]")}"'
+        return f'to match a "[" in a file name, write "{glob.replace("[", "[[]")}"'
     folder = literal_prefix(glob).rpartition("/")[0]
     if folder and not _matches(f"{folder}/**", ordered):
         near = nearest(folder, _folders(ordered), 1)
@@ -269,6 +267,6 @@ def _unmatched_hint(glob: str, ordered: Sequence[str]) -> str | None:
 
 
 def _folders(ordered: Sequence[str]) -> list[str]:
-    """The directories of the files, the shallow ones first."""
+    """Return the directories of the files, in order of depth."""
     folders = {path[:at] for path in ordered for at, char in enumerate(path) if char == "/"}
     return sorted(folders, key=lambda folder: (folder.count("/"), folder))[:_MOST_COMPARED]

@@ -1,33 +1,36 @@
-"""The rules of ``schemas/release.schema.json`` once more, as plain Python.
+"""The rules of ``schemas/release.schema.json`` in plain Python.
 
-An install waits for its record before anything else, and jsonschema takes 40 ms to load: as long as all else that
-happens until the first byte of the package comes. A record that follows the rules here follows the schema (a test holds
-one against the other); of any other the schema says what is wrong with it.
+An install validates the release record before anything else, and importing jsonschema takes 40 ms: as long as
+everything else until the first byte of the package arrives. A record that passes these rules is valid against the
+schema, which a test verifies. For any other record, the schema reports the error.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from orbitpkg.errors import UsageError
-from orbitpkg.model.contents import MAX_CONTENTS_BYTES
 from orbitpkg.model.names import canonical_name
 from orbitpkg.model.versions import parse_version
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import TypeAlias
 
     Rule: TypeAlias = Callable[[object], bool]
 
-__all__ = ["follows_rules"]
+__all__ = ["MAX_CONTENTS_BYTES", "follows_rules"]
+
+# Enough for 1,000,000 files with paths of 200 bytes and as many chunks. Anything larger is an attack or a mistake.
+MAX_CONTENTS_BYTES = 512 * 1024 * 1024
+"""The maximum size of a release's contents, uncompressed."""
 
 _MAX_NUMBER = 2**63 - 1
 
 
 def follows_rules(record: object) -> bool:
-    """Say whether a record follows the schema for certain."""
+    """Return whether a record is valid."""
     return _has(record, _REQUIRED, _OPTIONAL)
 
 
@@ -38,7 +41,7 @@ def _has(value: object, required: Mapping[str, Rule], optional: Mapping[str, Rul
 
 
 def _number(least: int, most: int = _MAX_NUMBER) -> Rule:
-    # bool is an int to Python, not to JSON.
+    # bool is an int in Python, but not in JSON.
     return lambda value: type(value) is int and least <= value <= most
 
 
@@ -60,10 +63,10 @@ def _keywords(value: object) -> bool:
     return isinstance(value, list) and all(map(word, value)) and len(set(value)) == len(value)
 
 
-def _understood(read: Callable[[str], object]) -> Rule:
+def _parsed_by(parse: Callable[[str], object]) -> Rule:
     def rule(value: object) -> bool:
         try:
-            return isinstance(value, str) and read(value) is not None
+            return isinstance(value, str) and parse(value) is not None
         except UsageError:
             return False
 
@@ -87,8 +90,8 @@ _CONTENTS = {
 }
 _REQUIRED = {
     "format": _number(1, 1),
-    "name": _understood(canonical_name),
-    "version": _understood(parse_version),
+    "name": _parsed_by(canonical_name),
+    "version": _parsed_by(parse_version),
     "archive": _archive,
     "contents": _contents,
     "files": _number(1),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 
 from orbitpkg.errors import FileNotInPackage, NotInstalled, StorageError, UsageError
 from orbitpkg.model.requirements import Requirement, best
@@ -19,9 +18,17 @@ from orbitpkg.store.layout import FILES_NAME, ORIGIN_NAME, RECORD_NAME, STATE_NA
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import IO, Any
+    from pathlib import Path
+    from typing import Any, BinaryIO, Literal, TextIO, overload
 
     from orbitpkg.model.contents import Contents
+    from orbitpkg.model.jsontext import JsonValue
+else:
+
+    def overload(function: object) -> object:
+        """Stand in for ``typing.overload``, which type checkers alone need."""
+        return function
+
 
 __all__ = [
     "Package",
@@ -53,25 +60,25 @@ class Package:
         compatibility: PEP 440 specifiers by app.
         dependencies: Version ranges by package.
         metadata: Whatever facts the author gives.
-        digest: The SHA-256 of its record, which commits to every byte of it.
         path: The folder its files are in.
     """
 
     __slots__ = (
         "_contents",
+        "_digest",
         "_files",
         "_home",
+        "_record",
         "compatibility",
         "dependencies",
         "description",
-        "digest",
         "license",
         "metadata",
         "name",
         "version",
     )
 
-    def __init__(self, home: str, record: Mapping[str, Any], digest: str) -> None:
+    def __init__(self, home: str, record: Mapping[str, Any], raw: bytes) -> None:
         self._home = home
         self._files = f"{home}/{FILES_NAME}"
         self._contents: Contents | None = None
@@ -81,8 +88,9 @@ class Package:
         self.license: str | None = record.get("license")
         self.compatibility: Mapping[str, str] = record.get("compatibility", {})
         self.dependencies: Mapping[str, str] = record.get("dependencies", {})
-        self.metadata: Mapping[str, Any] = record.get("metadata", {})
-        self.digest = digest
+        self.metadata: Mapping[str, JsonValue] = record.get("metadata", {})
+        self._record = raw
+        self._digest: str | None = None
 
     def __repr__(self) -> str:
         return f"<orbitpkg.Package {self.name}=={self.version}>"
@@ -96,8 +104,24 @@ class Package:
         return hash((self._home, self.digest))
 
     @property
+    def record(self) -> bytes:
+        """The release's record, byte for byte."""
+        return self._record
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of its record, which commits to every byte of the release."""
+        if self._digest is None:
+            import hashlib
+
+            self._digest = hashlib.sha256(self._record).hexdigest()
+        return self._digest
+
+    @property
     def path(self) -> Path:
         """The folder its files are in."""
+        from pathlib import Path
+
         return Path(self._files)
 
     @property
@@ -108,7 +132,8 @@ class Package:
             StorageError: It cannot be read.
         """
         try:
-            return Path(self._home, ORIGIN_NAME).read_text(encoding="utf-8")
+            with open(f"{self._home}/{ORIGIN_NAME}", encoding="utf-8") as file:  # noqa: PTH123
+                return file.read()
         except (OSError, UnicodeDecodeError) as error:
             raise StorageError(f"{self._home}/{ORIGIN_NAME} cannot be read: {error}.") from error
 
@@ -126,14 +151,9 @@ class Package:
         Raises:
             FileNotInPackage: The package holds no such file, or it was left out when the package was installed.
         """
-        path = self._join(parts)
-        try:
-            mode = os.stat(path).st_mode  # noqa: PTH116
-        except OSError as error:
-            raise self._missing(parts) from error
-        if mode & _FILE_TYPE != _REGULAR:
-            raise self._missing(parts)
-        return Path(path)
+        from pathlib import Path
+
+        return Path(self._find_file(parts))
 
     def dir_path(self, *parts: str) -> Path:
         """Give the path of a directory of the package; without parts, that of all its files.
@@ -141,10 +161,25 @@ class Package:
         Raises:
             FileNotInPackage: The package holds no such directory.
         """
-        path = self._join(parts) if parts else self._files
-        if not os.path.isdir(path):  # noqa: PTH112
-            raise self._missing(parts)
-        return Path(path)
+        from pathlib import Path
+
+        return Path(self._find_folder(parts))
+
+    def locate(self, *parts: str) -> str:
+        """Return the path of a file or a directory of the package as text; without parts, that of all its files.
+
+        Raises:
+            FileNotInPackage: The package has neither a file nor a directory at this path.
+        """
+        if not parts:
+            return self._find_folder(parts)
+        try:
+            return self._find_file(parts)
+        except FileNotInPackage as error:
+            try:
+                return self._find_folder(parts)
+            except FileNotInPackage:
+                raise error from None
 
     def has_file(self, *parts: str) -> bool:
         """Say whether the package holds this file, and it is installed."""
@@ -154,7 +189,13 @@ class Package:
             return False
         return True
 
-    def open(self, *parts: str, mode: str = "r", encoding: str | None = None) -> IO[Any]:
+    @overload
+    def open(self, *parts: str, mode: Literal["r", "rt"] = "r", encoding: str | None = None) -> TextIO: ...  # noqa: D102
+
+    @overload
+    def open(self, *parts: str, mode: Literal["rb"], encoding: None = None) -> BinaryIO: ...  # noqa: D102, F811
+
+    def open(self, *parts: str, mode: str = "r", encoding: str | None = None) -> TextIO | BinaryIO:  # noqa: F811
         """Open a file of the package for reading.
 
         Args:
@@ -169,8 +210,8 @@ class Package:
         if mode not in {"r", "rt", "rb"}:
             msg = f"mode {mode!r}: files of a package can only be read ('r', 'rt', 'rb')"
             raise ValueError(msg)
-        text = "b" not in mode
-        return self.file_path(*parts).open(mode, encoding=(encoding or "utf-8") if text else None)
+        path = self.file_path(*parts)
+        return path.open("rb") if mode == "rb" else path.open(encoding=encoding or "utf-8")
 
     def read_bytes(self, *parts: str) -> bytes:
         """Read a file of the package whole. Raises as :meth:`file_path` does."""
@@ -180,9 +221,10 @@ class Package:
         """Read a text file of the package whole. Raises as :meth:`file_path` does."""
         return self.file_path(*parts).read_text(encoding=encoding)
 
-    def load_json(self, *parts: str) -> Any:
+    def load_json(self, *parts: str) -> JsonValue:
         """Read a JSON file of the package. Raises as :meth:`file_path` does, and ``ValueError`` if it is no JSON."""
-        return json.loads(self.read_bytes(*parts))
+        value: JsonValue = json.loads(self.read_bytes(*parts))
+        return value
 
     def files(self) -> tuple[str, ...]:
         """List the paths of the files that are installed, sorted, relative to :attr:`path`."""
@@ -199,6 +241,22 @@ class Package:
 
             self._contents = load_contents(self._home)
         return self._contents
+
+    def _find_file(self, parts: tuple[str, ...]) -> str:
+        path = self._join(parts)
+        try:
+            mode = os.stat(path).st_mode  # noqa: PTH116
+        except OSError as error:
+            raise self._missing(parts) from error
+        if mode & _FILE_TYPE != _REGULAR:
+            raise self._missing(parts)
+        return path
+
+    def _find_folder(self, parts: tuple[str, ...]) -> str:
+        path = self._join(parts) if parts else self._files
+        if not os.path.isdir(path):  # noqa: PTH112
+            raise self._missing(parts)
+        return path
 
     def _join(self, parts: tuple[str, ...]) -> str:
         path = "/".join(parts)
@@ -292,9 +350,7 @@ def open_package(layout: Layout, key: str, version: Version) -> Package | None:
             f"{home} is damaged: its record is not the one of {key} {version}.",
             hint=f"Install it anew: orbitpkg remove {key}=={version}, then orbitpkg install {key}=={version}",
         ) from error
-    import hashlib
-
-    return Package(home, record, hashlib.sha256(raw).hexdigest())
+    return Package(home, record, raw)
 
 
 def _newer(home: str, number: object) -> StorageError:

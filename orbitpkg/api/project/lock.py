@@ -114,7 +114,8 @@ def current_project() -> ProjectFile:
     Raises:
         ProjectError: There is none, or it cannot be used.
     """
-    from orbitpkg.config.settings import PROJECT_NAME, find_project
+    from orbitpkg.config.discovery import PROJECT_NAME
+    from orbitpkg.config.settings import find_project
     from orbitpkg.errors import ProjectError
 
     found = find_project()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orbitpkg.config.repositories import home_folder
+from orbitpkg.config.home import home_folder
 from orbitpkg.store.layout import Layout
 from orbitpkg.store.project import Project, open_project
 

@@ -46,8 +46,9 @@ def add(
     """
     from pathlib import Path
 
+    from orbitpkg.config.discovery import PROJECT_NAME
     from orbitpkg.config.editing import put_requirements, write_text
-    from orbitpkg.config.settings import PROJECT_NAME, find_project
+    from orbitpkg.config.settings import find_project
     from orbitpkg.model.requirements import parse_requirement
     from orbitpkg.store.project import read_lock
 

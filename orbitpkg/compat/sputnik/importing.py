@@ -93,7 +93,7 @@ def import_packages(
     """
     from orbitpkg.compat.sputnik.formats.shelves import read_shelves
     from orbitpkg.compat.sputnik.formats.store import open_sputnik_store
-    from orbitpkg.config.repositories import open_repository, sputnik_caches
+    from orbitpkg.config.repositories import open_repository, sputnik_cache_folder
     from orbitpkg.reporting import SILENT
 
     _check_source(source, offline=offline)
@@ -101,7 +101,7 @@ def import_packages(
     if _is_old(target.url):
         raise UsageError(f"{target.url} can only be read.", hint="Name the repository to import into: --repository URL")
     report = reporter or SILENT
-    fetcher = open_sputnik_store(source, sputnik_caches(), reporter=report).fetcher
+    fetcher = open_sputnik_store(source, sputnik_cache_folder(), reporter=report).fetcher
     shelf = read_shelves(fetcher, fetcher.idents())
     for shelved in shelf.all():
         there = target.find_release(shelved.manifest.key, shelved.manifest.version)
@@ -116,7 +116,7 @@ def import_packages(
 
 
 def _check_source(source: str, *, offline: bool) -> None:
-    from orbitpkg.config.repositories import is_offline, takes_network
+    from orbitpkg.config.repositories import is_offline, needs_network
     from orbitpkg.redaction import redacted
 
     if not _is_old(source):
@@ -124,7 +124,7 @@ def _check_source(source: str, *, offline: bool) -> None:
             f"{redacted(source)} is no address of packages to import.",
             hint=f"Of Sputnik's or PyOrbital's: sputnik+{redacted(source)}" if "://" in source else None,
         )
-    if is_offline(said=offline) and takes_network(source):
+    if is_offline(requested=offline) and needs_network(source):
         raise OfflineError(
             f"{redacted(source)} cannot be reached: offline mode is on.",
             hint="Leave out --offline, or unset ORBITPKG_OFFLINE.",
@@ -162,7 +162,7 @@ def _bring(
     shelved: Shelved, fetcher: Fetcher, target: Repository, *, unsafe_single_writer: bool, reporter: Reporter
 ) -> Imported:
     from orbitpkg.compat.sputnik.formats.shelves import UNFIT_ERRORS
-    from orbitpkg.config.repositories import home_folder
+    from orbitpkg.config.home import home_folder
     from orbitpkg.publisher.publish import Outcome, publish_tree
 
     try:

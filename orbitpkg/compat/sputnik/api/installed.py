@@ -14,7 +14,7 @@ from orbitpkg.compat.sputnik.api.errors import (
 )
 from orbitpkg.compat.sputnik.api.packages import Package
 from orbitpkg.compat.sputnik.formats.meta import META_NAME
-from orbitpkg.config.repositories import home_folder
+from orbitpkg.config.home import home_folder
 from orbitpkg.model.names import nearest
 from orbitpkg.model.versions import parse_version
 from orbitpkg.store.layout import Layout

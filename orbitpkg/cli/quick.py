@@ -1,0 +1,78 @@
+"""Two commands that scripts run often, answered without click: ``path``, and an ``install`` of what is installed.
+
+click takes longer to import than either command takes to run. Only a plain success is answered here. Everything else
+(other options, every error, output that a disk refuses) is left to the program, which parses the same arguments again;
+both commands only read, so nothing happens twice.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from orbitpkg.cli.streams import accept_any_path, try_write
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["answer"]
+
+_COMPLETE_VARIABLE = "_ORBITPKG_COMPLETE"
+_QUIET = ("-q", "--quiet")
+
+
+def answer(words: Sequence[str]) -> bool:
+    """Run a command if it is one of these in a simple form, and return whether it succeeded.
+
+    Args:
+        words: The words after the program's name.
+    """
+    commands = {"path": _path, "install": _install}
+    if not words or words[0] not in commands or _COMPLETE_VARIABLE in os.environ:
+        return False
+    try:
+        text = commands[words[0]](words[1:])
+    except Exception:  # noqa: BLE001 - the program meets the same error, and reports it
+        return False
+    # Addresses may hold a password, which the console removes.
+    if text is None or ":/" in text:
+        return False
+    accept_any_path()
+    return try_write(text)
+
+
+def _path(words: Sequence[str]) -> str | None:
+    options = [word for word in words if word.startswith("-")]
+    requirement, *parts = (word for word in words if not word.startswith("-"))
+    if not {"--pre", *_QUIET}.issuperset(options):
+        return None
+    from orbitpkg.api.packages import package
+
+    return f"{package(requirement, prereleases='--pre' in options).locate(*parts)}\n"
+
+
+def _install(words: Sequence[str]) -> str | None:
+    from orbitpkg.api.unchanged import find_unchanged
+    from orbitpkg.cli.layout import count, printable, size, wrap
+    from orbitpkg.cli.terminal import width
+
+    requirements, quiet, repository = [], False, None
+    rest = iter(words)
+    for word in rest:
+        if word in _QUIET:
+            quiet = True
+        elif word in {"-r", "--repository"}:
+            repository = next(rest)
+        elif word.startswith("-"):
+            return None
+        else:
+            requirements.append(word)
+    found = find_unchanged(requirements, repository=repository)
+    if found is None:
+        return None
+    lines = []
+    for each in found:
+        sentence = f"{each.name} {each.version} is installed: {count(each.files, 'file')}, {size(each.bytes)}"
+        lines += [wrap(printable(sentence), width(sys.stdout)), f"  orbitpkg path {each.name}=={each.version}"]
+    return "" if quiet else "".join(f"{line}\n" for line in lines)
