@@ -25,14 +25,14 @@ _VARIABLE = "_ORBITPKG_COMPLETE"
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(console: Console, shell: str) -> dict[str, object]:
-    """Print a script for the shell's completion.
+    """Print a shell completion script.
 
-    With it the shell completes commands, options and the names of installed packages.
+    The script completes commands, options and the names of installed packages.
     """
     kind = get_completion_class(shell)
     assert kind is not None
     made = kind(click.get_current_context().find_root().command, {}, "orbitpkg", _VARIABLE)
-    # Not made.source(): for bash it runs bash first, to see how old it is.
+    # ShellComplete.source() directly, because BashComplete.source() runs bash to check its version.
     script = ShellComplete.source(made)
     console.data([script.rstrip("\n")])
     return {"shell": shell, "script": script}

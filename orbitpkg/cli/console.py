@@ -115,6 +115,12 @@ class Console:
         else:
             self.write_stderr("Interrupted.")
 
+    def write_stdout(self, text: str) -> None:
+        """Write text to stdout unchanged, even with ``--json``."""
+        with self._writing():
+            sys.stdout.write(text)
+            sys.stdout.flush()
+
     def write_stderr(self, text: str) -> None:
         """Write text to stderr unchanged, even with ``--quiet``."""
         _write_err(f"{text}\n")
@@ -141,9 +147,7 @@ class Console:
         self._write_out(json.dumps(envelope, default=str) + "\n")
 
     def _write_out(self, text: str) -> None:
-        with self._writing():
-            sys.stdout.write(_public(text))
-            sys.stdout.flush()
+        self.write_stdout(_public(text))
 
     def _write_bytes(self, pieces: Iterable[bytes]) -> None:
         for piece in pieces:

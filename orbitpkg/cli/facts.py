@@ -1,4 +1,4 @@
-"""Releases and installed packages as the JSON that ``--json`` prints, and how many files and bytes they are."""
+"""Releases and installed packages as JSON data for ``--json``, and their total sizes."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Totals", "installed_release", "package_facts", "release_facts", "totals"]
 
-# What the release made of an archive that was never published has for its time.
+# The publication time in the record of an archive that was never published.
 _NEVER = "1970-01-01T00:00:00Z"
 
 
 class Totals(NamedTuple):
-    """How much something is.
+    """A number of files and their total size.
 
     Attributes:
-        files: How many files.
-        bytes: The sum of their sizes.
+        files: The number of files.
+        bytes: Their total size in bytes.
     """
 
     files: int
@@ -34,21 +34,21 @@ class Totals(NamedTuple):
 
 
 def installed_release(package: Package) -> Release:
-    """Read the record of an installed package."""
+    """Read the release record of an installed package."""
     return load_release(os.path.dirname(package.path))  # noqa: PTH120
 
 
 def totals(package: Package) -> Totals:
-    """Count what is installed of a package."""
+    """Count the installed files of a package."""
     if package.is_complete:
         archive = installed_release(package).archive
         return Totals(archive.files, archive.bytes)
-    there = [package.contents.by_path[path] for path in package.files()]
-    return Totals(len(there), sum(file.size for file in there))
+    installed = [package.contents.by_path[path] for path in package.files()]
+    return Totals(len(installed), sum(file.size for file in installed))
 
 
 def package_facts(package: Package) -> dict[str, object]:
-    """Say of an installed package what it is and where."""
+    """Return an installed package as JSON data."""
     amount = totals(package)
     return {
         "name": package.name,
@@ -64,7 +64,7 @@ def package_facts(package: Package) -> dict[str, object]:
 
 
 def release_facts(release: Release) -> dict[str, object]:
-    """Say of a release what its record does."""
+    """Return a release record as JSON data."""
     return {
         "name": release.name,
         "version": str(release.version),

@@ -1,7 +1,7 @@
-"""Text for people: sizes, wrapped sentences, columns that stay readable in a narrow terminal. Pure.
+"""Text layout: sizes, wrapped sentences and columns that stay readable in a narrow terminal.
 
-A width is a number of columns, or None where nobody looks at a screen: then nothing is wrapped, so that one fact is
-one line for ``grep``. Words are never broken: a path or a URL that is cut cannot be pasted.
+A width is a number of terminal columns, or None for pipes and files. Without a width nothing is wrapped, so ``grep``
+finds each fact on one line. Words are never broken, because a broken path or URL cannot be pasted.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 __all__ = ["columns", "count", "pairs", "printable", "size", "wrap"]
 
 _GAP = "  "
-# Less than this beside a table and a sentence becomes a ribbon of single words.
+# A narrower text column would hold one word per line.
 _MIN_TEXT = 24
 _MIN_PAIRS = 60
 _STEP = 1000
 
 
 def size(count: int) -> str:
-    """Write a number of bytes with three digits at most: ``999 bytes``, ``1.2 kB``, ``35 MB``."""
+    """Format a number of bytes with at most three digits: ``999 bytes``, ``1.2 kB``, ``35 MB``."""
     if count < _STEP:
         return f"{count} byte{'' if count == 1 else 's'}"
     value, unit = float(count), "bytes"
-    for unit in ("kB", "MB", "GB", "TB", "PB"):  # noqa: B007 - the last one stays
+    for unit in ("kB", "MB", "GB", "TB", "PB"):  # noqa: B007 - used after the loop
         value /= _STEP
         if value < _STEP - 0.5:
             break
@@ -32,32 +32,32 @@ def size(count: int) -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """Write a number of things: ``1 file``, ``1,234 files``."""
+    """Format a count with its noun: ``1 file``, ``1,234 files``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def printable(text: str) -> str:
-    """Give a text without what would steer a terminal: such characters are spelled out, but for line ends and tabs.
+    """Escape the control characters in a text, except line feeds and tabs.
 
-    Descriptions and names of files come from whoever publishes.
+    Publishers control descriptions and file names, and must not be able to control the reader's terminal.
     """
     return "".join(char if _is_harmless(char) else ascii(char)[1:-1] for char in text)
 
 
 def _is_harmless(char: str) -> bool:
-    # Wide and unbreakable spaces do not count as printable, nor do bytes that are no UTF-8 (PEP 383), which go out
-    # as they came in.
+    # isprintable() rejects wide and no-break spaces, and bytes that are not UTF-8 (PEP 383), which are written back
+    # unchanged.
     return char.isprintable() or char in "\n\t\u00a0\u202f\u3000" or "\udc80" <= char <= "\udcff"
 
 
 def wrap(text: str, width: int | None, *, first: str = "", rest: str = "") -> str:
-    """Wrap a text, line by line; what a line is indented by, its continuations are, and two more.
+    """Wrap each line of a text. Continuations of an indented line are indented by two more spaces.
 
     Args:
         text: One or more lines.
-        width: The columns there are.
-        first: Put before the first line.
-        rest: Put before all others.
+        width: The width of the terminal in columns, or None for no limit.
+        first: The prefix of the first line.
+        rest: The prefix of all other lines.
     """
     lines = []
     for number, line in enumerate(text.split("\n")):
@@ -83,24 +83,24 @@ def _split(line: str, width: int | None, first: int, rest: int) -> list[str]:
     return lines
 
 
-def columns(rows: Iterable[Sequence[str]], width: int | None, *, heads: Sequence[str] = ()) -> list[str]:
-    """Lay out rows whose last cell is a text and may be empty.
+def columns(rows: Iterable[Sequence[str]], width: int | None, *, headers: Sequence[str] = ()) -> list[str]:
+    """Lay out a table whose last column is text and may be empty.
 
-    Where the text does not fit beside the others it is wrapped there; where that leaves too little room it goes
-    below; where not even the others fit, each cell has a line of its own.
+    Text that does not fit beside the other cells is wrapped in its column. If that column would be too narrow, the
+    text goes below the row. If the other cells do not fit either, each cell gets a line.
 
     Args:
-        rows: The rows.
-        width: The columns there are.
-        heads: What stands above the columns, where there is a width; before the cells that have a line of their own.
+        rows: The cells of each row.
+        width: The width of the terminal in columns, or None for no limit.
+        headers: The column headers. Without a width they are left out; in front of single cells they are labels.
     """
     table = [[*row[:-1], " ".join(row[-1].split())] for row in rows]
     if not table:
         return []
-    if heads and width is not None:
-        table.insert(0, list(heads))
+    if headers and width is not None:
+        table.insert(0, list(headers))
         if any(sum(map(len, row)) + len(_GAP) * (len(row) - 1) > width for row in table):
-            return [line for row in table[1:] for line in _stacked(_labelled(row, heads), width)]
+            return [line for row in table[1:] for line in _stacked(_labelled(row, headers), width)]
     widths = [max(map(len, column)) for column in zip(*(row[:-1] for row in table), strict=True)]
     used = sum(widths) + len(_GAP) * len(widths)
     if width is not None and used - len(_GAP) > width:
@@ -111,38 +111,38 @@ def columns(rows: Iterable[Sequence[str]], width: int | None, *, heads: Sequence
 
 
 def _row(row: Sequence[str], widths: Sequence[int], width: int | None, *, indent: int | None) -> list[str]:
-    start = _GAP.join(cell.ljust(room) for cell, room in zip(row, widths, strict=False))
+    start = _GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=False))
     if indent is None:
         below = [wrap(row[-1], width, first=_GAP, rest=_GAP)] if row[-1] else []
         return [start.rstrip(), *below]
     return [wrap(row[-1], width, first=start + _GAP, rest=" " * indent).rstrip()]
 
 
-def _labelled(row: Sequence[str], heads: Sequence[str]) -> list[str]:
-    return [row[0], *(f"{head} {cell}" for head, cell in zip(heads[1:], row[1:], strict=True))]
+def _labelled(row: Sequence[str], headers: Sequence[str]) -> list[str]:
+    return [row[0], *(f"{header} {cell}" for header, cell in zip(headers[1:], row[1:], strict=True))]
 
 
 def _stacked(row: Sequence[str], width: int) -> list[str]:
     return [row[0], *(wrap(cell, width, first=_GAP, rest=_GAP) for cell in row[1:] if cell)]
 
 
-def pairs(facts: Iterable[tuple[str, str]], width: int | None, *, whole: Container[str] = ()) -> list[str]:
-    """Lay out labels and what they are about; a label stands above it where there is little room.
+def pairs(facts: Iterable[tuple[str, str]], width: int | None, *, unwrapped: Container[str] = ()) -> list[str]:
+    """Lay out labels and values. In a narrow terminal each label goes above its value.
 
     Args:
-        facts: The labels and what they are about.
-        width: The columns there are.
-        whole: The labels of paths and addresses, which are not wrapped, for they may hold spaces.
+        facts: The labels and values. Empty values are left out.
+        width: The width of the terminal in columns, or None for no limit.
+        unwrapped: The labels whose values are paths or URLs. These may contain spaces, so they are not wrapped.
     """
     known = [(label, value) for label, value in facts if value]
     if width is not None and width < _MIN_PAIRS:
         return [
             line
             for label, value in known
-            for line in (label, wrap(value, None if label in whole else width, first=_GAP, rest=_GAP))
+            for line in (label, wrap(value, None if label in unwrapped else width, first=_GAP, rest=_GAP))
         ]
-    room = max((len(label) for label, _ in known), default=0) + len(_GAP)
+    indent = max((len(label) for label, _ in known), default=0) + len(_GAP)
     return [
-        wrap(value, None if label in whole else width, first=label.ljust(room), rest=" " * room)
+        wrap(value, None if label in unwrapped else width, first=label.ljust(indent), rest=" " * indent)
         for label, value in known
     ]

@@ -1,4 +1,4 @@
-"""What every command has: ``--json``, ``--quiet``, an example in its help, one way to be run; and shared options."""
+"""How commands are declared: options that all commands take, examples in the help, and options that some share."""
 
 from __future__ import annotations
 
@@ -19,19 +19,60 @@ if TYPE_CHECKING:
     Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 __all__ = [
+    "CommandGroup",
     "ExampleCommand",
     "address",
     "app_options",
+    "at_option",
     "command",
+    "command_group",
     "command_name",
+    "dry_run_option",
     "global_options",
     "installed_names",
+    "offline_option",
+    "pre_option",
+    "recursive_option",
     "repository_options",
+    "unsafe_single_writer_option",
 ]
 
+offline_option = click.option("--offline", is_flag=True, help="Do not use the network [env: ORBITPKG_OFFLINE=1].")
+dry_run_option = click.option("--dry-run", is_flag=True, help="Print what would happen, but change nothing.")
+pre_option = click.option("--pre", is_flag=True, help="Allow pre-releases.")
+recursive_option = click.option("-R", "--recursive", is_flag=True, help="Include everything below a folder.")
+unsafe_single_writer_option = click.option(
+    "--unsafe-single-writer",
+    is_flag=True,
+    help="Write even if the store ignores create-only writes. Only safe while nobody else writes there.",
+)
 
-class ExampleCommand(click.Command):
-    """A command whose help ends with examples, each on a line of its own that can be pasted."""
+
+class ConsoleHelp(click.Command):
+    """A command that prints its help through the console, which handles a closed pipe and a full disk."""
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """Return the option ``--help``."""
+        option = super().get_help_option(ctx)
+        if option is not None:
+            option.callback = _print_help
+        return option
+
+
+def _print_help(context: click.Context, option: click.Parameter, value: bool) -> None:
+    del option
+    if value and not context.resilient_parsing:
+        console: Console = context.find_root().obj
+        console.write_stdout(f"{context.get_help()}\n")
+        context.exit()
+
+
+class CommandGroup(ConsoleHelp, click.Group):
+    """A group of commands."""
+
+
+class ExampleCommand(ConsoleHelp):
+    """A command whose help ends with examples, one per line and ready to paste."""
 
     def __init__(self, *args: Any, examples: tuple[str, ...] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -39,7 +80,7 @@ class ExampleCommand(click.Command):
         self.examples = examples
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the examples."""
+        """Write the examples at the end of the help."""
         del ctx
         with formatter.section("Examples" if len(self.examples) > 1 else "Example"):
             for example in self.examples:
@@ -47,12 +88,12 @@ class ExampleCommand(click.Command):
 
 
 def command(name: str, *examples: str, group: click.Group | None = None) -> Callable[[Body], click.Command]:
-    """Make a command of a function that takes the console and the parameters, and returns the envelope's data.
+    """Turn a function into a command. The function takes a console and the options, and returns the JSON data.
 
     Args:
-        name: Of the command.
-        examples: Command lines for its help.
-        group: The group it belongs to, when not the program itself.
+        name: The command's name.
+        examples: Command lines to show in its help.
+        group: The group to add the command to. Default: it is a top-level command.
     """
 
     def make(body: Body) -> click.Command:
@@ -61,7 +102,7 @@ def command(name: str, *examples: str, group: click.Group | None = None) -> Call
             context = click.get_current_context()
             console: Console = context.find_root().obj
             console.command = command_name(context)
-            console.finish(body(console, **parameters))
+            console.succeed(body(console, **parameters))
 
         made = click.command(name, cls=ExampleCommand, examples=examples)(run)
         if group is not None:
@@ -71,14 +112,26 @@ def command(name: str, *examples: str, group: click.Group | None = None) -> Call
     return make
 
 
+def command_group(name: str) -> Callable[[Callable[[], None]], click.Group]:
+    """Turn a function into a group of commands; its docstring is the help."""
+
+    def make(body: Callable[[], None]) -> click.Group:
+        settings = {"help_option_names": ["-h", "--help"]}
+        made = click.group(name, cls=CommandGroup, no_args_is_help=False, context_settings=settings)(body)
+        made.params += global_options()
+        return made
+
+    return make
+
+
 def command_name(context: click.Context | None) -> str | None:
-    """Give the name of the command that a context is about (``repo init``); None for the program itself."""
+    """Return a command's name with its group (``repo init``), or None for the program itself."""
     path = context.command_path.partition(" ")[2] if context is not None else ""
     return path or None
 
 
 def global_options() -> list[click.Parameter]:
-    """Make the options that every command has."""
+    """Return the options that every command takes."""
     return [
         click.Option(
             ["--json"],
@@ -86,7 +139,7 @@ def global_options() -> list[click.Parameter]:
             expose_value=False,
             is_eager=True,
             callback=_set_json,
-            help="Print one JSON object: the result, or the error.",
+            help="Print the result, or the error, as one JSON object.",
         ),
         click.Option(
             ["-q", "--quiet"],
@@ -94,7 +147,7 @@ def global_options() -> list[click.Parameter]:
             expose_value=False,
             is_eager=True,
             callback=_set_quiet,
-            help="Print nothing but data and errors.",
+            help="Print only data and errors.",
         ),
     ]
 
@@ -110,40 +163,58 @@ def _set_quiet(context: click.Context, option: click.Parameter, value: bool) -> 
 
 
 def repository_options(*, verb: str) -> Decorator:
-    """Add ``--repository`` and ``--offline``; ``verb`` says what the command does there ("install from")."""
+    """Add ``--repository`` and ``--offline``. ``verb`` completes the help: "The repository to ``install from``"."""
     repository = click.option(
         "-r",
         "--repository",
         metavar="URL",
         callback=address,
-        help=f"The repository to {verb}: s3://bucket/prefix, https://host/dir, file:///dir, or a directory's path. "
-        "Default: $ORBITPKG_REPOSITORY, else the directory 'repository' in $ORBITPKG_HOME.",
+        help=f"The repository to {verb}: a configured name, s3://bucket/prefix, https://host/dir, file:///dir, or a "
+        "directory. Default: the configured repositories, or the directory 'repository' in $ORBITPKG_HOME "
+        "[env: ORBITPKG_REPOSITORY].",
     )
-    offline = click.option("--offline", is_flag=True, help="Use no network. ORBITPKG_OFFLINE=1 does the same.")
 
     def add(function: Callable[..., Any]) -> Callable[..., Any]:
-        return repository(offline(function))
+        return repository(offline_option(function))
 
     return add
+
+
+def at_option(*, verb: str) -> Decorator:
+    """Add ``--at``, the name that dataset commands give to ``--repository``. ``verb`` completes the help."""
+    return click.option(
+        "--at",
+        "-r",
+        "--repository",
+        "repository",
+        metavar="URL",
+        callback=address,
+        help=f"The repository to {verb}: a configured name, s3://bucket/prefix, file:///dir, or a directory. "
+        "Default: the default repository.",
+    )
 
 
 def app_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add ``--app`` and ``--python``."""
     app = click.option(
-        "--app", "apps", metavar="NAME==VERSION", multiple=True, help="An app that will use them. May be given again."
+        "--app",
+        "apps",
+        metavar="NAME==VERSION",
+        multiple=True,
+        help="Choose releases that work with this app. Can be repeated.",
     )
     python = click.option(
         "--python",
         metavar="PATH",
-        help="The interpreter, or virtual environment, that other apps are installed beside. Default: orbitpkg's own.",
+        help="The interpreter or virtual environment in which other apps are installed. Default: orbitpkg's own.",
     )
     return app(python(function))
 
 
 def address(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
-    """Take a word without a scheme for a directory when it is one; any other is read further down.
+    """Make the path of an existing directory absolute; pass names and URLs on unchanged.
 
-    What could be a repository's name is left alone: a configured one counts before a directory.
+    A configured repository name takes precedence over a directory of the same name.
     """
     del context, option
     import os
@@ -158,7 +229,7 @@ def address(context: click.Context, option: click.Parameter, value: str | None) 
 
 
 def installed_names(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
-    """Offer the names of installed packages to a shell that completes a word."""
+    """Complete the names of installed packages in the shell."""
     from orbitpkg.api.packages import packages
 
     del context, parameter

@@ -12,7 +12,7 @@ import click
 from orbitpkg._version import __version__
 from orbitpkg.cli import INTERRUPTED
 from orbitpkg.cli.console import Console
-from orbitpkg.cli.options import command_name, global_options
+from orbitpkg.cli.options import CommandGroup, command_name, global_options
 from orbitpkg.cli.process import watch_interrupts
 from orbitpkg.cli.streams import accept_any_path
 from orbitpkg.errors import OrbitError, UsageError
@@ -63,7 +63,7 @@ _COMPLETE_VARIABLE = "_ORBITPKG_COMPLETE"
 _DEBUG_VARIABLE = "ORBITPKG_DEBUG"
 
 
-class LazyGroup(click.Group):
+class LazyGroup(CommandGroup):
     """A group whose commands are loaded one at a time."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -180,8 +180,6 @@ def _fail(error: BaseException, console: Console) -> int:
             return _fail_usage(error, console)
         case KeyboardInterrupt() | click.Abort():
             return _fail_interrupted(console)
-        case BrokenPipeError():  # whoever read the help had enough
-            return 0
         case Exception():
             return _fail_bug(error, console)
     raise error

@@ -1,4 +1,4 @@
-"""How far the work is: bars for a terminal, a plain line now and then for a log."""
+"""Progress reporters: a bar for terminals, and a line every ten seconds for logs."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _UNKNOWN_BAR = "{desc} {n_fmt}B, {rate_fmt}"
 
 
 class BarReporter:
-    """Shows one bar for all tasks that run at a time, named for the latest, and takes it away when the last one ends.
+    """A progress bar shared by all running tasks. It shows the latest task's title and disappears after the last.
 
     Args:
         stream: The terminal.
-        note: Writes a note.
-        delay: How many seconds there is something to do before there is a bar.
+        note: A function that writes a note.
+        delay: How many seconds to wait before showing the bar.
     """
 
     def __init__(self, stream: TextIO, *, note: Callable[[str], None], delay: float = _BAR_DELAY) -> None:
@@ -46,7 +46,7 @@ class BarReporter:
         self._running = 0
 
     def task(self, title: str, total: int | None) -> Task:
-        """Begin a task."""
+        """Return a task that the bar includes while its context is open."""
         return _BarTask(self, printable(title), total)
 
     def note(self, message: str) -> None:
@@ -59,7 +59,7 @@ class BarReporter:
                 self._bar.refresh()
 
     def begin(self, title: str, total: int | None) -> None:
-        """Count a task in."""
+        """Add a task to the bar."""
         with self._lock:
             self._running += 1
             if self._bar is None:
@@ -70,13 +70,13 @@ class BarReporter:
                 self._bar.total += total
 
     def advance(self, count: int) -> None:
-        """Say that more bytes of a task are done."""
+        """Advance the bar by a number of bytes."""
         with self._lock:
             if self._bar is not None:
                 self._bar.update(count)
 
     def end(self) -> None:
-        """Count a task out."""
+        """Remove a task, and the bar with the last one."""
         with self._lock:
             self._running -= 1
             if not self._running and self._bar is not None:
@@ -86,7 +86,8 @@ class BarReporter:
     def _new_bar(self, title: str, total: int | None) -> tqdm[Any]:
         from tqdm import tqdm
 
-        # tqdm's own lock takes multiprocessing, 20 ms, and its monitor a thread; neither does anything here.
+        # tqdm's default lock imports multiprocessing, which takes 20 ms, and its monitor starts a thread. One process
+        # that closes its bars needs neither.
         tqdm.set_lock(self._lock)
         tqdm.monitor_interval = 0
         narrow = (width(self._stream) or _NARROW) < _NARROW
@@ -123,12 +124,12 @@ class _BarTask:
 
 
 class LineReporter:
-    """Writes a line every ten seconds of a task, so that a log shows that something happens; none for fast work.
+    """Progress lines for a log: one every ten seconds of a task, and none for a task that takes less.
 
     Args:
-        write: Writes a line.
-        note: Writes a note.
-        clock: Gives the time in seconds.
+        write: A function that writes a line.
+        note: A function that writes a note.
+        clock: A function that returns the time in seconds.
     """
 
     def __init__(
@@ -139,7 +140,7 @@ class LineReporter:
         self._note = note
 
     def task(self, title: str, total: int | None) -> Task:
-        """Begin a task."""
+        """Start a task."""
         return _Lines(printable(title), total, self._write, self._clock)
 
     def note(self, message: str) -> None:

@@ -1,4 +1,4 @@
-"""The group ``remote``: objects as if they were local files."""
+"""The command group ``remote``, which reads and writes objects of a bucket like local files."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from orbitpkg.cli.layout import columns, count, printable, size
-from orbitpkg.cli.options import command, global_options
+from orbitpkg.cli.options import command, command_group, dry_run_option, offline_option, recursive_option
 from orbitpkg.cli.remote_copy import remote_cp, remote_mv, remote_rm
-from orbitpkg.cli.remote_options import offline_option, recursive_option
 from orbitpkg.cli.remote_sync import remote_sync
 from orbitpkg.errors import CredentialsError, OfflineError, RepositoryUnreachable, UsageError
 
@@ -36,12 +35,9 @@ __all__ = [
 _PIECE = 1 << 20
 
 
-@click.group("remote", no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
+@command_group("remote")
 def remote() -> None:
-    """Use objects of a bucket as if they were local files."""
-
-
-remote.params += global_options()
+    """Read, write and sync the objects of a bucket."""
 
 
 @command(
@@ -57,7 +53,7 @@ remote.params += global_options()
 def remote_ls(console: Console, uri: str, *, recursive: bool, offline: bool) -> dict[str, object]:
     """List objects.
 
-    Those right below a folder, all below it with --recursive, or those that a glob matches.
+    Lists the contents of a folder, everything below it with --recursive, or the objects that a glob matches.
     """
     from orbitpkg.remote.calls import files
     from orbitpkg.remote.selection import is_glob, select
@@ -68,20 +64,20 @@ def remote_ls(console: Console, uri: str, *, recursive: bool, offline: bool) -> 
         objects = [found.stat for found in select(reached, uri, recursive=recursive)]
     else:
         objects, folders = _level(list(reached.scan(uri)), uri)
-    # Not wrapped, whatever the screen: what is cut cannot be pasted.
+    # Never wrapped: a broken URI cannot be pasted.
     rows = [*(("", "", folder) for folder in folders), *map(_row, objects)]
     console.data(columns([[printable(cell) for cell in row] for row in rows], None))
     return {"objects": [_facts(found) for found in objects], "folders": folders}
 
 
 def _level(found: list[Stat], uri: str) -> tuple[list[Stat], list[str]]:
-    """Tell what is right below a folder from what is further down.
+    """Separate the objects directly in a folder from its subfolders.
 
-    ``data`` means the object of that name if there is one, else the folder.
+    ``data`` means the object of that name if it exists, otherwise the folder.
     """
-    alone = [each for each in found if each.uri == uri]
-    if alone:
-        return alone, []
+    exact = [each for each in found if each.uri == uri]
+    if exact:
+        return exact, []
     from orbitpkg.objects.addresses import local_path_of
 
     path = local_path_of(uri)
@@ -112,12 +108,12 @@ def _facts(found: Stat) -> dict[str, object]:
 
 @command("stat", "orbitpkg remote stat s3://my-bucket/data/table.csv", group=remote)
 @click.argument("uri", metavar="URI")
-@click.option("--version-id", metavar="ID", help="Which version, in a bucket that keeps several.")
+@click.option("--version-id", metavar="ID", help="The object version, in a versioned bucket.")
 @offline_option
 def remote_stat(console: Console, uri: str, *, version_id: str | None, offline: bool) -> dict[str, object]:
-    """Tell about one object.
+    """Show details of an object.
 
-    Its size, time, ETag, version and metadata, and where it is cached.
+    Prints its size, modification time, ETag, version, metadata and cached path.
     """
     from orbitpkg.objects.addresses import local_path_of
     from orbitpkg.remote.calls import files
@@ -129,7 +125,7 @@ def remote_stat(console: Console, uri: str, *, version_id: str | None, offline: 
     if local_path_of(uri) is None:
         entry = reached.session.cached(uri, found.etag, found.version)
         cached = str(entry) if entry is not None else None
-        # Without a network, what is cached is told, and that has been said.
+        # Offline, stat() has already noted that it describes the cached copy.
         with contextlib.suppress(RepositoryUnreachable, CredentialsError, OfflineError):
             metadata = reached.metadata(uri)
     rows = [
@@ -154,9 +150,10 @@ def remote_stat(console: Console, uri: str, *, version_id: str | None, offline: 
 @click.argument("uris", metavar="URI…", nargs=-1, required=True)
 @offline_option
 def remote_cat(console: Console, uris: tuple[str, ...], *, offline: bool) -> dict[str, object]:
-    """Write objects to stdout, one after the other.
+    """Write objects to stdout.
 
-    They are read by way of the cache.     With --json, each is in the envelope: as text if it is UTF-8, else in base64.
+    Reads through the local cache. With --json, the output contains each object as text if it is UTF-8, and otherwise in
+    base64.
     """
     from orbitpkg.remote.calls import files
     from orbitpkg.remote.selection import is_glob, select
@@ -194,11 +191,11 @@ def _content(data: bytes) -> dict[str, str]:
     group=remote,
 )
 @click.argument("uri", metavar="URI")
-@click.option("--max-age", metavar="TIME", help="Ask for nothing while the store's last word is younger, like 12h.")
-@click.option("--cached", is_flag=True, help="Ask for nothing if any state of it is cached.")
-@click.option("--version-id", metavar="ID", help="Which version, in a bucket that keeps several.")
-@click.option("--verify", is_flag=True, help="Read the cached file whole and compare its digest.")
-@click.option("--force", is_flag=True, help="Read it again, whatever is cached.")
+@click.option("--max-age", metavar="TIME", help="Use a cached copy checked within this time, like 12h.")
+@click.option("--cached", is_flag=True, help="Use any cached copy without checking for a newer one.")
+@click.option("--version-id", metavar="ID", help="The object version, in a versioned bucket.")
+@click.option("--verify", is_flag=True, help="Check the digest of the cached file.")
+@click.option("--force", is_flag=True, help="Download the object again.")
 @offline_option
 def remote_open(
     console: Console,
@@ -211,15 +208,17 @@ def remote_open(
     force: bool,
     offline: bool,
 ) -> dict[str, object]:
-    """Have an object as a local file, and print the file's path.
+    """Download an object to the cache and print its path.
 
-    It is the cache's own file: copy it before you change it.
+    Do not change the cached file. Copy it first.
     """
     from orbitpkg.remote.calls import files
+    from orbitpkg.remote.session import Reading
 
     reached = files(reporter=console.reporter(), offline=offline)
     age: timedelta | None = _period(max_age)
-    path = reached.local_path(uri, max_age=age, fresh=not cached, version=version_id, verify=verify, force=force)
+    reading = Reading(max_age=age, fresh=not cached, version=version_id, verify=verify, force=force)
+    path = reached.local_path(uri, reading)
     path.keep()
     console.data([str(path)])
     return {"uri": uri, "path": str(path)}
@@ -240,30 +239,31 @@ def _period(text: str | None) -> timedelta | None:
     "orbitpkg remote cache --max-size 0 --dry-run",
     group=remote,
 )
-@click.option("--older-than", metavar="TIME", help="Remove what was not used for longer than this, like 30d.")
-@click.option("--max-size", metavar="SIZE", help="Remove what was used longest ago until no more is left, like 50GB.")
-@click.option("--dry-run", is_flag=True, help="Say what would be removed, and change nothing.")
+@click.option("--older-than", metavar="TIME", help="Remove files not used for longer than this, like 30d.")
+@click.option("--max-size", metavar="SIZE", help="Remove the least recently used files beyond this size, like 50GB.")
+@dry_run_option
 def remote_cache(console: Console, *, older_than: str | None, max_size: str | None, dry_run: bool) -> dict[str, object]:
-    """Tell where the cache is and how large, or shrink it."""
+    """Show the location and size of the cache, or shrink it."""
     from orbitpkg.remote import calls
 
     cache = calls.files().session.cache
     data: dict[str, object] = {"path": str(cache.root)}
     if older_than is None and max_size is None:
         if dry_run:
-            raise UsageError("--dry-run of what?", hint="Give --older-than or --max-size.")
+            raise UsageError("--dry-run requires --older-than or --max-size.")
         held = calls.cache_size()
         console.pairs([("cache", str(cache.root)), ("size", size(held))], unwrapped={"cache"})
         return {**data, "bytes": held}
     done = calls.prune(older_than=older_than, max_size=max_size, dry_run=dry_run)
-    said = "Would remove" if dry_run else "Removed"
-    console.report(f"{said} {count(done.files, 'file')} ({size(done.size)}); {size(done.kept)} left", str(cache.root))
+    verb = "Would remove" if dry_run else "Removed"
+    removed = f"{count(done.files, 'file')} ({size(done.size)})"
+    console.report(f"{verb} {removed}; {size(done.kept)} remaining", str(cache.root))
     return {**data, "bytes": done.kept, "removed": done.files, "removed_bytes": done.size, "dry_run": dry_run}
 
 
 @command("buckets", "orbitpkg remote buckets", group=remote)
 def remote_buckets(console: Console) -> dict[str, object]:
-    """List the buckets that the credentials may see."""
+    """List the buckets that your credentials can access."""
     from orbitpkg.config.remote import read_remote_settings
     from orbitpkg.objects import list_buckets
 
@@ -273,7 +273,7 @@ def remote_buckets(console: Console) -> dict[str, object]:
     return {"buckets": [{"name": bucket.name, "created": at} for bucket, at in zip(found, created, strict=True)]}
 
 
-for _made in (remote_cp, remote_mv, remote_rm, remote_sync):
-    remote.add_command(_made)
+for _command in (remote_cp, remote_mv, remote_rm, remote_sync):
+    remote.add_command(_command)
 
 EXPORTS = {"remote": remote}

@@ -1,4 +1,4 @@
-"""Commands of an author: ``init``, ``validate``, ``build``."""
+"""Commands that prepare a package: ``init``, ``validate`` and ``build``."""
 
 from __future__ import annotations
 
@@ -20,56 +20,57 @@ _DIRECTORY = click.Path(file_okay=False)
 
 @command("init", "orbitpkg init my-model", "orbitpkg init . --name digits --version 1.0.0")
 @click.argument("directory", metavar="[DIR]", default=".", type=_DIRECTORY)
-@click.option("--name", help="The package's name. Default: the directory's.")
-@click.option("--version", default="1.0.0", show_default=True, help="Its first version.")
+@click.option("--name", help="The package's name. Default: the directory's name.")
+@click.option("--version", default="1.0.0", show_default=True, help="The package's first version.")
 def init(console: Console, directory: str, name: str | None, version: str) -> dict[str, object]:
-    """Write a package.json to begin with.
+    """Create a package.json to start from.
 
-    It goes into DIR (default: the working directory), which is made if need be.
+    The file is written to DIR (default: the working directory), which is created if it does not exist.
     """
     from orbitpkg.api.publish import init
 
     path = init(directory, name=name, version=version)
-    console.account(f"Wrote {path}")
-    console.hint(f"Say in it which files belong to the package, then: orbitpkg validate {directory}")
+    console.report(f"Created {path}")
+    console.hint(f'List the package\'s files under "include", then run: orbitpkg validate {directory}')
     return {"path": str(path.absolute())}
 
 
 @command("validate", "orbitpkg validate my-model")
 @click.argument("directory", metavar="[DIR]", default=".", type=_DIRECTORY)
 def validate(console: Console, directory: str) -> dict[str, object]:
-    """Check a package.json and the files it picks.
+    """Check a package.json and the files it includes.
 
-    It is the one in DIR (default: the working directory). Every problem is told at once.
+    The manifest is read from DIR (default: the working directory). All problems are reported at once.
     """
     from orbitpkg.api.publish import check_manifest
     from orbitpkg.config.formats import executable_in
 
     manifest, files, size = check_manifest(directory)
-    console.account(f"{directory} is a valid package: {manifest.name} {manifest.version}, {Totals(files, size)}")
+    console.report(f"{directory} is a valid package: {manifest.name} {manifest.version}, {Totals(files, size)}")
     executable = executable_in(directory)
-    for form, paths in executable.items():
-        console.note(f"{form} files can run code when they are loaded: {', '.join(paths)}")
+    for file_format, paths in executable.items():
+        console.note(f"{file_format} files can run code when they are loaded: {', '.join(paths)}")
     return {
         "name": manifest.name,
         "version": str(manifest.version),
         "files": files,
         "bytes": size,
-        "executable": {form: list(paths) for form, paths in executable.items()},
+        "executable": {file_format: list(paths) for file_format, paths in executable.items()},
     }
 
 
 @command("build", "orbitpkg build my-model", "archive=$(orbitpkg build my-model -o dist)")
 @click.argument("directory", metavar="[DIR]", default=".", type=_DIRECTORY)
 @click.option(
-    "-o", "--output", metavar="DIR", type=_DIRECTORY, help="Where to put the archive. Default: the working directory."
+    "-o", "--output", metavar="DIR", type=_DIRECTORY, help="The archive's directory. Default: the working directory."
 )
 def build(console: Console, directory: str, output: str | None) -> dict[str, object]:
     """Build a package's archive and print its path.
 
-    The package is the one in DIR (default: the working directory), the archive NAME-VERSION.tar.zst.
+    The package is read from DIR (default: the working directory). The archive is named NAME-VERSION.tar.zst.
 
-    The same files give the same bytes on any machine. Stock tools read it: tar --zstd -xf ARCHIVE.
+    Builds are reproducible: the same files give the same archive on any machine. To unpack one without orbitpkg:
+    tar --zstd -xf ARCHIVE.
     """
     from orbitpkg.api.publish import build
 

@@ -1,4 +1,4 @@
-"""Commands that look into datasets: ``dataset query`` and ``dataset describe``; and how data are selected."""
+"""Commands that search datasets, ``dataset query`` and ``dataset describe``, and the options that select data."""
 
 from __future__ import annotations
 
@@ -10,42 +10,27 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orbitpkg.cli.options import address, command
+from orbitpkg.cli.options import at_option, command
 from orbitpkg.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from orbitpkg.cli.console import Console
-    from orbitpkg.cli.options import Decorator
     from orbitpkg.datasets.datum import Datum
     from orbitpkg.datasets.selection import Selection
 
-__all__ = ["IDS", "WHERE", "at_option", "describe", "query", "selected"]
+__all__ = ["IDS", "WHERE", "describe", "query", "select"]
 
 _BUFFER = 2**20
 
 
-def at_option(*, verb: str) -> Decorator:
-    """Add ``--at``, which ``--repository`` is called here, too; ``verb`` says what the command does there."""
-    return click.option(
-        "--at",
-        "-r",
-        "--repository",
-        "repository",
-        metavar="URL",
-        callback=address,
-        help=f"The repository to {verb}: s3://bucket/prefix, file:///dir, or a directory's path. "
-        "Default: as for all commands.",
-    )
+_OFFLINE = click.option("--offline", is_flag=True, help="Search the cached catalogue without using the network.")
+WHERE = click.option("--where", "condition", metavar="FILTER", help="Select files with an SQL condition on columns.")
+IDS = click.option("--id", "ids", metavar="DATUM", multiple=True, help="Select a file by its ID or an ID prefix.")
 
 
-_OFFLINE = click.option("--offline", is_flag=True, help="Use no network: the catalogue is what is on this machine.")
-WHERE = click.option("--where", "condition", metavar="FILTER", help="Only these: a condition in SQL over the columns.")
-IDS = click.option("--id", "ids", metavar="DATUM", multiple=True, help="Only this one, by its id or its first digits.")
-
-
-def selected(
+def select(
     identifier: str,
     condition: str | None,
     repository: str | None,
@@ -53,7 +38,7 @@ def selected(
     ids: Sequence[str] = (),
     offline: bool = False,
 ) -> Selection:
-    """Select data of a dataset, as the command line says it."""
+    """Select data of a dataset by the options of the command line."""
     from orbitpkg.datasets.dataset import dataset
 
     return dataset(identifier, repository, offline=offline).where(condition, ids=ids)
@@ -67,10 +52,10 @@ def selected(
 @click.argument("identifier", metavar="ID")
 @click.argument("condition", metavar="[FILTER]", required=False)
 @click.option(
-    "--columns", metavar="NAME,NAME", help="Which columns; * for all. Default: name, size, and those searched."
+    "--columns", metavar="NAME,NAME", help="The columns to print, or * for all. Default: name, size and filter columns."
 )
-@click.option("--limit", metavar="N", type=click.IntRange(min=0), help="How many rows at most.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values with a header, of all columns.")
+@click.option("--limit", metavar="N", type=click.IntRange(min=0), help="The maximum number of rows.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print all columns as comma-separated values with a header.")
 @_OFFLINE
 @at_option(verb="look in")
 def query(
@@ -86,10 +71,10 @@ def query(
 ) -> dict[str, object]:
     """Search the catalogue of a dataset.
 
-    FILTER is a condition in DuckDB's SQL over the columns that dataset info lists. Only what is new of the catalogue is
-    fetched, and no data.
+    FILTER is an SQL condition (DuckDB) on the columns that orbitpkg dataset info lists. Only new parts of the
+    catalogue are downloaded, and no data.
     """
-    selection = selected(identifier, condition, repository, offline=offline)
+    selection = select(identifier, condition, repository, offline=offline)
     names = _columns(selection, columns, every=as_csv or console.as_json)
     rows = selection.rows(columns=names, limit=limit)
     if console.as_json:
@@ -99,22 +84,22 @@ def query(
         return {}
     shown = [[_cell(value) for value in row.values()] for row in rows]
     console.rows(shown)
-    console.note(_counted(len(shown), limit))
+    console.note(_row_count(len(shown), limit))
     return {}
 
 
-def _columns(selection: Selection, said: str | None, *, every: bool) -> list[str] | None:
-    if said is not None:
-        return None if said.strip() == "*" else [name.strip() for name in said.split(",") if name.strip()]
+def _columns(selection: Selection, names: str | None, *, every: bool) -> list[str] | None:
+    if names is not None:
+        return None if names.strip() == "*" else [name.strip() for name in names.split(",") if name.strip()]
     if every:
         return None
     return list(dict.fromkeys(["name", "size", *selection.filter_columns()]))
 
 
-def _counted(number: int, limit: int | None) -> str:
+def _row_count(number: int, limit: int | None) -> str:
     from orbitpkg.cli.layout import count
 
-    return f"{count(number, 'file')}" + (", and perhaps more" if number == limit else "")
+    return count(number, "file") + (" (limit reached; more files may match)" if number == limit else "")
 
 
 def _cell(value: object) -> str:
@@ -175,16 +160,16 @@ def describe(
     offline: bool,
     repository: str | None,
 ) -> dict[str, object]:
-    """Tell all that is known of data.
+    """Show all details of files in a dataset.
 
-    Of each: name, size, digests, where it lies, tags, metadata, and what it was made from.
+    Prints the name, size, digests, location, tags, metadata and lineage of each file.
     """
-    selection = selected(identifier, condition, repository, ids=ids, offline=offline)
+    selection = select(identifier, condition, repository, ids=ids, offline=offline)
     found = list(selection.data())
     for number, datum in enumerate(found):
         if number:
             console.data([""])
-        console.pairs(_pairs(datum), whole={"uri"})
+        console.pairs(_pairs(datum), unwrapped={"uri"})
     _refuse_missing(ids, found, selection.dataset.id)
     return {"id": selection.dataset.id, "data": [_facts(datum) for datum in found]}
 
@@ -192,7 +177,9 @@ def describe(
 def _refuse_missing(ids: Sequence[str], found: Sequence[Datum], dataset: str) -> None:
     missing = [word for word in ids if not any(datum.id.startswith(word.lower()) for datum in found)]
     if missing:
-        raise UsageError(f"There is no datum {', '.join(missing)} in {dataset}.", hint="Or --where leaves it out.")
+        raise UsageError(
+            f"No datum {', '.join(missing)} found in {dataset}.", hint="Check the ID. A --where filter may exclude it."
+        )
 
 
 def _pairs(datum: Datum) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,7 @@ import click
 
 from orbitpkg.cli.facts import Totals, release_facts
 from orbitpkg.cli.layout import size
-from orbitpkg.cli.options import command, repository_options
+from orbitpkg.cli.options import command, repository_options, unsafe_single_writer_option
 
 if TYPE_CHECKING:
     from orbitpkg.cli.console import Console
@@ -26,12 +26,8 @@ __all__ = ["EXPORTS", "publish"]
 )
 @click.argument("source", metavar="[DIR|ARCHIVE]", default=".", type=click.Path())
 @repository_options(verb="publish to")
-@click.option("--dry-run", is_flag=True, help="Do everything but change the repository.")
-@click.option(
-    "--unsafe-single-writer",
-    is_flag=True,
-    help="Publish even to a store that ignores create-only writes. You vouch that nobody else publishes there.",
-)
+@click.option("--dry-run", is_flag=True, help="Check and build the package, but upload nothing.")
+@unsafe_single_writer_option
 def publish(
     console: Console,
     source: str,
@@ -43,16 +39,15 @@ def publish(
 ) -> dict[str, object]:
     """Publish a package to a repository.
 
-    The package is a DIR with a package.json (default: the working directory), or an ARCHIVE of one.
+    The package is a directory with a package.json (default: the working directory), or an archive from orbitpkg build.
 
-    A version that is published never changes. Publishing the same content again succeeds and says so.
+    Published versions never change. Publishing the same content again succeeds without uploading anything.
     """
     from orbitpkg.api.publish import publish
-    from orbitpkg.cli.memory import tune_heaps
+    from orbitpkg.cli.process import tune_heaps
     from orbitpkg.config.repositories import default_repository, repository_url
 
     tune_heaps()
-
     result = publish(
         source,
         repository,
@@ -63,11 +58,11 @@ def publish(
     )
     url = repository_url(repository, package=result.release.key)
     install = f"orbitpkg install {result.release} --repository {shlex.quote(url)}"
-    _tell(console, result, url, install)
+    _report(console, result, url, install)
     if url == default_repository():
         console.hint(
-            "This is the default repository, a directory of this machine. "
-            "To publish to a bucket: --repository s3://BUCKET/PREFIX, or set ORBITPKG_REPOSITORY."
+            "This is the default repository, a directory on this machine. "
+            "To publish to a bucket, pass --repository s3://BUCKET/PREFIX or set ORBITPKG_REPOSITORY."
         )
     return {
         **release_facts(result.release),
@@ -79,19 +74,19 @@ def publish(
     }
 
 
-def _tell(console: Console, result: Published, url: str, install: str) -> None:
+def _report(console: Console, result: Published, url: str, install: str) -> None:
     from orbitpkg.publisher.publish import Outcome
 
     release = result.release
-    said = f"{release.name} {release.version}"
+    label = f"{release.name} {release.version}"
     amount = f"{Totals(release.archive.files, release.archive.bytes)}; {size(result.uploaded)}"
     copied = f", {size(result.copied)} copied from earlier releases" if result.copied else ""
     if result.outcome is Outcome.WOULD:
-        console.account(f"Would publish {said}", f"to {url}", f"{amount} to upload{copied}")
+        console.report(f"Would publish {label}", f"to {url}", f"{amount} to upload{copied}")
     elif result.outcome is Outcome.ALREADY:
-        console.account(f"{said} is published already, with the same content", f"in {url}", install)
+        console.report(f"{label} is already published with the same content", f"in {url}", install)
     else:
-        console.account(f"Published {said}", f"to {url}", f"{amount} uploaded{copied}", install)
+        console.report(f"Published {label}", f"to {url}", f"{amount} uploaded{copied}", install)
 
 
 EXPORTS = {"publish": publish}

@@ -1,4 +1,4 @@
-"""Commands that look after what is installed: ``remove``, ``verify``."""
+"""The command ``verify``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orbitpkg.cli.layout import count, size
+from orbitpkg.cli.layout import count
 from orbitpkg.cli.options import command, installed_names, repository_options
 from orbitpkg.errors import IntegrityError
 
@@ -17,33 +17,7 @@ if TYPE_CHECKING:
     from orbitpkg.cli.console import Console
     from orbitpkg.store.condition import Finding
 
-__all__ = ["EXPORTS", "remove", "verify"]
-
-
-@command("remove", "orbitpkg remove digits==1.0.0", "orbitpkg remove digits --dry-run")
-@click.argument("requirements", metavar="REQ...", nargs=-1, required=True, shell_complete=installed_names)
-@click.option("--dry-run", is_flag=True, help="Say what would be removed, and change nothing.")
-def remove(console: Console, requirements: tuple[str, ...], *, dry_run: bool) -> dict[str, object]:
-    """Remove installed packages.
-
-    Every version that a REQ allows goes; with a bare name, all versions. What is published stays published.
-    """
-    from orbitpkg.api.packages import remove
-
-    # All of them are looked up first: nothing goes when a word is mistyped, and nothing twice.
-    found = [each for requirement in requirements for each in remove(requirement, dry_run=True)]
-    chosen = {f"{each.name}=={each.version}": each for each in found}
-    removed = []
-    for name, planned in chosen.items():
-        each = planned if dry_run else remove(name)[0]
-        said = f"{each.name} {each.version}"
-        console.account(
-            f"Would remove {said} (up to {size(each.freed)})"
-            if dry_run
-            else f"Removed {said} ({size(each.freed)} freed)"
-        )
-        removed.append({"name": each.name, "version": each.version, "freed_bytes": each.freed})
-    return {"dry_run": dry_run, "removed": removed}
+__all__ = ["EXPORTS", "verify"]
 
 
 @command(
@@ -54,9 +28,9 @@ def remove(console: Console, requirements: tuple[str, ...], *, dry_run: bool) ->
     "orbitpkg verify digits --repair",
 )
 @click.argument("requirements", metavar="[REQ]...", nargs=-1, shell_complete=installed_names)
-@click.option("--quick", is_flag=True, help="Compare sizes and times; hash only what is newer than its release.")
-@click.option("--repair", is_flag=True, help="Make whole what is damaged; fetch only what is broken.")
-@repository_options(verb="repair from, instead of where each release came from")
+@click.option("--quick", is_flag=True, help="Compare sizes and times. Hash only files changed after the install.")
+@click.option("--repair", is_flag=True, help="Repair damaged packages. Downloads only the damaged files.")
+@repository_options(verb="repair from, instead of each release's original repository")
 def verify(
     console: Console,
     requirements: tuple[str, ...],
@@ -66,11 +40,11 @@ def verify(
     repair: bool,
     offline: bool,
 ) -> dict[str, object]:
-    """Hash what is installed and list what is damaged.
+    """Check installed packages for damage.
 
-    Every installed version that a REQ allows is looked at; without a REQ, everything. The exit code is the sum of 16
-    if a file is missing, 32 if one is altered, 64 if one is there that is none of the package; after --repair, of what
-    could not be mended.
+    Hashes the files of every installed version that REQ allows, or of all packages if no REQ is given. The exit code
+    is the sum of 16 (files are missing), 32 (files are altered) and 64 (files were added). With --repair, it covers
+    only the damage that could not be repaired.
     """
     from orbitpkg.api import maintain
     from orbitpkg.config.repositories import home
@@ -87,16 +61,16 @@ def verify(
         console.data([f"{each.name} {each.version}  {_verdict(each)}"])
         console.data(f"  {finding.flaw}  {finding.path}" for finding in each.findings)
         if each.aside is not None:
-            console.note(f"What is no file of {each.name} {each.version} is now in {each.aside}")
+            console.note(f"Moved files that do not belong to {each.name} {each.version} to {each.aside}")
         if each.failure is not None:
             why = " ".join(filter(None, [each.failure.message, each.failure.hint]))
-            console.note(f"{each.name} {each.version} could not be repaired. {why}")
+            console.note(f"Could not repair {each.name} {each.version}. {why}")
     if not checked:
-        console.note(f"Nothing is installed in {home()}")
+        console.note(f"No packages are installed in {home()}")
     data: dict[str, object] = {"packages": [_facts(each) for each in checked]}
     bits = maintain.flaw_bits(finding.flaw for each in checked for finding in each.left)
     if bits:
-        # Not raised: the exit code of what is raised says less.
+        # Raising the error would exit with 1, which does not tell the kinds of damage apart.
         console.fail(_damage([each for each in checked if each.left], data))
         raise click.exceptions.Exit(bits)
     return data
@@ -128,12 +102,12 @@ def _rows(findings: Sequence[Finding]) -> list[dict[str, str]]:
 def _damage(damaged: Sequence[Checked], data: dict[str, object]) -> IntegrityError:
     number = sum(len(each.left) for each in damaged)
     names = [f"{each.name}=={each.version}" for each in damaged]
-    verb = "is" if number == 1 else "are"
+    verb = "differs" if number == 1 else "differ"
     return IntegrityError(
-        f"{count(number, 'file')} of {', '.join(names)} {verb} not as published.",
-        hint=f"Mend it: orbitpkg verify --repair {' '.join(names)}",
+        f"{count(number, 'file')} of {', '.join(names)} {verb} from the published release.",
+        hint=f"To repair: orbitpkg verify --repair {' '.join(names)}",
         **data,
     )
 
 
-EXPORTS = {"remove": remove, "verify": verify}
+EXPORTS = {"verify": verify}

@@ -1,4 +1,4 @@
-"""``repo policy``: who may read a repository, and who may publish to it."""
+"""The command ``repo policy``, which grants read or publish access to a repository."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ __all__ = ["repo_policy"]
     "orbitpkg repo policy s3://my-bucket/models --public --read > policy.json",
 )
 @click.argument("url", metavar="[URL]", required=False, callback=address)
-@click.option("--organization", metavar="ID", help="All accounts of an organization of AWS, o-….")
+@click.option("--organization", metavar="ID", help="Grant access to all accounts of an AWS organization (o-…).")
 @click.option(
     "--account",
     "accounts",
     metavar="ID",
     multiple=True,
-    help="An account, 12 digits, or the ARN of a user or role. May be given again.",
+    help="Grant access to an account (12 digits), or a user or role (ARN). Can be repeated.",
 )
-@click.option("--public", is_flag=True, help="Everybody, also without credentials.")
-@click.option("--read", is_flag=True, help="Let them list and install.")
-@click.option("--publish", is_flag=True, help="Let them publish, too; they can delete and replace no release.")
-@click.option("--apply", is_flag=True, help="Add it to the bucket's policy, after showing what changes.")
+@click.option("--public", is_flag=True, help="Grant access to everyone, even without credentials.")
+@click.option("--read", is_flag=True, help="Allow listing and installing packages.")
+@click.option("--publish", is_flag=True, help="Also allow publishing, but not deleting or replacing releases.")
+@click.option("--apply", is_flag=True, help="Print the changes and apply them to the bucket's policy.")
 def repo_policy(
     console: Console,
     url: str | None,
@@ -49,10 +49,10 @@ def repo_policy(
     publish: bool,
     apply: bool,
 ) -> dict[str, object]:
-    """Print the least bucket policy for readers or publishers.
+    """Print or apply a bucket policy for a repository.
 
-    It is JSON, about this repository's prefix alone. With --apply it is added to the policy that the bucket has: what
-    others wrote there stays, and what was said before of the same people and prefix is replaced.
+    The policy is JSON with the least permissions needed, limited to the repository's prefix. With --apply it is merged
+    into the bucket's policy: it replaces earlier statements for the same audience and prefix, and keeps all others.
     """
     from orbitpkg.config.repositories import repository_url
     from orbitpkg.objects.s3_policy import BucketPolicy
@@ -73,11 +73,8 @@ def repo_policy(
 
 
 def _audience(make: type[Audience], organization: str | None, accounts: tuple[str, ...], *, public: bool) -> Audience:
-    said = [bool(organization), bool(accounts), public]
-    if sum(said) != 1:
-        raise UsageError(
-            "Who it is for must be said once.", hint="Say one of --organization o-…, --account ID and --public"
-        )
+    if sum([bool(organization), bool(accounts), public]) != 1:
+        raise UsageError("Specify exactly one audience: --organization ID, --account ID or --public.")
     return make(organization=organization or None, accounts=accounts)
 
 
@@ -85,31 +82,31 @@ def _right(*, read: bool, publish: bool) -> Right:
     from orbitpkg.repository.policy import Right
 
     if read == publish:
-        raise UsageError("What they may do must be said once.", hint="Say --read, or --publish, which lets them read")
+        raise UsageError("Specify either --read or --publish.", hint="--publish includes read access.")
     return Right.PUBLISH if publish else Right.READ
 
 
 def _check_endpoint(console: Console, bucket: BucketPolicy, audience: Audience, right: Right) -> None:
-    """Say what another object store than AWS does not do."""
+    """Note the parts of the policy that only AWS supports."""
     if bucket.is_aws:
         return
     if audience.organization:
-        console.note("Only AWS knows organizations: any other object store will let nobody in by this policy")
+        console.note("Only AWS supports organizations. On other object stores this policy grants no access.")
     if right == "publish":
-        console.note("The object store is not AWS: the policy does not insist on create-only writes")
+        console.note("The object store is not AWS, so the policy cannot require create-only writes.")
 
 
 def _apply(console: Console, where: str, bucket: BucketPolicy, policy: dict[str, object]) -> dict[str, object]:
     from orbitpkg.repository.policy import differences, merge_policy, parse_policy
 
     text = bucket.read()
-    existing = parse_policy(text, what=f"The policy of the bucket of {where}") if text else None
+    existing = parse_policy(text, what=f"The bucket policy for {where}") if text else None
     merged = merge_policy(existing, policy)
     changes = differences(existing, merged)
     console.data(changes)
     if changes:
         bucket.write(json.dumps(merged))
-    console.account(
-        f"Changed the policy of the bucket of {where}" if changes else "The bucket's policy says so already"
+    console.report(
+        f"Updated the bucket policy for {where}" if changes else "The bucket policy already grants this access"
     )
     return {"repository": where, "policy": merged, "applied": bool(changes), "differences": changes}

@@ -1,4 +1,4 @@
-"""Commands about the life of a release: ``yank``, ``deprecate``."""
+"""Commands that mark published releases: ``yank`` and ``deprecate``."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ __all__ = ["EXPORTS", "deprecate", "yank"]
 
 
 def _options(function: Callable[..., Any]) -> Callable[..., Any]:
-    reason = click.option("--reason", metavar="TEXT", help="Why; told to whoever gets it.")
-    undo = click.option("--undo", is_flag=True, help="Take it back.")
-    return click.argument("requirement", metavar="REQ")(reason(undo(function)))
+    reason = click.option("--reason", metavar="TEXT", help="The reason, which is shown to users. Required.")
+    undo = click.option("--undo", is_flag=True, help="Remove the mark.")
+    shared = repository_options(verb="change")
+    return click.argument("requirement", metavar="REQ")(reason(undo(shared(function))))
 
 
 @command(
@@ -29,17 +30,15 @@ def _options(function: Callable[..., Any]) -> Callable[..., Any]:
     "orbitpkg yank digits==1.0.0 --undo",
 )
 @_options
-@repository_options(verb="change")
 def yank(
     console: Console, requirement: str, repository: str | None, *, reason: str | None, undo: bool, offline: bool
 ) -> dict[str, object]:
-    """Have nobody choose a release any more.
+    """Withdraw a release from new installs.
 
-    Who names it exactly (==), or has it locked, still gets it, with a warning. Nothing is deleted.
+    A yanked release is installed only if a requirement names its exact version (==) or a lockfile contains it, and
+    then with a warning. Nothing is deleted.
     """
-    if not undo and not reason:
-        raise click.UsageError("Say why: --reason TEXT.")
-    return _mark(console, requirement, "available" if undo else "yanked", reason, repository, offline=offline)
+    return _mark(console, requirement, "yanked", reason, repository, undo=undo, offline=offline)
 
 
 @command(
@@ -48,27 +47,34 @@ def yank(
     "orbitpkg deprecate digits --undo",
 )
 @_options
-@repository_options(verb="change")
 def deprecate(
     console: Console, requirement: str, repository: str | None, *, reason: str | None, undo: bool, offline: bool
 ) -> dict[str, object]:
-    """Warn whoever installs a release.
+    """Show a warning when a release is installed.
 
-    It is chosen as before.
+    Deprecated releases are still chosen as before.
     """
-    if not undo and not reason:
-        raise click.UsageError("Say why: --reason TEXT.")
-    return _mark(console, requirement, "available" if undo else "deprecated", reason, repository, offline=offline)
+    return _mark(console, requirement, "deprecated", reason, repository, undo=undo, offline=offline)
 
 
 def _mark(
-    console: Console, requirement: str, state: str, reason: str | None, repository: str | None, *, offline: bool
+    console: Console,
+    requirement: str,
+    marked: str,
+    reason: str | None,
+    repository: str | None,
+    *,
+    undo: bool,
+    offline: bool,
 ) -> dict[str, object]:
     from orbitpkg.api.repository import mark
 
+    if not undo and not reason:
+        raise click.UsageError("Missing option '--reason'.")
+    state = "available" if undo else marked
     name, versions, url = mark(requirement, state, reason=reason or "", repository=repository, offline=offline)
     for version in versions:
-        console.account(f"{name} {version} is {state}", f"in {url}")
+        console.report(f"{name} {version} is now {state}", f"in {url}")
     return {"name": name, "versions": versions, "state": state, "reason": reason or "", "repository": url}
 
 

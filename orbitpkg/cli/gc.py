@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import click
 
 from orbitpkg.cli.layout import count, size
-from orbitpkg.cli.options import command
+from orbitpkg.cli.options import command, dry_run_option
 
 if TYPE_CHECKING:
     from orbitpkg.cli.console import Console
+    from orbitpkg.store.garbage import Garbage
 
 __all__ = ["EXPORTS", "gc"]
 
@@ -21,18 +22,20 @@ __all__ = ["EXPORTS", "gc"]
     "orbitpkg gc --keep-last 2 --dry-run",
     "orbitpkg gc --keep-last 1 --older-than 30d --max-size 50GB",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would be deleted, and change nothing.")
-@click.option("--keep-last", type=click.IntRange(min=0), metavar="N", help="Old versions, too: all but the newest N.")
-@click.option("--older-than", metavar="TIME", help="Only old versions installed longer ago than this, like 30d.")
-@click.option("--max-size", metavar="SIZE", help="Only until the store is no larger than this, like 50GB.")
+@dry_run_option
+@click.option(
+    "--keep-last", type=click.IntRange(min=0), metavar="N", help="Remove all but the newest N versions of each package."
+)
+@click.option("--older-than", metavar="TIME", help="Remove only versions installed longer ago than this, like 30d.")
+@click.option("--max-size", metavar="SIZE", help="Remove versions only until the store is this small, like 50GB.")
 def gc(
     console: Console, *, dry_run: bool, keep_last: int | None, older_than: str | None, max_size: str | None
 ) -> dict[str, object]:
-    """Free what nobody needs.
+    """Free unused disk space in the local store.
 
-    That is what installs and uploads left that were stopped, blobs that no installed release holds, and caches that
-    were not used for long. With options, old versions, too: those to which all options apply. What a lockfile that was
-    synced names, what another package needs and what a process has open stays.
+    Deletes the remains of interrupted installs and uploads, files that no installed release uses, and caches that have
+    not been used for a long time. With options, also removes old versions that all given options apply to. Keeps
+    releases that a synced lockfile, another package or a running process needs.
     """
     from orbitpkg.api import maintain
     from orbitpkg.model.quantities import parse_period, parse_size
@@ -46,14 +49,11 @@ def gc(
     garbage = maintain.tidy(policy, dry_run=dry_run)
     console.rows((str(item.kind), item.name, size(item.size)) for item in garbage.items)
     for kept in garbage.kept:
-        console.note(f"{kept.name} stays: {kept.reason} needs it")
-    done = "Would delete" if dry_run else "Deleted"
-    left = "would take" if dry_run else "takes"
-    things = count(len(garbage.items), "thing")
-    console.sentence(f"{done} {things} ({size(garbage.freed)}). The store {left} {size(garbage.size)}.")
+        console.note(f"Kept {kept.name}: {kept.reason} needs it")
+    console.sentence(_summary(garbage, dry_run=dry_run))
     over = max(0, garbage.size - policy.max_size) if policy.max_size is not None else 0
     if over:
-        console.note(f"That is {size(over)} more than --max-size says; what is left is needed, or too new.")
+        console.note(f"The store exceeds --max-size by {size(over)}: the remaining files are in use or too new.")
     return {
         "dry_run": dry_run,
         "deleted": [{"kind": str(item.kind), "name": item.name, "bytes": item.size} for item in garbage.items],
@@ -62,6 +62,13 @@ def gc(
         "size_bytes": garbage.size,
         "over_bytes": over,
     }
+
+
+def _summary(garbage: Garbage, *, dry_run: bool) -> str:
+    if not garbage.items:
+        return f"Nothing to delete. The store uses {size(garbage.size)}."
+    verb, uses = ("Would delete", "would use") if dry_run else ("Deleted", "uses")
+    return f"{verb} {count(len(garbage.items), 'item')} ({size(garbage.freed)}). The store {uses} {size(garbage.size)}."
 
 
 EXPORTS = {"gc": gc}

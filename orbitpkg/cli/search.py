@@ -1,4 +1,4 @@
-"""Commands that look into a repository: ``versions``, ``search``."""
+"""Commands that search repositories: ``versions`` and ``search``."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["EXPORTS", "search", "versions"]
 
 @command("versions", "orbitpkg versions digits", "orbitpkg versions digits --repository s3://my-bucket/models")
 @click.argument("name")
-@repository_options(verb="look in")
+@repository_options(verb="read from")
 def versions(console: Console, name: str, repository: str | None, *, offline: bool) -> dict[str, object]:
     """List the published versions of a package.
 
-    One a line, oldest first.
+    Prints one version per line, oldest first.
     """
     from orbitpkg.api.search import home_of, versions
 
@@ -31,11 +31,11 @@ def versions(console: Console, name: str, repository: str | None, *, offline: bo
 
 @command("search", "orbitpkg search", "orbitpkg search digit --repository s3://my-bucket/models")
 @click.argument("text", default="")
-@repository_options(verb="look in")
+@repository_options(verb="search")
 def search(console: Console, text: str, repository: str | None, *, offline: bool) -> dict[str, object]:
-    """List the packages of a repository.
+    """Search for packages in a repository.
 
-    Those whose name, description or keywords hold TEXT; without it, all of them.
+    Lists the packages whose name, description or keywords contain TEXT, or all packages if no TEXT is given.
     """
     from orbitpkg.api.search import search
     from orbitpkg.config.repositories import settings
@@ -44,7 +44,7 @@ def search(console: Console, text: str, repository: str | None, *, offline: bool
     url = ", ".join(each.url for each in settings(repository).repositories)
     console.rows((each.name, each.newest, each.description) for each in found)
     if not found:
-        console.note(f"No package in {url} is about {text!r}" if text else f"There is no package in {url}")
+        console.note(f"No packages match {text!r} in {url}" if text else f"No packages found in {url}")
     packages = [{"name": each.name, "newest": each.newest, "description": each.description} for each in found]
     return {"text": text, "repository": url, "packages": packages}
 

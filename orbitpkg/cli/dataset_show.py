@@ -1,4 +1,4 @@
-"""``dataset show``: what is in a scientific file or a dataset, and pictures of it."""
+"""The command ``dataset show``, which prints or plots the contents of a scientific file or a dataset."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orbitpkg.cli import layout, terminal
-from orbitpkg.cli.options import command
-from orbitpkg.cli.selecting import at_option
+from orbitpkg.cli.options import at_option, command
 from orbitpkg.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,9 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["EXPORTS", "show"]
 
-_LONGEST_VALUE = 60
+_MAX_VALUE = 60
 _FORMS = {
-    "colour image": "an image in colours",
+    "colour image": "a colour image",
     "image": "an image",
     "lines": "lines",
     "line": "a line",
@@ -46,11 +45,11 @@ _FORMS = {
 )
 @click.argument("place", metavar="FILE|ID")
 @click.argument("name", metavar="[FILE]", required=False)
-@click.option("--plot", metavar="OUT.png", type=click.Path(path_type=Path), help="Draw a picture.")
-@click.option("--array", metavar="NAME", help="Of a file: the array to draw. Default: the largest one.")
-@click.option("--by", metavar="COLUMN", help="Of a dataset: tell apart by a tag, or another column.")
-@click.option("--where", "condition", metavar="FILTER", help="Of a dataset: only these files.")
-@at_option(verb="look in")
+@click.option("--plot", metavar="OUT.png", type=click.Path(path_type=Path), help="Write a plot to this file.")
+@click.option("--array", metavar="NAME", help="The array of a file to plot. Default: the largest one.")
+@click.option("--by", metavar="COLUMN", help="Group the files of a dataset by a tag or another column.")
+@click.option("--where", "condition", metavar="FILTER", help="Count only the files of a dataset that match.")
+@at_option(verb="read from")
 def show(
     console: Console,
     place: str,
@@ -62,11 +61,13 @@ def show(
     condition: str | None,
     repository: str | None,
 ) -> dict[str, object]:
-    """Show what is in a scientific file, or a dataset.
+    """Show the contents of a scientific file or a dataset.
 
-    Of a file, here or in a dataset: groups, arrays and columns with shapes, types, sizes and attributes. HDF5, netCDF,
-    Parquet, safetensors and NumPy files are known; only headers are read, and nothing is unpickled. Of a dataset: how
-    many files there are, and how large, by a column. --plot draws an array, or how the dataset grew.
+    For a file, local or in a dataset, prints groups, arrays and columns with their shapes, types, sizes and attributes.
+    Supports HDF5, netCDF, Parquet, safetensors and NumPy. Reads only headers and unpickles nothing.
+
+    For a dataset, prints the number and size of its files, grouped by a column. With --plot, draws an array of the
+    file, or the growth of the dataset.
     """
     if plot is not None:
         from orbitpkg.datasets.plotting import check_target
@@ -88,22 +89,22 @@ def _dataset(identifier: str, repository: str | None) -> Dataset:
     found = find_dataset(identifier, repository) if is_valid_name(identifier) else None
     if found is None:
         raise UsageError(
-            f"{identifier} is neither a file here nor a dataset.", hint="orbitpkg dataset list shows the datasets."
+            f"No file or dataset named {identifier} found.", hint="To list the datasets: orbitpkg dataset list"
         )
     return found
 
 
 @contextmanager
 def _fetched(dataset: Dataset, name: str) -> Iterator[Path]:
-    """Fetch the newest file of a name; it is there while the context lasts."""
+    """Download the newest file of a name. It is deleted at the end of the context."""
     from orbitpkg.datasets.fetching import Stores, fetch_one
     from orbitpkg.datasets.tables import quoted
 
     found = list(dataset.where(f"name = {quoted(name)}").data())
     if not found:
         raise UsageError(
-            f"The dataset {dataset.id} holds no file {name!r}.",
-            hint=f"orbitpkg dataset query {dataset.id} shows the names.",
+            f"No file named {name!r} found in dataset {dataset.id}.",
+            hint=f"To list the names: orbitpkg dataset query {dataset.id}",
         )
     with tempfile.TemporaryDirectory(prefix="orbitpkg-") as folder:
         path = Path(folder) / Path(name).name
@@ -119,7 +120,7 @@ def _show_dataset(
     rows = dataset.where(condition).rows(columns=["registered", "size", *([by] if by else [])])
     if plot is not None:
         plot_growth(rows, plot, title=dataset.id, by=by)
-        console.account(f"Drew how {dataset.id} grew", str(plot))
+        console.report(f"Plotted the growth of {dataset.id}", str(plot))
         return {"id": dataset.id, "repository": dataset.repository, "by": by, "picture": {"path": str(plot)}}
     amounts: dict[object, tuple[int, int]] = {}
     for row in rows:
@@ -154,11 +155,11 @@ def _plot(console: Console, shown: Shown, target: Path, array: str | None) -> di
 
     name = choose_array(shown.root) if array is None else array
     picture = plot_array(shown.path, name, target)
-    console.account(f"Drew {_named(picture)} as {_FORMS[picture.form]}", str(target))
+    console.report(f"Plotted {_label(picture)} as {_FORMS[picture.form]}", str(target))
     return {"path": str(target), "array": name, "part": picture.part, "form": str(picture.form)}
 
 
-def _named(picture: Picture) -> str:
+def _label(picture: Picture) -> str:
     return f"{picture.name or 'the array'}{picture.part}"
 
 
@@ -168,7 +169,7 @@ def _lines(shown: Shown, called: str) -> Iterator[str]:
 
 
 def _below(node: Node, indent: str, width: int | None) -> Iterator[str]:
-    """Draw what is known of a node and what is in it."""
+    """Draw a node's details and its children as a tree."""
     bar = f"{indent}{'|' if node.children else ' '} "
     words = [*(node.details if node.kind == "group" else ()), *_attributes(node)]
     for line in words:
@@ -176,7 +177,7 @@ def _below(node: Node, indent: str, width: int | None) -> Iterator[str]:
     for number, child in enumerate(node.children, start=1):
         last = number == len(node.children)
         inner = f"{indent}{'    ' if last else '|   '}"
-        line = layout.printable(f"{child.name or 'the array'}{_told(child)}")
+        line = layout.printable(f"{child.name or 'the array'}{_summary(child)}")
         yield layout.wrap(line, width, first=f"{indent}{'`-- ' if last else '|-- '}", rest=f"{inner}  ")
         yield from _below(child, inner, width)
 
@@ -185,26 +186,26 @@ def _attributes(node: Node) -> Iterator[str]:
     for name, value in node.attributes.items():
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         text = " ".join(text.split())
-        short = text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 3]}..."
+        short = text if len(text) <= _MAX_VALUE else f"{text[: _MAX_VALUE - 3]}..."
         yield f"@{name} = {short}"
 
 
-def _told(node: Node) -> str:
-    """Say in one line what a member of a group is."""
+def _summary(node: Node) -> str:
+    """Describe a member of a group in one line."""
     if node.kind == "group":
         return "/"
     if node.kind == "link":
         return f"  link {' '.join(node.details)}"
     words = [_shape(node), node.type, "" if node.bytes is None else layout.size(node.bytes)]
     if node.stored is not None and node.stored != node.bytes:
-        words.append(f"{layout.size(node.stored)} in the file")
+        words.append(f"{layout.size(node.stored)} stored")
     return f"  {', '.join(word for word in (*words, *node.details) if word)}"
 
 
 def _shape(node: Node) -> str:
     if node.shape is None:
-        return "no value" if node.kind == "array" else ""
-    return " x ".join(map(str, node.shape)) or "one value"
+        return "empty" if node.kind == "array" else ""
+    return " x ".join(map(str, node.shape)) or "scalar"
 
 
 def _facts(shown: Shown, called: str) -> dict[str, object]:

@@ -1,15 +1,15 @@
-"""``remote cp``, ``mv`` and ``rm``: several objects at a time, told before they are touched."""
+"""Commands that copy, move and delete several objects at once: ``remote cp``, ``mv`` and ``rm``."""
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from orbitpkg.cli.layout import count, size
-from orbitpkg.cli.options import command
-from orbitpkg.cli.remote_options import dry_run_option, recursive_option
+from orbitpkg.cli.options import command, dry_run_option, recursive_option
+from orbitpkg.concurrency.pool import Pool
 from orbitpkg.errors import OrbitError, UsageError
 
 if TYPE_CHECKING:
@@ -39,9 +39,10 @@ _SMALL_BYTES = 8 << 20
 def remote_cp(
     console: Console, sources: tuple[str, ...], target: str, *, recursive: bool, dry_run: bool
 ) -> dict[str, object]:
-    """Copy objects or local files. Inside one bucket the store copies by itself.
+    """Copy objects or local files.
 
-    Several sources, a glob, or a folder with --recursive go below DST, which then has to end in a slash or be a folder.
+    To copy several sources, a glob or a folder (--recursive), DST must be a folder or end in a slash. Copies within a
+    bucket are made by the object store, without a download.
     """
     return _transfer(console, sources, target, recursive=recursive, dry_run=dry_run, moves=False)
 
@@ -60,7 +61,7 @@ def remote_mv(
 ) -> dict[str, object]:
     """Move objects or local files.
 
-    Each is copied as by cp, and deleted where it was when its copy is there.
+    Copies each source as orbitpkg remote cp does, and deletes it after the copy succeeds.
     """
     return _transfer(console, sources, target, recursive=recursive, dry_run=dry_run, moves=True)
 
@@ -77,18 +78,18 @@ def remote_mv(
 def remote_rm(console: Console, uris: tuple[str, ...], *, recursive: bool, dry_run: bool) -> dict[str, object]:
     """Delete objects or local files.
 
-    What is cached of them is forgotten, too.
+    Also removes deleted objects from the local cache.
     """
     from orbitpkg.remote.calls import files
 
-    reached = files(reporter=console.reporter())
-    found = _selected(reached, uris, recursive=recursive)
+    remote_files = files(reporter=console.reporter())
+    found = _selected(remote_files, uris, recursive=recursive)
     if dry_run:
         console.rows((size(each.stat.size), each.stat.uri) for each in found)
     else:
-        _each(found, lambda each: reached.delete(each.word))
+        _each(found, lambda each: remote_files.delete(each.uri))
     total = sum(each.stat.size for each in found)
-    console.account(f"{'Would delete' if dry_run else 'Deleted'} {count(len(found), 'object')} ({size(total)})")
+    console.report(f"{'Would delete' if dry_run else 'Deleted'} {count(len(found), 'object')} ({size(total)})")
     return {"dry_run": dry_run, "deleted": [each.stat.uri for each in found], "bytes": total}
 
 
@@ -98,26 +99,26 @@ def _transfer(
     from orbitpkg.remote.calls import files
     from orbitpkg.remote.selection import is_glob
 
-    reached = files(reporter=console.reporter())
-    found = _selected(reached, sources, recursive=recursive)
+    remote_files = files(reporter=console.reporter())
+    found = _selected(remote_files, sources, recursive=recursive)
     many = len(sources) > 1 or recursive or any(map(is_glob, sources))
-    if many and len(found) > 1 and not _takes_many(target):
+    if many and len(found) > 1 and not _is_folder(target):
         raise UsageError(
-            f"{target} is to take {count(len(found), 'object')}, and is no folder.",
-            hint=f"If it is one, add a slash: {target}/",
+            f"Cannot write {count(len(found), 'object')} to {target}: it is not a folder.",
+            hint=f"To create it as a folder, add a slash: {target}/",
         )
-    below = many and _takes_many(target)
+    below = many and _is_folder(target)
     pairs = {each.stat.uri: _below(target, each.name) if below else target for each in found}
     if dry_run:
         console.rows((size(each.stat.size), each.stat.uri, pairs[each.stat.uri]) for each in found)
     else:
-        work = reached.move if moves else reached.copy
-        _each(found, lambda each: work(each.word, pairs[each.stat.uri], exactly=below))
+        work = remote_files.move if moves else remote_files.copy
+        _each(found, lambda each: work(each.uri, pairs[each.stat.uri], exactly=below))
     total = sum(each.stat.size for each in found)
     verb = {(True, True): "Would move", (True, False): "Would copy", (False, True): "Moved", (False, False): "Copied"}
-    console.account(f"{verb[dry_run, moves]} {count(len(found), 'object')} ({size(total)})")
-    what = "moved" if moves else "copied"
-    return {"dry_run": dry_run, what: [{"from": uri, "to": to} for uri, to in pairs.items()], "bytes": total}
+    console.report(f"{verb[dry_run, moves]} {count(len(found), 'object')} ({size(total)})")
+    key = "moved" if moves else "copied"
+    return {"dry_run": dry_run, key: [{"from": uri, "to": to} for uri, to in pairs.items()], "bytes": total}
 
 
 def _selected(files: RemoteFiles, words: Sequence[str], *, recursive: bool) -> list[Selected]:
@@ -127,8 +128,8 @@ def _selected(files: RemoteFiles, words: Sequence[str], *, recursive: bool) -> l
     return list(found.values())
 
 
-def _takes_many(target: str) -> bool:
-    from orbitpkg.objects.uris import local_path_of, split_uri
+def _is_folder(target: str) -> bool:
+    from orbitpkg.objects.addresses import local_path_of, split_uri
 
     path = local_path_of(target)
     if path is None:
@@ -144,9 +145,9 @@ def _below(target: str, name: str) -> str:
 
 
 def _each(found: Sequence[Selected], work: Callable[[Selected], None]) -> None:
-    """Do each; what fails stops none of the others, and is told in the end.
+    """Process every object, even if some fail, and then raise an error that lists the failures.
 
-    Small ones several at once; a large one, which is moved by parts, alone: memory holds a few parts of it.
+    Small objects run in parallel. Large objects run one at a time, because each holds several parts in memory.
     """
     if len(found) == 1:
         work(found[0])
@@ -156,15 +157,11 @@ def _each(found: Sequence[Selected], work: Callable[[Selected], None]) -> None:
     def attempt(each: Selected) -> None:
         try:
             work(each)
-        except Exception as error:  # noqa: BLE001 - told below, whatever it is
+        except Exception as error:  # noqa: BLE001 - reported below
             failed.append((each, error))
 
-    with ThreadPoolExecutor(_AT_ONCE, "orbitpkg-remote") as pool:
-        try:
-            list(pool.map(attempt, [each for each in found if each.stat.size <= _SMALL_BYTES]))
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+    with Pool(_AT_ONCE, "orbitpkg-remote") as pool:
+        pool.run(partial(attempt, each) for each in found if each.stat.size <= _SMALL_BYTES)
     for each in found:
         if each.stat.size > _SMALL_BYTES:
             attempt(each)
@@ -173,7 +170,9 @@ def _each(found: Sequence[Selected], work: Callable[[Selected], None]) -> None:
     first = failed[0][1]
     if not isinstance(first, OrbitError):
         raise first
-    told = [{"uri": each.stat.uri, "message": str(error)} for each, error in failed]
+    failures = [{"uri": each.stat.uri, "message": str(error)} for each, error in failed]
     raise OrbitError(
-        f"{len(failed):,} of {len(found):,} failed, the first with: {first.message}", hint=first.hint, failed=told
+        f"{len(failed):,} of {count(len(found), 'object')} failed. First error: {first.message}",
+        hint=first.hint,
+        failed=failures,
     )

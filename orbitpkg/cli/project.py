@@ -1,4 +1,4 @@
-"""Commands of a project: ``add``, ``lock``, ``sync``."""
+"""Commands that manage a project's packages: ``add``, ``lock`` and ``sync``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orbitpkg.cli.facts import package_facts, totals
+from orbitpkg.cli.install import unchecked_note
 from orbitpkg.cli.layout import count
 from orbitpkg.cli.options import app_options, command, repository_options
 
@@ -35,18 +36,18 @@ def add(
     apps: tuple[str, ...],
     python: str | None,
 ) -> dict[str, object]:
-    """Have the project use packages.
+    """Add packages to the project.
 
-    Puts each REQ into orbit.toml (or [tool.orbitpkg] in pyproject.toml), locks it and installs what is locked. Without
-    a project, one is begun here. What is locked already stays as far as it can.
+    Adds each REQ to orbit.toml (or [tool.orbitpkg] in pyproject.toml), then locks and installs it. Outside a project,
+    creates orbit.toml in the working directory. Versions that are already locked are kept where possible.
     """
     from orbitpkg.api.project.sync import add
 
     locked, installed = add(
         requirements, repository=repository, apps=apps, python=python, offline=offline, reporter=console.reporter()
     )
-    _tell_lock(console, locked)
-    _tell_installed(console, installed)
+    _report_lock(console, locked)
+    _report_installed(console, installed)
     return {**_lock_facts(locked), **_installed_facts(installed)}
 
 
@@ -57,9 +58,9 @@ def add(
     is_flag=False,
     flag_value=_ALL,
     multiple=True,
-    help="Choose this package anew, or all without a NAME. May be given again.",
+    help="Upgrade this package, or all packages if no NAME is given. Can be repeated.",
 )
-@repository_options(verb="choose from")
+@repository_options(verb="lock from")
 @app_options
 def lock(
     console: Console,
@@ -70,23 +71,23 @@ def lock(
     apps: tuple[str, ...],
     python: str | None,
 ) -> dict[str, object]:
-    """Choose what the project uses, and write orbit.lock.
+    """Update the project's lockfile, orbit.lock.
 
-    What is locked stays as far as the requirements allow; nothing is installed.
+    Keeps the locked versions where the requirements allow it. Installs nothing.
     """
     from orbitpkg.api.project.lock import lock
 
-    anew: bool | Sequence[str] = True if _ALL in upgrade else upgrade
+    upgraded: bool | Sequence[str] = True if _ALL in upgrade else upgrade
     locked = lock(
-        upgrade=anew, repository=repository, apps=apps, python=python, offline=offline, reporter=console.reporter()
+        upgrade=upgraded, repository=repository, apps=apps, python=python, offline=offline, reporter=console.reporter()
     )
-    _tell_lock(console, locked)
+    _report_lock(console, locked)
     return _lock_facts(locked)
 
 
 @command("sync", "orbitpkg sync", "orbitpkg sync --locked", "orbitpkg sync --frozen")
-@click.option("--locked", is_flag=True, help="Fail if orbit.lock does not answer the project; never change it.")
-@click.option("--frozen", is_flag=True, help="Go by orbit.lock alone: ask for the records it names and nothing else.")
+@click.option("--locked", is_flag=True, help="Fail if orbit.lock is out of date, instead of updating it.")
+@click.option("--frozen", is_flag=True, help="Install from orbit.lock without checking whether it is up to date.")
 @repository_options(verb="install from")
 @app_options
 def sync(
@@ -99,15 +100,15 @@ def sync(
     apps: tuple[str, ...],
     python: str | None,
 ) -> dict[str, object]:
-    """Install what is locked.
+    """Install the project's locked packages.
 
-    Exactly those releases, byte for byte. If orbit.lock does not answer what the project asks for, it is brought up to
-    it first, unless --locked or --frozen.
+    Installs exactly the releases in orbit.lock, byte for byte. An outdated orbit.lock is updated first, unless
+    --locked or --frozen is given.
     """
     from orbitpkg.api.project.sync import sync
 
     if locked and frozen:
-        raise click.UsageError("--locked and --frozen exclude each other.")
+        raise click.UsageError("--locked cannot be used with --frozen.")
     result, installed = sync(
         locked=locked,
         frozen=frozen,
@@ -118,23 +119,23 @@ def sync(
         reporter=console.reporter(),
     )
     if result is not None:
-        _tell_lock(console, result)
-    _tell_installed(console, installed)
+        _report_lock(console, result)
+    _report_installed(console, installed)
     facts = _lock_facts(result) if result is not None else {"changes": []}
     return {**facts, **_installed_facts(installed)}
 
 
-def _tell_lock(console: Console, locked: Locked) -> None:
+def _report_lock(console: Console, locked: Locked) -> None:
     if not locked.changes:
-        said = "stays as it is" if not locked.is_rewritten else "has noted what was yanked"
-        console.account(f"orbit.lock {said}: {count(len(locked.lock.packages), 'package')}")
+        status = "now marks yanked releases" if locked.is_rewritten else "is up to date"
+        console.report(f"orbit.lock {status}: {count(len(locked.lock.packages), 'package')}")
     else:
         lines = [_change(*change) for change in locked.changes]
-        console.account(f"Locked {count(len(locked.lock.packages), 'package')}", *lines)
+        console.report(f"Locked {count(len(locked.lock.packages), 'package')}", *lines)
     for line in locked.warnings:
         console.note(line)
     for name, apps in locked.unchecked.items():
-        console.note(f"Whether {name} works with {', '.join(apps)} was not checked: no version of it is known here.")
+        console.note(unchecked_note(name, apps))
 
 
 def _change(name: str, old: str | None, new: str | None) -> str:
@@ -142,15 +143,15 @@ def _change(name: str, old: str | None, new: str | None) -> str:
         return f"+ {name} {new}"
     if new is None:
         return f"- {name} {old}"
-    return f"  {name} {old} -> {new}" if old != new else f"  {name} {new}, another release"
+    return f"  {name} {old} -> {new}" if old != new else f"  {name} {new}, from a different release"
 
 
-def _tell_installed(console: Console, installed: Installed) -> None:
+def _report_installed(console: Console, installed: Installed) -> None:
     for package in installed.new:
-        console.account(f"Installed {package.name} {package.version}: {totals(package)}")
-    there = len(installed.packages) + len(installed.dependencies) - len(installed.new)
+        console.report(f"Installed {package.name} {package.version}: {totals(package)}")
     if not installed.new:
-        console.account(f"Everything that is locked is installed: {count(there, 'package')}")
+        total = len(installed.packages) + len(installed.dependencies)
+        console.report(f"All locked packages are installed: {count(total, 'package')}")
     for line in installed.warnings:
         console.note(line)
 

@@ -1,4 +1,7 @@
-"""Commands about what is installed: ``list``, ``path``, ``files``, ``show``. An app's start may wait for ``path``."""
+"""Commands that query installed packages: ``list``, ``path``, ``files`` and ``show``.
+
+Apps run ``path`` while they start, so this module imports as little as possible.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orbitpkg.cli.options import command, installed_names, repository_options
+from orbitpkg.cli.options import command, installed_names, pre_option, repository_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from pathlib import Path
     from typing import Any
 
     from orbitpkg.cli.console import Console
@@ -23,15 +25,14 @@ __all__ = ["EXPORTS", "files", "list_installed", "path", "show"]
 
 
 def _requirement(function: Callable[..., Any]) -> Callable[..., Any]:
-    pre = click.option("--pre", is_flag=True, help="Let pre-releases be chosen.")
-    return click.argument("requirement", metavar="REQ", shell_complete=installed_names)(pre(function))
+    return click.argument("requirement", metavar="REQ", shell_complete=installed_names)(pre_option(function))
 
 
 @command("list", "orbitpkg list", "orbitpkg list --json")
 def list_installed(console: Console) -> dict[str, object]:
-    """List what is installed.
+    """List installed packages.
 
-    One line each: name, version, files, size, description.
+    Prints one line per package: name, version, number of files, size and description.
     """
     from orbitpkg.api.packages import packages as list_packages
     from orbitpkg.cli.facts import package_facts, totals
@@ -46,12 +47,12 @@ def list_installed(console: Console) -> dict[str, object]:
             package.version,
             count(amount.files, "file"),
             size(amount.bytes),
-            package.description if package.is_complete else f"(in part) {package.description}",
+            package.description if package.is_complete else f"(partial) {package.description}",
         )
         for package, amount in zip(packages, amounts, strict=True)
     )
     if not packages:
-        console.note(f"Nothing is installed in {home()}")
+        console.note(f"No packages are installed in {home()}")
     return {"home": str(home()), "packages": [package_facts(package) for package in packages]}
 
 
@@ -59,31 +60,17 @@ def list_installed(console: Console) -> dict[str, object]:
 @_requirement
 @click.argument("parts", metavar="[PART]...", nargs=-1)
 def path(console: Console, requirement: str, parts: tuple[str, ...], *, pre: bool) -> dict[str, object]:
-    """Print the path of a package, or of a file in it.
+    """Print the path of an installed package or of a file in it.
 
-    The newest installed version that fits is taken. A file (or directory) is named as parts, or as one path with
-    slashes. Works offline.
+    Uses the newest installed version that REQ allows. Give the path of a file or directory as separate PARTs or with
+    slashes. Never uses the network.
     """
     from orbitpkg.api.packages import package as open_package
 
     package = open_package(requirement, prereleases=pre)
-    found = _path_in(package, parts)
-    console.data([str(found)])
-    return {"name": package.name, "version": package.version, "path": str(found)}
-
-
-def _path_in(package: Package, parts: tuple[str, ...]) -> Path:
-    from orbitpkg.errors import FileNotInPackage
-
-    if not parts:
-        return package.dir_path()
-    try:
-        return package.file_path(*parts)
-    except FileNotInPackage as error:
-        try:
-            return package.dir_path(*parts)
-        except FileNotInPackage:
-            raise error from None
+    found = package.locate(*parts)
+    console.data([found])
+    return {"name": package.name, "version": package.version, "path": found}
 
 
 @command("files", "orbitpkg files digits", "orbitpkg files digits==1.0.0 --json")
@@ -91,7 +78,7 @@ def _path_in(package: Package, parts: tuple[str, ...]) -> Path:
 def files(console: Console, requirement: str, *, pre: bool) -> dict[str, object]:
     """List the files of an installed package.
 
-    One path a line, relative to orbitpkg path REQ.
+    Prints one path per line, relative to the output of orbitpkg path REQ.
     """
     from orbitpkg.api.packages import package as open_package
 
@@ -122,9 +109,9 @@ def files(console: Console, requirement: str, *, pre: bool) -> dict[str, object]
 def show(
     console: Console, requirement: str, repository: str | None, *, offline: bool, pre: bool
 ) -> Mapping[str, object]:
-    """Show what is known of a release.
+    """Show details of a release.
 
-    Of the installed one, or else, or with --repository, of the one in the repository.
+    Shows the installed release, or the published one if none is installed or --repository is given.
     """
     from orbitpkg.api.packages import package as open_package
     from orbitpkg.api.search import home_of, located
@@ -146,7 +133,7 @@ def show(
             release = installed_release(package)
     else:
         release, found = located(requirement, repository=repository, offline=offline, prereleases=pre)
-    place = (
+    location = (
         {"path": str(package.path), "origin": package.origin}
         if package is not None
         else {"path": None, "origin": home_of(release.name, repository, offline=offline)}
@@ -156,31 +143,31 @@ def show(
         console.sentence(release.description)
     contents = _contents(release, package or found)
     executable = executable_files(file.path for file in contents.files) if contents is not None else None
-    console.pairs([*_facts(release, place), ("can run code", _carried(executable))], whole=("from", "path"))
+    console.pairs([*_facts(release, location), ("can run code", _executable(executable))], unwrapped=("from", "path"))
     complete = package is not None and bool(package_facts(package)["complete"])
     return {
         **release_facts(release),
         "installed": package is not None,
         "complete": complete,
         "executable": executable,
-        **place,
+        **location,
     }
 
 
-def _contents(release: Release, place: Package | Repository | None) -> Contents | None:
-    """Give the contents of a release, installed or published; None when they cannot be read."""
+def _contents(release: Release, source: Package | Repository | None) -> Contents | None:
+    """Return the contents of an installed or published release, or None if they cannot be read."""
     from orbitpkg.errors import OrbitError
     from orbitpkg.store.package import Package
 
     try:
-        if isinstance(place, Package):
-            return place.contents
-        return place.contents(release)[1] if place is not None else None
+        if isinstance(source, Package):
+            return source.contents
+        return source.contents(release)[1] if source is not None else None
     except OrbitError:
         return None
 
 
-def _facts(release: Release, place: Mapping[str, str | None]) -> list[tuple[str, str]]:
+def _facts(release: Release, location: Mapping[str, str | None]) -> list[tuple[str, str]]:
     from orbitpkg.cli.facts import Totals, release_facts
 
     facts = release_facts(release)
@@ -193,15 +180,15 @@ def _facts(release: Release, place: Mapping[str, str | None]) -> list[tuple[str,
         ("keywords", ", ".join(release.keywords)),
         ("metadata", _lines(f"{key}: {_json(value)}" for key, value in release.metadata.items())),
         ("digest", f"sha256:{release.digest}"),
-        ("from", place["origin"] or ""),
-        ("path", place["path"] or ""),
+        ("from", location["origin"] or ""),
+        ("path", location["path"] or ""),
     ]
 
 
-def _carried(executable: Mapping[str, Iterable[str]] | None) -> str:
+def _executable(executable: Mapping[str, Iterable[str]] | None) -> str:
     if executable is None:
-        return "not known, for its contents cannot be read"
-    return _lines(f"{form}: {', '.join(paths)}" for form, paths in executable.items())
+        return "unknown: the table of contents cannot be read"
+    return _lines(f"{file_format}: {', '.join(paths)}" for file_format, paths in executable.items())
 
 
 def _lines(lines: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orbitpkg.cli.layout import count, printable, size
-from orbitpkg.cli.options import command, repository_options
+from orbitpkg.cli.options import command, dry_run_option, repository_options, unsafe_single_writer_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EXPORTS", "import_"]
 
-_MOST_NAMED = 5
+_MAX_NAMED = 5
 
 
 @command(
@@ -27,12 +27,8 @@ _MOST_NAMED = 5
 )
 @click.argument("source", metavar="URL")
 @repository_options(verb="import into")
-@click.option("--dry-run", is_flag=True, help="Say what would come along and what could not; change nothing.")
-@click.option(
-    "--unsafe-single-writer",
-    is_flag=True,
-    help="Import even into a store that ignores create-only writes. You vouch that nobody else publishes there.",
-)
+@dry_run_option
+@unsafe_single_writer_option
 def import_(
     console: Console,
     source: str,
@@ -42,20 +38,20 @@ def import_(
     dry_run: bool,
     unsafe_single_writer: bool,
 ) -> dict[str, object]:
-    """Import all packages of Sputnik or PyOrbital.
+    """Import all packages from a Sputnik or PyOrbital repository.
 
-    The URL is that of the old place: sputnik+s3://bucket/prefix, sputnik+https://host or sputnik+file:///directory. It
-    is only read. What is in the repository already is not downloaded again, so that an import can be repeated.
+    URL is the address of the old repository: sputnik+s3://bucket/prefix, sputnik+https://host or
+    sputnik+file:///directory. It is only read, never changed. To resume or update an import, run it again: packages
+    that are already in the new repository are not downloaded again.
 
-    The exit code is 1 when something could not come along.
+    Exits with code 1 if a package could not be imported.
     """
-    from orbitpkg.cli.memory import tune_heaps
+    from orbitpkg.cli.process import tune_heaps
     from orbitpkg.compat.sputnik.importing import ImportOutcome, import_packages
     from orbitpkg.config.repositories import repository_url
     from orbitpkg.errors import OrbitError
 
     tune_heaps()
-
     results = []
     for each in import_packages(
         source,
@@ -71,29 +67,29 @@ def import_(
     data: dict[str, object] = {"source": source, "repository": url, "packages": [_facts(each) for each in results]}
     left_out = [each for each in results if each.outcome is ImportOutcome.LEFT_OUT]
     if not results:
-        console.note(f"There are no packages at {source}")
+        console.note(f"No packages found at {source}")
     if left_out:
-        message = f"{len(left_out)} of {count(len(results), 'package')} could not come along: {_named(left_out)}."
+        message = f"Could not import {len(left_out)} of {count(len(results), 'package')}: {_names(left_out)}."
         hint = next((each.error.hint for each in left_out if each.error is not None and each.error.hint), None)
         raise OrbitError(message, hint=hint if len(left_out) == 1 else None, **data)
     if results and not dry_run:
-        console.hint(f"orbitpkg search --repository {url}")
+        console.hint(f"To list the packages: orbitpkg search --repository {url}")
     return data
 
 
 def _line(each: Imported) -> str:
     ident = printable(each.ident)
     if each.reason is not None:
-        return f"{ident}: left out. {printable(each.reason)}"
-    called = f"{each.name} {each.version}"
-    said = called if f"{each.name}-{each.version}" == each.ident else f"{ident}, as {called}"
-    return f"{said}: {each.outcome}, {count(each.files, 'file')}, {size(each.bytes)}"
+        return f"{ident}: skipped. {printable(each.reason)}"
+    name = f"{each.name} {each.version}"
+    label = name if f"{each.name}-{each.version}" == each.ident else f"{ident}, as {name}"
+    return f"{label}: {each.outcome}, {count(each.files, 'file')}, {size(each.bytes)}"
 
 
-def _named(left_out: Sequence[Imported]) -> str:
-    # Each had a line of its own.
-    more = len(left_out) - _MOST_NAMED
-    return ", ".join(each.ident for each in left_out[:_MOST_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+def _names(left_out: Sequence[Imported]) -> str:
+    # A few names are enough here: the output has a line for each package.
+    more = len(left_out) - _MAX_NAMED
+    return ", ".join(each.ident for each in left_out[:_MAX_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _facts(each: Imported) -> dict[str, object]:

@@ -8,11 +8,12 @@ import click
 
 from orbitpkg.cli.facts import Totals, package_facts, totals
 from orbitpkg.cli.layout import count, size
-from orbitpkg.cli.options import app_options, command, repository_options
+from orbitpkg.cli.options import app_options, command, dry_run_option, pre_option, repository_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from orbitpkg.api.install import Installed
     from orbitpkg.cli.console import Console
     from orbitpkg.installer.plan import InstallPlan
     from orbitpkg.model.release import Release
@@ -30,11 +31,11 @@ __all__ = ["EXPORTS", "install"]
 @click.argument("requirements", metavar="REQ|ARCHIVE...", nargs=-1, required=True)
 @repository_options(verb="install from")
 @click.option(
-    "--only", metavar="GLOB", multiple=True, help="Only files that match, like 'data/**'. May be given again."
+    "--only", metavar="GLOB", multiple=True, help="Install only matching files, like 'data/**'. Can be repeated."
 )
 @app_options
-@click.option("--pre", is_flag=True, help="Let pre-releases be chosen.")
-@click.option("--dry-run", is_flag=True, help="Say what would be installed, and change nothing.")
+@pre_option
+@dry_run_option
 def install(
     console: Console,
     requirements: tuple[str, ...],
@@ -47,29 +48,17 @@ def install(
     pre: bool,
     dry_run: bool,
 ) -> Mapping[str, object]:
-    """Install packages, with what they depend on.
+    """Install packages and their dependencies.
 
-    Of each package, the newest release that fits. A REQ is a name with an optional range of versions: digits,
-    digits==1.0.0, 'digits>=1.2,<2', digits~=1.4.
+    Installs the newest compatible release of each package. REQ is a name with an optional version range: digits,
+    digits==1.0.0, 'digits>=1.2,<2' or digits~=1.4.
     """
     from orbitpkg.api.install import install_all, plan_all
-    from orbitpkg.cli.memory import tune_heaps
+    from orbitpkg.api.options import InstallOptions
+    from orbitpkg.cli.process import tune_heaps
 
     tune_heaps()
-
-    if dry_run:
-        plans = plan_all(
-            requirements,
-            repository=repository,
-            apps=apps,
-            python=python,
-            only=only,
-            offline=offline,
-            prereleases=pre,
-        )
-        return _tell_plans(console, plans)
-    result = install_all(
-        requirements,
+    options = InstallOptions(
         repository=repository,
         apps=apps,
         python=python,
@@ -78,16 +67,10 @@ def install(
         prereleases=pre,
         reporter=console.reporter(),
     )
-    new = {package.digest for package in result.new}
-    for package in result.packages:
-        said = _said(package, new=package.digest in new)
-        console.account(f"{said}: {_amount(package)}", f"orbitpkg path {package.name}=={package.version}")
-    for package in result.dependencies:
-        console.account(f"{_said(package, new=package.digest in new)}, as a dependency: {_amount(package)}")
-    for line in result.warnings:
-        console.note(line)
-    for name, unchecked in result.unchecked.items():
-        console.note(_unchecked(name, unchecked))
+    if dry_run:
+        return _report_plans(console, plan_all(requirements, options))
+    result = install_all(requirements, options)
+    _report_installed(console, result)
     return {
         "packages": [package_facts(package) for package in result.packages],
         "dependencies": [package_facts(package) for package in result.dependencies],
@@ -97,9 +80,22 @@ def install(
     }
 
 
-def _said(package: Package, *, new: bool) -> str:
-    said = f"{package.name} {package.version}"
-    return f"Installed {said}" if new else f"{said} is installed"
+def _report_installed(console: Console, result: Installed) -> None:
+    new = {package.digest for package in result.new}
+    for package in result.packages:
+        status = _status(package, new=package.digest in new)
+        console.report(f"{status}: {_amount(package)}", f"orbitpkg path {package.name}=={package.version}")
+    for package in result.dependencies:
+        console.report(f"{_status(package, new=package.digest in new)}, as a dependency: {_amount(package)}")
+    for line in result.warnings:
+        console.note(line)
+    for name, apps in result.unchecked.items():
+        console.note(unchecked_note(name, apps))
+
+
+def _status(package: Package, *, new: bool) -> str:
+    label = f"{package.name} {package.version}"
+    return f"Installed {label}" if new else f"{label} is already installed"
 
 
 def _amount(package: Package) -> str:
@@ -107,22 +103,24 @@ def _amount(package: Package) -> str:
     return f"{totals(package)}{part}"
 
 
-def _unchecked(name: str, apps: Sequence[str]) -> str:
-    example = " ".join(f"--app {app}==VERSION" for app in apps)
-    return f"Whether {name} works with {', '.join(apps)} was not checked: no version of it is known here ({example})."
+def unchecked_note(name: str, apps: Sequence[str]) -> str:
+    """Return the note about apps whose compatibility with a package was not checked."""
+    options = " ".join(f"--app {app}==VERSION" for app in apps)
+    reason = "its version is unknown" if len(apps) == 1 else "their versions are unknown"
+    return f"Did not check whether {name} works with {', '.join(apps)}: {reason}. To check, pass {options}."
 
 
-def _tell_plans(console: Console, plans: Sequence[tuple[Release, InstallPlan]]) -> Mapping[str, object]:
+def _report_plans(console: Console, plans: Sequence[tuple[Release, InstallPlan]]) -> Mapping[str, object]:
     for release, plan in plans:
         requests = "1 request" if len(plan.requests) == 1 else f"{len(plan.requests):,} requests"
-        reused = f", {size(plan.bytes_reused)} from this disk" if plan.bytes_reused else ""
-        console.account(
+        reused = f", {size(plan.bytes_reused)} reused from this machine" if plan.bytes_reused else ""
+        console.report(
             f"Would install {release.name} {release.version}",
             f"{Totals(len(plan.files), plan.bytes_to_write)} to write",
             f"{size(plan.bytes_to_fetch)} to fetch in {requests}{reused}",
         )
     if not plans:
-        console.account("Everything is installed already.")
+        console.report("Everything is already installed.")
     return {"plan": [_plan_facts(release, plan) for release, plan in plans]}
 
 

@@ -1,4 +1,4 @@
-"""The group ``dataset``: making datasets, and filling them. What looks into them is in ``selecting``."""
+"""The command group ``dataset``, and its commands that create, fill and describe datasets."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orbitpkg.cli.fetching import download, freeze, refuse_partly, sync, thaw
-from orbitpkg.cli.options import command, global_options
-from orbitpkg.cli.selecting import at_option, describe, query
-from orbitpkg.cli.showing import show
+from orbitpkg.cli.dataset_fetch import check_failures, download, freeze, sync, thaw
+from orbitpkg.cli.dataset_query import describe, query
+from orbitpkg.cli.dataset_show import show
+from orbitpkg.cli.layout import count, size
+from orbitpkg.cli.options import at_option, command, command_group, unsafe_single_writer_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,12 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["EXPORTS", "compact", "create", "dataset", "index", "info", "list_datasets", "note", "register"]
 
 
-@click.group("dataset", no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
+@command_group("dataset")
 def dataset() -> None:
-    """Keep growing collections of files in a bucket, and search them."""
-
-
-dataset.params += global_options()
+    """Manage growing, searchable collections of files."""
 
 
 @command(
@@ -35,13 +33,9 @@ dataset.params += global_options()
     group=dataset,
 )
 @click.argument("identifier", metavar="ID")
-@click.option("--description", default="", metavar="TEXT", help="What it is about.")
-@click.option(
-    "--unsafe-single-writer",
-    is_flag=True,
-    help="Make it even where the store ignores create-only writes: nobody else writes there.",
-)
-@at_option(verb="make it in")
+@click.option("--description", default="", metavar="TEXT", help="A description of the dataset.")
+@unsafe_single_writer_option
+@at_option(verb="create the dataset in")
 def create(
     console: Console,
     identifier: str,
@@ -50,51 +44,50 @@ def create(
     unsafe_single_writer: bool,
     repository: str | None,
 ) -> dict[str, object]:
-    """Make a dataset.
+    """Create a dataset.
 
-    An id is taken once in a repository, whoever asks at the same time.
+    Fails if a dataset with this ID already exists in the repository.
     """
     from orbitpkg.datasets.dataset import create_dataset
 
-    made = create_dataset(identifier, repository, description=description, unsafe_single_writer=unsafe_single_writer)
-    console.account(f"Made the dataset {made.id} in {made.repository}")
-    console.hint(f"Fill it: orbitpkg dataset register {made.id} FILE...")
+    created = create_dataset(identifier, repository, description=description, unsafe_single_writer=unsafe_single_writer)
+    console.report(f"Created dataset {created.id} in {created.repository}")
+    console.hint(f"To add files: orbitpkg dataset register {created.id} FILE...")
     return {
-        "id": made.id,
-        "created": made.created.isoformat(),
+        "id": created.id,
+        "created": created.created.isoformat(),
         "description": description,
-        "repository": made.repository,
+        "repository": created.repository,
     }
 
 
 @command("list", "orbitpkg dataset list", "orbitpkg dataset list --at s3://my-bucket/lab --json", group=dataset)
-@at_option(verb="look in")
+@at_option(verb="read from")
 def list_datasets(console: Console, *, repository: str | None) -> dict[str, object]:
     """List the datasets of a repository.
 
-    One a line: id, date, description.
+    Prints one line per dataset: ID, creation date and description.
     """
     from orbitpkg.config.repositories import repository_url
-    from orbitpkg.datasets import dataset as rooms
+    from orbitpkg.datasets.dataset import list_datasets
 
-    found = rooms.list_datasets(repository)
+    found = list_datasets(repository)
     console.rows((each.id, f"{each.created:%Y-%m-%d}", each.description) for each in found)
     url = repository_url(repository)
     if not found:
-        console.note(f"There is no dataset in {url}")
+        console.note(f"No datasets found in {url}")
     rows = [{"id": each.id, "created": each.created.isoformat(), "description": each.description} for each in found]
     return {"repository": url, "datasets": rows}
 
 
 @command("info", "orbitpkg dataset info recordings", group=dataset)
 @click.argument("identifier", metavar="ID")
-@at_option(verb="look in")
+@at_option(verb="read from")
 def info(console: Console, identifier: str, *, repository: str | None) -> dict[str, object]:
-    """Tell about a dataset.
+    """Show details of a dataset.
 
-    When it was made, how much is in it, what can be searched for, and the notes.
+    Prints its creation time, number of files and size, searchable columns and notes.
     """
-    from orbitpkg.cli.layout import count, size
     from orbitpkg.datasets.dataset import dataset as open_dataset
 
     found = open_dataset(identifier, repository)
@@ -107,11 +100,11 @@ def info(console: Console, identifier: str, *, repository: str | None) -> dict[s
             ("description", found.description),
             ("created", f"{found.created:%Y-%m-%d %H:%M:%S} UTC"),
             ("repository", found.repository),
-            ("holds", f"{count(files, 'file')}, {size(total)}"),
+            ("contents", f"{count(files, 'file')}, {size(total)}"),
             ("columns", ", ".join(columns)),
             *((f"{each.written:%Y-%m-%d %H:%M}", each.text) for each in notes),
         ],
-        whole={"repository"},
+        unwrapped={"repository"},
     )
     return {
         "id": found.id,
@@ -128,28 +121,28 @@ def info(console: Console, identifier: str, *, repository: str | None) -> dict[s
 @command("note", "orbitpkg dataset note recordings 'The second camera was moved on Monday'", group=dataset)
 @click.argument("identifier", metavar="ID")
 @click.argument("text")
-@at_option(verb="look in")
+@at_option(verb="read from")
 def note(console: Console, identifier: str, text: str, *, repository: str | None) -> dict[str, object]:
-    """Note something about a dataset.
+    """Add a note to a dataset.
 
-    With the time. Notes are not changed, and dataset info shows them.
+    Notes are timestamped and permanent. To read them: orbitpkg dataset info ID.
     """
     from orbitpkg.datasets.dataset import dataset as open_dataset
 
     found = open_dataset(identifier, repository)
     written = found.note(text)
-    console.account(f"Noted about {found.id}")
+    console.report(f"Added a note to {found.id}")
     return {"id": found.id, "written": written.written.isoformat(), "text": text}
 
 
 _TAG = click.option(
-    "--tag", "tags", metavar="KEY=VALUE", multiple=True, help="Said of all of them, a text. May be given again."
+    "--tag", "tags", metavar="KEY=VALUE", multiple=True, help="Tag all files with this text value. Can be repeated."
 )
 _METADATA = click.option(
     "--metadata",
     metavar="KEY=VALUE",
     multiple=True,
-    help="The same; numbers, true, false and JSON are taken as such. Goes before what a file says of itself.",
+    help="Set metadata for all files. Numbers, true, false and JSON keep their types. Overrides metadata in the files.",
 )
 
 
@@ -169,9 +162,9 @@ _METADATA = click.option(
     "lineage",
     metavar="DATUM",
     multiple=True,
-    help="The id of a datum that they were made from. May be given again.",
+    help="The ID of a datum that the files were derived from. Can be repeated.",
 )
-@at_option(verb="look in")
+@at_option(verb="write to")
 def register(
     console: Console,
     identifier: str,
@@ -182,28 +175,30 @@ def register(
     lineage: tuple[str, ...],
     repository: str | None,
 ) -> dict[str, object]:
-    """Register files, or all files in folders.
+    """Add files, or all files in folders, to a dataset.
 
-    Their bytes are stored once, whatever they are called. Metadata is read from HDF5, netCDF, Parquet, safetensors and
-    image files, and from FILE.json beside a file. Run it again after a stop: what is there is not sent again.
+    Files with the same content are stored once. Metadata is read from HDF5, netCDF, Parquet, safetensors and image
+    files, and from FILE.json next to a file. To resume after an interruption, run the command again: files already
+    uploaded are skipped.
     """
-    from orbitpkg.cli.layout import count, size
     from orbitpkg.datasets.dataset import dataset as open_dataset
     from orbitpkg.datasets.datum import parse_assignments, parse_metadata_words
 
-    said = parse_assignments(tags, option="--tag")
-    facts = parse_metadata_words(metadata, option="--metadata")
+    tag_values = parse_assignments(tags, option="--tag")
+    metadata_values = parse_metadata_words(metadata, option="--metadata")
     found = open_dataset(identifier, repository)
-    done = found.register(files, tags=said, metadata=facts, lineage=lineage, reporter=console.reporter())
-    _warn(console, done.warnings)
-    console.account(
-        f"Registered {count(len(done.data), 'file')} in {found.id}: {done.new:,} new, {size(done.sent)} sent"
+    done = found.register(
+        files, tags=tag_values, metadata=metadata_values, lineage=lineage, reporter=console.reporter()
     )
-    refuse_partly(
+    _warn(console, done.warnings)
+    console.report(
+        f"Registered {count(len(done.data), 'file')} in {found.id}: {done.new:,} new, {size(done.sent)} uploaded"
+    )
+    check_failures(
         console,
         done.failures,
-        f"{len(done.failures):,} of {count(len(done.data) + len(done.failures), 'file')} could not be registered.",
-        hint="Run the same command again when that is mended: what is there is not sent again.",
+        f"Could not register {len(done.failures):,} of {count(len(done.data) + len(done.failures), 'file')}.",
+        hint="Fix the problems and run the same command again. Files already uploaded are skipped.",
     )
     return {
         "id": found.id,
@@ -227,11 +222,15 @@ def _warn(console: Console, warnings: Sequence[tuple[str, str]]) -> None:
     group=dataset,
 )
 @click.argument("url", metavar="URL")
-@click.option("--into", "identifier", metavar="ID", help="The dataset; made if need be. Default: the URL's last part.")
+@click.option(
+    "--into", "identifier", metavar="ID", help="The dataset, created if needed. Default: the last part of the URL."
+)
 @_TAG
 @_METADATA
-@click.option("--read", is_flag=True, help="Read each new object once, for its digests and the metadata within it.")
-@at_option(verb="keep the catalogue in")
+@click.option(
+    "--read", is_flag=True, help="Download each new object once to compute its digests and read its metadata."
+)
+@at_option(verb="store the catalogue in")
 def index(
     console: Console,
     url: str,
@@ -242,27 +241,26 @@ def index(
     read: bool,
     repository: str | None,
 ) -> dict[str, object]:
-    """Make the objects of a bucket searchable where they are.
+    """Make the objects of a bucket searchable in place.
 
-    Nothing there is moved or written; only the catalogue is kept elsewhere. Metadata is what headers say, deon's
-    metajson among them. Again: only what is new or was written over.
+    The objects are not moved or changed. Only the catalogue is written, to the repository. Metadata is read from object
+    headers, including deon's metajson. Later runs index only new and changed objects.
     """
-    from orbitpkg.cli.layout import count
     from orbitpkg.datasets.dataset import create_dataset, find_dataset
     from orbitpkg.datasets.datum import parse_assignments, parse_metadata_words
 
-    said = parse_assignments(tags, option="--tag")
-    facts = parse_metadata_words(metadata, option="--metadata")
+    tag_values = parse_assignments(tags, option="--tag")
+    metadata_values = parse_metadata_words(metadata, option="--metadata")
     name = identifier or url.rstrip("/").rpartition("/")[2]
     found = find_dataset(name, repository) or create_dataset(name, repository, description=f"The objects of {url}")
-    done = found.index(url, tags=said, metadata=facts, read=read, reporter=console.reporter())
+    done = found.index(url, tags=tag_values, metadata=metadata_values, read=read, reporter=console.reporter())
     _warn(console, done.warnings)
-    console.account(f"Indexed {count(done.found, 'object')} into {found.id}: {done.new:,} new or altered")
-    refuse_partly(
+    console.report(f"Indexed {count(done.found, 'object')} into {found.id}: {done.new:,} new or changed")
+    check_failures(
         console,
         done.failures,
-        f"{len(done.failures):,} of {count(done.found, 'object')} could not be indexed.",
-        hint="Run the same command again when that is mended.",
+        f"Could not index {len(done.failures):,} of {count(done.found, 'object')}.",
+        hint="Fix the problems and run the same command again.",
     )
     return {
         "id": found.id,
@@ -276,19 +274,18 @@ def index(
 
 @command("compact", "orbitpkg dataset compact recordings", group=dataset)
 @click.argument("identifier", metavar="ID")
-@at_option(verb="look in")
+@at_option(verb="read from")
 def compact(console: Console, identifier: str, *, repository: str | None) -> dict[str, object]:
-    """Write the parts of a catalogue as one.
+    """Merge the parts of a catalogue into one.
 
-    Each registration leaves a part; one part is read faster, and has one type for each column. Others may register
-    and search meanwhile.
+    Each registration adds a part. A single part is faster to read and has one type per column. Other users can
+    register and search files while this command runs.
     """
-    from orbitpkg.cli.layout import count
     from orbitpkg.datasets.dataset import dataset as open_dataset
 
     found = open_dataset(identifier, repository)
     done = found.compact()
-    console.account(f"The catalogue of {found.id} had {count(done.before, 'part')} and has {done.after:,}")
+    console.report(f"Compacted the catalogue of {found.id} from {count(done.before, 'part')} to {done.after:,}")
     return {"id": found.id, "before": done.before, "after": done.after, "rows": done.rows}
 
 
