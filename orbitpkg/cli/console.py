@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import sys
 import threading
 
 from orbitpkg.cli import layout, terminal
 from orbitpkg.cli.streams import discard
 from orbitpkg.errors import OrbitError, StorageError
+from orbitpkg.model.jsontext import json_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class Console:
 
     def _envelope(self, result: Mapping[str, object]) -> None:
         envelope = {"orbitpkg": ENVELOPE_VERSION, "command": self.command, **result}
-        self._write_out(json.dumps(envelope, default=str) + "\n")
+        self._write_out(json_text(envelope, ascii_only=True, default=str) + "\n")
 
     def _write_out(self, text: str) -> None:
         self.write_stdout(_public(text))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import click
 
 from orbitpkg.cli.options import at_option, command
 from orbitpkg.errors import UsageError
+from orbitpkg.model.jsontext import json_text, load_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -113,7 +113,7 @@ def _cell(value: object) -> str:
         case datetime():
             return value.isoformat(sep=" ", timespec="seconds")
         case dict() | list():
-            return json.dumps(value, ensure_ascii=False) if value else ""
+            return json_text(value) if value else ""
     return str(value)
 
 
@@ -124,7 +124,7 @@ def _json_row(row: Mapping[str, Any]) -> dict[str, Any]:
 def _json_value(name: str, value: Any) -> Any:
     if isinstance(value, datetime):
         return f"{value.isoformat()}Z"
-    return json.loads(value) if name == "metadata" and value else value
+    return load_json(value) if name == "metadata" and value else value
 
 
 def _print_csv(console: Console, names: Sequence[str], rows: Iterator[dict[str, Any]]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import click
 from orbitpkg.cli import layout, terminal
 from orbitpkg.cli.options import at_option, command
 from orbitpkg.errors import UsageError
+from orbitpkg.model.jsontext import json_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -184,7 +184,7 @@ def _below(node: Node, indent: str, width: int | None) -> Iterator[str]:
 
 def _attributes(node: Node) -> Iterator[str]:
     for name, value in node.attributes.items():
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        text = value if isinstance(value, str) else json_text(value)
         text = " ".join(text.split())
         short = text if len(text) <= _MAX_VALUE else f"{text[: _MAX_VALUE - 3]}..."
         yield f"@{name} = {short}"

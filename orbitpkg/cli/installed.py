@@ -196,9 +196,9 @@ def _lines(lines: Iterable[str]) -> str:
 
 
 def _json(value: object) -> str:
-    import json
+    from orbitpkg.model.jsontext import json_text
 
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str) else json_text(value)
 
 
 EXPORTS = {"list": list_installed, "path": path, "files": files, "show": show}

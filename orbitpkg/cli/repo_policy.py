@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import click
 
 from orbitpkg.cli.options import address, command
 from orbitpkg.errors import UsageError
+from orbitpkg.model.jsontext import canonical_json, pretty_json
 
 if TYPE_CHECKING:
     from orbitpkg.cli.console import Console
@@ -68,7 +68,7 @@ def repo_policy(
         policy = new_policy(place, audience, right, create_only=bucket.is_aws)
         if apply:
             return _apply(console, where, bucket, policy)
-    console.data(json.dumps(policy, indent=2).splitlines())
+    console.data(pretty_json(policy).splitlines())
     return {"repository": where, "policy": policy, "applied": False}
 
 
@@ -105,7 +105,7 @@ def _apply(console: Console, where: str, bucket: BucketPolicy, policy: dict[str,
     changes = differences(existing, merged)
     console.data(changes)
     if changes:
-        bucket.write(json.dumps(merged))
+        bucket.write(canonical_json(merged).decode())
     console.report(
         f"Updated the bucket policy for {where}" if changes else "The bucket policy already grants this access"
     )

@@ -5,7 +5,6 @@ The caller's path is trusted: it is run as a program with the caller's rights.
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from orbitpkg.errors import UsageError
 from orbitpkg.files.tilde import expanded
+from orbitpkg.model.jsontext import load_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,11 +69,10 @@ def installed_in(python: str | os.PathLike[str]) -> Mapping[str, str]:
     if done.returncode:
         reason = done.stderr.decode(errors="replace").strip()[-_MAX_SHOWN:].rpartition("\n")[2]
         raise _refusal(path, f"it ended with exit code {done.returncode}" + (f": {reason}" if reason else ""))
-    try:
-        found = json.loads(text)
+    found = load_json(text)
+    if isinstance(found, dict):
         return {str(name): str(version) for name, version in found.items()}
-    except (ValueError, AttributeError) as error:
-        raise _refusal(path, "its answer is not that of a Python interpreter") from error
+    raise _refusal(path, "its answer is not that of a Python interpreter")
 
 
 def _interpreter(text: str) -> Path:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import secrets
 import time
@@ -27,7 +26,7 @@ from orbitpkg.datasets.tables import Table, footer_of
 from orbitpkg.errors import IntegrityError, ObjectExists, ObjectNotFound, OfflineError, RepositoryError
 from orbitpkg.files.atomic import atomic_write, move_file, temporary_name
 from orbitpkg.files.errors import storage_errors
-from orbitpkg.model.jsontext import canonical_json
+from orbitpkg.model.jsontext import dump_json, load_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -213,7 +212,7 @@ class Catalogue:
                 if description.dataset != self._dataset:
                     raise IntegrityError(f"{where} belongs to the dataset {description.dataset}.", key=info.key)
                 move_file(part, path, durable=False)
-                atomic_write(_description_path(path), canonical_json(description.replaces), durable=False)
+                atomic_write(_description_path(path), dump_json(description.replaces), durable=False)
             finally:
                 part.unlink(missing_ok=True)
 
@@ -280,6 +279,6 @@ def _description_path(path: Path) -> Path:
 
 def _replaces(path: Path) -> list[str]:
     try:
-        return [str(name) for name in json.loads(_description_path(path).read_text())]
-    except (OSError, ValueError):
+        return [str(name) for name in load_json(_description_path(path).read_bytes()) or ()]
+    except OSError:
         return []

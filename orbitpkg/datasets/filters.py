@@ -6,11 +6,11 @@ condition) is refused before anything runs, so that a filter can be put between 
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
 from orbitpkg.errors import UsageError
+from orbitpkg.model.jsontext import load_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -43,7 +43,7 @@ def check_filter(connection: DuckDBPyConnection, text: str, *, columns: Iterable
     if not text.strip():
         raise UsageError("The filter is empty.", hint="Write a condition, like \"robot = 'sawyer'\", or leave it out.")
     [(tree,)] = connection.execute("SELECT json_serialize_sql(?)", [f"{_BEFORE}{text}\n"]).fetchall()
-    said = json.loads(tree)
+    said = load_json(tree)
     if said["error"]:
         at = int(said["position"]) if "position" in said else None
         message = str(said["error_message"])

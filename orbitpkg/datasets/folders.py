@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import unicodedata
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
@@ -18,7 +17,7 @@ from orbitpkg.datasets.datum import name_problem
 from orbitpkg.datasets.registration import Failure
 from orbitpkg.errors import UsageError
 from orbitpkg.files.atomic import atomic_write
-from orbitpkg.model.jsontext import canonical_json
+from orbitpkg.model.jsontext import dump_json, load_json
 
 if TYPE_CHECKING:
     import os
@@ -86,7 +85,7 @@ class Journal:
         self._path = path
         self._entries: dict[str, tuple[str, int, int]] = {}
         with contextlib.suppress(OSError, ValueError, TypeError, LookupError, AttributeError):
-            said = json.loads(path.read_text())
+            said = load_json(path.read_bytes())
             self._entries = {str(name): (str(entry[0]), int(entry[1]), int(entry[2])) for name, entry in said.items()}
 
     @classmethod
@@ -116,4 +115,4 @@ class Journal:
         """Keep what was noted, as far as that can be done."""
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            atomic_write(self._path, canonical_json(self._entries), durable=False)
+            atomic_write(self._path, dump_json(self._entries), durable=False)

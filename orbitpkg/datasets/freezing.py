@@ -7,7 +7,6 @@ same bytes, so that freezing it again is no new release.
 
 from __future__ import annotations
 
-import json
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,7 +19,7 @@ from orbitpkg.datasets.folders import Journal, local_paths
 from orbitpkg.datasets.registration import Failure
 from orbitpkg.errors import FileNotInPackage, IntegrityError, PartlyDone, UsageError
 from orbitpkg.files.errors import storage_errors
-from orbitpkg.model.jsontext import canonical_json, parse_json
+from orbitpkg.model.jsontext import canonical_json, parse_json, pretty_json
 from orbitpkg.model.paths import path_problem
 from orbitpkg.reporting import SILENT
 
@@ -122,7 +121,7 @@ def _manifest(
 
 def _write(root: Path, manifest: Mapping[str, object], paths: Mapping[str, Datum]) -> None:
     with storage_errors(str(root)):
-        (root / "package.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        (root / "package.json").write_text(pretty_json(manifest), encoding="utf-8")
         with (root / DATA_NAME).open("wb") as file:
             for path, datum in paths.items():
                 file.write(canonical_json({"path": path, **_facts(datum)}) + b"\n")

@@ -1,50 +1,66 @@
-"""JSON that other people wrote, read strictly; and JSON of our own, written in one way only.
+"""Strict parsing and canonical serialization of JSON.
 
-Reading refuses what the standard library lets pass or dies of: duplicate keys (RFC 8259, section 4: "unpredictable"),
-``NaN`` and ``Infinity``, nesting deep enough to exhaust a stack, integers over 64 bits, numbers too large for a
-double, lone surrogates, a byte order mark. Every refusal names the line and column.
+The parser rejects input that the standard library accepts or crashes on: duplicate keys (RFC 8259, section 4:
+"unpredictable"), ``NaN`` and ``Infinity``, nesting deep enough to exhaust the stack, integers over 64 bits, numbers too
+large for a double, unpaired surrogates, and a byte order mark. Every error gives the line and column.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from orbitpkg.errors import IntegrityError
+from orbitpkg.model.wording import as_subject
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
-__all__ = ["canonical_json", "escape_pointer", "line_of", "lines_of", "parse_json", "syntax_hint"]
+__all__ = [
+    "JsonValue",
+    "canonical_json",
+    "dump_json",
+    "escape_pointer",
+    "json_text",
+    "line_of",
+    "lines_of",
+    "load_json",
+    "parse_json",
+    "pretty_json",
+    "syntax_hint",
+]
+
+JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | dict[str, JsonValue] | None"
+"""Anything that a JSON document may hold."""
 
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
-_INTEGER_CHARACTERS = 20  # as many as the lowest has; int() takes quadratic time on thousands of digits
+_INTEGER_CHARACTERS = 20  # the length of _LOWEST; int() takes quadratic time on thousands of digits
 _NESTING = re.compile(r'\\.|["\[\]{}]', re.DOTALL)
 _WORDS = ("true", "false", "null")
 _HINTS = {
     **dict.fromkeys("'\u2018\u2019\u201c\u201d", 'put strings in straight double quotes: "…"'),
-    **dict.fromkeys("}]", "the brackets do not pair: one that was opened before is still open"),
-    "\\": r'write a backslash as \\, and the paths of files with "/"',
+    **dict.fromkeys("}]", "the brackets do not match: an earlier bracket is still open"),
+    "\\": r'write a backslash as \\, and use "/" in file paths',
     "=": 'put ":" between a key and its value',
     ";": 'put "," between entries',
-    ".": "a number begins with a digit: 0.5",
-    "+": "a number has no plus sign",
+    ".": "start a number with a digit: 0.5",
+    "+": "remove the plus sign",
 }
 _BLANK = re.compile(r"[ \t\n\r]*")
 _STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
-# What the decoder of json takes for a number or a word, and no character more: what follows may be no JSON.
+# Exactly what the json decoder reads as a number or a word, because the text after it may not be JSON.
 _LITERAL = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?|NaN|-?Infinity|true|false|null")
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class _RefusedError(Exception):
-    """A value that parses and is refused; its place is looked for afterwards, since the decoder does not tell it."""
+    """Aborts decoding at a rejected value. The decoder does not report the offset, so it is searched for afterwards."""
 
 
-class _Spot(NamedTuple):
-    """A key or a scalar of a JSON text: its pointer, its offset, its text, and what is wrong with it."""
+class _Item(NamedTuple):
+    """A key or a value in JSON text: its pointer, its offset, and why it is rejected, if it is."""
 
     pointer: str
     offset: int
@@ -52,21 +68,21 @@ class _Spot(NamedTuple):
 
 
 def parse_json(data: bytes, *, what: str, max_bytes: int, max_depth: int = 64) -> object:
-    """Read one JSON document, strictly.
+    """Parse a JSON document strictly.
 
     Args:
-        data: The document, UTF-8.
-        what: The document's name, for messages: ``"the release record of model 1.0.0"``.
-        max_bytes: The longest document that is accepted.
-        max_depth: How many objects and lists may be nested.
+        data: The document in UTF-8.
+        what: The name of the document in error messages, such as ``"the release record of model 1.0.0"``.
+        max_bytes: The maximum size of the document.
+        max_depth: The maximum nesting depth of objects and lists.
 
     Raises:
-        IntegrityError: ``WHAT is not …`` with the place; ``data`` has ``reason``, and ``line`` and ``column`` (from 1,
-            columns in characters) where there is one.
+        IntegrityError: The document is invalid or exceeds a limit. ``data`` has ``reason``, and the ``line`` and
+            ``column`` (from 1, in characters) if the error has a position.
     """
     if len(data) > max_bytes:
-        reason = f"shorter than {max_bytes:,} bytes, the most that is read: it has {len(data):,}"
-        raise IntegrityError(f"{_subject(what)} is not {reason}.", what=what, reason=f"not {reason}")
+        reason = f"too large: it has {len(data):,} bytes; the maximum is {max_bytes:,}"
+        raise IntegrityError(f"{as_subject(what)} is {reason}.", what=what, reason=reason)
     text = _decode(data, what)
     _check_depth(text, what, max_depth)
     try:
@@ -75,7 +91,7 @@ def parse_json(data: bytes, *, what: str, max_bytes: int, max_depth: int = 64) -
         )
     except json.JSONDecodeError as error:
         message = error.msg[0].lower() + error.msg[1:]
-        raise _refusal(text, error.pos, what, message) from None
+        raise _error_at(text, error.pos, what, message) from None
     except _RefusedError:
         raise _first_fault(text, what) from None
     if _SURROGATE_ESCAPE.search(text) and _has_fault(text):
@@ -84,70 +100,113 @@ def parse_json(data: bytes, *, what: str, max_bytes: int, max_depth: int = 64) -
 
 
 def canonical_json(value: object) -> bytes:
-    """Write JSON in the one way that is digested and compared: the same value gives the same bytes.
+    """Serialize a value to canonical JSON, for digests and comparisons: equal values give equal bytes.
 
-    Keys are strings, sorted by code point; no white space; UTF-8 without escapes that are not needed; no newline at
-    the end.
+    Keys are strings, sorted by code point. The output is UTF-8 without whitespace, unnecessary escapes or a trailing
+    newline.
 
     Raises:
-        ValueError: A number is not finite, or a string holds a lone surrogate.
-        TypeError: There is something in it that JSON has not.
+        ValueError: A number is not finite, or a string contains an unpaired surrogate.
+        TypeError: The value contains a type that JSON does not have.
     """
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text.encode()
 
 
+def json_text(value: object, *, ascii_only: bool = False, default: Callable[[object], object] | None = None) -> str:
+    """Serialize a value on one line, in the order it has, for a message or for output.
+
+    Args:
+        value: The value.
+        ascii_only: Whether to escape all other characters, so that any terminal and any file name can be written.
+        default: Converts what JSON does not have.
+
+    Raises:
+        TypeError: The value contains a type that JSON does not have.
+    """
+    return json.dumps(value, ensure_ascii=ascii_only, default=default)
+
+
+def pretty_json(value: object) -> str:
+    """Serialize a value for a file that people read and edit: indented, in the order it has, with a final newline.
+
+    Raises:
+        ValueError: A number is not finite.
+        TypeError: The value contains a type that JSON does not have.
+    """
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def dump_json(value: object) -> bytes:
+    """Serialize a value for orbitpkg itself: a cache, a journal, a process that it started.
+
+    Compact ASCII: file names that are not UTF-8 survive, which :func:`canonical_json` rejects.
+    """
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def load_json(data: bytes | str) -> Any:
+    """Parse what :func:`dump_json` wrote; return None if it is damaged.
+
+    What others may have written takes :func:`parse_json`, which is strict and slower.
+    """
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+
+
 def escape_pointer(part: str) -> str:
-    """One step of a JSON pointer (RFC 6901), escaped."""
+    """Escape one segment of a JSON pointer (RFC 6901)."""
     return part.replace("~", "~0").replace("/", "~1")
 
 
 def line_of(data: bytes, pointer: str) -> int | None:
-    """The line (from 1) of what ``pointer`` names in a document that :func:`parse_json` accepts; None if nothing."""
+    """Return the line (from 1) of the key or value at ``pointer`` in a valid document, or None if there is none."""
     return lines_of(data).get(pointer)
 
 
 def lines_of(data: bytes) -> dict[str, int]:
-    """The line (from 1) of every key and value of a document that :func:`parse_json` accepts, by JSON pointer.
+    """Return the line (from 1) of every key and value in a valid document, by JSON pointer and in document order.
 
-    In the order of the document. A member of an object is where its key is.
+    The line of an object member is the line of its key.
     """
     text = data.decode()
     lines: dict[str, int] = {}
     line, counted = 1, 0
-    for spot in _walk(text, 0, ""):
-        line += text.count("\n", counted, spot.offset)
-        counted = spot.offset
-        lines.setdefault(spot.pointer, line)
+    for item in _scan(text, 0, ""):
+        line += text.count("\n", counted, item.offset)
+        counted = item.offset
+        lines.setdefault(item.pointer, line)
     return lines
 
 
 def syntax_hint(data: bytes, line: int, column: int) -> str | None:
-    """Guess what a person who wrote the text by hand probably did, given the place where :func:`parse_json` stopped."""
+    """Return a hint on how to fix a syntax error at the position that :func:`parse_json` reported, or None."""
     text = data.decode(errors="replace")
     at = sum(map(len, text.split("\n")[: line - 1])) + line - 1 + column - 1
     before, after = text[:at].rstrip(), text[at:].lstrip()
     if not text.strip():
         return "the file is empty"
     if "" < text[at : at + 1] < " ":
-        return r"a string ends on the line it began on: close it, or write \n for a new line and \t for a tab"
+        return r"a string cannot span lines: close it, or write \n for a line break and \t for a tab"
     if not after:
-        return "the text ends too early: a closing } or ] is missing"
+        return "a closing } or ] is missing at the end"
     return _hint_at(before, after) or _hint_between(before, after)
 
 
 def _hint_at(before: str, after: str) -> str | None:
-    """A hint from what stands at the place itself."""
+    """Return a hint based on the text at the position of the error."""
     if _is_trailing_comma(before, after):
         return "remove the comma before the closing bracket"
     if after.startswith(("//", "/*", "#")):
-        return "JSON has no comments: remove it"
+        return "remove the comment: JSON does not support comments"
     word = re.match(r"[A-Za-z_$][\w$]*", after)
     return _hint_for_word(word.group()) if word else _HINTS.get(after[0])
 
 
 def _is_trailing_comma(before: str, after: str) -> bool:
-    # Python 3.13 began to point at the comma itself.
+    # Since Python 3.13, the error points at the comma itself.
     return (before.endswith(",") and after[0] in "]}") or (after[0] == "," and after[1:].lstrip()[:1] in ("]", "}"))
 
 
@@ -159,34 +218,36 @@ def _hint_for_word(word: str) -> str:
 
 
 def _hint_between(before: str, after: str) -> str | None:
-    """A hint from what stands on both sides of the place."""
+    """Return a hint based on the text around the position of the error."""
     if before.endswith(("}", "]")) and before.count("{") == before.count("}"):
-        return "something follows the closing bracket: remove it, or move the bracket to the end"
+        return "remove the text after the closing bracket, or move the bracket to the end"
     if after[0].isdigit() and before.endswith("0"):
-        return "a number does not begin with 0"
+        return "remove the leading 0 of the number"
     if re.match(r'["\[{\d-]', after) and re.search(r'["\]}\w]$', before):
-        return "a comma is missing before this"
-    return "the string that begins here has no closing quote" if after[0] == '"' else None
+        return "add a comma before this"
+    return "the string that starts here has no closing quote" if after[0] == '"' else None
 
 
 def _decode(data: bytes, what: str) -> str:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        reason = "not UTF-8: it looks like UTF-16; save it as UTF-8"
-        raise IntegrityError(f"{_subject(what)} is {reason}.", what=what, reason=reason, line=1, column=1)
+        raise _encoding_error(what, "not UTF-8: it looks like UTF-16; save it as UTF-8")
     if data.startswith(b"\xef\xbb\xbf"):
-        reason = "not plain UTF-8: it begins with a byte order mark; save it without one"
-        raise IntegrityError(f"{_subject(what)} is {reason}.", what=what, reason=reason, line=1, column=1)
+        raise _encoding_error(what, "not plain UTF-8: it starts with a byte order mark; save it without one")
     try:
         return data.decode()
     except UnicodeDecodeError as error:
         good = data[: error.start].decode()
-        byte = f"the byte 0x{data[error.start]:02x} does not belong there"
-        raise _refusal(good, len(good), what, byte, kind="UTF-8") from None
+        byte = f"unexpected byte 0x{data[error.start]:02x}"
+        raise _error_at(good, len(good), what, byte, kind="UTF-8") from None
+
+
+def _encoding_error(what: str, reason: str) -> IntegrityError:
+    return IntegrityError(f"{as_subject(what)} is {reason}.", what=what, reason=reason, line=1, column=1)
 
 
 def _check_depth(text: str, what: str, max_depth: int) -> None:
-    """Refuse deep nesting before the decoder, which recurses, sees it."""
-    # Nothing can be nested deeper than there are brackets: most documents end here, without a scan.
+    """Reject deep nesting before the recursive decoder runs."""
+    # The depth cannot exceed the number of brackets, so most documents need no scan.
     if text.count("[") + text.count("{") <= max_depth:
         return
     depth, in_string = 0, False
@@ -197,22 +258,22 @@ def _check_depth(text: str, what: str, max_depth: int) -> None:
         elif not in_string and char in "[{":
             depth += 1
             if depth > max_depth:
-                raise _refusal(text, token.start(), what, f"more than {max_depth} levels of nesting", kind="acceptable")
+                reason = f"it has more than {max_depth} levels of nesting"
+                raise _error_at(text, token.start(), what, reason, kind="valid")
         elif not in_string and char in "]}":
             depth -= 1
 
 
-def _subject(what: str) -> str:
-    """The beginning of a sentence; the name of a file stays as it is spelled."""
-    return f"T{what[1:]}" if what.startswith("the ") else what
-
-
-def _refusal(text: str, offset: int, what: str, reason: str, *, kind: str = "valid JSON") -> IntegrityError:
+def _error_at(text: str, offset: int, what: str, reason: str, *, kind: str = "valid JSON") -> IntegrityError:
     line = text.count("\n", 0, offset) + 1
     column = offset - (text.rfind("\n", 0, offset) + 1) + 1
     full = f"not {kind}: {reason}"
     return IntegrityError(
-        f"{_subject(what)} is {full} (line {line}, column {column}).", what=what, reason=full, line=line, column=column
+        f"{as_subject(what)} is {full} (line {line}, column {column}).",
+        what=what,
+        reason=full,
+        line=line,
+        column=column,
     )
 
 
@@ -224,7 +285,7 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _integer(literal: str) -> int | float:
-    # The contents of an archive hold millions; so few characters always fit.
+    # The contents of an archive have millions of integers. Short ones always fit in 64 bits.
     return int(literal) if len(literal) < _INTEGER_CHARACTERS - 1 else _number(literal)
 
 
@@ -236,73 +297,73 @@ def _number(literal: str) -> int | float:
 
 def _number_fault(literal: str) -> str | None:
     if literal.lstrip("-")[:1] in ("N", "I"):
-        return f"{literal} is not a number that JSON knows"
+        return f"{literal} is not a JSON number"
     if any(char in ".eE" for char in literal):
         return f"the number {literal[:40]} is too large" if abs(float(literal)) == float("inf") else None
     if len(literal) > _INTEGER_CHARACTERS or not _LOWEST <= int(literal) <= _HIGHEST:
         shown = literal if len(literal) <= _INTEGER_CHARACTERS + 5 else f"of {len(literal.lstrip('-'))} digits"
-        return f"the integer {shown} does not fit 64 bits"
+        return f"the integer {shown} does not fit in 64 bits"
     return None
 
 
 def _string_fault(value: str) -> str | None:
     lone = _LONE_SURROGATE.search(value)
-    return f"the string holds half a character (\\u{ord(lone[0]):04x} without its other half)" if lone else None
+    return f"a string contains an unpaired surrogate (\\u{ord(lone[0]):04x})" if lone else None
 
 
 def _has_fault(text: str) -> bool:
-    return any(spot.fault for spot in _walk(text, 0, ""))
+    return any(item.fault for item in _scan(text, 0, ""))
 
 
 def _first_fault(text: str, what: str) -> IntegrityError:
-    # The fault stopped the decoder, so what follows it may not even be JSON; the walk stops before it gets there.
-    spot = next(spot for spot in _walk(text, 0, "") if spot.fault)
-    assert spot.fault is not None
-    return _refusal(text, spot.offset, what, spot.fault, kind="acceptable")
+    # The decoder stopped at this value, so the text after it may not be JSON. The scan does not go beyond it.
+    item = next(item for item in _scan(text, 0, "") if item.fault)
+    assert item.fault is not None
+    return _error_at(text, item.offset, what, item.fault, kind="valid")
 
 
-def _walk(text: str, at: int, pointer: str) -> Generator[_Spot, None, int]:
-    """Yield the value at ``at`` and all within it, in order; return where it ends.
+def _scan(text: str, at: int, pointer: str) -> Generator[_Item, None, int]:
+    """Yield the value at ``at`` and all keys and values within it, in order. Returns the offset of its end.
 
-    The recursion is bounded by the depth that was checked before.
+    The depth of the text was checked before, which bounds the recursion.
     """
     at = _after(_BLANK, text, at)
     if text[at] == "{":
-        yield _Spot(pointer, at, None)
-        return (yield from _walk_object(text, at + 1, pointer))
+        yield _Item(pointer, at, None)
+        return (yield from _scan_object(text, at + 1, pointer))
     if text[at] == "[":
-        yield _Spot(pointer, at, None)
-        return (yield from _walk_list(text, at + 1, pointer))
+        yield _Item(pointer, at, None)
+        return (yield from _scan_list(text, at + 1, pointer))
     if text[at] == '"':
         end = _after(_STRING, text, at)
-        yield _Spot(pointer, at, _string_fault(json.loads(text[at:end])))
+        yield _Item(pointer, at, _string_fault(json.loads(text[at:end])))
     else:
         end = _after(_LITERAL, text, at)
         literal = text[at:end]
-        yield _Spot(pointer, at, None if literal in _WORDS else _number_fault(literal))
+        yield _Item(pointer, at, None if literal in _WORDS else _number_fault(literal))
     return end
 
 
-def _walk_object(text: str, at: int, pointer: str) -> Generator[_Spot, None, int]:
+def _scan_object(text: str, at: int, pointer: str) -> Generator[_Item, None, int]:
     seen: set[str] = set()
     at = _after(_BLANK, text, at)
     while text[at] != "}":
         end = _after(_STRING, text, at)
         key: str = json.loads(text[at:end])
-        fault = f'the key "{key}" appears twice' if key in seen else _string_fault(key)
+        fault = f'duplicate key "{key}"' if key in seen else _string_fault(key)
         member = f"{pointer}/{escape_pointer(key)}"
-        yield _Spot(member, at, fault)
+        yield _Item(member, at, fault)
         seen.add(key)
-        at = yield from _walk(text, _after(_BLANK, text, end) + 1, member)
+        at = yield from _scan(text, _after(_BLANK, text, end) + 1, member)
         at = _after_comma(text, at)
     return at + 1
 
 
-def _walk_list(text: str, at: int, pointer: str) -> Generator[_Spot, None, int]:
+def _scan_list(text: str, at: int, pointer: str) -> Generator[_Item, None, int]:
     index = 0
     at = _after(_BLANK, text, at)
     while text[at] != "]":
-        at = yield from _walk(text, at, f"{pointer}/{index}")
+        at = yield from _scan(text, at, f"{pointer}/{index}")
         at = _after_comma(text, at)
         index += 1
     return at + 1
@@ -315,5 +376,5 @@ def _after_comma(text: str, at: int) -> int:
 
 def _after(pattern: re.Pattern[str], text: str, at: int) -> int:
     match = pattern.match(text, at)
-    assert match is not None, f"walked into text that does not parse, at {at}"
+    assert match is not None, f"the text at {at} is not valid JSON"
     return match.end()

@@ -10,13 +10,12 @@ The patterns in ``include`` and ``exclude`` are globs (:mod:`orbitpkg.model.patt
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from orbitpkg.errors import IntegrityError, ManifestError, Problem
-from orbitpkg.model.jsontext import lines_of, parse_json, syntax_hint
+from orbitpkg.model.jsontext import json_text, lines_of, parse_json, pretty_json, syntax_hint
 from orbitpkg.model.manifest_checks import manifest_problems
 from orbitpkg.model.names import canonical_name, nearest
 from orbitpkg.model.patterns import compile_glob, is_literal, literal_prefix
@@ -70,7 +69,7 @@ class IncludeEntry:
         return self.written if isinstance(self.written, str) else "/".join(self.written)
 
     def __str__(self) -> str:
-        return json.dumps(self.written, ensure_ascii=False)
+        return json_text(self.written)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,26 +184,26 @@ def new_manifest(name: str, version: str) -> bytes:
         "include": ["**"],
         "exclude": [".*", ".*/**"],
     }
-    return json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n"
+    return pretty_json(document).encode()
 
 
-def _read_json(data: bytes, where: str) -> object:
+def _parse_json(data: bytes, where: str) -> object:
     try:
         return parse_json(data, what=where, max_bytes=MAX_MANIFEST_BYTES)
     except IntegrityError as error:
         facts: dict[str, Any] = error.data
-        reason, line, hint = f"is {facts['reason']}", facts.get("line"), None
-        if line is not None and facts["reason"].startswith("not valid JSON"):
+        reason, line, hint = facts["reason"], facts.get("line"), None
+        if line is not None and reason.startswith("not valid JSON"):
             hint = syntax_hint(data, line, facts["column"])
             reason = f"{reason} (column {facts['column']})"
         raise ManifestError(where, [Problem("", reason, hint, line)]) from None
 
 
-def _placed(problems: list[Problem], lines: Mapping[str, int]) -> list[Problem]:
-    """The problems with their lines, in the order of the file."""
+def _with_lines(problems: list[Problem], lines: Mapping[str, int]) -> list[Problem]:
+    """Add the lines to the problems, and sort them in the order of the file."""
     order = {pointer: index for index, pointer in enumerate(lines)}
-    placed = [Problem(each.pointer, each.message, each.hint, lines.get(each.pointer)) for each in problems]
-    return sorted(placed, key=lambda problem: order.get(problem.pointer, 0))
+    located = [Problem(each.pointer, each.message, each.hint, lines.get(each.pointer)) for each in problems]
+    return sorted(located, key=lambda problem: order.get(problem.pointer, 0))
 
 
 def _manifest(document: dict[str, Any], lines: dict[str, int]) -> Manifest:
@@ -234,7 +233,6 @@ def _entries(document: dict[str, Any], key: str, lines: dict[str, int]) -> tuple
         )
         for index, written in enumerate(document.get(key, ()))
     )
-
 
 
 def _matches(glob: str, ordered: Sequence[str]) -> list[str]:

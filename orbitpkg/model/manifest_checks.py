@@ -1,19 +1,18 @@
-"""Everything that can be wrong with a manifest, told so that a tired person can mend it.
+"""All checks of a manifest, with error messages that tell an author how to fix each problem.
 
-The schema says which values have which shape; its errors are translated here, since "'1.0' does not match '^(0|…'"
-helps nobody. What a schema cannot say is checked here alone: versions, ranges, PEP 440 specifiers, names that are the
-same name, patterns that leave the directory, and whether it all fits a release record. Where both find fault with one
-place, the words of this module are kept.
+The JSON schema checks the structure. This module translates its errors, because "'1.0' does not match '^(0|…'" does not
+help an author. It also checks what a schema cannot express: versions, ranges, PEP 440 specifiers, different spellings
+of the same name, patterns that leave the directory, and the size limit of the release record. If both find a problem
+with the same value, only the one from this module is reported.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any
 
 from orbitpkg.errors import Problem, UsageError
-from orbitpkg.model.jsontext import canonical_json, escape_pointer
+from orbitpkg.model.jsontext import canonical_json, escape_pointer, json_text
 from orbitpkg.model.names import canonical_name, is_valid_name, nearest
 from orbitpkg.model.paths import path_problem
 from orbitpkg.model.patterns import glob_problem
@@ -22,15 +21,16 @@ from orbitpkg.model.schemas import load_schema
 from orbitpkg.model.versions import parse_version
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from jsonschema.exceptions import ValidationError
 
 __all__ = ["manifest_problems"]
 
-_SAID_BYTES = 60 * 1024
-"""What a manifest may say in a release record, which has 64 KiB; the rest of the record takes under 4 KiB."""
-_SAID_KEYS = ("name", "version", "description", "license", "compatibility", "dependencies", "keywords", "metadata")
+_MAX_COPIED_BYTES = 60 * 1024
+"""The size limit of the values that the release record copies from a manifest. The record is limited to 64 KiB, and
+everything else in it takes less than 4 KiB."""
+_COPIED_KEYS = ("name", "version", "description", "license", "compatibility", "dependencies", "keywords", "metadata")
 
 _MISTAKEN_KEYS = {
     "files": "include", "data": "include", "package_data": "include", "ignore": "exclude", "requires": "dependencies",
@@ -41,39 +41,36 @@ _MISTAKEN_KEYS = {
 _MISSING_HINTS = {
     "name": 'add "name": "my-model"',
     "version": 'add "version": "1.0.0"',
-    "include": 'add "include": ["**"] for every file of the directory, or name them',
+    "include": 'add "include": ["**"] to include every file, or list the files',
 }
 _KINDS = {"string": "a string", "array": "a list", "object": "an object"}
 _NAME_AND_REST = re.compile(r"\s*([A-Za-z0-9._-]*)\s*(.*)", re.DOTALL)
 
 
 def manifest_problems(document: object) -> Iterator[Problem]:
-    """Yield all problems of a manifest, without lines and in no particular order; none when it is good.
+    """Yield all problems of a manifest, without lines and in no particular order.
 
     Args:
-        document: What the JSON text holds, of whatever type.
+        document: The parsed JSON, of any type.
     """
     if not isinstance(document, dict):
-        hint = 'begin with { and end with }: {"name": …, "version": …, "include": […]}'
-        yield Problem("", f"must be an object, not {_kind(document)}", hint)
+        hint = 'write {"name": …, "version": …, "include": […]}'
+        yield Problem("", f"the manifest must be an object, not {_kind(document)}", hint)
         return
-    told: set[str] = set()
+    reported: set[str] = set()
     for problem in _semantic_problems(document):
-        told.add(problem.pointer)
+        reported.add(problem.pointer)
         yield problem
     for problem in _schema_problems(document):
-        # The first error about a place, or about what holds it, says enough; the root collects what is missing.
-        if not problem.pointer or told.isdisjoint((problem.pointer, problem.pointer.rpartition("/")[0])):
+        # Report only the first problem of a value or its parent. Missing keys are all reported at the root.
+        if not problem.pointer or reported.isdisjoint((problem.pointer, problem.pointer.rpartition("/")[0])):
             yield problem
-        told.add(problem.pointer)
-
-
-# What a schema cannot say.
+        reported.add(problem.pointer)
 
 
 def _semantic_problems(document: dict[str, Any]) -> Iterator[Problem]:
-    yield from _refused("/name", document.get("name"), canonical_name, "is not a package name")
-    yield from _refused("/version", document.get("version"), parse_version, "is not a version")
+    yield from _parse_problems("/name", document.get("name"), canonical_name, "package name")
+    yield from _parse_problems("/version", document.get("version"), parse_version, "version")
     yield from _pattern_problems(document, "include")
     yield from _pattern_problems(document, "exclude")
     yield from _readme_problems(document.get("readme"))
@@ -82,28 +79,28 @@ def _semantic_problems(document: dict[str, Any]) -> Iterator[Problem]:
     for name, text in _strings(document, "compatibility"):
         yield from _specifier_problems(f"/compatibility/{escape_pointer(name)}", text)
     for name, text in _strings(document, "dependencies"):
-        yield from _refused(f"/dependencies/{escape_pointer(name)}", text, parse_range, "is not a range of versions")
+        yield from _parse_problems(f"/dependencies/{escape_pointer(name)}", text, parse_range, "version range")
     yield from _self_dependencies(document)
     yield from _size_problems(document)
 
 
-def _refused(pointer: str, value: object, parse: Callable[[str], object], verdict: str) -> Iterator[Problem]:
-    """The problem that a parser of strings has with a value; what is no string is the schema's matter."""
+def _parse_problems(pointer: str, value: object, parse: Callable[[str], object], kind: str) -> Iterator[Problem]:
+    """Yield a problem if a string cannot be parsed. The schema reports values that are not strings."""
     if not isinstance(value, str):
         return
     try:
         parse(value)
     except UsageError as error:
-        yield Problem(pointer, f"{_quoted(value)} {verdict}: {error.data['reason']}", _fragment(error.hint))
+        yield Problem(pointer, f"{_quoted(value)} is not a valid {kind}: {error.data['reason']}", _fragment(error.hint))
 
 
 def _fragment(hint: str | None) -> str | None:
-    """A hint as it stands in brackets after a problem."""
+    """Return a hint in the form in which it follows a problem, in parentheses."""
     return hint[0].lower() + hint[1:].removesuffix(".") if hint else None
 
 
 def _quoted(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False)
+    text = json_text(value)
     return text if len(text) <= 80 else f"{text[:78]}…"  # noqa: PLR2004
 
 
@@ -126,8 +123,8 @@ def _pattern_problems(document: Mapping[str, object], key: str) -> Iterator[Prob
 def _parts_problems(pointer: str, parts: list[str]) -> Iterator[Problem]:
     if any("/" in part for part in parts):
         split = [piece for part in parts for piece in part.split("/") if piece]
-        hint = f"write {_quoted(split)}, or as one string" if split else None
-        yield Problem(pointer, f'{_quoted(parts)} has a "/" within a part', hint)
+        hint = f"write {_quoted(split)}, or write the pattern as one string" if split else None
+        yield Problem(pointer, f'{_quoted(parts)} has a "/" in a component', hint)
     else:
         yield from _glob_problems(pointer, parts, "/".join(parts))
 
@@ -142,7 +139,7 @@ def _readme_problems(readme: object) -> Iterator[Problem]:
     problem = path_problem(readme) if isinstance(readme, str) else None
     if problem:
         yield Problem(
-            "/readme", f"the path {_quoted(readme)} {problem}", "write it relative to package.json: README.md"
+            "/readme", f"the path {_quoted(readme)} {problem}", "use a path relative to package.json, such as README.md"
         )
 
 
@@ -152,11 +149,11 @@ def _name_problems(document: Mapping[str, object], key: str, thing: str) -> Iter
     for name in value if isinstance(value, dict) else ():
         pointer = f"/{key}/{escape_pointer(name)}"
         if not is_valid_name(name):
-            yield from _refused(pointer, name, canonical_name, f"is not the name of a{'n' * (thing == 'app')} {thing}")
+            yield from _parse_problems(pointer, name, canonical_name, f"{thing} name")
             continue
         twin = seen.setdefault(canonical_name(name), name)
         if twin != name:
-            yield Problem(pointer, f'is the same {thing} as "{twin}" above', "keep one of them")
+            yield Problem(pointer, f'"{name}" names the same {thing} as "{twin}"', "keep one of them")
 
 
 def _self_dependencies(document: Mapping[str, object]) -> Iterator[Problem]:
@@ -174,7 +171,7 @@ def _specifier_problems(pointer: str, text: str) -> Iterator[Problem]:
     try:
         SpecifierSet(text)
     except InvalidSpecifier:
-        yield Problem(pointer, f"{_quoted(text)} is not a PEP 440 specifier", _specifier_hint(text))
+        yield Problem(pointer, f"{_quoted(text)} is not a valid PEP 440 version specifier", _specifier_hint(text))
 
 
 def _specifier_hint(text: str) -> str:
@@ -182,18 +179,18 @@ def _specifier_hint(text: str) -> str:
 
     bare = text.strip().lstrip("vV")
     if bare in ("*", "any", "latest"):
-        return 'write ">=0" for any version'
+        return 'write ">=0" to allow any version'
     for guess in _specifier_guesses(bare):
         try:
             SpecifierSet(guess[0])
         except InvalidSpecifier:
             continue
-        return f"did you mean {' or '.join(json.dumps(word) for word in guess)}?"
-    return 'write it as in ">=1.0,<2" or "==1.4.*"'
+        return f"did you mean {' or '.join(json_text(word) for word in guess)}?"
+    return 'use a form such as ">=1.0,<2" or "==1.4.*"'
 
 
 def _specifier_guesses(bare: str) -> Iterator[list[str]]:
-    """What was perhaps meant, best first; each is one or two equally likely spellings."""
+    """Yield possible corrections, best first. Each is a list of one or two equally likely spellings."""
     if re.fullmatch(r"\d+(\.\d+)*(\.[x*])", bare):
         yield [f"=={bare[:-1]}*"]
     if bare[:1].isdigit():
@@ -207,54 +204,51 @@ def _specifier_guesses(bare: str) -> Iterator[list[str]]:
 
 
 def _size_problems(document: Mapping[str, object]) -> Iterator[Problem]:
-    sizes = {key: len(canonical_json(document[key])) for key in _SAID_KEYS if key in document}
+    sizes = {key: len(canonical_json(document[key])) for key in _COPIED_KEYS if key in document}
     total = sum(sizes.values())
-    if total > _SAID_BYTES:
+    if total > _MAX_COPIED_BYTES:
         largest = max(sizes, key=sizes.__getitem__)
-        message = (
-            f"the release record has place for {_SAID_BYTES:,} bytes of what a manifest says, and this says {total:,}"
-        )
-        yield Problem(f"/{largest}", message, "put large facts into a file of the package")
-
-
-# What the schema says, in other words.
+        message = f"the manifest puts {total:,} bytes in the release record; the maximum is {_MAX_COPIED_BYTES:,}"
+        yield Problem(f"/{largest}", message, "put large values in a file of the package")
 
 
 def _schema_problems(document: dict[str, Any]) -> Iterator[Problem]:
-    # 50 ms to import: only where a manifest is checked.
+    # Takes 50 ms to import, and only the checks of a manifest need it.
     from jsonschema import Draft202012Validator
 
     schema = load_schema("package")
     unknown = [key for key in document if key not in schema["properties"]]
-    meant = {key: _meant_key(key, set(schema["properties"]) - set(document)) for key in unknown}
+    intended = {key: _intended_key(key, schema["properties"]) for key in unknown}
     for error in Draft202012Validator(schema).iter_errors(document):
         if error.validator == "required":
             continue
         if error.validator == "additionalProperties":
-            yield from (_unknown_key(key, meant[key]) for key in unknown)
+            yield from (_unknown_key(key, intended[key], document) for key in unknown)
         else:
-            yield _translated(error)
+            yield _translate(error)
     for key in schema["required"]:
-        # A misspelled key is one mistake, and was told as one.
-        if key not in document and key not in meant.values():
-            yield Problem("", f'"{key}" is missing', _MISSING_HINTS[key])
+        # A misspelled key has already been reported.
+        if key not in document and key not in intended.values():
+            yield Problem("", f'the required key "{key}" is missing', _MISSING_HINTS[key])
 
 
-def _meant_key(key: str, free: set[str]) -> str | None:
-    """The key, of those not taken, that an unknown one probably stands for."""
+def _intended_key(key: str, known: Iterable[str]) -> str | None:
+    """Return the known key that an unknown one probably stands for, or None."""
     folded = key.lower().replace("-", "_")
-    mistaken = _MISTAKEN_KEYS.get(folded)
-    if mistaken in free:
-        return mistaken
-    return next(iter(nearest(folded, sorted(free - {"$schema"}), 1)), None)
+    return _MISTAKEN_KEYS.get(folded) or next(iter(nearest(folded, sorted({*known} - {"$schema"}), 1)), None)
 
 
-def _unknown_key(key: str, meant: str | None) -> Problem:
-    hint = f'did you mean "{meant}"?' if meant else 'facts of your own go into "metadata"'
+def _unknown_key(key: str, intended: str | None, document: Mapping[str, object]) -> Problem:
+    if intended is None:
+        hint = 'put custom facts in "metadata"'
+    elif intended in document:
+        hint = f'remove it, or merge it into "{intended}"'
+    else:
+        hint = f'did you mean "{intended}"?'
     return Problem(f"/{escape_pointer(key)}", f"unknown key {_quoted(key)}", hint)
 
 
-def _translated(error: ValidationError) -> Problem:
+def _translate(error: ValidationError) -> Problem:
     path = list(error.absolute_path)
     pointer = "".join(f"/{escape_pointer(str(step))}" for step in path)
     value: Any = error.instance
@@ -262,15 +256,15 @@ def _translated(error: ValidationError) -> Problem:
         case "type":
             return Problem(pointer, _type_message(error), _type_hint(path, value, error.validator_value))
         case "minItems" | "minLength":
-            return Problem(pointer, "is empty", _empty_hint(path))
+            return Problem(pointer, "must not be empty", _empty_hint(path))
         case "maxLength":
-            return Problem(pointer, f"has {len(value):,} characters, and {error.validator_value:,} is the most")
+            return Problem(pointer, f"has {len(value):,} characters; the maximum is {error.validator_value:,}")
         case "uniqueItems":
             twice = next(item for index, item in enumerate(value) if item in value[:index])
-            return Problem(pointer, f"lists {_quoted(twice)} twice", "remove one of them")
+            return Problem(pointer, f"contains {_quoted(twice)} twice", "remove one of them")
         case "pattern" if pointer == "/homepage":
             hint = f'did you mean "https://{value}"?' if re.match(r"[\w-]+(\.[\w-]+)+(/|$)", value) else None
-            return Problem(pointer, f"{_quoted(value)} does not begin with https:// or http://", hint)
+            return Problem(pointer, f"{_quoted(value)} must start with https:// or http://", hint)
         case _:
             return Problem(pointer, error.message)
 
@@ -299,7 +293,7 @@ def _type_message(error: ValidationError) -> str:
 
 def _empty_hint(path: list[str | int]) -> str | None:
     if path == ["include"]:
-        return 'write ["**"] for every file of the directory, ["package.json"] for none but that'
+        return 'write ["**"] to include every file, or ["package.json"] to include no other file'
     return "remove it" if len(path) > 1 or path[0] != "name" else None
 
 
@@ -310,9 +304,9 @@ def _type_hint(path: list[str | int], value: Any, wanted: object) -> str | None:
     if key == "version":
         return _version_hint(value)
     if wanted == "string" and isinstance(value, (bool, int, float)):
-        return f"put it in quotes: {json.dumps(json.dumps(value))}"
+        return f"put it in quotes: {json_text(json_text(value))}"
     if wanted == "array" and isinstance(value, str):
-        return f"put it in a list: {_quoted(_as_list(key, value))}"
+        return f"make it a list: {_quoted(_as_list(key, value))}"
     if wanted == "object" and key in ("compatibility", "dependencies"):
         return f"write {_quoted(_as_object(key, value))}"
     return _shape_hint(path, value)
@@ -322,12 +316,12 @@ def _null_hint(path: list[str | int]) -> str:
     if path in (["name"], ["version"], ["include"]):
         return _MISSING_HINTS[str(path[0])].replace("add ", "write ")
     if path[0] == "dependencies" and len(path) > 1:
-        return 'write "*" for any version'
-    return "leave it out when there is nothing to say"
+        return 'write "*" to allow any version'
+    return "remove it"
 
 
 def _version_hint(value: object) -> str | None:
-    problem = next(_refused("/version", str(value), parse_version, "is not a version"), None)
+    problem = next(_parse_problems("/version", str(value), parse_version, "version"), None)
     return problem.hint if problem else None
 
 
@@ -338,7 +332,7 @@ def _as_list(key: str | int, value: str) -> list[str]:
 
 
 def _as_object(key: str | int, value: object) -> dict[str, str]:
-    """The object form of ``["tokenizer>=1.2", "other"]``."""
+    """Return the object form of a list such as ``["tokenizer>=1.2", "other"]``."""
     anything = "*" if key == "dependencies" else ">=0"
     written = {}
     for item in value if isinstance(value, list) else [value]:
@@ -358,6 +352,6 @@ def _shape_hint(path: list[str | int], value: Any) -> str | None:
         case ["compatibility" | "dependencies", _], [*clauses] if all(isinstance(clause, str) for clause in clauses):
             return f"write {_quoted(','.join(clauses))}"
         case ["metadata"], _:
-            return 'write an object such as {"framework": "scikit-learn", "accuracy": 0.97}'
+            return 'use an object such as {"framework": "scikit-learn", "accuracy": 0.97}'
         case _:
             return None

@@ -1,15 +1,15 @@
-"""The JSON schemas that ship with orbitpkg, and are what the code checks with.
+"""The JSON schemas that ship with orbitpkg and that it validates documents with.
 
-They are files at the top of the source tree, where people look for them, and ``orbitpkg/schemas`` in a wheel.
+They are in ``schemas/`` at the top of the source tree, and in ``orbitpkg/schemas`` in a wheel.
 """
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Literal
 
 from orbitpkg.errors import IntegrityError
+from orbitpkg.model.jsontext import parse_json
 
 __all__ = ["SchemaName", "load_schema"]
 
@@ -20,10 +20,10 @@ _FOLDERS = (_PACKAGE / "schemas", _PACKAGE.parent / "schemas")
 
 
 def load_schema(name: SchemaName) -> dict[str, Any]:
-    """A schema, as JSON Schema draft 2020-12; the caller's own copy.
+    """Return a new copy of a schema (JSON Schema draft 2020-12).
 
     Raises:
-        IntegrityError: The installation of orbitpkg lacks the file.
+        IntegrityError: The schema file is missing from the installation, or cannot be read.
     """
     for folder in _FOLDERS:
         try:
@@ -31,11 +31,12 @@ def load_schema(name: SchemaName) -> dict[str, Any]:
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
-            raise IntegrityError(f"orbitpkg's own file {error.filename} cannot be read: {error.strerror}.") from error
-        schema: dict[str, Any] = json.loads(data)
-        return schema
+            message = f"Cannot read {error.filename}, a file of orbitpkg itself: {error.strerror}."
+            raise IntegrityError(message, hint="Reinstall orbitpkg.") from error
+        schema: Any = parse_json(data, what=f"{name}.schema.json", max_bytes=len(data))
+        return dict(schema)
     raise IntegrityError(
-        f"orbitpkg's own file {name}.schema.json is missing",
-        hint="reinstall orbitpkg",
+        f"{name}.schema.json is missing from the installation of orbitpkg.",
+        hint="Reinstall orbitpkg.",
         looked_in=list(map(str, _FOLDERS)),
     )

@@ -1,15 +1,16 @@
-"""Objects that were read once, kept as files: contents under their digests, states of URIs as small records.
+"""The cache of remote files: contents stored by digest, and a small record of each state of an object.
 
 ::
 
-    content/<2 hex>/<BLAKE3>/<name>              the bytes, named like the object so that readers see its extension
-    entries/<2 hex>/<SHA-256 of URI>/<hash>.json one state of one object: its ETag, version, size, digest
-    tmp/…                                        downloads under way, and what is about to be uploaded
-    changed/…                                    files that somebody changed in here, moved out of the way
+    content/<2 hex>/<BLAKE3>/<name>              the bytes, named like the object so readers see its extension
+    entries/<2 hex>/<SHA-256 of URI>/<hash>.json a state of an object: its ETag, version, size and digest
+    tmp/…                                        downloads under way, and drafts to be uploaded
+    changed/…                                    files that a user changed in the cache, set aside
+    unsent/…                                     drafts whose upload failed
 
-A key never becomes a path, but for its last part as a file's name: none can leave the folder or stand in another's way.
-The time of a record says when the store last confirmed that this is the object's current state. There is no lock that
-all share and no index: files appear by a rename, and everything may be deleted at any time.
+Only the last part of a key becomes a file name, so no key can escape the folder or block another. The modification time
+of a record is when the store last confirmed that state as current. The cache has neither an index nor a global lock.
+Files appear by a rename, and any file may be deleted at any time.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-import json
 import os
 import stat
 import time
@@ -28,7 +28,7 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Final
 
 from orbitpkg.files.atomic import atomic_file, move_file, set_mode
-from orbitpkg.model.jsontext import canonical_json
+from orbitpkg.model.jsontext import dump_json, load_json
 from orbitpkg.objects.transfer.journal import Journal
 from orbitpkg.objects.transfer.partial import file_digest
 
@@ -42,27 +42,27 @@ __all__ = ["Cache", "Entry", "file_name", "folder_mode"]
 FORMAT: Final = 1
 _MAX_NAME_BYTES: Final = 200
 _MAX_RECORD_BYTES: Final = 64 * 1024
-# Of an object that changes all the time, no more states are remembered.
+# An object that is rewritten every minute would fill the folder with records.
 _MAX_STATES: Final = 64
 _PATIENCE_SECONDS: Final = 900.0
 _NEVER: Final = 0.0
-_TOLD_AFTER_SECONDS: Final = 2.0
+_REPORTED_AFTER_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One state of one object, as it was read.
+    """One cached state of an object.
 
     Attributes:
-        uri: Of the object; never with a password.
-        etag: The store's word for the state; None where it has none.
-        version: The store's name for the version, where it keeps several.
-        size: Of the object in bytes.
-        modified: When it was written, in ISO format; None where the store does not say.
-        blake3: Of its bytes.
+        uri: The object's URI, without a password.
+        etag: The object's ETag, if the store has one.
+        version: The object's version, in a bucket with versioning.
+        size: The object's size in bytes.
+        modified: When the object was written, in ISO format, if known.
+        blake3: The digest of its bytes.
         name: The file's name in the cache.
-        mtime_ns: Of the file in the cache: another time, or another size, means that somebody changed it.
-        checked: When the store last said that this is the current state, in seconds since 1970.
+        mtime_ns: The file's modification time. If the time or the size differs, the file was changed.
+        checked: When the store last confirmed this state as current, in seconds since 1970.
     """
 
     uri: str
@@ -82,16 +82,16 @@ class Entry:
 
 
 def folder_mode(file_mode: int) -> int:
-    """Give the mode of folders whose files have ``file_mode``: who reads a file passes, the owner does everything."""
+    """Return the mode of folders for files of ``file_mode``: readers of the files may enter, the owner may write."""
     return file_mode | 0o700 | (file_mode & 0o444) >> 2
 
 
 class Cache:
-    """The folder of what was read.
+    """The cache in one folder.
 
     Args:
-        root: The folder; made with the first file.
-        file_mode: The permissions of the files in it, which those of its folders follow.
+        root: The folder, which is created with the first file.
+        file_mode: The permissions of its files; those of its folders follow from them.
     """
 
     def __init__(self, root: Path, *, file_mode: int) -> None:
@@ -99,46 +99,47 @@ class Cache:
         self.contents: Final = root / "content"
         self._file_mode = file_mode
 
-    # What is there.
+    # Reading.
 
     def current(self, uri: str) -> Entry | None:
-        """Give the newest state of an object that is known here; None when there is none.
+        """Return the last state of an object confirmed as current, or None.
 
-        A version that was asked for by its name may be any, and does not count.
+        A version that was requested by its ID was never confirmed as current.
         """
         found = (entry for entry in self.entries(uri) if entry.checked > _NEVER)
         return max(found, key=lambda entry: entry.checked, default=None)
 
     def find(self, uri: str, info: ObjectInfo) -> Entry | None:
-        """Give the record of exactly this state; or of one with its ETag, which has the same bytes."""
+        """Return the record of this state, or of another with the same ETag and so the same bytes."""
         exact = self._read(self._record(uri, info.etag, info.version))
         if exact is not None or info.etag is None:
             return exact
         return next((entry for entry in self.entries(uri) if (entry.etag, entry.size) == (info.etag, info.size)), None)
 
     def find_version(self, uri: str, version: str) -> Entry | None:
-        """Give the record of a version, which never changes."""
+        """Return the record of a version, or None."""
         return next((entry for entry in self.entries(uri) if entry.version == version), None)
 
     def entries(self, uri: str | None = None) -> Iterator[Entry]:
-        """Give the records of an object, or all."""
+        """Yield the records of an object, or of all objects."""
         pattern = "*/*/*.json" if uri is None else f"{self._folder(uri).relative_to(self.root / 'entries')}/*.json"
         for path in (self.root / "entries").glob(pattern):
             if (entry := self._read(path)) is not None:
                 yield entry
 
     def path(self, entry: Entry) -> Path:
-        """Where the bytes of a state are, or would be."""
+        """Return the path of the file of a state, whether or not it exists."""
         return self.path_of(entry.blake3) / entry.name
 
     def path_of(self, digest: str) -> Path:
-        """Where the bytes of a digest are, under whatever names."""
+        """Return the folder of all files with a digest."""
         return self.contents / digest[:2] / digest
 
     def intact(self, entry: Entry, *, verify: bool = False) -> Entry | None:
-        """Give the record back if its file is there and as it was; None when it is gone or somebody changed it.
+        """Return the record if its file is intact, or None if the file is missing or was changed.
 
-        A file of another size or time is read, and so is every one with ``verify``; the time alone may be another.
+        The file's digest is checked if its modification time differs or ``verify`` is set. A file with another time
+        but the same bytes is intact, and its new time is recorded.
         """
         path = self.path(entry)
         try:
@@ -154,47 +155,47 @@ class Cache:
         if found.st_mtime_ns != entry.mtime_ns:
             entry = replace(entry, mtime_ns=found.st_mtime_ns)
             with contextlib.suppress(OSError):
-                self._write(entry, checked=entry.checked)  # the store has said nothing
+                self._write(entry, checked=entry.checked)  # the store has confirmed nothing
         return entry
 
-    # What comes and goes.
+    # Changes.
 
     def confirm(self, entry: Entry, info: ObjectInfo, *, is_current: bool) -> Entry:
-        """Write down that the store told just now of this state, as the object's current one or as a version."""
+        """Record that the store has just confirmed this state, as the current one or as a version."""
         if entry.version == info.version and entry.etag == info.etag:
             if not is_current:
                 return entry
-            with contextlib.suppress(OSError):  # a cache that may only be read
+            with contextlib.suppress(OSError):  # a read-only cache
                 os.utime(self._record(entry.uri, entry.etag, entry.version))
             return replace(entry, checked=time.time())
         return self.keep(entry.uri, info, self.path(entry), entry.blake3, name=entry.name, is_current=is_current)
 
     def mark_used(self, entry: Entry) -> None:
-        """Write down, as the time of its content's folder, that a state is in use: ``prune`` goes by that."""
+        """Record the use of a state for ``prune``, as the modification time of its folder."""
         with contextlib.suppress(OSError):
             os.utime(self.path(entry).parent)
 
     def keep(
         self, uri: str, info: ObjectInfo, source: Path, digest: str, *, name: str, is_current: bool = True
     ) -> Entry:
-        """Take a file, of the same file system, for a state of an object.
+        """Move a file into the cache as a state of an object.
 
         Args:
             uri: The object.
-            info: What the store says of that state.
-            source: The file; it is moved.
-            digest: Of its bytes.
-            name: What to call it.
-            is_current: Whether this is the object's current state, and not a version that was asked for.
+            info: The state, as the store reports it.
+            source: The file, on the same file system.
+            digest: The digest of its bytes.
+            name: The name of the file in the cache.
+            is_current: Whether this is the object's current state, not a version requested by its ID.
 
         Raises:
-            OSError: The cache did not take it; ``source`` is where it was.
+            OSError: The cache cannot be written; ``source`` was not moved.
         """
         folder = self.path_of(digest)
         self._make(folder)
         path = folder / name
         if source != path:
-            self._place(source, path, digest)
+            self._store_file(source, path, digest)
         modified = info.modified.astimezone(UTC).isoformat() if info.modified else None
         entry = Entry(
             uri=uri,
@@ -215,8 +216,8 @@ class Cache:
             for old in sorted(self.entries(uri), key=lambda entry: entry.checked)[:-_MAX_STATES]:
                 self.drop(old)
 
-    def _place(self, source: Path, path: Path, digest: str) -> None:
-        """Bring a file to its place: the same bytes that are there already, under any name, are not kept twice."""
+    def _store_file(self, source: Path, path: Path, digest: str) -> None:
+        """Move a file to its path. If the same bytes are cached under another name, link to them instead."""
         twin = self._twin(path, digest)
         if twin is None:
             set_mode(source, self._file_mode)
@@ -236,7 +237,7 @@ class Cache:
         return None
 
     def set_aside(self, entry: Entry) -> Path | None:
-        """Move a file that somebody changed to where it is in nobody's way; gives its new place, if there is one."""
+        """Move a changed file out of the cache's contents, and return its new path; None if it no longer exists."""
         path = self.path(entry)
         aside = self.root / "changed" / f"{token_hex(4)}-{entry.name}"
         try:
@@ -250,27 +251,27 @@ class Cache:
         return aside
 
     def forget(self, uri: str) -> None:
-        """Drop all records of an object; its bytes go with the next ``prune``."""
+        """Delete all records of an object; the next ``prune`` deletes its bytes."""
         for path in self._folder(uri).glob("*.json"):
             path.unlink(missing_ok=True)
 
     def drop(self, entry: Entry) -> None:
-        """Drop one record."""
+        """Delete a record."""
         self._record(entry.uri, entry.etag, entry.version).unlink(missing_ok=True)
 
     def workplace(self) -> Path:
-        """Make the folder for what is under way, on the same file system.
+        """Create and return the folder for work under way, on the same file system as the contents.
 
         Raises:
-            OSError: It cannot be made.
+            OSError: The folder cannot be created.
         """
         return self.folder("tmp")
 
     def folder(self, name: str) -> Path:
-        """Make a folder of the cache.
+        """Create and return a folder of the cache.
 
         Raises:
-            OSError: It cannot be made.
+            OSError: The folder cannot be created.
         """
         folder = self.root / name
         self._make(folder)
@@ -278,35 +279,37 @@ class Cache:
 
     @contextlib.contextmanager
     def turn(self, uri: str, *, waiting: Callable[[], None]) -> Iterator[None]:
-        """Have one process at a time read an object, where locks work: it spares double work and nothing else.
+        """Let one process at a time download an object, on file systems with locks.
+
+        The lock only saves work: correctness never depends on it, and the wait for it is bounded.
 
         Args:
             uri: The object.
-            waiting: Called once when another process has had it for a while. It is not waited for without end.
+            waiting: Called once if the wait takes more than a moment.
         """
         path = self.workplace() / f"{_hash(uri)[:32]}.lock"
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(OSError):
                 descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, self._file_mode | 0o600)
                 stack.callback(os.close, descriptor)
-                with contextlib.suppress(PermissionError):  # another user's; the mode is right already
+                with contextlib.suppress(PermissionError):  # the lock file of another user, whose process set its mode
                     os.fchmod(descriptor, self._file_mode | 0o600)
                 _wait_for(descriptor, waiting)
             yield
 
     @contextlib.contextmanager
     def journal(self, uri: str, metadata: Mapping[str, str] | None) -> Iterator[Journal | None]:
-        """Give what was sent of an upload that was stopped; None where another process uploads to the same place."""
+        """Open the journal of an interrupted upload to resume it; None if another process uploads to the same URI."""
         try:
             folder = self.workplace()
-            said = _hash(repr((uri, sorted((metadata or {}).items()))))
-            descriptor = os.open(folder / f"{said[:32]}.sending", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            upload = _hash(repr((uri, sorted((metadata or {}).items()))))[:32]
+            descriptor = os.open(folder / f"{upload}.sending", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError:
             yield None
             return
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            journal = Journal(folder, url=uri, name="upload", version=said[:32])
+            journal = Journal(folder, url=uri, name="upload", version=upload)
         except OSError:
             journal = None
         try:
@@ -328,12 +331,12 @@ class Cache:
             with path.open("rb") as file:
                 data = file.read(_MAX_RECORD_BYTES)
                 state = os.fstat(file.fileno())
-            fields = json.loads(data)
+            fields = load_json(data)
             if fields.pop("format") != FORMAT:
                 return None
             return Entry(**{**fields, "checked": state.st_mtime})
         except (OSError, ValueError, TypeError, AttributeError, KeyError):
-            # What was cut short, altered or written by a newer orbitpkg is read from the store again.
+            # A truncated record, or one of a newer format, only costs a download.
             return None
 
     def _write(self, entry: Entry, *, checked: float | None) -> None:
@@ -341,7 +344,7 @@ class Cache:
         fields = {name: value for name, value in asdict(entry).items() if name != "checked"}
         self._make(path.parent)
         with atomic_file(path, durable=False, mode=self._file_mode | 0o600) as file:
-            file.write(canonical_json({"format": FORMAT, **fields}))
+            file.write(dump_json({"format": FORMAT, **fields}))
             file.flush()
             if checked is not None:
                 os.utime(file.fileno(), (checked, checked))
@@ -362,7 +365,7 @@ class Cache:
 
 
 def file_name(key: str) -> str:
-    """Give the name under which an object's bytes are kept: the last part of its key, cut to what a disk takes."""
+    """Return the file name for an object's bytes: the last part of its key, shortened if file systems refuse it."""
     name = key.rpartition("/")[2]
     if len(name.encode()) <= _MAX_NAME_BYTES and name not in ("", ".", ".."):
         return name
@@ -373,14 +376,14 @@ def file_name(key: str) -> str:
 
 
 def _wait_for(descriptor: int, waiting: Callable[[], None]) -> None:
-    begin, pause, told = time.monotonic(), 0.01, False
-    # Whoever has it may have been stopped in a terminal: reading twice is better than waiting for that.
+    begin, pause, reported = time.monotonic(), 0.01, False
+    # The other process may be suspended in a terminal. Downloading twice is better than waiting for it.
     while (waited := time.monotonic() - begin) < _PATIENCE_SECONDS:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if waited > _TOLD_AFTER_SECONDS and not told:
-                told = True
+            if waited > _REPORTED_AFTER_SECONDS and not reported:
+                reported = True
                 waiting()
             time.sleep(pause)
             pause = min(0.5, pause * 2)
@@ -394,7 +397,7 @@ def _link(source: Path, target: Path) -> None:
     except FileExistsError:
         raise
     except OSError:
-        # A file system without hard links, or with no more of them for this file.
+        # The file system has no hard links, or this file has reached their limit.
         target.symlink_to(source.name)
 
 

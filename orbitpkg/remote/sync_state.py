@@ -7,11 +7,10 @@ differs then is a conflict rather than a guess.
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import TYPE_CHECKING
 
 from orbitpkg.files.atomic import atomic_write
-from orbitpkg.model.jsontext import canonical_json
+from orbitpkg.model.jsontext import dump_json, load_json
 from orbitpkg.remote.sync_plan import Synced
 
 if TYPE_CHECKING:
@@ -37,20 +36,20 @@ class SyncState:
 
     def __init__(self, folder: Path, local: str, remote: str) -> None:
         self._pair = [local, remote]
-        name = hashlib.sha256(json.dumps(self._pair).encode("utf-8", "surrogateescape")).hexdigest()[:32]
+        name = hashlib.sha256(dump_json(self._pair)).hexdigest()[:32]
         self._path = folder / f"{name}.json"
         self.files: dict[str, Synced] = self._read()
 
     def _read(self) -> dict[str, Synced]:
         try:
-            document = json.loads(self._path.read_bytes())
+            document = load_json(self._path.read_bytes())
             if document["format"] != _FORMAT or document["pair"] != self._pair:
                 return {}
             return {
                 path: Synced(size=int(size), mtime_ns=int(mtime), etag=None if etag is None else str(etag))
                 for path, (size, mtime, etag) in document["files"].items()
             }
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             # None, or one that says nothing that can be trusted.
             return {}
 
@@ -62,7 +61,7 @@ class SyncState:
         """
         document = {"format": _FORMAT, "pair": self._pair, "files": _rows(self.files)}
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(self._path, canonical_json(document))
+        atomic_write(self._path, dump_json(document))
 
 
 def _rows(files: Mapping[str, Synced]) -> dict[str, list[object]]:

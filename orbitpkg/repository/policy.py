@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import json
 import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from orbitpkg.errors import IntegrityError, UsageError
+from orbitpkg.model.jsontext import canonical_json, parse_json, pretty_json
 from orbitpkg.objects.addresses import parse_address
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ __all__ = ["Audience", "Place", "Right", "differences", "merge_policy", "new_pol
 _VERSION = "2012-10-17"
 # S3 refuses larger ones (User Guide, "Bucket policies").
 _MAX_BYTES = 20 * 1024
+# Far more than S3 accepts: other stores have other limits.
+_MAX_READ_BYTES = 1024 * 1024
 _SID = "Orbitpkg"
 _ORGANIZATION = re.compile(r"o-[a-z0-9]{10,32}")
 _ACCOUNT = re.compile(r"[0-9]{12}")
@@ -105,7 +107,7 @@ class Place:
         names = {"cn": "aws-cn", "us-gov": "aws-us-gov"}
         partition = next((name for start, name in names.items() if (region or "").startswith(f"{start}-")), "aws")
         prefix = f"{address.prefix}/" if address.prefix else ""
-        return cls(bucket=address.place, prefix=prefix, partition=partition)
+        return cls(bucket=address.location, prefix=prefix, partition=partition)
 
     @property
     def arn(self) -> str:
@@ -195,8 +197,8 @@ def _statement(sid: str, who: object, row: Mapping[str, Any], condition: Mapping
 
 def _tag(place: Place, audience: Audience) -> str:
     """Name place and audience, so that what is said of them takes the place of what was said before."""
-    said = json.dumps([place.prefix, audience.organization, sorted(audience.accounts)])
-    return hashlib.sha256(said.encode()).hexdigest()[:8]
+    said = canonical_json([place.prefix, audience.organization, sorted(audience.accounts)])
+    return hashlib.sha256(said).hexdigest()[:8]
 
 
 def merge_policy(existing: Mapping[str, Any] | None, policy: Mapping[str, Any]) -> dict[str, Any]:
@@ -213,7 +215,7 @@ def merge_policy(existing: Mapping[str, Any] | None, policy: Mapping[str, Any]) 
     old: Any = there.get("Statement", [])
     kept = [each for each in (old if isinstance(old, list) else [old]) if not _is_ours(each, tags)]
     merged = {**there, "Statement": [*kept, *new]}
-    size = len(json.dumps(merged, separators=(",", ":")).encode())
+    size = len(canonical_json(merged))
     if size > _MAX_BYTES:
         raise UsageError(
             f"The bucket's policy would have {size:,} bytes; {_MAX_BYTES:,} is the most.",
@@ -234,8 +236,8 @@ def parse_policy(text: str, *, what: str) -> dict[str, Any]:
         IntegrityError: It is no policy.
     """
     try:
-        policy = json.loads(text)
-    except ValueError:
+        policy = parse_json(text.encode(), what=what, max_bytes=_MAX_READ_BYTES)
+    except IntegrityError:
         policy = None
     statements = policy.get("Statement", []) if isinstance(policy, dict) else None
     rows = statements if isinstance(statements, list) else [statements]
@@ -246,5 +248,5 @@ def parse_policy(text: str, *, what: str) -> dict[str, Any]:
 
 def differences(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> list[str]:
     """Give the lines in which two policies differ, as ``diff -u`` does; none when they are the same."""
-    old, new = (json.dumps(each, indent=2).splitlines() if each else [] for each in (before, after))
+    old, new = (pretty_json(each).splitlines() if each else [] for each in (before, after))
     return list(difflib.unified_diff(old, new, "the bucket's policy", "the policy to be", lineterm=""))

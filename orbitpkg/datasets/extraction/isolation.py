@@ -9,7 +9,6 @@ ended.
 from __future__ import annotations
 
 import atexit
-import json
 import os
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from orbitpkg.datasets.extraction import Extracted
 from orbitpkg.errors import MissingExtra
+from orbitpkg.model.jsontext import dump_json, load_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,7 +75,7 @@ class _Worker:
 
     def __init__(self) -> None:
         self.owner = os.getpid()
-        command = [sys.executable, "-c", _PROGRAM, json.dumps(sys.path)]
+        command = [sys.executable, "-c", _PROGRAM, dump_json(sys.path).decode()]
         self._process = subprocess.Popen(  # noqa: S603 - this very interpreter
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
@@ -88,14 +88,14 @@ class _Worker:
         timer.daemon = True
         timer.start()
         try:
-            self._process.stdin.write(json.dumps(question).encode() + b"\n")
+            self._process.stdin.write(dump_json(question) + b"\n")
             self._process.stdin.flush()
             answer = self._process.stdout.readline()
         except BrokenPipeError:
             return None
         finally:
             timer.cancel()
-        return json.loads(answer) if answer.endswith(b"\n") else None
+        return load_json(answer) if answer.endswith(b"\n") else None
 
     def close(self) -> None:
         """End it."""
@@ -137,7 +137,7 @@ def work() -> None:
     with os.fdopen(os.dup(1), "wb") as answers:
         os.dup2(2, 1)
         for line in sys.stdin.buffer:
-            answers.write(json.dumps(_answer(**json.loads(line))).encode() + b"\n")
+            answers.write(dump_json(_answer(**load_json(line))) + b"\n")
             answers.flush()
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 from orbitpkg.archive.frames import digest_of
 from orbitpkg.files.durable import write_file
 from orbitpkg.files.folders import make_folders
+from orbitpkg.model.jsontext import dump_json, load_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,14 +73,14 @@ class Journal:
         with contextlib.suppress(OSError):
             make_folders(str(self._path.parent))
             self._path.unlink(missing_ok=True)  # it may be another user's
-            write_file(str(self._path), json.dumps({"key": key, "upload": upload}).encode() + b"\n", sync=False)
+            write_file(str(self._path), dump_json({"key": key, "upload": upload}) + b"\n", sync=False)
 
     def arrived(self, number: int, identity: str) -> None:
         """Note that a part arrived. May be called by several threads."""
         with self._lock:
             self._parts[number] = identity
-            with contextlib.suppress(OSError), self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"number": number, "part": identity}) + "\n")
+            with contextlib.suppress(OSError), self._path.open("ab") as file:
+                file.write(dump_json({"number": number, "part": identity}) + b"\n")
 
     def forget(self) -> None:
         """Forget everything."""
@@ -91,11 +91,11 @@ class Journal:
     def _read(self) -> None:
         try:
             lines = self._path.read_text(encoding="utf-8").splitlines()
-            head = json.loads(lines[0])
+            head = load_json(lines[0])
             start = _Start(key=str(head["key"]), upload=str(head["upload"]))
             parts = {}
             for line in lines[1:]:
-                row = json.loads(line)
+                row = load_json(line)
                 parts[int(row["number"])] = str(row["part"])
         except FileNotFoundError:
             return

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-import json
 import os
 import threading
 from secrets import token_hex
@@ -21,6 +20,7 @@ from blake3 import blake3
 from orbitpkg.concurrency.pool import Pool
 from orbitpkg.files.atomic import HIDDEN, move_file
 from orbitpkg.files.writing import begin_writing, write_at
+from orbitpkg.model.jsontext import dump_json, load_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,19 +118,19 @@ class PartialFile:
         """Learn what an earlier attempt has; what cannot be read, or is about something else, says nothing."""
         try:
             first, *lines = self._journal_path.read_text("utf-8").splitlines() or [""]
-            if json.loads(first) != self._identity:
-                return
         except (OSError, ValueError):
+            return
+        if load_json(first) != self._identity:
             return
         for line in lines:
             # The last line of a process that was killed may be torn.
             with contextlib.suppress(ValueError, TypeError):
-                start, length, digest = json.loads(line)
+                start, length, digest = load_json(line)
                 self._digests[start, length] = digest
 
     def _note(self, entry: object) -> None:
         if self._journal is not None:
-            os.write(self._journal, f"{json.dumps(entry)}\n".encode())
+            os.write(self._journal, dump_json(entry) + b"\n")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

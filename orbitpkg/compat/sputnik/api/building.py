@@ -8,7 +8,6 @@ knows (``dependencies``, ``exclude``, ``metadata`` and so on) counts as it does 
 from __future__ import annotations
 
 import glob
-import json
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,7 @@ from orbitpkg.compat.sputnik.formats.archives import SUFFIX, scratch_folder
 from orbitpkg.errors import ArchiveError, IntegrityError, ManifestError
 from orbitpkg.files.durable import clone_or_link
 from orbitpkg.files.errors import storage_errors
-from orbitpkg.model.jsontext import parse_json
+from orbitpkg.model.jsontext import load_json, parse_json, pretty_json
 from orbitpkg.model.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, parse_manifest
 from orbitpkg.model.schemas import load_schema
 
@@ -87,8 +86,8 @@ def _adapted(document: dict[str, Any], folder: Path) -> bytes:
         _log.warning("%s: unknown keys are left out: %s", where, ", ".join(unknown))
     more = {key: document[key] for key in document if key in known - _ADAPTED and document[key] is not None}
     try:
-        said = {**json.loads(adapted_manifest(document, where=where)), **more}
-        text = json.dumps(said, ensure_ascii=False, indent=2).encode("utf-8") + b"\n"
+        said = {**load_json(adapted_manifest(document, where=where)), **more}
+        text = pretty_json(said).encode()
         parse_manifest(text, where=where)
     except (ArchiveError, ManifestError) as error:
         raise ValidationException(error.message, hint=error.hint) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 from pathlib import Path, PurePath
@@ -17,12 +16,13 @@ from orbitpkg.compat.sputnik.api.errors import (
     PackageNotFoundException,
     renamed_errors,
 )
+from orbitpkg.api.policy import check_package
 from orbitpkg.compat.sputnik.api.installed import best_installed, fitting, layout_of
 from orbitpkg.compat.sputnik.api.packages import Archive, Package, PackageStub
 from orbitpkg.files.atomic import atomic_write
 from orbitpkg.files.errors import storage_errors
 from orbitpkg.files.tilde import expanded
-from orbitpkg.model.jsontext import canonical_json
+from orbitpkg.model.jsontext import dump_json, load_json
 from orbitpkg.model.names import canonical_name, nearest
 from orbitpkg.model.versions import parse_version
 from orbitpkg.store.package import installed_names, installed_packages, installed_versions
@@ -110,7 +110,10 @@ def install(
 
 def _install_named(layout: Layout, wanted: PackageString, apps: Apps, repository_url: PathLike | None) -> Package:
     with contextlib.suppress(PackageNotFoundException, CompatiblePackageNotFoundException):
-        return best_installed(layout, wanted, apps)
+        package = best_installed(layout, wanted, apps)
+        with renamed_errors():
+            check_package(package.installed)
+        return package
     from orbitpkg.compat.sputnik.api.repositories import choose
 
     with renamed_errors():
@@ -145,7 +148,8 @@ def _install_archive(layout: Layout, path: Path, apps: Apps, repository_url: Pat
 
 
 def _install(layout: Layout, key: str, found: Found) -> Package:
-    from orbitpkg.api.install import install_releases, installed_of
+    from orbitpkg.api.install import find_installed, install_releases
+    from orbitpkg.api.policy import read_policy
     from orbitpkg.reporting import SILENT
     from orbitpkg.store.store import Store
 
@@ -154,11 +158,12 @@ def _install(layout: Layout, key: str, found: Found) -> Package:
         Store(layout.home),
         found.source,
         releases,
+        policy=read_policy(),
         repositories={name: offer.repository for name, offer in found.resolution.offers.items()},
         only={},
         reporter=SILENT,
     )
-    return Package(installed_of(layout, releases, [key], set()).packages[0])
+    return Package(find_installed(layout, releases, [key], set()).packages[0])
 
 
 def remove(
@@ -348,12 +353,12 @@ def _keep_seen(layout: Layout, found: Sequence[PackageStub]) -> None:
     path = _seen_path(layout)
     with storage_errors(str(path)):
         path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(path, canonical_json([each.to_dict() for each in found]), durable=False)
+        atomic_write(path, dump_json([each.to_dict() for each in found]), durable=False)
 
 
 def _seen(layout: Layout) -> list[PackageStub]:
     try:
-        rows = json.loads(_seen_path(layout).read_bytes())
-    except (OSError, ValueError):
+        rows = load_json(_seen_path(layout).read_bytes())
+    except OSError:
         return []
-    return [PackageStub(row) for row in rows]
+    return [PackageStub(row) for row in rows or ()]

@@ -12,11 +12,11 @@ The rules:
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any
 
 from orbitpkg.errors import ArchiveError, UsageError
+from orbitpkg.model.jsontext import pretty_json
 from orbitpkg.model.names import canonical_name
 from orbitpkg.model.versions import parse_version
 
@@ -78,7 +78,7 @@ def adapted_manifest(package: Mapping[str, Any], *, where: str, archive_md5: str
         "metadata": metadata,
     }
     said = {key: value for key, value in manifest.items() if value}
-    return json.dumps(said, indent=2, ensure_ascii=False).encode("utf-8") + b"\n"
+    return pretty_json(said).encode()
 
 
 def _text(package: Mapping[str, Any], key: str, where: str) -> str:
