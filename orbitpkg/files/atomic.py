@@ -203,7 +203,7 @@ def create_file(part: StrPath, target: StrPath, *, durable: bool = True) -> None
         os.link(part, target)
     except FileExistsError:
         # NFS: the server linked, its reply was lost, and the kernel's second try found the link (open(2), O_EXCL).
-        if os.stat(part).st_nlink == 1:  # noqa: PTH116
+        if not os.path.samestat(os.stat(part), os.lstat(target)):  # noqa: PTH116
             raise
     if durable:
         _sync_folder_of(target)

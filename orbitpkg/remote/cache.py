@@ -27,7 +27,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Final
 
-from orbitpkg.files.atomic import atomic_file, move_file, set_mode
+from orbitpkg.files.atomic import atomic_file, create_file, move_file, set_mode
 from orbitpkg.model.jsontext import dump_json, load_json
 from orbitpkg.objects.transfer.journal import Journal
 from orbitpkg.objects.transfer.partial import file_digest
@@ -393,7 +393,7 @@ def _wait_for(descriptor: int, waiting: Callable[[], None]) -> None:
 
 def _link(source: Path, target: Path) -> None:
     try:
-        target.hardlink_to(source)
+        create_file(source, target, durable=False)
     except FileExistsError:
         raise
     except OSError:

@@ -58,6 +58,23 @@ APP_PATH = {"__init__", "_version", "api", "errors", "model", "store"}
 SLOW = {*HOMES, "packaging", "semantic_version"}
 # The model knows no disk, network, clock or environment.
 IMPURE = {"glob", "http", "os", "random", "shutil", "socket", "subprocess", "tempfile", "threading", "time", "urllib"}
+# Where JSON is read and written otherwise than through model/jsontext.py, and why.
+JSON_HOMES = {
+    "orbitpkg/model/jsontext.py": "the one home",
+    "orbitpkg/api/unchanged.py": "runs before an app's first line, and reads a record that was checked when installed",
+    "orbitpkg/store/package.py": "runs before an app's first line, and reads a record that was checked when installed",
+    "orbitpkg/datasets/extraction/jsonable.py": "metadata of others may hold NaN, which is a warning and no error",
+    "orbitpkg/compat/sputnik/__main__.py": "prints what Sputnik prints",
+    "orbitpkg/compat/sputnik/api/packages.py": "reads and writes what Sputnik reads and writes",
+}
+# Where the system's errors about local files are translated otherwise than by files/errors.py, and why.
+STORAGE_ERROR_HOMES = {
+    "orbitpkg/objects/directory.py": "a directory is an object store: a missing file is a missing object",
+    "orbitpkg/store/package.py": "runs before an app's first line",
+    "orbitpkg/store/project.py": "runs before an app's first line",
+    "orbitpkg/cli/console.py": "standard output is no file with a name",
+}
+STORAGE_ERRORS = {"NoSpace", "ReadOnlyStore", "StorageError"}
 VAGUE = {"base", "common", "helper", "helpers", "manager", "misc", "util", "utils"}
 
 
@@ -113,6 +130,26 @@ class Module:
         """Return the lines where one of these dotted names is read."""
         attributes = (node for node in ast.walk(self.tree) if isinstance(node, ast.Attribute))
         return [attribute.lineno for attribute in attributes if ast.unparse(attribute) in names]
+
+    @property
+    def renames(self) -> list[int]:
+        """The lines where a file gets a name that it did not have: of os, shutil and pathlib."""
+        lines = self.calls("os.link", "os.rename", "os.renames", "os.replace", "shutil.move")
+        for call in (node for node in ast.walk(self.tree) if isinstance(node, ast.Call)):
+            name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+            # str.replace takes two arguments, and datetime.replace only keywords.
+            if name in {"hardlink_to", "rename"} or (name == "replace" and len(call.args) == 1 and not call.keywords):
+                lines.append(call.lineno)
+        return lines
+
+    @property
+    def storage_errors_by_hand(self) -> list[int]:
+        """The lines where an OSError is caught and raised as one of orbitpkg's."""
+        handlers = (node for node in ast.walk(self.tree) if isinstance(node, ast.ExceptHandler) and node.type)
+        caught = [handler for handler in handlers if handler.type and "OSError" in ast.unparse(handler.type)]
+        raised = (node for handler in caught for node in ast.walk(handler) if isinstance(node, ast.Raise) and node.exc)
+        calls = (node.exc for node in raised if isinstance(node.exc, ast.Call))
+        return [call.lineno for call in calls if ast.unparse(call.func) in STORAGE_ERRORS]
 
     def _imported_by(self, node: ast.AST) -> list[str]:
         if isinstance(node, ast.Import):
@@ -198,6 +235,24 @@ def test_importing_orbitpkg_loads_no_slow_library() -> None:
 @pytest.mark.parametrize("module", [module for module in SOURCE if module.room == "model"], ids=str)
 def test_the_model_knows_no_disk_network_clock_or_environment(module: Module) -> None:
     assert libraries(module.imports) & IMPURE == set()
+
+
+@every_module
+def test_only_one_module_reads_and_writes_json(module: Module) -> None:
+    assert ("json" in module.imports) == (str(module) in JSON_HOMES)
+
+
+@every_module
+def test_only_the_package_of_local_files_renames_and_links(module: Module) -> None:
+    if module.room != "files":
+        assert module.renames == []
+
+
+@every_module
+def test_errors_of_local_files_are_translated_in_one_place(module: Module) -> None:
+    if module.room != "files" and str(module) not in STORAGE_ERROR_HOMES:
+        assert module.storage_errors_by_hand == []
+        assert module.uses("errno.ENOSPC", "errno.EDQUOT", "errno.EACCES", "errno.EROFS") == []
 
 
 @every_module
