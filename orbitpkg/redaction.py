@@ -1,8 +1,8 @@
-"""Leaving out of a text what may be secret in the addresses it holds.
+"""Removes possible secrets from the URLs in a text.
 
-A password or a key stands before the host (``https://user:password@host``, RFC 3986, section 3.2.1), a signature in the
-query (a presigned URL's). Neither belongs to the address of a repository, and none is taken with one; but people paste
-them, and what they pasted is then told in an error, shown in a list, kept in a log.
+A URL can hold a password or key before its host (``https://user:password@host``, RFC 3986, section 3.2.1) and a
+signature in its query (a presigned URL). The URL of a repository may contain neither, but users paste such URLs, and
+error messages, lists and logs would repeat them.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 __all__ = ["redacted", "redacted_data"]
 
-# Neither part may hold a quotation mark or a backslash, so that JSON stays JSON. The length of a scheme is bounded, so
-# that a text takes time in proportion to its length.
+# Quotation marks and backslashes end a match, which keeps JSON valid. The length of a scheme is limited to keep the
+# search linear in the length of the text. A question mark at the end of a sentence is not a query.
 _USER = r"([A-Za-z][A-Za-z0-9+.-]{0,31}:/{1,3})[^\s/?#\"\\]*@"
-_QUERY = r"([A-Za-z][A-Za-z0-9+.-]{0,31}://?[^\s?#\"\\]*)[?#](?!…|\\u2026)[^\s\"\\]*"
+_QUERY = r"([A-Za-z][A-Za-z0-9+.-]{0,31}://?[^\s?#\"\\]*)[?#](?!…|\\u2026)[^\s\"\\]+"
 
 
 def redacted(text: str) -> str:
-    """Give a text whose addresses hold no user, password, query or fragment; an ellipsis stands for them."""
+    """Return the text with an ellipsis in place of each user, password, query and fragment in its URLs."""
     if ":/" not in text or not ("@" in text or "?" in text or "#" in text):
         return text
     import re
@@ -29,7 +29,7 @@ def redacted(text: str) -> str:
 
 
 def redacted_data(value: Any) -> Any:
-    """Do the same to all texts of a JSON value."""
+    """Return the JSON value with all its texts redacted."""
     if isinstance(value, str):
         return redacted(value)
     if isinstance(value, dict):

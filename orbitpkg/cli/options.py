@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from orbitpkg.errors import UsageError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import TypeAlias
@@ -67,8 +69,52 @@ def _print_help(context: click.Context, option: click.Parameter, value: bool) ->
         context.exit()
 
 
+# What users of other tools type. Spelling alone would suggest the opposite of some, like install for uninstall.
+_SYNONYMS = {
+    "check": "verify",
+    "clean": "gc",
+    "create": "init",
+    "delete": "remove",
+    "download": "install",
+    "info": "show",
+    "ls": "list",
+    "new": "init",
+    "prune": "gc",
+    "rm": "remove",
+    "undeprecate": "deprecate --undo",
+    "uninstall": "remove",
+    "unyank": "yank --undo",
+    "update": "lock --upgrade",
+    "upgrade": "lock --upgrade",
+    "upload": "publish",
+}
+
+
 class CommandGroup(ConsoleHelp, click.Group):
-    """A group of commands."""
+    """A group of commands, which suggests a command for an unknown one."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the arguments start with.
+
+        Raises:
+            UsageError: The group has no such command.
+        """
+        if not ctx.resilient_parsing and not args[0].startswith("-") and args[0] not in self.list_commands(ctx):
+            raise self._unknown_command(ctx, args[0])
+        return super().resolve_command(ctx, args)
+
+    def _unknown_command(self, context: click.Context, word: str) -> UsageError:
+        from orbitpkg.model.names import nearest
+
+        context.find_root().obj.command = command_name(context)
+        names = self.list_commands(context)
+        synonym = _SYNONYMS.get(word.lower(), "")
+        close = [synonym] if synonym.partition(" ")[0] in names else nearest(word, names, n=1)
+        path = context.command_path
+        hint = f"Did you mean {path} {close[0]}?" if close else f"To list the commands: {path} --help"
+        return UsageError(f"Unknown command {word!r}.", hint=hint)
 
 
 class ExampleCommand(ConsoleHelp):
@@ -162,16 +208,25 @@ def _set_quiet(context: click.Context, option: click.Parameter, value: bool) -> 
     context.find_root().obj.quiet |= value
 
 
-def repository_options(*, verb: str) -> Decorator:
-    """Add ``--repository`` and ``--offline``. ``verb`` completes the help: "The repository to ``install from``"."""
+_DEFAULT_REPOSITORY = (
+    "the configured repositories, or the directory 'repository' in $ORBITPKG_HOME [env: ORBITPKG_REPOSITORY]"
+)
+
+
+def repository_options(*, verb: str, default: str = _DEFAULT_REPOSITORY) -> Decorator:
+    """Add ``--repository`` and ``--offline``.
+
+    Args:
+        verb: What the command does with the repository, to complete the help: "The repository to ``install from``".
+        default: The default, as the help describes it.
+    """
     repository = click.option(
         "-r",
         "--repository",
         metavar="URL",
         callback=address,
         help=f"The repository to {verb}: a configured name, s3://bucket/prefix, https://host/dir, file:///dir, or a "
-        "directory. Default: the configured repositories, or the directory 'repository' in $ORBITPKG_HOME "
-        "[env: ORBITPKG_REPOSITORY].",
+        f"directory. Default: {default}.",
     )
 
     def add(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""The program: its commands, loaded when they are called for, and the one map from exceptions to exit codes."""
+"""The program: its commands, each imported when it is used, and the mapping of exceptions to exit codes."""
 
 from __future__ import annotations
 
@@ -57,14 +57,15 @@ COMMANDS: Final = {
     "store": "store",
     "completion": "completion",
 }
-"""Each command and the module it is in, in the order of a package's life."""
+"""The commands and their modules, in the order in which the help lists them."""
 
 _COMPLETE_VARIABLE = "_ORBITPKG_COMPLETE"
 _DEBUG_VARIABLE = "ORBITPKG_DEBUG"
+_NEGATIONS = ("un", "no", "no-", "non-", "not-", "dis", "in")
 
 
 class LazyGroup(CommandGroup):
-    """A group whose commands are loaded one at a time."""
+    """A group that imports only the command that is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """List the names of all commands."""
@@ -72,29 +73,13 @@ class LazyGroup(CommandGroup):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Load a command; None when there is none of this name."""
+        """Import and return a command, or return None if the name is unknown."""
         del ctx
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"orbitpkg.cli.{COMMANDS[cmd_name]}")
         found: click.Command = module.EXPORTS[cmd_name]
         return found
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that the words begin with."""
-        if args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
-            raise _unknown_command(args[0])
-        return super().resolve_command(ctx, args)
-
-
-def _unknown_command(word: str) -> UsageError:
-    from orbitpkg.model.names import nearest
-
-    close = nearest(word, COMMANDS, n=1)
-    hint = f"Did you mean orbitpkg {close[0]}?" if close else "orbitpkg --help lists the commands."
-    return UsageError(f"There is no command {word!r}.", hint=hint)
 
 
 def _show_version(context: click.Context, option: click.Parameter, value: bool) -> None:
@@ -111,18 +96,16 @@ def _show_version(context: click.Context, option: click.Parameter, value: bool) 
     cls=LazyGroup,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Each command has examples: orbitpkg COMMAND --help. "
-    "Exit codes: 0 done, 1 failed, 2 wrong usage, 70 a bug in orbitpkg, 130 interrupted.",
+    epilog="For details and examples: orbitpkg COMMAND --help. "
+    "Exit codes: 0 success, 1 failure, 2 incorrect usage, 70 bug in orbitpkg, 130 interrupted.",
 )
-@click.option(
-    "--version", is_flag=True, expose_value=False, callback=_show_version, help="Print the version of orbitpkg."
-)
+@click.option("--version", is_flag=True, expose_value=False, callback=_show_version, help="Print the version.")
 @click.pass_context
 def program(context: click.Context) -> None:
-    """Versioned models and data in packages, with nothing but a bucket behind them.
+    """Package manager for versioned models and data.
 
-    A package.json beside some data, then: orbitpkg publish DIR here, orbitpkg install NAME there, and
-    orbitpkg.package("NAME").file_path("model.bin") in an app.
+    Describe a folder of data in a package.json and publish it to a bucket with orbitpkg publish DIR. On other machines,
+    run orbitpkg install NAME. Apps open the files with orbitpkg.package("NAME").file_path("model.bin").
     """
     if context.invoked_subcommand is not None:
         return
@@ -130,7 +113,7 @@ def program(context: click.Context) -> None:
     if not console.as_json:
         console.write_stderr(context.get_help())
         context.exit(USAGE)
-    raise UsageError("A command is missing.", hint="orbitpkg --help lists the commands.")
+    raise UsageError("Missing command.", hint="To list the commands: orbitpkg --help")
 
 
 program.params += global_options()
@@ -140,14 +123,14 @@ def run(words: Sequence[str], *, alone: bool = False) -> int:
     """Run one command.
 
     Args:
-        words: Those after the program's name.
-        alone: Whether this process is there for this command only, so that Ctrl-C may end it from within.
+        words: The arguments after the program's name.
+        alone: Whether the process runs only this command, so that Ctrl-C may end the process.
 
     Returns:
         The exit code.
     """
     accept_any_path()
-    # A word that click refuses is reported before click has seen the options.
+    # click reports an invalid argument before it parses --json, but the report has to be JSON too.
     own = words[: words.index("--")] if "--" in words else words
     console = Console(as_json="--json" in own)
     if alone:
@@ -156,20 +139,20 @@ def run(words: Sequence[str], *, alone: bool = False) -> int:
         program.main(args=list(words), prog_name="orbitpkg", complete_var=_COMPLETE_VARIABLE, obj=console)
     try:
         try:
-            # Not program.main(): it turns Ctrl-C and a reader who went away into its own words and exit codes.
+            # Not program.main(), which has its own messages and exit codes for Ctrl-C and closed pipes.
             with program.make_context("orbitpkg", list(words), obj=console) as context:
                 program.invoke(context)
-        except BaseException as error:  # noqa: BLE001 - the last place before a traceback that no user can read
+        except BaseException as error:  # noqa: BLE001 - users get a message instead of a traceback
             return _fail(error, console)
     except OrbitError as error:
-        # The error itself could not be written.
+        # Writing the output or the error failed, for example because the disk is full.
         console.fail(error)
         return FAILED
     return 0
 
 
 def _fail(error: BaseException, console: Console) -> int:
-    """Say what went wrong; returns the exit code."""
+    """Report an error and return the exit code."""
     match error:
         case click.exceptions.Exit():
             return error.exit_code
@@ -188,10 +171,30 @@ def _fail(error: BaseException, console: Console) -> int:
 def _fail_usage(error: click.ClickException, console: Console) -> int:
     context: click.Context | None = getattr(error, "ctx", None)
     console.command = command_name(context)
+    path = context.command_path if context is not None else "orbitpkg"
+    hint = f"For usage: {path} --help"
     message = error.format_message()
-    where = context.command_path if context is not None else "orbitpkg"
-    console.fail(UsageError(message, hint=f"{where} --help shows how it is used."))
+    if isinstance(error, click.NoSuchOption):
+        message = f"Unknown option {error.option_name!r}."
+        hint = _suggest_option(error) or hint
+    console.fail(UsageError(message, hint=hint))
     return error.exit_code
+
+
+def _suggest_option(error: click.NoSuchOption) -> str | None:
+    from orbitpkg.model.names import nearest
+
+    # Similar spellings can have opposite meanings: --offline for --online, --locked for --unlocked.
+    choices = [each for each in error.possibilities or () if not _is_opposite(error.option_name, each)]
+    close = nearest(error.option_name, choices, n=1)
+    return f"Did you mean {close[0]}?" if close else None
+
+
+def _is_opposite(one: str, other: str) -> bool:
+    words = {one.lstrip("-"), other.lstrip("-")}
+    longest = max(words, key=len)
+    negated = {f"{prefix}{word}" for prefix in _NEGATIONS for word in words}
+    return words == {"online", "offline"} or longest in negated
 
 
 def _fail_interrupted(console: Console) -> int:
@@ -204,8 +207,8 @@ def _fail_bug(error: Exception, console: Console) -> int:
         import traceback
 
         console.write_stderr("".join(traceback.format_exception(error)).rstrip())
-    what = "".join([type(error).__name__, f": {error}" if str(error) else ""])
+    description = "".join([type(error).__name__, f": {error}" if str(error) else ""])
     facts: dict[str, Any] = {"type": type(error).__name__}
-    hint = f"Run it again with {_DEBUG_VARIABLE}=1 to see where, and report it with what that prints."
-    console.fail(OrbitError(f"This is a bug in orbitpkg: {what}", hint=hint, **facts), code="bug")
+    hint = f"Run the command again with {_DEBUG_VARIABLE}=1 and report the bug with the output."
+    console.fail(OrbitError(f"This is a bug in orbitpkg: {description}", hint=hint, **facts), code="bug")
     return BUG

@@ -73,6 +73,6 @@ def _install(words: Sequence[str]) -> str | None:
         return None
     lines = []
     for each in found:
-        sentence = f"{each.name} {each.version} is installed: {count(each.files, 'file')}, {size(each.bytes)}"
+        sentence = f"{each.name} {each.version} is already installed: {count(each.files, 'file')}, {size(each.bytes)}"
         lines += [wrap(printable(sentence), width(sys.stdout)), f"  orbitpkg path {each.name}=={each.version}"]
     return "" if quiet else "".join(f"{line}\n" for line in lines)

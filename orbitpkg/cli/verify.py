@@ -30,7 +30,7 @@ __all__ = ["EXPORTS", "verify"]
 @click.argument("requirements", metavar="[REQ]...", nargs=-1, shell_complete=installed_names)
 @click.option("--quick", is_flag=True, help="Compare sizes and times. Hash only files changed after the install.")
 @click.option("--repair", is_flag=True, help="Repair damaged packages. Downloads only the damaged files.")
-@repository_options(verb="repair from, instead of each release's original repository")
+@repository_options(verb="repair from", default="the repository that each release was installed from")
 def verify(
     console: Console,
     requirements: tuple[str, ...],
