@@ -19,7 +19,7 @@ from orbitpkg.errors import OrbitError, UsageError
 from orbitpkg.objects.addresses import local_path_of
 from orbitpkg.remote.calls import LoggingReporter, files
 from orbitpkg.remote.pruning import cache_bytes, prune
-from orbitpkg.remote.session import is_silence
+from orbitpkg.remote.session import Reading, is_unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,9 +65,8 @@ class S3:
             RuntimeError: The store cannot be asked, and the object is not cached.
         """
         with _as_s3stasher():
-            path = _files(progress=progress).local_path(
-                uri_or_path, force=force_download, fresh=not skip_local_file_checks
-            )
+            reading = Reading(force=force_download, fresh=not skip_local_file_checks)
+            path = _files(progress=progress).local_path(uri_or_path, reading)
         with path:
             yield path
 
@@ -200,7 +199,7 @@ def _as_s3stasher() -> Iterator[None]:
     try:
         yield
     except OrbitError as error:
-        if is_silence(error):
+        if is_unreachable(error):
             raise RuntimeError(str(error)) from error
         if isinstance(error, UsageError):
             raise ValueError(str(error)) from error  # noqa: TRY004 - the kind that s3stasher raises

@@ -22,7 +22,7 @@ from orbitpkg.remote.cache import Cache
 from orbitpkg.remote.files import Paths, RemoteFiles, Stat
 from orbitpkg.remote.pruning import Pruned, cache_bytes
 from orbitpkg.remote.pruning import prune as prune_cache
-from orbitpkg.remote.session import Session
+from orbitpkg.remote.session import Reading, Session
 from orbitpkg.reporting import SILENT
 
 if TYPE_CHECKING:
@@ -126,9 +126,8 @@ def local_path(
         StorageError: Neither the cache nor the temporary folder can be written.
         UsageError: The URI is invalid.
     """
-    return files(reporter=reporter).local_path(
-        uri, max_age=max_age, fresh=fresh, version=version, verify=verify, force=force
-    )
+    reading = Reading(max_age=max_age, fresh=fresh, version=version, verify=verify, force=force)
+    return files(reporter=reporter).local_path(uri, reading)
 
 
 def open(  # noqa: A001 - the public name, after the built-in
@@ -166,17 +165,8 @@ def open(  # noqa: A001 - the public name, after the built-in
         UsageError: The URI or the mode is invalid.
         OrbitError: As for ``local_path`` and ``write``.
     """
-    return files(reporter=reporter).open(
-        uri,
-        mode,
-        encoding=encoding,
-        errors=errors,
-        newline=newline,
-        max_age=max_age,
-        fresh=fresh,
-        version=version,
-        verify=verify,
-    )
+    reading = Reading(max_age=max_age, fresh=fresh, version=version, verify=verify)
+    return files(reporter=reporter).open(uri, mode, encoding=encoding, errors=errors, newline=newline, reading=reading)
 
 
 def write(

@@ -1,4 +1,4 @@
-"""Files that are being written, to be an object, or take a local file's place, when they are done."""
+"""Drafts: files being written that become an object, or replace a local file, once they are complete."""
 
 from __future__ import annotations
 
@@ -16,74 +16,74 @@ from typing import IO, TYPE_CHECKING, Protocol
 from orbitpkg.errors import FileMissing, ObjectExists, OfflineError, OrbitError, ReadOnlyRepository
 from orbitpkg.files.atomic import HIDDEN, create_file, move_folder, publish_file
 from orbitpkg.files.errors import USER_FILE, storage_errors
-from orbitpkg.remote.session import retold
+from orbitpkg.remote.session import with_hint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
     from typing import Self
 
-    from orbitpkg.remote.session import Place, Session
+    from orbitpkg.remote.session import Location, Session
 
 __all__ = ["Draft", "LocalDraft", "RemoteDraft", "draft_writer"]
 
 
 class Draft(Protocol):
-    """What is being written."""
+    """A file being written."""
 
     path: Path
 
     def commit(self) -> None:
-        """Show what was written under its name."""
+        """Publish the file under its final name."""
 
     def discard(self) -> None:
-        """Leave nothing of it."""
+        """Remove the file."""
 
 
 class RemoteDraft:
-    """A file on its way to be an object.
+    """A file that becomes an object.
 
     Args:
-        session: What calls share.
-        place: Of the object.
-        keep: Whether the file stays in the cache, as the object's newest state.
-        metadata: What to say of the object beside its bytes.
-        create_only: Do not replace an object.
+        session: The open stores and the cache.
+        location: The address of the object.
+        keep: Whether the file stays in the cache, as the object's current state.
+        metadata: User metadata of the object.
+        create_only: Fail if the object exists.
 
     Raises:
-        OfflineError: No store may be asked: what would be written could not be sent.
-        ReadOnlyRepository: It is a web server's.
-        StorageError: There is no place for the file.
+        OfflineError: Offline mode is on, so the file could not be uploaded.
+        ReadOnlyRepository: The object belongs to a web server.
+        StorageError: The file cannot be created.
     """
 
     def __init__(
         self,
         session: Session,
-        place: Place,
+        location: Location,
         *,
         keep: bool = True,
         metadata: Mapping[str, str] | None = None,
         create_only: bool = False,
     ) -> None:
         self._session = session
-        self._place = place
+        self._location = location
         self._keep = keep
         self._metadata = metadata
         self._create_only = create_only
         if session.offline:
             raise OfflineError(
-                f"{place.uri} cannot be written: offline mode is on.",
+                f"{location.uri} cannot be written: offline mode is on.",
                 hint="Leave out --offline, or unset ORBITPKG_OFFLINE.",
-                uri=place.uri,
+                uri=location.uri,
             )
-        if place.store.startswith("http"):
+        if location.store.startswith("http"):
             raise ReadOnlyRepository(
-                f"{place.uri} cannot be written: a web server only serves what is there.",
-                hint="Write to the bucket or the directory that it serves.",
-                uri=place.uri,
+                f"{location.uri} cannot be written: web servers are read-only.",
+                hint="Write to the bucket or the directory that the server publishes.",
+                uri=location.uri,
             )
         self._folder = self._make_folder()
-        self.path = self._folder / place.name
+        self.path = self._folder / location.name
 
     def _make_folder(self) -> Path:
         try:
@@ -98,15 +98,15 @@ class RemoteDraft:
 
         Raises:
             FileMissing: Nothing was written.
-            ObjectExists: There is an object, which was not to be replaced.
-            RepositoryError: The store did not take it; the message says where the file is kept.
+            ObjectExists: The object exists, and ``create_only`` is set.
+            RepositoryError: The upload failed; the hint contains the path of the file, which is kept.
         """
         if not self.path.is_file():
             self.discard()
-            raise FileMissing(f"Nothing was written to {self.path}, so {self._place.uri} was not changed.")
-        session, place = self._session, self._place
+            raise FileMissing(f"Nothing was written to {self.path}, so {self._location.uri} was not changed.")
+        session, location = self._session, self._location
         try:
-            done = session.send(place, self.path, metadata=self._metadata, create_only=self._create_only)
+            done = session.send(location, self.path, metadata=self._metadata, create_only=self._create_only)
         except ObjectExists:
             self.discard()
             raise
@@ -115,17 +115,17 @@ class RemoteDraft:
         info = replace(done.info, modified=done.info.modified or datetime.now(UTC))
         if self._keep:
             with contextlib.suppress(OSError):
-                session.cache.keep(place.uri, info, self.path, done.blake3, name=place.name)
+                session.cache.keep(location.uri, info, self.path, done.blake3, name=location.name)
         self.discard()
 
     def _kept(self, error: OrbitError) -> OrbitError:
-        """Put what could not be sent where nothing removes it, and say so."""
+        """Move a file that could not be uploaded to a folder that ``prune`` leaves alone; return the error to raise."""
         kept = self.path
         with contextlib.suppress(OSError):
             unsent = self._session.cache.folder("unsent") / token_hex(4)
             move_folder(self._folder, unsent)
             kept = unsent / self.path.name
-        return retold(error, f"What was written is kept in {kept}.", kept=str(kept))
+        return with_hint(error, f"The file is kept in {kept}.", kept=str(kept))
 
     def discard(self) -> None:
         """Remove the file."""
@@ -133,11 +133,11 @@ class RemoteDraft:
 
 
 class LocalDraft:
-    """A file on its way to take another's place.
+    """A file that replaces a local file.
 
     Args:
-        target: Its place; folders above it are made.
-        create_only: Do not replace a file.
+        target: The path of the local file. Missing folders are created.
+        create_only: Fail if the local file exists.
     """
 
     def __init__(self, target: Path, *, create_only: bool = False) -> None:
@@ -150,11 +150,11 @@ class LocalDraft:
         self.path = target.with_name(f"{HIDDEN}{token_hex(6)}{''.join(target.suffixes[-2:])}")
 
     def commit(self) -> None:
-        """Rename the file to its place.
+        """Rename the file to its final path.
 
         Raises:
             FileMissing: Nothing was written.
-            ObjectExists: There is a file, which was not to be replaced.
+            ObjectExists: The local file exists, and ``create_only`` is set.
         """
         with storage_errors(self._target, USER_FILE):
             if not self.path.is_file():
@@ -165,7 +165,7 @@ class LocalDraft:
             try:
                 create_file(self.path, self._target)
             except FileExistsError as error:
-                raise ObjectExists(f"{self._target} exists already.", path=str(self._target)) from error
+                raise ObjectExists(f"{self._target} already exists.", path=str(self._target)) from error
             finally:
                 self.path.unlink()
 
@@ -175,7 +175,7 @@ class LocalDraft:
 
 
 class _Raw(io.FileIO):
-    """The bytes of a draft, which is committed when they are closed."""
+    """An unbuffered draft, which is committed when it is closed."""
 
     def __init__(self, draft: Draft) -> None:
         super().__init__(draft.path, "w")
@@ -209,7 +209,7 @@ class _Binary(io.BufferedWriter):
         self.close()
 
     def __del__(self) -> None:
-        # Nobody closed it: it may be half of what was to be written.
+        # The caller never closed the file, so it may be incomplete.
         if not self.closed:
             self.raw.give_up()
             self.close()
@@ -234,10 +234,10 @@ class _Text(io.TextIOWrapper):
 def draft_writer(
     draft: Draft, *, text: bool, encoding: str | None = None, errors: str | None = None, newline: str | None = None
 ) -> IO[str] | IO[bytes]:
-    """Open a draft; closing the file commits it, an exception in its ``with`` block discards it.
+    """Open a draft for writing. Closing the file commits the draft; an exception in its ``with`` block discards it.
 
     Raises:
-        StorageError: It cannot be written.
+        StorageError: The file cannot be created.
     """
     with storage_errors(draft.path, USER_FILE):
         binary = _Binary(_Raw(draft))

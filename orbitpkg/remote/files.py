@@ -1,6 +1,6 @@
-"""What can be done with objects, and with local files by the same calls: open, write, list, copy, move, delete.
+"""Operations on objects and on local files by the same methods: open, write, list, copy, move, delete.
 
-A URI names an object wherever its store is; anything without a scheme, and ``file:///…``, is a path on this machine.
+A URI names an object. A string without a scheme, and ``file:///…``, is a path on this machine.
 """
 
 from __future__ import annotations
@@ -21,32 +21,33 @@ from orbitpkg.objects.protocol import is_valid_key
 from orbitpkg.objects.transfer.files import download_object
 from orbitpkg.remote.drafts import LocalDraft, RemoteDraft, draft_writer
 from orbitpkg.remote.local import LocalPath
-from orbitpkg.remote.session import without_user
+from orbitpkg.remote.session import Reading, without_user
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from datetime import timedelta
 
     from orbitpkg.objects.addresses import PathOrUri
     from orbitpkg.objects.protocol import ObjectInfo, ObjectStore
     from orbitpkg.remote.drafts import Draft
-    from orbitpkg.remote.session import Place, Session
+    from orbitpkg.remote.session import Location, Session
 
 __all__ = ["RemoteFiles", "Stat"]
 
 Paths: TypeAlias = "list[str]"
 
+_NEWEST = Reading()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stat:
-    """What is known of an object, or of a local file.
+    """The status of an object or a local file.
 
     Attributes:
-        uri: Its address, or its path.
+        uri: Its URI, or its path.
         size: In bytes.
-        etag: The store's word for its state; None for a local file.
-        modified: When it was written.
-        version: The store's name for this version, where it keeps several and says so.
+        etag: The object's ETag; None for a local file.
+        modified: When it was last written, if known.
+        version: The object's version, if the store reports one.
     """
 
     uri: str
@@ -57,10 +58,10 @@ class Stat:
 
 
 class RemoteFiles:
-    """Objects as files.
+    """The operations, over one session.
 
     Args:
-        session: The stores and the cache.
+        session: The open stores and the cache.
     """
 
     def __init__(self, session: Session) -> None:
@@ -68,23 +69,12 @@ class RemoteFiles:
 
     # One file.
 
-    def local_path(
-        self,
-        uri: PathOrUri,
-        *,
-        max_age: timedelta | float | None = None,
-        fresh: bool = True,
-        version: str | None = None,
-        verify: bool = False,
-        force: bool = False,
-    ) -> LocalPath:
-        """Give a local file with an object's bytes; see ``orbitpkg.remote.local_path``."""
+    def local_path(self, uri: PathOrUri, reading: Reading = _NEWEST) -> LocalPath:
+        """Return the path of a local file with an object's bytes; see ``orbitpkg.remote.local_path``."""
         path = local_path_of(uri)
         if path is None:
-            return self.session.local_path(
-                uri, max_age=max_age, fresh=fresh, version=version, verify=verify, force=force
-            )
-        _refuse_version(path, version)
+            return self.session.local_path(uri, reading)
+        _refuse_version(path, reading.version)
         with storage_errors(path, USER_FILE):
             if path.is_dir():
                 raise StorageError(f"{path} is a folder, not a file.", path=str(path))
@@ -100,28 +90,25 @@ class RemoteFiles:
         encoding: str | None = None,
         errors: str | None = None,
         newline: str | None = None,
-        **reading: Any,
+        reading: Reading = _NEWEST,
     ) -> IO[Any]:
         """Open an object; see ``orbitpkg.remote.open``."""
-        kind = _parse_mode(mode)
-        said = {"encoding": encoding, "errors": errors, "newline": newline}
-        if "b" in kind and any(value is not None for value in said.values()):
-            raise UsageError(f"The mode {mode!r} is binary: it takes no encoding, errors or newline.")
-        path = local_path_of(uri)
-        if kind & {"r"} and "+" not in kind:
-            found = self.local_path(uri, **reading)
-            with storage_errors(found, USER_FILE):
-                return builtins.open(found, mode, **said)  # type: ignore[call-overload, no-any-return] # noqa: PTH123
+        letters = _parse_mode(mode)
+        text = {"encoding": encoding, "errors": errors, "newline": newline}
+        if "b" in letters and any(value is not None for value in text.values()):
+            raise UsageError(f"The mode {mode!r} is binary, so encoding, errors and newline cannot be set.")
+        is_read = "r" in letters and "+" not in letters
+        path = self.local_path(uri, reading) if is_read else local_path_of(uri)
         if path is not None:
             with storage_errors(path, USER_FILE):
-                return builtins.open(path, mode, **said)  # type: ignore[call-overload, no-any-return] # noqa: PTH123
-        if "+" in kind or "a" in kind:
+                return builtins.open(path, mode, **text)  # type: ignore[call-overload, no-any-return] # noqa: PTH123
+        if "+" in letters or "a" in letters:
             raise UsageError(
-                f"The mode {mode!r} changes an object in place, which no store can do.",
-                hint='Write it anew ("w"), or change a local copy and upload that.',
+                f"The mode {mode!r} changes a file in place, which object stores do not support.",
+                hint='Replace the object ("w"), or change a local copy and upload it.',
             )
-        draft = RemoteDraft(self.session, self.session.place(uri), create_only="x" in kind)
-        return draft_writer(draft, text="b" not in kind, **said)
+        draft = RemoteDraft(self.session, self.session.locate(uri), create_only="x" in letters)
+        return draft_writer(draft, text="b" not in letters, **text)
 
     @contextlib.contextmanager
     def write(
@@ -132,7 +119,7 @@ class RemoteFiles:
         metadata: Mapping[str, str] | None = None,
         create_only: bool = False,
     ) -> Iterator[Path]:
-        """Give a temporary file to write, to be an object after; see ``orbitpkg.remote.write``."""
+        """Return the path of a new file to be uploaded; see ``orbitpkg.remote.write``."""
         draft = self.draft(uri, keep=keep, metadata=metadata, create_only=create_only)
         try:
             yield draft.path
@@ -149,15 +136,15 @@ class RemoteFiles:
         metadata: Mapping[str, str] | None = None,
         create_only: bool = False,
     ) -> Draft:
-        """Begin what ``write`` does; the caller commits or discards it."""
+        """Start what ``write`` does; the caller commits or discards the draft."""
         path = local_path_of(uri)
         if path is not None:
             return LocalDraft(path, create_only=create_only)
-        place = self.session.place(uri)
-        return RemoteDraft(self.session, place, keep=keep, metadata=metadata, create_only=create_only)
+        location = self.session.locate(uri)
+        return RemoteDraft(self.session, location, keep=keep, metadata=metadata, create_only=create_only)
 
     def exists(self, uri: PathOrUri) -> bool:
-        """Say whether there is such an object; see ``orbitpkg.remote.exists``."""
+        """Return whether an object exists; see ``orbitpkg.remote.exists``."""
         try:
             self.stat(uri)
         except FileMissing:
@@ -165,17 +152,17 @@ class RemoteFiles:
         return True
 
     def stat(self, uri: PathOrUri, *, version: str | None = None) -> Stat:
-        """Tell about an object; see ``orbitpkg.remote.stat``."""
+        """Return the status of an object; see ``orbitpkg.remote.stat``."""
         path = local_path_of(uri)
         if path is not None:
             _refuse_version(path, version)
             return _local_stat(path)
-        place = self.session.place(uri)
-        return self.session.known_or_asked(
-            place,
-            lambda store: _stat(place.uri, store.head(place.key, version=version)),
+        location = self.session.locate(uri)
+        return self.session.request_or_cached(
+            location,
+            lambda store: _stat(location.uri, store.head(location.key, version=version)),
             lambda entry: Stat(
-                uri=place.uri,
+                uri=location.uri,
                 size=entry.size,
                 etag=entry.etag,
                 modified=entry.modified_at,
@@ -185,20 +172,20 @@ class RemoteFiles:
         )
 
     def metadata(self, uri: PathOrUri) -> dict[str, str]:
-        """Give what an object's writer said of it beside its bytes; nothing for a local file.
+        """Return the user metadata of an object; that of a local file is empty.
 
         Raises:
-            FileMissing: There is no such object.
+            FileMissing: The object does not exist.
         """
         if local_path_of(uri) is not None:
             return {}
-        place = self.session.place(uri)
-        return self.session.ask(place, lambda store: store.metadata(place.key))
+        location = self.session.locate(uri)
+        return self.session.request(location, lambda store: store.metadata(location.key))
 
     # Many.
 
     def scan(self, prefix: PathOrUri) -> Iterator[Stat]:
-        """Tell about all objects whose URI begins with a text, or about the files below a local folder."""
+        """Yield the status of all objects whose URI begins with a prefix, or of the files below a local folder."""
         path = local_path_of(prefix)
         if path is not None:
             yield from _scan_folder(path)
@@ -215,40 +202,40 @@ class RemoteFiles:
     # Changes.
 
     def copy(self, source: PathOrUri, target: PathOrUri, *, exactly: bool = False) -> None:
-        """Copy an object or a file, to a folder under its own name unless ``exactly``; see ``orbitpkg.remote.copy``."""
-        target = target if exactly else _completed(source, target)
+        """Copy an object or a file; see ``orbitpkg.remote.copy``. With ``exactly``, the target is never a folder."""
+        target = target if exactly else _resolve_target(source, target)
         from_path, to_path = local_path_of(source), local_path_of(target)
         if from_path is not None and to_path is not None:
             _copy_file(from_path, to_path)
         elif to_path is not None:
-            self._download(self.session.place(source), to_path)
+            self._download(self.session.locate(source), to_path)
         elif from_path is not None:
-            self.session.send(self.session.place(target), from_path)
+            self.session.send(self.session.locate(target), from_path)
         else:
-            self._copy(self.session.place(source), self.session.place(target))
-            self.session.forget(self.session.place(target))
+            self._copy(self.session.locate(source), self.session.locate(target))
+            self.session.forget(self.session.locate(target))
 
-    def _download(self, source: Place, target: Path) -> None:
+    def _download(self, source: Location, target: Path) -> None:
         session = self.session
-        info = session.ask(source, lambda store: store.head(source.key))
+        info = session.request(source, lambda store: store.head(source.key))
         with session.reporter.task(source.uri, info.size) as task:
-            session.ask(
+            session.request(
                 source,
                 lambda store: download_object(store, source.key, target, info=info, progress=task.advance),
             )
 
-    def _copy(self, source: Place, target: Place) -> None:
+    def _copy(self, source: Location, target: Location) -> None:
         if source.store == target.store:
-            self.session.ask(source, lambda store: store.copy(source.key, target.key))
+            self.session.request(source, lambda store: store.copy(source.key, target.key))
             return
         if self._copied_by_store(source, target):
             return
-        metadata = self.session.ask(source, lambda store: store.metadata(source.key))
-        with self.session.local_path(join_uri(source.store, source.key)) as path:
+        metadata = self.session.request(source, lambda store: store.metadata(source.key))
+        with self.session.local_path(join_uri(source.store, source.key), _NEWEST) as path:
             self.session.send(target, path, metadata=metadata)
 
-    def _copied_by_store(self, source: Place, target: Place) -> bool:
-        """Have S3 copy from bucket to bucket, if both are S3's and it can."""
+    def _copied_by_store(self, source: Location, target: Location) -> bool:
+        """Copy from one bucket to another within S3, if both stores allow it; return whether they did."""
         if not (source.store.startswith("s3://") and target.store.startswith("s3://")) or self.session.offline:
             return False
         from orbitpkg.objects.s3 import S3Store
@@ -257,15 +244,15 @@ class RemoteFiles:
         assert isinstance(first, S3Store)
         assert isinstance(second, S3Store)
         try:
-            self.session.ask(source, lambda _: second.copy_from(first, source.key, target.key))
-        except (UnsupportedByStore, AccessDenied):  # one may be let read here and write there, and not copy
+            self.session.request(source, lambda _: second.copy_from(first, source.key, target.key))
+        except (UnsupportedByStore, AccessDenied):  # a user may read here and write there, but not copy between them
             return False
         return True
 
     def move(self, source: PathOrUri, target: PathOrUri, *, exactly: bool = False) -> None:
         """Move an object or a file; see ``copy``."""
-        target = target if exactly else _completed(source, target)
-        if _same(source, target):
+        target = target if exactly else _resolve_target(source, target)
+        if _is_same(source, target):
             return
         self.copy(source, target, exactly=True)
         self.delete(source)
@@ -277,10 +264,10 @@ class RemoteFiles:
             with storage_errors(path, USER_FILE):
                 path.unlink(missing_ok=True)
             return
-        place = self.session.place(uri)
+        location = self.session.locate(uri)
         with contextlib.suppress(ObjectNotFound):
-            self.session.ask(place, lambda store: store.delete(place.key))
-        self.session.forget(place)
+            self.session.request(location, lambda store: store.delete(location.key))
+        self.session.forget(location)
 
 
 def _listed(store: ObjectStore, prefix: str) -> Iterator[ObjectInfo]:
@@ -288,16 +275,16 @@ def _listed(store: ObjectStore, prefix: str) -> Iterator[ObjectInfo]:
         from orbitpkg.objects.s3 import S3Store
 
         if isinstance(store, S3Store):
-            # The store itself looks for the beginning of a name; obstore would list all of the folder.
+            # S3 filters by any prefix of a key; obstore would list the whole folder.
             return (info for info in store.list_everything(prefix) if is_valid_key(info.key))
     return store.list(prefix)
 
 
 def _parse_mode(mode: str) -> set[str]:
-    """Read a mode as ``builtins.open`` does.
+    """Parse a mode as ``builtins.open`` does.
 
     Raises:
-        UsageError: It is none.
+        UsageError: The mode is invalid.
     """
     letters = set(mode)
     if (
@@ -306,7 +293,7 @@ def _parse_mode(mode: str) -> set[str]:
         or len(letters & set("rwxa")) != 1
         or {"b", "t"} <= letters
     ):
-        raise UsageError(f"{mode!r} is no mode of a file.", hint="Write r, w or x, with b for bytes: rb, wb, xb.")
+        raise UsageError(f"Invalid mode {mode!r}.", hint="Use r, w or x, with b for bytes: rb, wb, xb.")
     return letters
 
 
@@ -329,7 +316,7 @@ def _local_stat(path: Path) -> Stat:
 
 
 def _scan_folder(path: Path) -> Iterator[Stat]:
-    """Tell about a file, or about those below a folder, in the order of their paths; nothing there is nothing."""
+    """Yield the status of a file, or of the files below a folder in the order of their paths. It need not exist."""
     with storage_errors(path, USER_FILE):
         if path.is_file():
             yield _local_stat(path)
@@ -340,8 +327,8 @@ def _scan_folder(path: Path) -> Iterator[Stat]:
                     yield _local_stat(Path(folder, name))
 
 
-def _completed(source: PathOrUri, target: PathOrUri) -> PathOrUri:
-    """Give where a copy goes: below a target that is a folder, under the source's own name."""
+def _resolve_target(source: PathOrUri, target: PathOrUri) -> PathOrUri:
+    """Return the target of a copy: if it is a folder, the path of the source's own name in it."""
     name = os.fspath(source).rstrip("/").rpartition("/")[2]
     path = local_path_of(target)
     if path is not None:
@@ -353,7 +340,7 @@ def _completed(source: PathOrUri, target: PathOrUri) -> PathOrUri:
     return target
 
 
-def _same(source: PathOrUri, target: PathOrUri) -> bool:
+def _is_same(source: PathOrUri, target: PathOrUri) -> bool:
     paths = local_path_of(source), local_path_of(target)
     if paths == (None, None):
         return split_uri(source) == split_uri(target)

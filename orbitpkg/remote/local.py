@@ -1,4 +1,4 @@
-"""The path that a caller gets: a ``pathlib.Path`` that may also be entered, as a context manager."""
+"""The path that callers receive: a ``pathlib.Path`` that is also a context manager."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ __all__ = ["LocalPath"]
 
 
 class LocalPath(type(Path())):  # type: ignore[misc] # the platform's kind of Path
-    """A path of a local file. In a ``with`` block, the file is kept from ``prune`` until the block ends."""
+    """The path of a local file. During a ``with`` block, ``prune`` does not remove the file."""
 
     _descriptor: int | None = None
     _is_temporary = False
 
     @classmethod
     def temporary(cls, path: Path) -> LocalPath:
-        """Give the path of a file that goes, with its folder, when the block or the process ends."""
-        made = cls(path)
-        made._is_temporary = True
-        atexit.register(made._remove)
-        return made
+        """Return a path whose file and folder are removed when its ``with`` block or the process ends."""
+        temporary = cls(path)
+        temporary._is_temporary = True
+        atexit.register(temporary._remove)
+        return temporary
 
     def keep(self) -> None:
-        """Leave a temporary file to others, who outlive this process."""
+        """Keep a temporary file for programs that outlive this process."""
         self._is_temporary = False
 
     def _remove(self) -> None:
@@ -40,7 +40,7 @@ class LocalPath(type(Path())):  # type: ignore[misc] # the platform's kind of Pa
             shutil.rmtree(self.parent, ignore_errors=True)
 
     def __enter__(self) -> Self:
-        # A shared lock on the file itself says that it is in use; prune wants one that is not shared.
+        # prune removes a file only if it gets an exclusive lock on it.
         with contextlib.suppress(OSError):
             self._descriptor = os.open(self, os.O_RDONLY | os.O_CLOEXEC)
             fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)

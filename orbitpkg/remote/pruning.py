@@ -1,4 +1,4 @@
-"""How large the cache is, and making it smaller: what has not been used for longest goes first."""
+"""The size of the cache, and the removal of files from it, the least recently used first."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Pruned", "cache_bytes", "prune"]
 
-# What is younger may be on its way: a download may go on.
+# A younger file may belong to a download under way.
 _WORK_SECONDS: Final = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pruned:
-    """What a pruning came to.
+    """The result of a prune.
 
     Attributes:
-        files: How many files went.
-        size: How many bytes they had.
-        kept: How many bytes are left.
+        files: The number of files removed.
+        size: Their size in bytes.
+        kept: The size of the remaining cache in bytes.
     """
 
     files: int
@@ -38,7 +38,7 @@ class Pruned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Content:
-    """One content, under all the names that it has."""
+    """The bytes of one digest, under all their file names."""
 
     digest: str
     paths: tuple[Path, ...]
@@ -47,7 +47,7 @@ class _Content:
 
 
 def cache_bytes(cache: Cache) -> int:
-    """Give how many bytes the contents of a cache have, one that goes by several names counted once."""
+    """Return the size of a cache in bytes, counting a content with several names once."""
     sizes = {(found.st_dev, found.st_ino): found.st_size for _, found in _files(cache.contents)}
     return sum(sizes.values())
 
@@ -60,33 +60,33 @@ def prune(
     by_storing: bool = False,
     dry_run: bool = False,
 ) -> Pruned:
-    """Remove what was last used before a time, then what was used longest ago until the rest is small enough.
+    """Remove files last used before a time, then the least recently used ones until the cache is small enough.
 
-    What is open in a ``with`` block stays.
+    Files whose path is open in a ``with`` block are kept.
 
     Args:
-        cache: Which cache.
-        before: In seconds since 1970.
-        max_size: In bytes.
-        by_storing: Go by the time at which contents came into the cache, not by that of their last use.
-        dry_run: Only say what would go.
+        cache: The cache.
+        before: A time, in seconds since 1970.
+        max_size: The maximum size of the remaining cache, in bytes.
+        by_storing: Compare the time at which files were cached, not the time of their last use.
+        dry_run: Only report what would be removed.
 
     Raises:
         OSError: The cache cannot be changed.
     """
     contents = sorted(_contents(cache, by_storing=by_storing), key=lambda content: content.used)
     left = sum(content.size for content in contents)
-    going = []
+    removed = []
     for content in contents:
         is_old = before is not None and content.used < before
         if (is_old or (max_size is not None and left > max_size)) and not any(map(_in_use, content.paths)):
-            going.append(content)
+            removed.append(content)
             left -= content.size
     leftovers = _leftovers(cache, before)
     if not dry_run:
-        _remove(cache, going, leftovers)
-    size = sum(content.size for content in going) + sum(found for _, found in leftovers)
-    return Pruned(files=len(going) + len(leftovers), size=size, kept=left)
+        _remove(cache, removed, leftovers)
+    size = sum(content.size for content in removed) + sum(found for _, found in leftovers)
+    return Pruned(files=len(removed) + len(leftovers), size=size, kept=left)
 
 
 def _contents(cache: Cache, *, by_storing: bool) -> Iterator[_Content]:
@@ -136,7 +136,7 @@ def _in_use(path: Path) -> bool:
 
 
 def _leftovers(cache: Cache, before: float | None) -> list[tuple[Path, int]]:
-    """What nobody goes on with: files of work that stopped, and with ``before`` those that were set aside."""
+    """Find files of interrupted downloads and, with ``before``, changed files that were set aside."""
     limit = time.time() - _WORK_SECONDS
     found = [(path, state) for path, state in _files(cache.root / "tmp") if state.st_mtime < limit]
     if before is not None:

@@ -1,7 +1,7 @@
-"""Which objects, or local files, a word of a command line means: one, those below a folder, or those a glob matches.
+"""The objects, or local files, that an argument names: one, those below a folder, or those that match a glob.
 
-In a glob, ``*`` and ``?`` do not cross a ``/`` and ``**`` stands for any number of folders. Keys may hold these letters
-themselves: a word that is an object's very URI means that object.
+In a glob, ``*`` and ``?`` do not match ``/``, and ``**`` matches any number of folders. Keys may contain these
+characters. So an argument that is the exact URI of an object names that object.
 """
 
 from __future__ import annotations
@@ -27,76 +27,76 @@ _SPECIAL: Final = re.compile(r"[*?\[]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selected:
-    """One object, or local file, that is meant.
+    """An object or a local file that an argument names.
 
     Attributes:
-        stat: What is known of it.
-        word: What to call it by: as it was given, where a user may be a part of it.
-        name: Its path below the folder that the word names, for a copy of many; of one alone, its last part.
+        stat: Its status.
+        uri: Its URI or path as given, which may contain a user.
+        name: Its path below the folder that the argument names; of a single object, the last part of its key.
     """
 
     stat: Stat
-    word: str
+    uri: str
     name: str
 
 
-def is_glob(word: str) -> bool:
-    """Say whether a word has letters that stand for others."""
-    return _SPECIAL.search(word.partition("://")[2] or word) is not None
+def is_glob(argument: str) -> bool:
+    """Return whether an argument contains wildcards."""
+    return _SPECIAL.search(argument.partition("://")[2] or argument) is not None
 
 
-def select(files: RemoteFiles, word: str, *, recursive: bool = False) -> list[Selected]:
-    """Find out which objects, or files, a word means.
+def select(files: RemoteFiles, argument: str, *, recursive: bool = False) -> list[Selected]:
+    """Find the objects or files that an argument names.
 
     Args:
-        files: Where to look.
-        word: A URI or a path; one of a folder needs ``recursive``.
-        recursive: Take all below it.
+        files: The stores and the local disk.
+        argument: A URI, a path or a glob. A folder needs ``recursive``.
+        recursive: Select everything below a folder.
 
     Raises:
-        FileMissing: None.
-        UsageError: It is a folder, and nobody says that all below it is meant.
-        RepositoryError: The store cannot be asked.
+        FileMissing: The argument matches nothing.
+        UsageError: The argument is a folder, and ``recursive`` is not set.
+        RepositoryError: The store cannot be reached.
     """
-    if is_glob(word):
-        found = _alone(files, word) or list(_matching(files, word))
+    if is_glob(argument):
+        found = _single(files, argument) or list(_matching(files, argument))
     elif recursive:
-        found = _alone(files, word) or list(_below(files, word))
+        found = _single(files, argument) or list(_below(files, argument))
     else:
-        _refuse_folder(word)
-        found = [Selected(stat=files.stat(word), word=word, name=_name(word))]
+        _refuse_folder(argument)
+        found = [Selected(stat=files.stat(argument), uri=argument, name=_name(argument))]
     if not found:
-        raise FileMissing(f"There is nothing at {word}.", uri=word)
+        raise FileMissing(f"{argument} matches nothing.", uri=argument)
     return found
 
 
-def _alone(files: RemoteFiles, word: str) -> list[Selected]:
-    if word.endswith("/") or _is_folder(word):
+def _single(files: RemoteFiles, argument: str) -> list[Selected]:
+    if argument.endswith("/") or _is_folder(argument):
         return []
     try:
-        return [Selected(stat=files.stat(word), word=word, name=_name(word))]
+        return [Selected(stat=files.stat(argument), uri=argument, name=_name(argument))]
     except (FileMissing, UsageError):
         return []
 
 
-def _below(files: RemoteFiles, word: str) -> Iterator[Selected]:
-    folder = word if word.endswith("/") else f"{word}/"
+def _below(files: RemoteFiles, argument: str) -> Iterator[Selected]:
+    folder = argument if argument.endswith("/") else f"{argument}/"
     for found in files.scan(folder):
-        yield Selected(stat=found, word=found.uri, name=_relative(found.uri, folder))
+        yield Selected(stat=found, uri=found.uri, name=_relative(found.uri, folder))
 
 
-def _matching(files: RemoteFiles, word: str) -> Iterator[Selected]:
-    start = word.find("://") + 3 if "://" in word else 0
-    special = _SPECIAL.search(word, start)
+def _matching(files: RemoteFiles, argument: str) -> Iterator[Selected]:
+    start = argument.find("://") + 3 if "://" in argument else 0
+    special = _SPECIAL.search(argument, start)
     assert special is not None
-    folder = word[: word.rfind("/", 0, special.start()) + 1]
-    pattern = compile_glob(word[len(folder) :])
-    # Of an object store, the letters before the first special one can be asked for.
-    prefix = (folder or ".") if local_path_of(word) is not None else word[: special.start()]
+    folder = argument[: argument.rfind("/", 0, special.start()) + 1]
+    pattern = compile_glob(argument[len(folder) :])
+    # An object store can list all keys that begin with the text before the first wildcard.
+    prefix = (folder or ".") if local_path_of(argument) is not None else argument[: special.start()]
     for found in files.scan(prefix):
         name = _relative(found.uri, folder)
         if pattern.fullmatch(name):
-            yield Selected(stat=found, word=found.uri, name=name)
+            yield Selected(stat=found, uri=found.uri, name=name)
 
 
 def _relative(uri: str, folder: str) -> str:
@@ -106,16 +106,20 @@ def _relative(uri: str, folder: str) -> str:
     return split_uri(uri)[1].removeprefix(split_uri(folder)[1])
 
 
-def _is_folder(word: str) -> bool:
-    path = local_path_of(word)
+def _is_folder(argument: str) -> bool:
+    path = local_path_of(argument)
     return path is not None and path.is_dir()
 
 
-def _refuse_folder(word: str) -> None:
-    if word.endswith("/") or _is_folder(word) or (local_path_of(word) is None and not split_uri(word)[1]):
-        raise UsageError(f"{word} is a folder.", hint="To take all below it, add --recursive.")
+def _refuse_folder(argument: str) -> None:
+    if (
+        argument.endswith("/")
+        or _is_folder(argument)
+        or (local_path_of(argument) is None and not split_uri(argument)[1])
+    ):
+        raise UsageError(f"{argument} is a folder.", hint="To include everything below it, add --recursive.")
 
 
-def _name(word: str) -> str:
-    path = local_path_of(word)
-    return path.name if path is not None else split_uri(word)[1].rpartition("/")[2]
+def _name(argument: str) -> str:
+    path = local_path_of(argument)
+    return path.name if path is not None else split_uri(argument)[1].rpartition("/")[2]

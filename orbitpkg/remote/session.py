@@ -1,9 +1,9 @@
-"""Objects as local files: which store is asked, what is taken from the cache, and what happens without a network.
+"""Objects as local files: which store is contacted, what the cache answers, and what happens without a connection.
 
-One request asks whether what is cached is still the object's state; none is made for a version, with ``fresh=False``,
-or while ``max_age`` lasts. When a store cannot be asked (no network, no credentials or old ones, a proxy, TLS), what is
-cached is used, and that is said once for each store until it answers again. Nothing is decided for later calls: each
-asks anew, except that a store whose silence took long is left alone for some times that long.
+One request checks whether the cached state is still current. No request is made for a version, with ``fresh=False``, or
+within ``max_age``. If a store is unreachable (no network, missing or expired credentials, a proxy, TLS), the cached
+state is used, with one note for each store until it answers again. Every call tries again, except that a store which
+took long to fail is not contacted for a few times that long.
 """
 
 from __future__ import annotations
@@ -48,31 +48,31 @@ if TYPE_CHECKING:
     from orbitpkg.remote.cache import Cache, Entry
     from orbitpkg.reporting import Reporter
 
-__all__ = ["HASTY", "Place", "Session", "is_silence", "remove_folder", "retold", "without_user"]
+__all__ = ["HASTY", "Location", "Reading", "Session", "is_unreachable", "remove_folder", "with_hint", "without_user"]
 
 T = TypeVar("T")
 
 HASTY: Final = Patience(connect=3.0, silence=5.0, retry=3.0, retries=1)
-"""How long a store is waited for when there is something to fall back on."""
+"""The timeouts that apply when the cache can answer instead of the store."""
 
-# A silence that took longer than this, in seconds, is not asked for at each call: for three times as long, 20 s at
-# most, what is cached is taken.
-_LONG: Final = 1.0
-_LEFT_ALONE: Final = 3.0
-_LONGEST_LEFT_ALONE: Final = 20.0
+# A failure that took longer than this, in seconds, would slow down every call. So the cache answers for three times as
+# long, at most 20 seconds.
+_SLOW_FAILURE: Final = 1.0
+_AVOIDED_FOR: Final = 3.0
+_MAX_AVOIDED: Final = 20.0
 _JOURNALLED_BYTES: Final = 64 << 20
-_CHANGES: Final = 3
-"""How often a download is begun anew when the object changes under it."""
+_DOWNLOAD_ATTEMPTS: Final = 3
+"""How often a download starts over because the object changed during it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """One object, and where it is.
+class Location:
+    """The address of one object.
 
     Attributes:
-        uri: Its address, without a user or a password.
-        store: The address of its store, as it was given.
-        key: Its key there.
+        uri: Its URI, without a user or a password.
+        store: The address of its store, as given.
+        key: Its key in the store.
     """
 
     uri: str
@@ -81,24 +81,47 @@ class Place:
 
     @property
     def name(self) -> str:
-        """The name of a local file with its bytes."""
+        """The name of a local file with the object's bytes."""
         return file_name(self.key)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """Which state of an object to read; see ``orbitpkg.remote.local_path``."""
+
+    max_age: timedelta | float | None = None
+    fresh: bool = True
+    version: str | None = None
+    verify: bool = False
+    force: bool = False
+
+    def accepts(self, entry: Entry) -> bool:
+        """Return whether a cached state may be used without contacting the store."""
+        if self.version is not None or not self.fresh:
+            return True
+        if self.max_age is None:
+            return False
+        seconds = self.max_age if isinstance(self.max_age, int | float) else self.max_age.total_seconds()
+        # A clock that was set back leaves records from the future, whose age is unknown.
+        return 0 <= time.time() - entry.checked <= seconds
+
+
 @dataclass(slots=True)
-class _Silence:
+class _Outage:
+    """A store that does not answer: until when it is not contacted, and whether the user knows."""
+
     until: float = 0.0
-    told: bool = False
+    reported: bool = False
 
 
 class Session:
-    """What calls share: open stores, the cache, and what has been said. Safe to use from several threads.
+    """Open stores, the cache and the state of connections. Thread-safe.
 
     Args:
-        cache: What was read before.
-        env: Where stores take their settings from.
-        reporter: Told of what the user should know, and of how far a transfer is.
-        offline: Whether no store may be asked at all.
+        cache: The files read earlier.
+        env: The environment from which stores take their settings.
+        reporter: Receives notes and the progress of transfers.
+        offline: Contact no store.
     """
 
     def __init__(self, cache: Cache, *, env: Mapping[str, str], reporter: Reporter, offline: bool = False) -> None:
@@ -108,28 +131,32 @@ class Session:
         self.offline: Final = offline
         self._lock = threading.Lock()
         self._stores: dict[tuple[str, bool], ObjectStore] = {}
-        self._silences: dict[str, _Silence] = {}
+        self._outages: dict[str, _Outage] = {}
 
     def with_reporter(self, reporter: Reporter) -> Session:
-        """Give this session, with its stores and all, for somebody else to be told."""
-        made = copy.copy(self)
-        made.reporter = reporter
-        return made
+        """Return a session that shares the stores and the cache but has another reporter."""
+        other = copy.copy(self)
+        other.reporter = reporter
+        return other
 
-    def place(self, uri: PathOrUri) -> Place:
-        """Take the address of one object apart.
+    def locate(self, uri: PathOrUri) -> Location:
+        """Parse the URI of an object.
 
         Raises:
-            UsageError: It is none.
+            UsageError: The URI is invalid.
         """
         store, key = split_object_uri(uri)
-        return Place(uri=join_uri(without_user(store), key), store=store, key=key)
+        return Location(uri=join_uri(without_user(store), key), store=store, key=key)
 
     def store(self, url: str, *, hasty: bool = False) -> ObjectStore:
-        """Give the store of an address, open.
+        """Return the open store of an address.
+
+        Args:
+            url: The address.
+            hasty: Use short timeouts, since the cache can answer instead.
 
         Raises:
-            CredentialsError: The environment names credentials that cannot be had.
+            CredentialsError: The environment names credentials that cannot be obtained.
         """
         if self.offline:
             return OfflineStore(without_user(url))
@@ -139,14 +166,14 @@ class Session:
                 self._stores[url, hasty] = open_store(url, env=self._env, patience=patience)
             return self._stores[url, hasty]
 
-    def _reopen(self, url: str) -> None:
-        """Have a store opened anew the next time: by then there may be other credentials, or another proxy."""
+    def _drop_store(self, url: str) -> None:
+        """Reopen a store at its next use, since the credentials or the proxy may have changed by then."""
         with self._lock:
             for hasty in (True, False):
                 self._stores.pop((url, hasty), None)
 
     def close(self) -> None:
-        """Let go of all connections."""
+        """Close all connections."""
         with self._lock:
             for store in self._stores.values():
                 store.close()
@@ -155,250 +182,240 @@ class Session:
     # Reading.
 
     def cached(self, uri: PathOrUri, etag: str | None, version: str | None) -> Path | None:
-        """Give the cached file of a state of an object; None when it is not cached, or not as it was."""
-        entries = self.cache.entries(self.place(uri).uri)
+        """Return the cached file of one state of an object, or None if it is missing or was changed."""
+        entries = self.cache.entries(self.locate(uri).uri)
         found = next((each for each in entries if (each.etag, each.version) == (etag, version)), None)
         return self.cache.path(found) if found is not None and self.cache.intact(found) is not None else None
 
-    def local_path(
-        self,
-        uri: PathOrUri,
-        *,
-        max_age: timedelta | float | None = None,
-        fresh: bool = True,
-        version: str | None = None,
-        verify: bool = False,
-        force: bool = False,
-    ) -> LocalPath:
-        """Give the path of a local file with an object's bytes; see ``orbitpkg.remote.local_path``."""
-        place = self.place(uri)
-        found = None if force else self._known(place, version=version, verify=verify)
-        if found is not None and self._is_enough(found, max_age=max_age, fresh=fresh, version=version):
-            return self._opened(found)
+    def local_path(self, uri: PathOrUri, reading: Reading) -> LocalPath:
+        """Return the path of a local file with an object's bytes; see ``orbitpkg.remote.local_path``."""
+        location, version = self.locate(uri), reading.version
+        cached = None if reading.force else self._find_cached(location, reading)
+        if cached is not None and reading.accepts(cached):
+            return self._use(cached)
         try:
-            info = self._ask(place, lambda store: store.head(place.key, version=version), hasty=found is not None)
+            info = self._request(
+                location, lambda store: store.head(location.key, version=version), hasty=cached is not None
+            )
+            same = None if reading.force else self._find_state(location, info, verify=reading.verify)
+            if same is None:
+                return self._fetch(location, info, reading, hasty=cached is not None)
         except OrbitError as error:
-            if found is None or not is_silence(error):
-                raise self._told(place, error) from error
-            self._fall_back(place, error, found)
-            return self._opened(found)
-        same = None if force else self._same(place, info, verify=verify)
-        if same is not None:
-            with contextlib.suppress(OSError):
-                same = self.cache.confirm(same, info, is_current=version is None)
-            return self._opened(same)
-        return self._fetched(place, info, version, found, force=force)
+            return self._use(self._fall_back(location, error, cached))
+        with contextlib.suppress(OSError):
+            same = self.cache.confirm(same, info, is_current=version is None)
+        return self._use(same)
 
-    def _known(self, place: Place, *, version: str | None, verify: bool) -> Entry | None:
-        entry = self.cache.find_version(place.uri, version) if version else self.cache.current(place.uri)
-        return self._intact(entry, verify=verify)
+    def _find_cached(self, location: Location, reading: Reading) -> Entry | None:
+        return self._intact(self._newest_entry(location, reading.version), verify=reading.verify)
 
-    def _same(self, place: Place, info: ObjectInfo, *, verify: bool) -> Entry | None:
-        return self._intact(self.cache.find(place.uri, info), verify=verify)
+    def _newest_entry(self, location: Location, version: str | None) -> Entry | None:
+        return self.cache.find_version(location.uri, version) if version else self.cache.current(location.uri)
+
+    def _find_state(self, location: Location, info: ObjectInfo, *, verify: bool) -> Entry | None:
+        return self._intact(self.cache.find(location.uri, info), verify=verify)
 
     def _intact(self, entry: Entry | None, *, verify: bool) -> Entry | None:
         if entry is None:
             return None
         intact = self.cache.intact(entry, verify=verify)
         if intact is None and (aside := self.cache.set_aside(entry)) is not None:
-            self.reporter.note(f"The cached copy of {entry.uri} was changed on this machine; it is now {aside}.")
+            self.reporter.note(f"The cached copy of {entry.uri} was changed on this machine. It was moved to {aside}.")
         return intact
 
-    @staticmethod
-    def _is_enough(entry: Entry, *, max_age: timedelta | float | None, fresh: bool, version: str | None) -> bool:
-        if version is not None or not fresh:
-            return True
-        if max_age is None:
-            return False
-        seconds = max_age if isinstance(max_age, int | float) else max_age.total_seconds()
-        # A record of the future (a clock set back) is not trusted.
-        return 0 <= time.time() - entry.checked <= seconds
-
-    def _opened(self, entry: Entry) -> LocalPath:
+    def _use(self, entry: Entry) -> LocalPath:
         self.cache.mark_used(entry)
         return LocalPath(self.cache.path(entry))
 
-    def _fetched(
-        self, place: Place, info: ObjectInfo, version: str | None, known: Entry | None, *, force: bool
-    ) -> LocalPath:
-        try:
-            return self._fetch(place, info, version, force=force, hasty=known is not None)
-        except OrbitError as error:
-            if known is None or not is_silence(error):
-                raise self._told(place, error) from error
-            self._fall_back(place, error, known)
-            return self._opened(known)
-
-    def _fetch(self, place: Place, info: ObjectInfo, version: str | None, *, force: bool, hasty: bool) -> LocalPath:
-        """Read an object into the cache, or where the cache takes nothing, into a temporary file."""
+    def _fetch(self, location: Location, info: ObjectInfo, reading: Reading, *, hasty: bool) -> LocalPath:
+        """Download an object into the cache, or into a temporary file when the cache cannot be written."""
+        version, is_current = reading.version, reading.version is None
         with contextlib.ExitStack() as stack:
             try:
                 folder = self.cache.workplace()
-                stack.enter_context(self.cache.turn(place.uri, waiting=lambda: self._wait(place)))
+                stack.enter_context(self.cache.turn(location.uri, waiting=lambda: self._report_wait(location)))
             except OSError as error:
-                return self._streamed(place, info, version, error)
-            # Whoever had the turn before may have read it.
-            if not force and (same := self._same(place, info, verify=False)) is not None:
-                return self._opened(self.cache.confirm(same, info, is_current=version is None))
-            target = folder / f"{self._label(place, info)}"
+                return self._fetch_uncached(location, info, version, error)
+            # Another process may have downloaded it while this one waited for its turn.
+            if not reading.force and (same := self._find_state(location, info, verify=False)) is not None:
+                return self._use(self.cache.confirm(same, info, is_current=is_current))
+            target = folder / _label(location, info)
             try:
-                digest, info = self._download(place, info, version, target, hasty=hasty)
-                is_current = version is None
-                entry = self.cache.keep(place.uri, info, target, digest, name=place.name, is_current=is_current)
-                return self._opened(entry)
+                digest, info = self._download(location, info, version, target, hasty=hasty)
+                entry = self.cache.keep(location.uri, info, target, digest, name=location.name, is_current=is_current)
+                return self._use(entry)
             except (OSError, StorageError) as error:
                 target.unlink(missing_ok=True)
-                return self._streamed(place, info, version, error)
+                return self._fetch_uncached(location, info, version, error)
 
-    def _wait(self, place: Place) -> None:
-        self.reporter.note(f"Another process is reading {place.uri}: waiting for it.")
+    def _report_wait(self, location: Location) -> None:
+        self.reporter.note(f"Waiting for another process that is downloading {location.uri}.")
 
-    @staticmethod
-    def _label(place: Place, info: ObjectInfo) -> str:
-        import hashlib
-
-        return hashlib.sha256(repr((place.uri, info.etag, info.version)).encode()).hexdigest()[:32]
-
-    def _streamed(self, place: Place, info: ObjectInfo, version: str | None, reason: Exception) -> LocalPath:
+    def _fetch_uncached(
+        self, location: Location, info: ObjectInfo, version: str | None, reason: Exception
+    ) -> LocalPath:
         why = reason.message if isinstance(reason, OrbitError) else _reason_of(reason)
-        self.reporter.note(f"The cache takes nothing ({why.rstrip('.')}): {place.uri} is read into a temporary file.")
+        self.reporter.note(
+            f"The cache cannot be written ({why.rstrip('.')}). {location.uri} is downloaded to a temporary file."
+        )
         with storage_errors(self.cache.root, USER_FILE):
             folder = Path(tempfile.mkdtemp(prefix="orbitpkg-"))
         try:
-            path = folder / place.name
-            self._download(place, info, version, path)
+            path = folder / location.name
+            self._download(location, info, version, path)
         except BaseException:
             remove_folder(folder)
             raise
         return LocalPath.temporary(path)
 
     def _download(
-        self, place: Place, info: ObjectInfo, version: str | None, target: Path, *, hasty: bool = False
+        self, location: Location, info: ObjectInfo, version: str | None, target: Path, *, hasty: bool = False
     ) -> tuple[str, ObjectInfo]:
-        """Read an object into a file; one that changes under the reading is read anew."""
-        for left in reversed(range(_CHANGES)):
+        """Download an object, starting over when it changes during the download; return its digest and state."""
+        for left in reversed(range(_DOWNLOAD_ATTEMPTS)):
             try:
-                with self.reporter.task(place.uri, info.size) as task:
-                    store = self.store(place.store, hasty=hasty)
-                    done = download_object(store, place.key, target, info=info, version=version, progress=task.advance)
+                with self.reporter.task(location.uri, info.size) as task:
+                    store = self.store(location.store, hasty=hasty)
+                    done = download_object(
+                        store, location.key, target, info=info, version=version, progress=task.advance
+                    )
                     return done.blake3, done.info
             except ObjectChanged:
                 if not left:
                     raise
-                info = self.store(place.store).head(place.key, version=version)
-        raise AssertionError("the last try either returns or raises")
+                info = self.store(location.store).head(location.key, version=version)
+        raise AssertionError("the last attempt either returns or raises")
 
-    # Asking.
+    # Requests.
 
-    def ask(self, place: Place, work: Callable[[ObjectStore], T]) -> T:
-        """Ask the store of an object something, and tell its failures as those of a file.
+    def request(self, location: Location, work: Callable[[ObjectStore], T]) -> T:
+        """Send a request to the store of an object.
 
         Raises:
-            FileMissing: There is no such object.
-            RepositoryError: The store did not do it.
+            FileMissing: The object does not exist.
+            RepositoryError: The store failed.
         """
         try:
-            return self._ask(place, work, hasty=False)
+            return self._request(location, work, hasty=False)
         except OrbitError as error:
-            raise self._told(place, error) from error
+            raise self._explain(location, error) from None
 
     def send(
-        self, place: Place, path: Path, *, metadata: Mapping[str, str] | None = None, create_only: bool = False
+        self, location: Location, path: Path, *, metadata: Mapping[str, str] | None = None, create_only: bool = False
     ) -> Uploaded:
-        """Write a file as an object; the upload of a large one that is stopped is gone on with the next time.
+        """Upload a file as an object. An interrupted upload of a large file resumes the next time.
 
         Raises:
-            FileMissing: There is no such file, or bucket.
-            ObjectExists: There is an object, which was not to be replaced.
-            RepositoryError: The store did not take it.
+            FileMissing: The file or the bucket does not exist.
+            ObjectExists: The object exists, and ``create_only`` is set.
+            RepositoryError: The upload failed.
             StorageError: The file cannot be read.
         """
         with storage_errors(path, USER_FILE), contextlib.ExitStack() as stack:
             if not path.exists():
                 raise FileMissing(f"{path} does not exist.", path=str(path))
             size = path.stat().st_size
-            task = stack.enter_context(self.reporter.task(place.uri, size))
+            task = stack.enter_context(self.reporter.task(location.uri, size))
             journal = None
             if size >= _JOURNALLED_BYTES:
-                journal = stack.enter_context(self.cache.journal(place.uri, metadata))
-            done = self.ask(
-                place,
-                lambda store: upload_object(
+                journal = stack.enter_context(self.cache.journal(location.uri, metadata))
+
+            def upload(store: ObjectStore) -> Uploaded:
+                return upload_object(
                     store,
-                    place.key,
+                    location.key,
                     path,
                     metadata=metadata,
                     create_only=create_only,
                     journal=journal,
                     progress=task.advance,
-                ),
-            )
-            self.forget(place)
-            return done
+                )
 
-    def forget(self, place: Place) -> None:
-        """Forget what is cached of an object that is another by now, for those who do not ask again."""
+            done = self.request(location, upload)
+        self.forget(location)
+        return done
+
+    def forget(self, location: Location) -> None:
+        """Drop the cached states of an object that has changed, so that ``fresh=False`` does not return them."""
         with contextlib.suppress(OSError):
-            self.cache.forget(place.uri)
+            self.cache.forget(location.uri)
 
-    def known_or_asked(
-        self, place: Place, work: Callable[[ObjectStore], T], known: Callable[[Entry], T], *, version: str | None = None
+    def request_or_cached(
+        self,
+        location: Location,
+        work: Callable[[ObjectStore], T],
+        cached: Callable[[Entry], T],
+        *,
+        version: str | None = None,
     ) -> T:
-        """Ask the store, and what is cached (of a version, or the newest) when the store cannot be asked.
+        """Send a request, or answer from the cached state when the store is unreachable.
+
+        Args:
+            location: The object.
+            work: Sends the request.
+            cached: Answers from the cached state.
+            version: The version that the request is about; the current state when None.
 
         Raises:
-            FileMissing: There is no such object.
-            RepositoryError: The store cannot be asked, and nothing is cached.
+            FileMissing: The object does not exist.
+            RepositoryError: The store is unreachable, and the object is not cached.
         """
-        entry = self.cache.find_version(place.uri, version) if version else self.cache.current(place.uri)
+        entry = self._newest_entry(location, version)
         try:
-            return self._ask(place, work, hasty=entry is not None)
+            return self._request(location, work, hasty=entry is not None)
         except OrbitError as error:
-            if entry is None or not is_silence(error):
-                raise self._told(place, error) from error
-            self._fall_back(place, error, entry)
-            return known(entry)
+            return cached(self._fall_back(location, error, entry))
 
-    def _ask(self, place: Place, work: Callable[[ObjectStore], T], *, hasty: bool) -> T:
-        silence = self._silences.setdefault(place.store, _Silence())
+    def _request(self, location: Location, work: Callable[[ObjectStore], T], *, hasty: bool) -> T:
+        outage = self._outages.setdefault(location.store, _Outage())
         begin = time.monotonic()
-        if hasty and begin < silence.until:
-            raise RepositoryUnreachable(f"{without_user(place.store)} did not answer a moment ago.")
+        if hasty and begin < outage.until:
+            raise RepositoryUnreachable(f"{without_user(location.store)} did not answer a moment ago.")
         try:
-            answer = work(self.store(place.store, hasty=hasty))
+            answer = work(self.store(location.store, hasty=hasty))
         except OrbitError as error:
-            if is_silence(error):
-                self._reopen(place.store)
+            if is_unreachable(error):
+                self._drop_store(location.store)
                 took = time.monotonic() - begin
-                if took > _LONG:
-                    silence.until = begin + took + min(_LONGEST_LEFT_ALONE, _LEFT_ALONE * took)
+                if took > _SLOW_FAILURE:
+                    outage.until = begin + took + min(_MAX_AVOIDED, _AVOIDED_FOR * took)
             raise
-        silence.until, silence.told = 0.0, False
+        outage.until, outage.reported = 0.0, False
         return answer
 
-    def _fall_back(self, place: Place, error: OrbitError, entry: Entry) -> None:
-        silence = self._silences.setdefault(place.store, _Silence())
-        if self.offline or silence.told:
-            return
-        silence.told = True
-        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.checked))
-        self.reporter.note(
-            f"{without_user(place.store)} cannot be asked ({error.message.rstrip('.')}): what is cached is used, "
-            f"here {place.uri} as of {when}."
-        )
+    def _fall_back(self, location: Location, error: OrbitError, cached: Entry | None) -> Entry:
+        """Return the cached state after a failure that allows it, noting so once for each outage; else raise."""
+        if cached is None or not is_unreachable(error):
+            raise self._explain(location, error) from None
+        outage = self._outages.setdefault(location.store, _Outage())
+        if not self.offline and not outage.reported:
+            outage.reported = True
+            when = time.strftime("%Y-%m-%d %H:%M", time.localtime(cached.checked))
+            self.reporter.note(
+                f"{without_user(location.store)} is unreachable ({error.message.rstrip('.')}). "
+                f"Using the cached copy of {location.uri} from {when}."
+            )
+        return cached
 
-    def _told(self, place: Place, error: OrbitError) -> OrbitError:
+    def _explain(self, location: Location, error: OrbitError) -> OrbitError:
+        """Return an error that also tells what the cache holds."""
         if isinstance(error, ObjectNotFound):
-            return FileMissing(error.message, hint=self._absence_hint(place), uri=place.uri)
-        if is_silence(error) and not isinstance(error, OfflineError):
-            return retold(error, f"{place.uri} is not cached, so it takes a connection.", uri=place.uri)
+            return FileMissing(error.message, hint=self._absence_hint(location), uri=location.uri)
+        if is_unreachable(error) and not isinstance(error, OfflineError):
+            return with_hint(error, f"{location.uri} is not cached, so a connection is required.", uri=location.uri)
         return error
 
-    def _absence_hint(self, place: Place) -> str | None:
-        entry = self.cache.current(place.uri)
+    def _absence_hint(self, location: Location) -> str | None:
+        entry = self.cache.current(location.uri)
         if entry is None or self.cache.intact(entry) is None:
             return None
-        return f"A copy of what it was is cached: {self.cache.path(entry)} (fresh=False opens it)."
+        return f"An earlier state is cached: {self.cache.path(entry)} (open it with fresh=False)."
+
+
+def _label(location: Location, info: ObjectInfo) -> str:
+    import hashlib
+
+    return hashlib.sha256(repr((location.uri, info.etag, info.version)).encode()).hexdigest()[:32]
 
 
 def _reason_of(error: Exception) -> str:
@@ -407,25 +424,25 @@ def _reason_of(error: Exception) -> str:
     return str(error)
 
 
-def retold(error: OrbitError, hint: str, **data: object) -> OrbitError:
-    """Give an error of the same kind that says more about what to do."""
+def with_hint(error: OrbitError, hint: str, **data: object) -> OrbitError:
+    """Return an error of the same kind with a hint before its own and with more data."""
     return type(error)(error.message, hint=" ".join(filter(None, (hint, error.hint))), **{**error.data, **data})
 
 
-def is_silence(error: OrbitError) -> bool:
-    """Say whether an error means that the store could not be asked at all, so that it said nothing of the object."""
+def is_unreachable(error: OrbitError) -> bool:
+    """Return whether an error means that the store could not be reached, so that it says nothing about the object."""
     if isinstance(error, AccessDenied):
         return bool(error.data.get("anonymous"))
     return isinstance(error, RepositoryUnreachable | CredentialsError | OfflineError)
 
 
 def without_user(url: str) -> str:
-    """Give an address without a user and a password."""
+    """Return an address without its user and password."""
     return re.sub(r"^([A-Za-z]+://)[^/]*@", r"\1", url)
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a folder of one's own with all that is in it."""
+    """Remove a folder and everything in it, ignoring errors."""
     import shutil
 
     shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What is synced with what: a local folder and the objects below a prefix, or one file and one object."""
+"""The two sides of a sync: a local folder and the objects below a prefix, or one file and one object."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ __all__ = ["Pair", "open_configured", "open_pair"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """A local folder and what it is synced with; :func:`open_pair` makes it.
+    """A local folder and the objects that it is synced with. Made by :func:`open_pair`.
 
     Attributes:
-        store: The store.
-        direction: Which way.
+        store: The store of the objects.
+        direction: The direction of the sync.
         root: The local folder.
-        prefix: What the keys of all objects begin with: empty, or ending in a slash.
-        only: The name of the one file, and the key of the one object, that are meant, if just one is.
-        state: What was last in step.
+        prefix: The common prefix of all keys: empty, or ending in a slash.
+        only: The file's name and the object's key, when the sync is about a single file.
+        state: The state after the last sync.
     """
 
     store: ObjectStore
@@ -53,7 +53,7 @@ class Pair:
 
     @property
     def uri(self) -> str:
-        """The address of the other side."""
+        """The address of the objects."""
         return join_uri(self.store.url, self.only[1] if self.only else self.prefix)
 
     @property
@@ -62,28 +62,28 @@ class Pair:
         return self.direction is Direction.UP
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Close the store."""
         self.store.close()
 
     def key_of(self, path: str) -> str:
-        """Give the key of a path."""
+        """Return the key of a path."""
         return self.only[1] if self.only else f"{self.prefix}{path}"
 
     def scan(self, wanted: Filter) -> LocalTree:
-        """Look at the local side; one that is not there is empty.
+        """List the local side. A folder that does not exist is empty.
 
         Raises:
-            StorageError: It cannot be read.
+            StorageError: The folder cannot be read.
         """
         if self.only:
             return scan_file(self.root, self.only[0])
         return scan_folder(self.root, wanted) if self.root.exists() else LocalTree()
 
     def list(self, wanted: Filter) -> RemoteTree:
-        """Look at the other side.
+        """List the objects.
 
         Raises:
-            RepositoryError: The store did not say.
+            RepositoryError: The store cannot be listed.
         """
         if not self.only:
             return remote_tree(_everything(self.store, self.prefix), self.prefix, wanted)
@@ -95,7 +95,7 @@ class Pair:
 
 
 def _everything(store: ObjectStore, prefix: str) -> Iterable[ObjectInfo]:
-    """List objects, also those whose keys only S3 takes."""
+    """List all objects, including those whose keys only S3 allows."""
     if not store.url.startswith("s3:"):
         return store.list(prefix)
     from orbitpkg.objects.s3 import S3Store
@@ -104,68 +104,77 @@ def _everything(store: ObjectStore, prefix: str) -> Iterable[ObjectInfo]:
 
 
 def open_configured(url: str) -> ObjectStore:
-    """Open a store with the settings of all remote files: the environment's, and those of s3stasher's file.
+    """Open a store with the settings of remote files.
 
     Raises:
-        UsageError, StorageError: They cannot be read.
-        CredentialsError: They name credentials that cannot be had.
+        UsageError: The address or a setting is invalid.
+        StorageError: A settings file cannot be read.
+        CredentialsError: The settings name credentials that cannot be obtained.
     """
     return open_store(url, env=read_remote_settings().env)
 
 
 def open_pair(source: PathOrUri, destination: PathOrUri, *, opener: Callable[[str], ObjectStore]) -> Pair:
-    """Find out what is to be synced with what.
+    """Open the two sides of a sync, of which one is local.
 
     Args:
-        source: Where from: a local path, or an address.
-        destination: Where to: the other of the two.
+        source: A local path, or the address of objects.
+        destination: The other of the two.
         opener: Opens the store of an address.
 
     Raises:
-        UsageError: An address cannot be read, or both sides are local, or none is.
-        StorageError: There is nothing at the local source, or a file where a folder was to be.
-        OfflineError: No network may be used.
-        RepositoryError: The store did not say whether one object is meant.
+        UsageError: An address is invalid, or not exactly one side is local.
+        StorageError: The local source does not exist, or the local destination is a file instead of a folder.
+        OfflineError: Offline mode is on.
+        RepositoryError: The store could not be asked whether the source is a single object.
     """
-    from orbitpkg.config.repositories import home, is_offline
+    from orbitpkg.config.repositories import is_offline, needs_network
 
-    here, there = local_path_of(source), local_path_of(destination)
-    if here is not None and there is not None:
-        # A folder that is named by a URI is a place like others.
-        here, there = (None if _is_uri(word) else path for word, path in ((source, here), (destination, there)))
-    local, uri = (here, destination) if here is not None else (there, source)
-    if local is None or (here is not None and there is not None):
-        raise UsageError(
-            "One side of a sync is a local folder, the other the address of objects.",
-            hint="cp or rsync syncs two folders; orbitpkg remote cp copies between two addresses.",
-        )
+    local, uri, direction = _sides(source, destination)
     url, key = split_uri(uri)
-    if is_offline() and not url.startswith(("file:", "memory:")):
+    if is_offline() and needs_network(url):
         raise OfflineError(f"{url} cannot be reached: offline mode is on.", hint="Unset ORBITPKG_OFFLINE.", url=url)
     _check_key(uri, key)
     store = opener(url)
     try:
-        if here is not None:
+        if direction is Direction.UP:
             root, only = _local_source(local, key)
         else:
             root, only = _local_destination(store, key, local, is_folder=os.fspath(destination).endswith(os.sep))
-        prefix = f"{key.rstrip('/')}/" if key else ""
-        place = [os.path.realpath(root / only[0] if only else root), join_uri(store.url, only[1] if only else prefix)]
-        return Pair(
-            store=store,
-            direction=Direction.UP if here is not None else Direction.DOWN,
-            root=root,
-            prefix="" if only else prefix,
-            only=only,
-            state=SyncState(home() / "cache" / "sync", *place),
-        )
+        return _pair(store, direction, root, key, only)
     except BaseException:
         store.close()
         raise
 
 
-def _is_uri(word: PathOrUri) -> bool:
-    return os.fspath(word).lower().startswith("file:")
+def _sides(source: PathOrUri, destination: PathOrUri) -> tuple[Path, PathOrUri, Direction]:
+    """Return the local side, the other side, and the direction."""
+    from_path, to_path = local_path_of(source), local_path_of(destination)
+    if from_path is not None and to_path is not None:
+        # A file: URI names a directory store, as long as the other side is a plain path.
+        from_path = None if _is_uri(source) else from_path
+        to_path = None if _is_uri(destination) else to_path
+    if from_path is not None and to_path is None:
+        return from_path, destination, Direction.UP
+    if to_path is not None and from_path is None:
+        return to_path, source, Direction.DOWN
+    raise UsageError(
+        "One side of a sync must be a local folder and the other the address of objects.",
+        hint="To sync two folders, use cp or rsync. To copy between two addresses, use orbitpkg remote cp.",
+    )
+
+
+def _pair(store: ObjectStore, direction: Direction, root: Path, key: str, only: tuple[str, str] | None) -> Pair:
+    from orbitpkg.config.repositories import home
+
+    prefix = f"{key.rstrip('/')}/" if key else ""
+    local = os.path.realpath(root / only[0] if only else root)
+    state = SyncState(home() / "cache" / "sync", local, join_uri(store.url, only[1] if only else prefix))
+    return Pair(store=store, direction=direction, root=root, prefix="" if only else prefix, only=only, state=state)
+
+
+def _is_uri(side: PathOrUri) -> bool:
+    return os.fspath(side).lower().startswith("file:")
 
 
 def _check_key(uri: PathOrUri, key: str) -> None:
@@ -177,7 +186,7 @@ def _local_source(local: Path, key: str) -> tuple[Path, tuple[str, str] | None]:
     if local.is_dir():
         return local, None
     if not local.exists():
-        raise StorageError(f"There is no file or folder {local}.", path=str(local))
+        raise StorageError(f"{local} does not exist.", path=str(local))
     into_folder = key.endswith("/") or not key
     return local.parent, (local.name, f"{key}{local.name}" if into_folder else key)
 
@@ -189,7 +198,7 @@ def _local_destination(
         path = local / key.rpartition("/")[2] if is_folder or local.is_dir() else local
         return path.parent, (path.name, key)
     if local.exists() and not local.is_dir():
-        raise StorageError(f"{local} is a file; a folder was to be there.", path=str(local))
+        raise StorageError(f"{local} is a file, but the destination must be a folder.", path=str(local))
     return local, None
 
 

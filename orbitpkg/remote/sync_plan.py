@@ -1,14 +1,13 @@
-"""What a sync does, decided before anything is done: a value, made by a pure function.
+"""The plan of a sync: a value, computed by a pure function before anything is changed.
 
-A sync has a source and a destination, a local folder and objects of a store; what was in step when they were last
-synced is known as the base. What changed since at the destination is somebody's edit:
+One side of a sync is a local folder, the other the objects of a store. The base is the state of both after their last
+sync. A path at the destination that differs from the base was edited there.
 
-1. A path at the source goes to the destination if that lacks it, or has it as it was last in step.
-2. Where the destination was edited, or nothing is known of what it has, that is a conflict, and nothing is written
-   over, unless both hold the same bytes. ``force`` decides for the source. (Going up, a file that is younger than an
-   object of which nothing is known goes over it.)
-3. What the source lost since goes from the destination only with ``delete``, and only if it was not edited there; what
-   is at the destination alone, and never was in step, is a conflict then.
+1. A path at the source is copied if the destination lacks it or has it unedited.
+2. If the destination was edited or has no base, the path is a conflict and is left alone, unless both sides have the
+   same bytes. With ``force``, the source wins. On upload, a file newer than an object without a base replaces it.
+3. A path deleted at the source is deleted at the destination only with ``delete``, and only if it was not edited there.
+   A path that exists only at the destination and has no base is a conflict then.
 """
 
 from __future__ import annotations
@@ -39,14 +38,14 @@ __all__ = [
 
 
 class Direction(StrEnum):
-    """Which way a sync goes."""
+    """The direction of a sync."""
 
     UP = "up"
     DOWN = "down"
 
 
 class Act(StrEnum):
-    """What is done with a path."""
+    """The action on a path."""
 
     UPLOAD = "upload"
     DOWNLOAD = "download"
@@ -56,11 +55,11 @@ class Act(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalFile:
-    """What the disk says of a file.
+    """The size and time of a local file.
 
     Attributes:
         size: In bytes.
-        mtime_ns: When it was written, in nanoseconds since 1970.
+        mtime_ns: The modification time, in nanoseconds since 1970.
     """
 
     size: int
@@ -69,12 +68,12 @@ class LocalFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Synced:
-    """A path as it was when both sides were last in step.
+    """A path after a sync, when both sides had the same bytes.
 
     Attributes:
-        size: Of both, in bytes.
-        mtime_ns: The file's.
-        etag: The object's, without quotes; None where the store has none.
+        size: The size of both, in bytes.
+        mtime_ns: The file's modification time, in nanoseconds since 1970.
+        etag: The object's ETag without quotes, if the store has one.
     """
 
     size: int
@@ -82,28 +81,28 @@ class Synced:
     etag: str | None
 
     def is_file(self, file: LocalFile) -> bool:
-        """Say whether a file is still what it was."""
+        """Return whether a file is unchanged since."""
         return (file.size, file.mtime_ns) == (self.size, self.mtime_ns)
 
     def is_object(self, info: ObjectInfo) -> bool:
-        """Say whether an object is still what it was."""
+        """Return whether an object is unchanged since."""
         return self.etag is not None and (info.size, plain_etag(info)) == (self.size, self.etag)
 
 
 def plain_etag(info: ObjectInfo) -> str | None:
-    """Give an object's ETag without quotes: some stores leave them out now and then."""
+    """Return an object's ETag without quotes, which some stores omit in some answers."""
     return info.etag.strip('"') if info.etag else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One thing to do.
+    """One action of a plan.
 
     Attributes:
-        act: What.
-        path: With which path, relative to the folder.
-        size: How many bytes are moved.
-        replaces: Whether there is something in its place.
+        act: The action.
+        path: The path, relative to the folder.
+        size: The number of bytes to transfer.
+        replaces: Whether it replaces a file or an object.
     """
 
     act: Act
@@ -114,11 +113,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conflict:
-    """A path that is left alone, because somebody's work could be lost.
+    """A path that is skipped, since syncing it could destroy an edit or is impossible.
 
     Attributes:
-        path: Which.
-        reason: Why, as the end of a sentence.
+        path: The path.
+        reason: The reason, as a clause.
     """
 
     path: str
@@ -127,13 +126,13 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncPlan:
-    """What a sync does.
+    """The plan of a sync.
 
     Attributes:
-        steps: In the order of the paths; deletions last.
-        conflicts: What is left alone.
-        same: Paths that hold the same bytes on both sides, which nobody knew.
-        unchanged: How many paths are in step, as is known.
+        steps: The actions, sorted by path; deletions last.
+        conflicts: The paths to skip.
+        same: Paths without a base whose contents were compared and are the same on both sides.
+        unchanged: The number of paths that did not change since the last sync.
     """
 
     steps: tuple[Step, ...]
@@ -143,7 +142,7 @@ class SyncPlan:
 
     @property
     def size(self) -> int:
-        """How many bytes are moved."""
+        """The number of bytes to transfer."""
         return sum(step.size for step in self.steps)
 
 
@@ -154,9 +153,9 @@ def undecided(
     *,
     direction: Direction,
 ) -> dict[str, bool]:
-    """Give the paths whose contents must be compared to know what to do.
+    """Return the paths whose contents must be compared to plan the sync.
 
-    Each with whether the answer must be sure: False where a wrong "different" costs a transfer and nothing else.
+    Each value is whether the result must be certain. It is False where a wrong "different" only costs a transfer.
     """
     found = {}
     for path in local.keys() & remote.keys():
@@ -173,10 +172,10 @@ def undecided(
 def _edited(
     local: Mapping[str, LocalFile], remote: Mapping[str, ObjectInfo], known: Synced | None, path: str
 ) -> tuple[bool, bool]:
-    """Say whether a path was edited here, and there; a side that lacks it was not."""
-    here = path in local and (known is None or not known.is_file(local[path]))
-    there = path in remote and (known is None or not known.is_object(remote[path]))
-    return here, there
+    """Return whether the file and the object were edited; a missing one was not."""
+    file = path in local and (known is None or not known.is_file(local[path]))
+    info = path in remote and (known is None or not known.is_object(remote[path]))
+    return file, info
 
 
 def plan_sync(
@@ -194,10 +193,10 @@ def plan_sync(
     Args:
         local: The files, by path.
         remote: The objects, by path.
-        base: What was last in step, by path.
-        direction: From where to where.
-        same: Of the paths that :func:`undecided` names, whether both sides hold the same bytes.
-        delete: Whether what the source lost is deleted.
+        base: The state after the last sync, by path.
+        direction: The direction.
+        same: For each path that :func:`undecided` returned, whether both sides have the same bytes.
+        delete: Whether to delete at the destination what was deleted at the source.
         force: Whether the source wins conflicts.
     """
     planner = _Planner(local, remote, base, direction=direction, same=same, delete=delete, force=force)
@@ -243,12 +242,10 @@ class _Planner:
                 yield row
 
     def _decide(self, path: str) -> Step | Conflict | None:
-        here, there = path in self._local, path in self._remote
-        if here and there:
-            return self._both(path)
-        if here if self._up else there:
-            return self._copy(path, replaces=False)
-        return self._destination_only(path)
+        source, destination = (self._local, self._remote) if self._up else (self._remote, self._local)
+        if path not in source:
+            return self._destination_only(path)
+        return self._both(path) if path in destination else self._copy(path, replaces=False)
 
     def _both(self, path: str) -> Step | Conflict | None:
         known = self._base.get(path)
@@ -262,17 +259,16 @@ class _Planner:
         if self._force or not edited[self._up]:
             return self._copy(path, replaces=True)
         if known is None:
-            return self._strangers(path)
-        both = " and at the source" if edited[not self._up] else ""
-        return Conflict(path=path, reason=f"it was changed {self._there}{both} since it was last synced")
+            return self._both_without_base(path)
+        where = "on both sides" if edited[not self._up] else "at the destination"
+        return Conflict(path=path, reason=f"it was changed {where} since the last sync")
 
-    def _strangers(self, path: str) -> Step | Conflict:
-        """Decide where two differ and nobody knows what they come from."""
+    def _both_without_base(self, path: str) -> Step | Conflict:
         modified = self._remote[path].modified
         if self._up and modified is not None and self._local[path].mtime_ns > nanoseconds(modified):
             return self._copy(path, replaces=True)
-        reason = "a younger object is there" if self._up else "another file is here"
-        return Conflict(path=path, reason=f"{reason}, which was never synced")
+        found = "a newer object" if self._up else "a different file"
+        return Conflict(path=path, reason=f"the destination has {found} that was never synced")
 
     def _destination_only(self, path: str) -> Step | Conflict | None:
         if not self._delete:
@@ -282,20 +278,16 @@ class _Planner:
         if self._force or not edited:
             return Step(act=Act.DELETE_OBJECT if self._up else Act.DELETE_FILE, path=path)
         if known is None:
-            return Conflict(path=path, reason=f"it is {self._there} alone, and was never synced")
-        return Conflict(path=path, reason=f"it was deleted at the source, and changed {self._there}")
+            return Conflict(path=path, reason="it exists only at the destination and was never synced")
+        return Conflict(path=path, reason="it was deleted at the source but changed at the destination")
 
     def _copy(self, path: str, *, replaces: bool) -> Step:
         act = Act.UPLOAD if self._up else Act.DOWNLOAD
         size = self._local[path].size if self._up else self._remote[path].size
         return Step(act=act, path=path, size=size, replaces=replaces)
 
-    @property
-    def _there(self) -> str:
-        return "there" if self._up else "here"
-
 
 def nanoseconds(time: datetime) -> int:
-    """Give a time as nanoseconds since 1970, as file systems have it."""
+    """Convert a time to nanoseconds since 1970, as file systems store it."""
     delta = time - datetime(1970, 1, 1, tzinfo=UTC)
     return (delta.days * 86_400 + delta.seconds) * 10**9 + delta.microseconds * 1000

@@ -1,7 +1,7 @@
-"""What was in step when a folder and a place were last synced: a file in the cache for each such pair.
+"""The state of both sides after their last sync, in one cache file for each pair of a folder and an address.
 
-It tells an edit on one side from one on the other. Lost or damaged, it is made anew by comparing contents, and what
-differs then is a conflict rather than a guess.
+It tells an edit on one side from an edit on the other. If the file is lost or damaged, the next sync compares contents,
+and treats differences as conflicts.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ _FORMAT = 1
 
 
 class SyncState:
-    """What is remembered of one pair.
+    """The state of one pair.
 
     Args:
-        folder: Where such files are kept; made when first written to.
-        local: The local folder or file, resolved.
-        remote: The address of the other side.
+        folder: The folder of all state files.
+        local: The local folder or file, with links resolved.
+        remote: The address of the objects.
 
     Attributes:
-        files: What was last in step, by path.
+        files: The files that were the same on both sides, by path.
     """
 
     def __init__(self, folder: Path, local: str, remote: str) -> None:
@@ -50,14 +50,14 @@ class SyncState:
                 for path, (size, mtime, etag) in document["files"].items()
             }
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            # None, or one that says nothing that can be trusted.
+            # Missing or damaged: an empty state costs a comparison and loses no data.
             return {}
 
     def save(self) -> None:
-        """Write it down.
+        """Write the state to its file.
 
         Raises:
-            OSError: It cannot be written.
+            OSError: The file cannot be written.
         """
         document = {"format": _FORMAT, "pair": self._pair, "files": _rows(self.files)}
         self._path.parent.mkdir(parents=True, exist_ok=True)

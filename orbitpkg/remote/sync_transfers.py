@@ -1,7 +1,7 @@
-"""What a sync does with one path: send it, fetch it, delete it, if its place is still as the plan saw it.
+"""The actions of a sync on one path: upload, download or delete, unless the destination changed after planning.
 
-A file appears under its name by one rename, whole, with the object's time. Before anything is written over, its place
-is looked at once more: what was edited while the sync went on is a conflict, too.
+A downloaded file appears in one rename, complete and with the object's time. Before a file or an object is replaced, it
+is checked again: an edit made during the sync is a conflict too.
 """
 
 from __future__ import annotations
@@ -31,25 +31,25 @@ if TYPE_CHECKING:
 __all__ = ["SMALL_BYTES", "EditedError", "Transfers"]
 
 SMALL_BYTES: Final = 8 << 20
-"""Up to here a path is moved with one request, and many are moved at once."""
+"""The maximum size of a file that is transferred in one request, alongside many others."""
 
-_TRIES: Final = 3
+_ATTEMPTS: Final = 3
 
 
 class EditedError(Exception):
-    """The place that was to be written over is not what it was. Never seen outside of a sync: it is a conflict."""
+    """The destination changed after planning. The sync reports it as a conflict and never raises it to callers."""
 
 
 class Transfers:
-    """Does the steps of a plan. For several threads.
+    """Executes the steps of a plan. Thread-safe.
 
     Args:
-        store: The store.
+        store: The store of the objects.
         root: The local folder.
-        key_of: Gives the key of a path.
-        local: The files as they were when the plan was made.
-        remote: The objects as they were then.
-        progress: Called with the number of bytes that were moved.
+        key_of: Returns the key of a path.
+        local: The files at the time of planning.
+        remote: The objects at the time of planning.
+        progress: Called with each number of bytes transferred.
     """
 
     def __init__(
@@ -70,11 +70,11 @@ class Transfers:
         self._progress = progress
 
     def do(self, step: Step) -> Synced | None:
-        """Do one step; returns what is in step now, or None where nothing is left.
+        """Execute a step; return the new base of its path, or None after a deletion.
 
         Raises:
-            EditedError: Its place was changed meanwhile.
-            OrbitError: It could not be done.
+            EditedError: The destination changed after planning.
+            OrbitError: The step failed.
         """
         work = {
             Act.UPLOAD: self._upload,
@@ -90,7 +90,7 @@ class Transfers:
         path, key = self._root / step.path, self._key_of(step.path)
         if step.replaces:
             self._check_object(step.path)
-        for left in reversed(range(_TRIES)):
+        for left in reversed(range(_ATTEMPTS)):
             with storage_errors(path, USER_FILE):
                 before = path.stat()
                 digest = digest_of_file(path)
@@ -100,23 +100,23 @@ class Transfers:
                     key,
                     path,
                     metadata={DIGEST_NAME: digest},
-                    # What a try before this one wrote is one's own.
-                    create_only=not step.replaces and left == _TRIES - 1,
+                    # Only the first attempt may find an object of another writer: later ones find their own.
+                    create_only=not step.replaces and left == _ATTEMPTS - 1,
                     progress=self._progress,
                 )
             except ObjectExists as error:
-                return self._agreed(key, path, before.st_mtime_ns, error)
+                return self._accept_same(key, path, before.st_mtime_ns, error)
             if done.blake3 == digest:
                 return Synced(size=done.size, mtime_ns=before.st_mtime_ns, etag=plain_etag(done.info))
-        # What it says of itself is not so, and would be believed.
+        # The digest in the object's metadata is wrong, and later syncs would trust it.
         self._store.delete(key)
-        raise TreeChanged(f"{path} changes all the time; it was not uploaded.", path=str(path))
+        raise TreeChanged(f"{path} was not uploaded because it keeps changing.", path=str(path))
 
-    def _agreed(self, key: str, path: Path, mtime_ns: int, error: ObjectExists) -> Synced:
-        """Take an object that appeared for one's own if it has the same bytes: another process may be at this sync."""
+    def _accept_same(self, key: str, path: Path, mtime_ns: int, error: ObjectExists) -> Synced:
+        """Accept an object that appeared during the sync if it has the same bytes, as one of a concurrent sync has."""
         found = self._store.head(key)
         if not is_same(self._store, found, path, surely=False):
-            raise EditedError("another object appeared there meanwhile") from error
+            raise EditedError("the object was created during the sync") from error
         return Synced(size=found.size, mtime_ns=mtime_ns, etag=plain_etag(found))
 
     def _check_object(self, path: str) -> None:
@@ -125,7 +125,7 @@ class Transfers:
         except ObjectNotFound:
             return
         if plain_etag(found) != plain_etag(self._remote[path]):
-            raise EditedError("it was changed there meanwhile")
+            raise EditedError("the object was changed during the sync")
 
     def _delete_object(self, step: Step) -> None:
         self._check_object(step.path)
@@ -166,9 +166,9 @@ class Transfers:
         return part, info
 
     def _fetch_large(self, key: str, path: Path, info: ObjectInfo) -> tuple[Path, ObjectInfo]:
-        # The same name each time, so that a sync that was stopped goes on with what it has.
+        # The name is the same each time, so the next sync resumes an interrupted download.
         part = path.with_name(f"{HIDDEN}{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:24]}.whole")
-        for left in reversed(range(_TRIES)):
+        for left in reversed(range(_ATTEMPTS)):
             try:
                 done = download_object(self._store, key, part, info=info, progress=self._progress, durable=False)
             except ObjectChanged:
@@ -177,29 +177,29 @@ class Transfers:
                 info = self._store.head(key)
             else:
                 return part, done.info
-        raise AssertionError("the last try either returns or raises")
+        raise AssertionError("the last attempt either returns or raises")
 
     def _check_file(self, path: str, part: Path | None = None) -> None:
-        """Refuse to write over what is neither the file that the plan saw nor what is to be written."""
+        """Refuse to replace a file that changed after planning, unless it already has the new bytes."""
         known = self._local.get(path)
         try:
             status = (self._root / path).stat()
         except FileNotFoundError:
-            return  # nobody's work is lost
+            return
         if not stat.S_ISREG(status.st_mode):
-            raise EditedError("what is here is no file")
+            raise EditedError("the destination is not a regular file")
         if known == LocalFile(size=status.st_size, mtime_ns=status.st_mtime_ns):
             return
-        # Another process may be at the same sync.
+        # A concurrent sync may have written the same bytes.
         if part is None or not filecmp.cmp(part, self._root / path, shallow=False):
-            raise EditedError("it was changed here meanwhile")
+            raise EditedError("the file was changed during the sync")
 
     def _delete_file(self, step: Step) -> None:
         path = self._root / step.path
         with storage_errors(path, USER_FILE):
             self._check_file(step.path)
             path.unlink(missing_ok=True)
-            # Folders that this emptied go, too.
+            # Remove the folders that this emptied.
             for folder in path.parents:
                 if folder == self._root:
                     return

@@ -1,8 +1,8 @@
-"""The two sides of a sync as they are: the files of a folder, and the objects below a prefix.
+"""The contents of the two sides of a sync: the files of a folder, and the objects below a prefix.
 
-Paths are relative and ``/``-separated on both sides. What cannot be on the other side under its name is set apart, with
-the reason: keys with an empty part or ``..``, links to folders, names that are no text. Markers that other tools write
-for folders (``dir/``, Hadoop's ``dir_$folder$``, of no bytes) are folders, not files.
+Paths are relative and separated by ``/`` on both sides. Paths that cannot exist on the other side are listed apart,
+with the reason: keys with an empty part or ``..``, links to folders, names that are not valid text. Empty objects that
+other tools write as folder markers (``dir/``, Hadoop's ``dir_$folder$``) count as folders, not as files.
 
 Sources: Amazon S3 User Guide, "Organizing objects in the Amazon S3 console by using folders"; hadoop-aws's native S3
 file system, which writes ``_$folder$``.
@@ -37,17 +37,17 @@ _MAX_NAME_BYTES = 255
 
 
 class Filter:
-    """Which paths a sync is about.
+    """The selection of paths to sync.
 
-    A pattern without a slash is about names, at any depth; one with a slash is about whole paths (``data/**``). What is
-    left out by the name of a folder is all that is in it.
+    A pattern without a slash matches names at any depth. A pattern with a slash matches whole paths (``data/**``).
+    Excluding the name of a folder excludes everything in it.
 
     Args:
-        include: Patterns of which one must match; none when there are none.
+        include: Patterns of which at least one must match. Without patterns, all paths match.
         exclude: Patterns of which none may match.
 
     Raises:
-        UsageError: A pattern can match nothing.
+        UsageError: A pattern is invalid.
     """
 
     def __init__(self, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> None:
@@ -59,33 +59,33 @@ class Filter:
         self._folders = [compile_glob(glob) for glob in (*whole, *(f"**/{name}" for name in names))]
 
     def takes(self, path: str) -> bool:
-        """Say whether a path is one of them."""
+        """Return whether a path is selected."""
         if self._include and not any(pattern.fullmatch(path) for pattern in self._include):
             return False
         return not any(pattern.fullmatch(path) for pattern in self._exclude)
 
     def leaves_out(self, folder: str) -> bool:
-        """Say whether a folder is left out with all that is in it, so that nobody needs to look."""
+        """Return whether a folder is excluded with everything in it, and so need not be read."""
         return any(pattern.fullmatch(folder) for pattern in self._folders)
 
 
 def _pattern(glob: str) -> re.Pattern[str]:
     problem = glob_problem(glob)
     if problem is not None:
-        raise UsageError(f"The pattern {glob!r} {problem[0]}.", hint="Write *.csv for names, or data/** for paths.")
+        raise UsageError(f"The pattern {glob!r} {problem[0]}.", hint="Use *.csv for names, or data/** for paths.")
     return compile_glob(glob if "/" in glob or glob == "**" else f"**/{glob}")
 
 
 @dataclass(slots=True)
 class LocalTree:
-    """A local folder.
+    """The contents of a local folder.
 
     Attributes:
-        files: Its files, by path.
-        folders: The paths of its folders.
-        unusable: What cannot be an object, with the reason.
+        files: The selected files, by path.
+        folders: The paths of folders.
+        unusable: Selected paths that cannot be objects, with the reason.
         links: The paths of links to folders.
-        seen: How many entries it has, also those that nobody asked for.
+        seen: The number of entries, including those not selected.
     """
 
     files: dict[str, LocalFile] = field(default_factory=dict)
@@ -95,28 +95,28 @@ class LocalTree:
     seen: int = 0
 
     def in_the_way(self, path: str) -> str | None:
-        """Say what keeps a file, or a folder, from being made at a path; None when nothing does."""
-        for above in _above(path):
-            if above in self.files:
-                return f"{above} is a file here, and would have to be a folder"
-            if above in self.links:
-                return f"{above} is a link to a folder here, which is not followed"
+        """Return why a path cannot be created, as a clause, or None if it can."""
+        for parent in _parents(path):
+            if parent in self.files:
+                return f"{parent} is a file at the destination but a folder at the source"
+            if parent in self.links:
+                return f"{parent} is a link to a folder at the destination, and links to folders are not followed"
         return None
 
     def hides(self, path: str) -> bool:
-        """Say whether there may be something at a path that cannot be synced, or looked at."""
-        return path in self.unusable or any(above in self.links for above in _above(path))
+        """Return whether a path may exist without being listed in ``files``."""
+        return path in self.unusable or any(parent in self.links for parent in _parents(path))
 
 
 @dataclass(slots=True)
 class RemoteTree:
-    """Objects below a prefix.
+    """The objects below a prefix.
 
     Attributes:
-        files: Those that can be files, by path.
-        folders: The paths of folders that markers stand for.
-        unusable: Keys that cannot be local paths, with the reason.
-        seen: How many objects there are, also those that nobody asked for.
+        files: The selected objects that can be files, by path.
+        folders: The paths of folder markers.
+        unusable: Selected keys that cannot be local paths, with the reason.
+        seen: The number of objects, including those not selected.
     """
 
     files: dict[str, ObjectInfo] = field(default_factory=dict)
@@ -126,10 +126,10 @@ class RemoteTree:
 
 
 def scan_folder(root: Path, wanted: Filter) -> LocalTree:
-    """Look at a folder and all below it; links to files count as files, those to folders are not followed.
+    """List a folder and everything below it. Links to files count as files; links to folders are not followed.
 
     Raises:
-        StorageError: It cannot be read.
+        StorageError: The folder cannot be read.
     """
     tree = LocalTree()
     with storage_errors(root, USER_FILE):
@@ -142,27 +142,27 @@ def _scan(folder: str, prefix: str, tree: LocalTree, wanted: Filter) -> None:
         for entry in entries:
             path = f"{prefix}{entry.name}"
             if entry.name.startswith(HIDDEN):
-                continue  # on its way to its name
+                continue  # a download under way
             tree.seen += 1
             if entry.is_dir(follow_symlinks=False):
                 tree.folders.add(path)
                 if not wanted.leaves_out(path):
-                    with suppress(FileNotFoundError):  # it is gone by now
+                    with suppress(FileNotFoundError):  # deleted since it was listed
                         _scan(entry.path, f"{path}/", tree, wanted)
             elif entry.is_dir():
                 tree.folders.add(path)
                 tree.links.add(path)
                 if wanted.takes(path):
-                    tree.unusable[path] = "it is a link to a folder, which is not followed"
+                    tree.unusable[path] = "it is a link to a folder, and links to folders are not followed"
             elif wanted.takes(path):
                 _take(entry, path, tree)
 
 
 def scan_file(folder: Path, name: str) -> LocalTree:
-    """Look at one file; nothing is found where there is none.
+    """List one file, which need not exist.
 
     Raises:
-        StorageError: It cannot be looked at.
+        StorageError: The file cannot be examined.
     """
     tree = LocalTree()
     with storage_errors(folder / name, USER_FILE):
@@ -176,23 +176,23 @@ def _take(entry: os.DirEntry[str] | Path, path: str, tree: LocalTree) -> None:
         status = entry.stat()
     except (FileNotFoundError, NotADirectoryError):
         if entry.is_symlink():
-            tree.unusable[path] = "it is a link to nothing"
-        return  # or it is gone by now
+            tree.unusable[path] = "it is a broken link"
+        return
     if not stat.S_ISREG(status.st_mode):
-        tree.unusable[path] = "it is no regular file"
+        tree.unusable[path] = "it is not a regular file"
     elif not is_valid_key(path):
-        tree.unusable[path] = "its name cannot be a key: it has a backslash or a character that cannot be seen"
+        tree.unusable[path] = "its name has a backslash or an invisible character, and so cannot be a key"
     else:
         tree.files[path] = LocalFile(size=status.st_size, mtime_ns=status.st_mtime_ns)
 
 
 def remote_tree(infos: Iterable[ObjectInfo], prefix: str, wanted: Filter) -> RemoteTree:
-    """Sort what a listing of a prefix tells.
+    """Sort a listing into files, folders and keys that cannot be local paths.
 
     Args:
         infos: The listing.
-        prefix: What all keys begin with: empty, or ending in a slash.
-        wanted: Which paths count.
+        prefix: The common prefix of all keys: empty, or ending in a slash.
+        wanted: The selection of paths.
     """
     tree = RemoteTree()
     for info in infos:
@@ -208,15 +208,15 @@ def remote_tree(infos: Iterable[ObjectInfo], prefix: str, wanted: Filter) -> Rem
                 tree.files[path] = info
             else:
                 tree.unusable[path] = fault
-    for path in sorted(tree.files.keys() & _folders_above(tree.files)):
+    for path in sorted(tree.files.keys() & _all_parents(tree.files)):
         del tree.files[path]
-        tree.unusable[path] = "there are objects below it, so that it would have to be a folder as well"
+        tree.unusable[path] = "other objects are below it, so it would have to be both a file and a folder"
     tree.folders = {folder for folder in tree.folders if folder not in tree.files}
     return tree
 
 
 def _marked_folder(path: str, size: int) -> str | None:
-    """Give the folder that an object stands for; None when it stands for itself. Empty: the prefix's own."""
+    """Return the folder that an object marks, "" for the root, or None if the object is not a marker."""
     if size:
         return None
     if path.endswith("/") or not path:
@@ -225,15 +225,15 @@ def _marked_folder(path: str, size: int) -> str | None:
 
 
 def _fault(path: str) -> str | None:
-    """Say why a path cannot be a local one; None when it can."""
+    """Return why a path cannot exist locally, as a clause, or None if it can."""
     parts = path.split("/")
     faults = {
-        "it ends in a slash and holds bytes": path.endswith("/"),
-        "it has an empty part, between two slashes": "" in parts,
+        "it ends in a slash but is not empty": path.endswith("/"),
+        "it has an empty part between two slashes": "" in parts,
         "it has a part '.' or '..'": not {".", ".."}.isdisjoint(parts),
-        "it has a backslash, a control character or one that cannot be seen": not is_valid_key(path),
+        "it has a backslash or an invisible character": not is_valid_key(path),
         f"a part of it is longer than {_MAX_NAME_BYTES} bytes": max(map(_length, parts)) > _MAX_NAME_BYTES,
-        f"a part of it begins with {HIDDEN}, as files do that are on their way": any(
+        f"a part of it begins with {HIDDEN}, which marks unfinished files": any(
             part.startswith(HIDDEN) for part in parts
         ),
     }
@@ -244,11 +244,11 @@ def _length(part: str) -> int:
     return len(part.encode(errors="surrogatepass"))
 
 
-def _folders_above(paths: Iterable[str]) -> set[str]:
-    return {folder for path in paths for folder in _above(path)}
+def _all_parents(paths: Iterable[str]) -> set[str]:
+    return {folder for path in paths for folder in _parents(path)}
 
 
-def _above(path: str) -> Iterator[str]:
-    """Give the folders above a path, from the nearest up."""
+def _parents(path: str) -> Iterator[str]:
+    """Yield the parent folders of a path, from the nearest upward."""
     while path := path.rpartition("/")[0]:
         yield path

@@ -1,9 +1,9 @@
-"""Bringing a local folder and objects of a store in step, one way: what the source has, the destination gets.
+"""One-way sync between a local folder and the objects of a store.
 
-Nothing that somebody else changed at the destination is written over in silence, nothing is deleted unless that is
-asked for, and what cannot be on the other side is told. :mod:`orbitpkg.remote.sync_plan` has the rules.
+A sync never overwrites an edit at the destination without ``force`` and never deletes without ``delete``. Paths that
+cannot exist on the other side are reported. The rules are in :mod:`orbitpkg.remote.sync_plan`.
 
-What is known of a path from the last time costs no request and no reading: of what is in step, the listing tells all.
+A path that did not change since the last sync takes no request of its own and no reading: the listing suffices.
 """
 
 from __future__ import annotations
@@ -48,17 +48,17 @@ __all__ = ["Failed", "SyncResult", "save_state", "sync", "sync_trees"]
 T = TypeVar("T")
 
 _AT_ONCE: Final = 16
-# What is wrong with one path leaves the others alone; whatever else is raised ends the sync.
-_ITS_OWN: Final = (AccessDenied, IntegrityError, ObjectChanged, ObjectNotFound, StorageError, TreeChanged)
+# These errors concern one path, and the sync goes on with the others. All other errors end it.
+_PATH_ERRORS: Final = (AccessDenied, IntegrityError, ObjectChanged, ObjectNotFound, StorageError, TreeChanged)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """A path that could not be synced.
+    """A path that failed to sync.
 
     Attributes:
-        path: Which.
-        error: Why.
+        path: The path.
+        error: The error.
     """
 
     path: str
@@ -67,14 +67,14 @@ class Failed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncResult:
-    """What a sync came to.
+    """The result of a sync.
 
     Attributes:
-        done: The steps that were done; in a dry run, those that would be.
-        conflicts: What was left alone, because somebody's work could be lost.
-        unusable: Paths of the source that the destination cannot hold, with the reason.
-        failed: What could not be done.
-        unchanged: How many paths were in step.
+        done: The steps that were executed; in a dry run, those that would be.
+        conflicts: Paths that were skipped to protect edits at the destination.
+        unusable: Paths of the source that cannot exist at the destination, with the reason.
+        failed: Paths that failed.
+        unchanged: The number of paths that were already the same on both sides.
     """
 
     done: tuple[Step, ...]
@@ -85,12 +85,12 @@ class SyncResult:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the destination has all that the source has."""
+        """Whether the destination has everything that the source has."""
         return not (self.conflicts or self.unusable or self.failed)
 
     @property
     def size(self) -> int:
-        """How many bytes were moved."""
+        """The number of bytes transferred."""
         return sum(step.size for step in self.done)
 
 
@@ -106,27 +106,27 @@ def sync(
     reporter: Reporter = SILENT,
     opener: Callable[[str], ObjectStore] = open_configured,
 ) -> SyncResult:
-    """Give a destination what a source has; one of the two is local, the other the address of objects.
+    """Copy new and changed files from a source to a destination, of which one is a local folder.
 
-    A folder is all objects whose keys begin with its address and a slash. An address or a path that names one object,
-    or one file, is that alone: it goes to just the name that is given, or into the folder whose name ends in a slash.
+    The address of a folder means all objects whose keys begin with it and a slash. If the source is a single object or
+    file, only that is copied: to the exact name given, or into a destination that ends in a slash.
 
     Args:
-        source: Where from.
-        destination: Where to.
-        delete: Delete what the source lost since both were last in step.
-        include: Patterns; only paths that match one of them. ``*.csv`` is about names, ``data/**`` about paths.
-        exclude: Patterns; no path that matches one of them.
+        source: The local folder, or the address of the objects.
+        destination: The other of the two.
+        delete: Delete files at the destination that were deleted at the source since the last sync.
+        include: Sync only paths that match one of these patterns: ``*.csv`` matches names, ``data/**`` matches paths.
+        exclude: Skip paths that match one of these patterns.
         force: Let the source win conflicts.
         dry_run: Change nothing.
-        reporter: Told how far it is.
+        reporter: Receives notes and the progress.
         opener: Opens the store of an address.
 
     Raises:
-        UsageError: An address or a pattern cannot be read, or both sides are local, or none is.
-        ObjectNotFound: There is nothing at the source.
-        StorageError: The local folder cannot be read, or there is no space.
-        RepositoryError: The store cannot be asked.
+        UsageError: An address or a pattern is invalid, or not exactly one side is local.
+        ObjectNotFound: The source has no objects.
+        StorageError: The local folder cannot be read, or the disk is full.
+        RepositoryError: The store cannot be reached.
     """
     wanted = Filter(include, exclude)
     with closing(open_pair(source, destination, opener=opener)) as pair:
@@ -141,20 +141,20 @@ def sync(
 
 
 def _check_source(pair: Pair, local: LocalTree, remote: RemoteTree, *, delete: bool) -> None:
-    """Refuse a source with nothing in it where that looks like a mistake: a wrong name, a disk that is not mounted."""
+    """Refuse an empty source that suggests a mistake: a misspelt name, or a disk that is not mounted."""
     if pair.is_up:
         if delete and not local.seen and pair.state.files:
             raise StorageError(
-                f"{pair.local} holds no files, and --delete would delete all that was synced from it.",
-                hint="Is its disk mounted? If it is meant: --force",
+                f"{pair.local} is empty, so --delete would delete everything that was synced from it.",
+                hint="Check that its disk is mounted. To delete everything, add --force.",
                 path=pair.local,
             )
     elif not remote.seen and not pair.state.files:
-        raise ObjectNotFound(f"There is nothing at {pair.uri}.", hint="orbitpkg remote ls shows what is where.")
+        raise ObjectNotFound(f"No objects found at {pair.uri}.", hint="List the bucket: orbitpkg remote ls")
     elif delete and not remote.seen:
         raise ObjectNotFound(
-            f"There is nothing at {pair.uri}, and --delete would delete all that was synced from it.",
-            hint="If it is meant: --force",
+            f"No objects found at {pair.uri}, so --delete would delete everything that was synced from it.",
+            hint="To delete everything, add --force.",
         )
 
 
@@ -168,10 +168,9 @@ def sync_trees(
     dry_run: bool = False,
     reporter: Reporter = SILENT,
 ) -> SyncResult:
-    """Sync two sides that were looked at; arguments and errors are those of :func:`sync`.
+    """Sync two sides whose contents are given; other arguments and errors are those of :func:`sync`.
 
-    What is in step afterwards is noted in the pair's state, also when this is interrupted; writing it down is the
-    caller's, but for that case.
+    The pair's state is updated in memory, for the caller to save. After an interruption, this function saves it.
     """
     same = _compare(pair, local, remote, reporter)
     plan = plan_sync(
@@ -206,8 +205,8 @@ def _compare(pair: Pair, local: LocalTree, remote: RemoteTree, reporter: Reporte
         def compare(path: str) -> bool:
             try:
                 return is_same(pair.store, remote.files[path], pair.root / path, surely=wanted[path])
-            except _ITS_OWN:
-                return False  # what is wrong with it shows when it is to be moved, and a conflict does no harm
+            except _PATH_ERRORS:
+                return False  # the transfer reports the error, unless the path is a conflict anyway
             finally:
                 task.advance(local.files[path].size)
 
@@ -215,7 +214,7 @@ def _compare(pair: Pair, local: LocalTree, remote: RemoteTree, reporter: Reporte
 
 
 def _all_of(works: Mapping[str, Callable[[], T]]) -> dict[str, T]:
-    """Do works in parallel; the first error ends them all."""
+    """Call functions in parallel; the first error stops all of them."""
     done: dict[str, T] = {}
 
     def do(path: str) -> None:
@@ -227,17 +226,17 @@ def _all_of(works: Mapping[str, Callable[[], T]]) -> dict[str, T]:
 
 
 def _blocked(plan: SyncPlan, local: LocalTree) -> dict[str, str]:
-    """Give the paths that cannot be written, since a file is where a folder must be, or the other way round."""
+    """Return the paths that cannot be written because a file is in the way of a folder, or the reverse."""
     found = {}
     for step in plan.steps:
-        obstacle = "a folder is here in its place" if step.path in local.folders else local.in_the_way(step.path)
+        obstacle = "it is a folder at the destination" if step.path in local.folders else local.in_the_way(step.path)
         if obstacle is not None:
             found[step.path] = obstacle
     return found
 
 
 def _is_hidden(step: Step, local: LocalTree, remote: RemoteTree) -> bool:
-    """Say whether a step would delete what only seems to be gone: what is there now just cannot be synced."""
+    """Return whether a step would delete a path that still exists at the source, but as something that cannot sync."""
     if step.act is Act.DELETE_OBJECT:
         return local.hides(step.path)
     return step.act is Act.DELETE_FILE and step.path in remote.unusable
@@ -249,13 +248,13 @@ def _make_folders(pair: Pair, local: LocalTree, remote: RemoteTree) -> None:
     with storage_errors(pair.root, USER_FILE):
         pair.root.mkdir(parents=True, exist_ok=True)
         for folder in sorted(remote.folders - local.folders):
-            # Where something is in the way, it stays: an empty folder is worth no conflict.
+            # An empty folder that cannot be created is not worth a conflict.
             if folder not in local.files and local.in_the_way(folder) is None:
                 (pair.root / folder).mkdir(parents=True, exist_ok=True)
 
 
 class _Run:
-    """Does the steps of a plan: small ones many at once, large ones, each in parallel itself, one by one."""
+    """Executes the steps of a plan: small files many at once, then large files one by one, each in parallel parts."""
 
     def __init__(self, pair: Pair, local: LocalTree, remote: RemoteTree, reporter: Reporter) -> None:
         self._pair = pair
@@ -313,7 +312,7 @@ class _Run:
             self._edited.append(Conflict(path=step.path, reason=str(error)))
         except NoSpace:
             raise
-        except _ITS_OWN as error:
+        except _PATH_ERRORS as error:
             self._failed.append(Failed(path=step.path, error=error))
         else:
             self._done.append(step)
@@ -324,17 +323,17 @@ class _Run:
 
 
 def _forget(pair: Pair, wanted: Filter, local: Iterable[str], remote: Iterable[str]) -> None:
-    """Drop what is known of paths that are on neither side any more."""
-    there = {*local, *remote}
-    for path in [path for path in pair.state.files if path not in there and wanted.takes(path)]:
+    """Drop the state of paths that no longer exist on either side."""
+    existing = {*local, *remote}
+    for path in [path for path in pair.state.files if path not in existing and wanted.takes(path)]:
         del pair.state.files[path]
 
 
 def save_state(pair: Pair, reporter: Reporter) -> None:
-    """Note what is in step, or say that it cannot be noted."""
+    """Save the state of a pair; if that fails, report it."""
     try:
         pair.state.save()
     except OSError as error:
         reporter.note(
-            f"What is in step could not be noted ({error.strerror}): the next sync compares contents instead."
+            f"The state of the sync could not be saved ({error.strerror}). The next sync compares contents instead."
         )

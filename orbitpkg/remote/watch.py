@@ -1,10 +1,10 @@
-"""Uploading what appears in a folder while it appears: a robot keeps recording, and each file goes up once it is whole.
+"""Continuous upload of the files that another program writes to a folder, each as soon as it is complete.
 
-Nobody says when a file is whole. It is taken for that when its size and time have not changed for a while, by this
-process's own observation, for clocks of file servers differ. The folder is looked at again and again: notifications of
-the kernel do not tell of what other machines write to a network file system.
+A file counts as complete when its size and time have not changed for a while. This process measures that time itself,
+since the clocks of file servers differ. The folder is polled, since the kernel sends no notifications for files that
+other machines write to a network file system.
 
-A store that does not answer ends nothing: what has to go up goes up when it answers again.
+If the store does not answer, the watch keeps running and uploads the files when the store answers again.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ _LONGEST_POLL: Final = 2.0
 _REFRESH: Final = 300.0
 _LONGEST_PAUSE: Final = 60.0
 _RETRY: Final = 30.0
-# What is in step is written down whole, which takes a while for a million files; lost, it is found out again.
+# Saving the state of a million files takes a while. Lost state is only compared again.
 _SAVE: Final = 30.0
 
 
 class Settling:
-    """Says which files have stopped changing.
+    """Finds the files that have stopped changing.
 
     Args:
-        seconds: For how long a file must have been seen unchanged.
+        seconds: How long a file must stay unchanged.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -54,11 +54,11 @@ class Settling:
         self._since: dict[str, tuple[LocalFile, float]] = {}
 
     def observe(self, now: float, files: Mapping[str, LocalFile]) -> dict[str, LocalFile]:
-        """Take note of what is there now, and give those that have not changed for long enough.
+        """Record the current files, and return those that have not changed for long enough.
 
         Args:
-            now: The time, in seconds, of a clock that only goes forward.
-            files: What is there, by path.
+            now: The time of a monotonic clock, in seconds.
+            files: The current files, by path.
         """
         self._since = {
             path: before if (before := self._since.get(path)) is not None and before[0] == file else (file, now)
@@ -82,40 +82,40 @@ def open_watch(
 
     Args:
         source: The local folder.
-        destination: The address that its files are uploaded to.
-        delete: Delete objects whose files are deleted while this watches, or were since both were last in step.
+        destination: The address to upload its files to.
+        delete: Delete the objects of files that were deleted since the last sync, or are deleted during the watch.
         include: As for a sync.
         exclude: As for a sync.
         force: As for a sync.
-        settle: For how many seconds a file must not have changed.
+        settle: How long a file must stay unchanged before it is uploaded, in seconds.
         opener: Opens the store of an address.
     """
     wanted = Filter(include, exclude)
     pair = open_pair(source, destination, opener=opener)
     if not pair.is_up or pair.only:
         pair.close()
-        raise UsageError("Only a local folder can be watched.", hint="Give the folder first, then the address.")
+        raise UsageError("Only a local folder can be watched.", hint="Name the folder first, then the address.")
     return Watch(pair, wanted, delete=delete, force=force, settle=settle)
 
 
 @dataclass(slots=True)
 class _Known:
-    """What is known of the other side, without asking again and again."""
+    """The objects as last listed, updated with every upload so that each round need not list them."""
 
     files: dict[str, ObjectInfo] = field(default_factory=dict)
     at: float | None = None
 
 
 class Watch:
-    """A folder that is watched. :func:`open_watch` makes it.
+    """A watched folder. Made by :func:`open_watch`.
 
     Args:
-        pair: What is synced with what.
-        wanted: Which paths.
+        pair: The folder and the objects.
+        wanted: The selection of paths.
         delete: As for a sync.
         force: As for a sync.
-        settle: For how many seconds a file must not have changed.
-        clock: Gives the time in seconds.
+        settle: How long a file must stay unchanged, in seconds.
+        clock: Returns the time in seconds.
     """
 
     def __init__(
@@ -136,24 +136,24 @@ class Watch:
         self._clock = clock
         self._settling = Settling(settle)
         self._known = _Known()
-        # Those that are left alone until they change, and those that are tried again later.
-        self._left: dict[str, LocalFile | None] = {}
-        self._later: dict[str, float] = {}
-        self._told: set[str] = set()
+        # Conflicts are skipped until the file changes; failures are retried at a time.
+        self._skipped: dict[str, LocalFile | None] = {}
+        self._retry_at: dict[str, float] = {}
+        self._reported: set[str] = set()
         self._saved = -_SAVE
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Close the store."""
         self._pair.close()
 
     def rounds(
         self, reporter: Reporter = SILENT, *, wait: Callable[[float], bool] | None = None
     ) -> Iterator[SyncResult]:
-        """Watch until the wait says to stop, and give what each round came to that did anything.
+        """Watch the folder, and yield the result of each round that did anything.
 
         Args:
-            reporter: Told what the user should know.
-            wait: Waits some seconds; returns whether to stop. Without it, only an exception (Ctrl-C) stops.
+            reporter: Receives notes.
+            wait: Waits some seconds and returns whether to stop. Without it, only an exception (Ctrl-C) stops.
         """
         try:
             yield from self._rounds(reporter, threading.Event().wait if wait is None else wait)
@@ -166,9 +166,9 @@ class Watch:
             try:
                 result = self._round(reporter)
             except (RepositoryUnreachable, CredentialsError, StorageError) as error:
-                # A store that does not answer, a disk that went: both may come again.
+                # The store may answer again, and the disk may be mounted again.
                 if pause == self._poll:
-                    reporter.note(f"{error.message} What has to be uploaded is uploaded when it can be.")
+                    reporter.note(f"{error.message} Uploads continue when the problem is solved.")
                 pause = min(max(1.0, 2 * pause), _LONGEST_PAUSE)
                 self._known.at = None
             else:
@@ -179,17 +179,17 @@ class Watch:
                 return
 
     def _round(self, reporter: Reporter) -> SyncResult | None:
-        """Do what there is to do now; None when that is nothing."""
+        """Sync what is due now; return None if nothing is."""
         now = self._clock()
         local = self._pair.scan(self._wanted)
         settled = self._settling.observe(now, local.files)
         remote = self._remote(now)
         ready = {path: file for path, file in settled.items() if self._is_due(path, file, remote, now)}
         gone = self._gone(local, remote)
-        unusable = {path: why for path, why in local.unusable.items() if path not in self._told}
+        unusable = {path: why for path, why in local.unusable.items() if path not in self._reported}
         if not ready and not gone and not unusable:
             return None
-        self._told.update(unusable)
+        self._reported.update(unusable)
         there = {path: remote[path] for path in [*ready, *gone] if path in remote}
         result = sync_trees(
             self._pair,
@@ -211,25 +211,25 @@ class Watch:
         return self._known.files
 
     def _is_due(self, path: str, file: LocalFile, remote: Mapping[str, ObjectInfo], now: float) -> bool:
-        if now < self._later.get(path, now) or self._left.get(path) == file:
+        if now < self._retry_at.get(path, now) or self._skipped.get(path) == file:
             return False
         synced = self._pair.state.files.get(path)
         return synced is None or path not in remote or not synced.is_file(file)
 
     def _gone(self, local: LocalTree, remote: Mapping[str, ObjectInfo]) -> list[str]:
-        """Give what was synced and has been deleted here; nothing where nothing at all is left, as without its disk."""
+        """Return the synced paths deleted since. An empty folder has none, since its disk may not be mounted."""
         if not self._delete or not local.seen:
             return []
         lost = (path for path in self._pair.state.files if path not in local.files and path in remote)
         return [path for path in lost if self._is_lost(path, local)]
 
     def _is_lost(self, path: str, local: LocalTree) -> bool:
-        return self._wanted.takes(path) and path not in self._left and not local.hides(path)
+        return self._wanted.takes(path) and path not in self._skipped and not local.hides(path)
 
     def _learn(self, result: SyncResult, ready: Mapping[str, LocalFile], now: float) -> None:
         for step in result.done:
-            self._later.pop(step.path, None)
-            self._left.pop(step.path, None)
+            self._retry_at.pop(step.path, None)
+            self._skipped.pop(step.path, None)
             synced = self._pair.state.files.get(step.path)
             if step.act is Act.DELETE_OBJECT or synced is None:
                 self._known.files.pop(step.path, None)
@@ -237,6 +237,6 @@ class Watch:
                 key, etag = self._pair.key_of(step.path), synced.etag
                 self._known.files[step.path] = ObjectInfo(key=key, size=synced.size, etag=etag, modified=None)
         for conflict in result.conflicts:
-            self._left[conflict.path] = ready.get(conflict.path)
+            self._skipped[conflict.path] = ready.get(conflict.path)
         for failed in result.failed:
-            self._later[failed.path] = now + _RETRY
+            self._retry_at[failed.path] = now + _RETRY

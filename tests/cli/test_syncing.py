@@ -55,7 +55,7 @@ def test_a_conflict_is_told_and_fails_and_force_decides(machine: Machine, place:
     result = sync(machine, place, "other")
     assert (result.code, result.out) == (1, "Synced 0 files (0 bytes); 1 unchanged\n")
     assert result.err == (
-        "note: run 1.csv was left alone: it was changed here since it was last synced\n"
+        "note: run 1.csv was left alone: it was changed at the destination since the last sync\n"
         "error: Not all is in step: 1 path in conflict.\n"
         "hint: --force decides conflicts for the source.\n"
     )
@@ -91,15 +91,15 @@ def test_the_envelope_has_every_fact(machine: Machine, place: str) -> None:
     assert (failed["ok"], failed["error"]["code"]) == (False, "not-in-step")
     assert failed["error"]["data"]["done"] == [{"act": "download", "path": "new", "bytes": 5}]
     assert failed["error"]["data"]["conflicts"] == [
-        {"path": "run 1.csv", "reason": "it was changed here since it was last synced"}
+        {"path": "run 1.csv", "reason": "it was changed at the destination since the last sync"}
     ]
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["recordings", "other"], "One side of a sync is a local folder"),
-        (["s3://abc/d", "memory://x/y"], "One side of a sync is a local folder"),
+        (["recordings", "other"], "One side of a sync must be a local folder"),
+        (["s3://abc/d", "memory://x/y"], "One side of a sync must be a local folder"),
         (["recordings", "s3:/bucket/d"], "a slash is missing"),
         (["recordings", "ftp://host/d"], "ftp://host/d"),
         (["recordings", "memory://x/d", "--include", "../a"], "The pattern '../a'"),
@@ -118,7 +118,7 @@ def test_wrong_words_are_a_usage_error(machine: Machine, words: list[str], said:
 def test_what_is_not_there_is_an_error(machine: Machine) -> None:
     place = (machine.folder / "place").as_uri()
     result = sync(machine, "nowhere", place)
-    assert (result.code, result.err) == (1, "error: There is no file or folder nowhere.\n")
+    assert (result.code, result.err) == (1, "error: nowhere does not exist.\n")
     result = sync(machine, f"{place}/nowhere", "other")
     assert result.code == 1
-    assert "There is nothing at" in result.err
+    assert "No objects found at" in result.err

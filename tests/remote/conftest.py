@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orbitpkg.objects import open_store
-from orbitpkg.objects.memory import MemoryStore
+from tests.faulty_store import FaultyMemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,11 +44,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def memory() -> Iterator[tuple[str, MemoryStore]]:
+def memory() -> Iterator[tuple[str, FaultyMemoryStore]]:
     """A store that counts what it is asked."""
     name = uuid.uuid4().hex
-    yield f"memory://{name}", MemoryStore(name)
-    MemoryStore.forget(name)
+    yield f"memory://{name}", FaultyMemoryStore(name)
+    FaultyMemoryStore.forget(name)
 
 
 def enter(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Place:

@@ -15,7 +15,7 @@ from blake3 import blake3
 
 from orbitpkg.errors import NoSpace, ObjectNotFound, OfflineError, RepositoryUnreachable, StorageError, UsageError
 from orbitpkg.objects import open_store
-from orbitpkg.objects.memory import MemoryStore
+from tests.faulty_store import FaultyMemoryStore
 from orbitpkg.remote.sameness import digest_of_file, is_same
 from orbitpkg.remote.sync_plan import Act
 from orbitpkg.remote.syncing import SyncResult, sync
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from orbitpkg.objects.protocol import ObjectStore
-    from orbitpkg.objects.uris import Word
+    from orbitpkg.objects.addresses import PathOrUri
     from tests.servers.processes import S3Server
 
 FILES = {
@@ -113,7 +113,7 @@ class TestEverywhere:
         """Keep stores open for one test."""
         self._opener = Keeper()
 
-    def sync(self, source: Word, destination: Word, **options: Any) -> SyncResult:
+    def sync(self, source: PathOrUri, destination: PathOrUri, **options: Any) -> SyncResult:
         return sync(source, destination, opener=self._opener, **options)
 
     def test_a_folder_goes_up_and_comes_down_as_it_was(self, place: str, folder: Path, tmp_path: Path) -> None:
@@ -301,7 +301,7 @@ class TestOtherTools:
 
     def test_an_etag_that_says_nothing_is_made_up_for_by_reading(self, tmp_path: Path) -> None:
         # As with SSE-KMS: the form of an MD5, and none of the bytes.
-        store = MemoryStore(uuid4().hex)
+        store = FaultyMemoryStore(uuid4().hex)
         info = store.put("a/x", b"some bytes")
         opaque = type(info)(key=info.key, size=info.size, etag=f'"{uuid4().hex}"', modified=info.modified)
         write(tmp_path, {"same": b"some bytes", "other": b"same size!"})
@@ -384,7 +384,7 @@ class TestEditsMeanwhile:
             return store
 
         result = sync(f"memory://{name}/d", tmp_path / "here", opener=opener)
-        assert [(row.path, row.reason) for row in result.conflicts] == [("x", "it was changed here meanwhile")]
+        assert [(row.path, row.reason) for row in result.conflicts] == [("x", "the file was changed during the sync")]
         assert files_of(tmp_path / "here") == {"x": b"edited meanwhile", "y": b"y"}
 
     @pytest.mark.parametrize("there_before", [False, True])
@@ -470,7 +470,7 @@ class TestEditsMeanwhile:
             return store
 
         result = sync(f"memory://{name}/d", tmp_path / "here", opener=opener)
-        assert [(row.path, row.reason) for row in result.conflicts] == [("x", "what is here is no file")]
+        assert [(row.path, row.reason) for row in result.conflicts] == [("x", "the destination is not a regular file")]
         assert [path.name for path in (tmp_path / "here").iterdir()] == ["x"]
 
     def test_two_syncs_at_once_are_no_conflict(self, tmp_path: Path) -> None:
@@ -516,7 +516,7 @@ class _Twice:
 class TestBadInput:
     def test_two_local_folders_or_two_addresses_are_no_pair(self, tmp_path: Path) -> None:
         for source, destination in ((tmp_path, tmp_path / "b"), ("s3://abc/b", "memory://c/d")):
-            with pytest.raises(UsageError, match="One side of a sync is a local folder"):
+            with pytest.raises(UsageError, match="One side of a sync must be a local folder"):
                 sync(source, destination)
 
     @pytest.mark.parametrize("uri", ["s3:/bucket/key", "s3://", "ftp://host/x", "memory://n/a/../b", "memory://n/a//b"])
@@ -525,19 +525,19 @@ class TestBadInput:
             sync(tmp_path, uri)
 
     def test_a_path_that_lost_a_slash_is_told(self, tmp_path: Path) -> None:
-        with pytest.raises(UsageError, match="has taken a slash"):
+        with pytest.raises(UsageError, match="has removed a slash"):
             sync(Path("s3://bucket/key"), tmp_path)
 
     def test_nothing_at_the_source_is_an_error_and_deletes_nothing(self, tmp_path: Path) -> None:
         place = f"memory://{uuid4().hex}/d"
         write(tmp_path / "here", {"x": b"x"})
-        with pytest.raises(StorageError, match="There is no file or folder"):
+        with pytest.raises(StorageError, match="does not exist"):
             sync(tmp_path / "nowhere", place, delete=True)
-        with pytest.raises(ObjectNotFound, match="There is nothing at"):
+        with pytest.raises(ObjectNotFound, match="No objects found at"):
             sync(place, tmp_path / "here", delete=True)
         sync(tmp_path / "here", place)
         (tmp_path / "here/x").unlink()
-        with pytest.raises(StorageError, match="would delete all"):
+        with pytest.raises(StorageError, match="would delete everything"):
             sync(tmp_path / "here", place, delete=True)
         assert acts(sync(tmp_path / "here", place, delete=True, force=True)) == [("delete object", "x")]
 
@@ -545,7 +545,7 @@ class TestBadInput:
         name = uuid4().hex
         sync(write(tmp_path / "here", {"x": b"x"}), f"memory://{name}/d")
         open_store(f"memory://{name}").delete("d/x")
-        with pytest.raises(ObjectNotFound, match="would delete all"):
+        with pytest.raises(ObjectNotFound, match="would delete everything"):
             sync(f"memory://{name}/d", tmp_path / "here", delete=True)
         assert files_of(tmp_path / "here") == {"x": b"x"}
 
@@ -561,7 +561,7 @@ class TestBadInput:
     def test_a_file_in_the_place_of_the_folder_is_told(self, tmp_path: Path) -> None:
         place = f"memory://{uuid4().hex}/d"
         sync(write(tmp_path / "a", {"x": b"x"}), place)
-        with pytest.raises(StorageError, match="is a file; a folder was to be there"):
+        with pytest.raises(StorageError, match="is a file, but the destination must be a folder"):
             sync(f"{place}/", tmp_path / "a/x")
 
     def test_what_is_no_file_is_told_and_the_rest_goes_up(self, tmp_path: Path) -> None:
@@ -751,7 +751,7 @@ class _Notes:
 
 def test_a_file_has_the_time_of_its_object(tmp_path: Path) -> None:
     name = uuid4().hex
-    info = MemoryStore(name).put("d/x", b"x")
+    info = FaultyMemoryStore(name).put("d/x", b"x")
     assert info.modified is not None
     sync(f"memory://{name}/d", tmp_path / "here")
     assert datetime.fromtimestamp((tmp_path / "here/x").stat().st_mtime, UTC) == info.modified

@@ -213,7 +213,7 @@ class TestKeys:
     def test_what_looks_like_a_marker_and_holds_bytes_is_an_object(self) -> None:
         tree = remote_tree(listed(**{"b_$folder$": 1, "a/": 1}), "pre/", Filter())
         assert sorted(tree.files) == ["b_$folder$"]
-        assert tree.unusable == {"a/": "it ends in a slash and holds bytes"}
+        assert tree.unusable == {"a/": "it ends in a slash but is not empty"}
 
     @pytest.mark.parametrize(
         "path",
@@ -263,5 +263,5 @@ def test_times_are_compared_to_the_microsecond() -> None:
     just_before = replace(THERE, modified=NOW - timedelta(microseconds=1))
     assert outcome(plan_one(OLD, just_before, None, UP)) == "upload"
     assert plan_one(OLD, THERE, None, UP).conflicts == (
-        Conflict(path="p", reason="a younger object is there, which was never synced"),
+        Conflict(path="p", reason="the destination has a newer object that was never synced"),
     )

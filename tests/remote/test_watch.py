@@ -216,7 +216,7 @@ class TestWatching:
         happened = [(second, acts(result)) for second, result in day.until(60, watch)]
         assert happened == [(20, [("upload", "a")])]
         assert len(day.notes) == 1
-        assert day.notes[0].startswith("Nobody answers. What has to be uploaded")
+        assert day.notes[0].startswith("Nobody answers. Uploads continue")
 
     def test_a_disk_that_goes_and_comes_again_ends_nothing(self, day: Day, tmp_path: Path) -> None:
         write(day.folder, {"a": b"a"})
