@@ -1,4 +1,4 @@
-"""The files and folders of one release, wherever its bytes are: on this disk, or in a repository."""
+"""The files and folders of one release, installed or published."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ __all__ = ["InstalledFiles", "Source", "Tree"]
 
 
 class Source(Protocol):
-    """Where the bytes of a release come from."""
+    """A source of a release's bytes: the local store or a repository."""
 
     release: Release
     contents: Contents
+    origin: str
 
     def read(self, file: FileEntry, start: int, end: int) -> bytes:
-        """Give the bytes of a file from ``start`` up to and without ``end``; fewer where the file ends before."""
+        """Return the bytes of a file from ``start`` to ``end``, exclusive; fewer if the file is shorter."""
 
 
 class Tree:
     """The files and folders of a release.
 
     Attributes:
-        source: Where its bytes come from.
-        package: It, where it is installed.
+        source: The source of their bytes.
+        package: The installed package, if the release is installed.
     """
 
     def __init__(self, source: Source, package: Package | None = None) -> None:
@@ -43,21 +44,21 @@ class Tree:
 
     @property
     def release(self) -> Release:
-        """Which release."""
+        """The release."""
         return self.source.release
 
     def file(self, path: str) -> FileEntry | None:
-        """Give a file by its path; None when there is none."""
+        """Return a file by its path, or None."""
         return self.source.contents.by_path.get(path)
 
     def folder(self, path: str) -> Mapping[str, FileEntry | None] | None:
-        """Give the names in a folder, each with its file, or None for a folder; None when there is no such folder."""
+        """Return the names in a folder, each with its file or None for a subfolder; None if there is no such folder."""
         if self._folders is None:
             self._folders = _folders_of(self.source.contents)
         return self._folders.get(path)
 
     def missing(self, path: str) -> FileNotInPackage:
-        """Say that there is no such file, and which could be meant."""
+        """Return an error for a file that does not exist, suggesting similar names."""
         close = nearest(path, list(self.source.contents.by_path))
         hint = f"Did you mean {' or '.join(map(repr, close))}?" if close else None
         return FileNotInPackage(f"{self.release} has no file {path!r}.", hint=hint, path=path)
@@ -70,35 +71,36 @@ def _folders_of(contents: Contents) -> dict[str, dict[str, FileEntry | None]]:
         new = folder not in folders
         folders.setdefault(folder, {})[name] = file
         while new:
-            above, _, own = folder.rpartition("/")
-            new = above not in folders
-            folders.setdefault(above, {})[own] = None
-            folder = above
+            parent, _, own = folder.rpartition("/")
+            new = parent not in folders
+            folders.setdefault(parent, {})[own] = None
+            folder = parent
     return folders
 
 
 class InstalledFiles:
-    """The files of a release on this disk; those that were left out when it was installed, in its repository."""
+    """The files of an installed release. Files skipped by the installation are missing."""
 
     def __init__(self, package: Package, release: Release) -> None:
         self.release = release
         self.contents = package.contents
+        self.origin = package.origin
         self._package = package
 
     def read(self, file: FileEntry, start: int, end: int) -> bytes:
-        """Give the bytes of a file from ``start`` up to and without ``end``."""
+        """Return the bytes of a file from ``start`` to ``end``, exclusive."""
         with self.path(file).open("rb") as opened:
             opened.seek(start)
             return opened.read(max(end - start, 0))
 
     def path(self, file: FileEntry) -> Path:
-        """Give the path of a file on this disk.
+        """Return the path of a file on this machine.
 
         Raises:
-            FileNotInPackage: It was left out, or somebody deleted it.
+            FileNotInPackage: The file was skipped by the installation, or was deleted.
         """
         return self._package.file_path(file.path)
 
     def has(self, file: FileEntry) -> bool:
-        """Say whether a file is here, or should be."""
+        """Return whether a file was selected when the release was installed."""
         return self._package.is_complete or self._package.has_file(file.path)

@@ -1,13 +1,13 @@
-"""Packages as a file system of fsspec: what pandas, dask, pyarrow and zarr open by ``orbit://…`` addresses.
+"""The fsspec file system ``orbit://``, through which pandas, dask, pyarrow and zarr open files of packages.
 
-``orbit://model@2.0.0/data/x.csv`` is a file of that release; behind the ``@`` may also stand a range (``model@~=2.1``),
-and ``orbit://model/data/x.csv`` is one of the best version that is installed, or else of the best that is published.
+``orbit://model@2.0.0/data/x.csv`` names a file of that release. A range may follow the ``@`` (``model@~=2.1``).
+``orbit://model/data/x.csv`` names a file of the best installed version, or else of the best published version.
 
-What is installed is read from the disk, without a network. What is not is read straight from the repository: just the
-chunks that hold the bytes asked for, each held against its digest. Nothing is installed by that, nothing is ever
-written, and what is opened stays with its release, whatever is published meanwhile.
+Files of installed releases are read from the disk, without a network. Files of other releases are read from the
+repository: only the chunks that contain the requested bytes, each verified against its digest. Reading a file does not
+install its package. An open file keeps its release, even if a new version is published.
 
-Importing this takes fsspec (``pip install 'orbitpkg[fsspec]'``), whose entry point leads here.
+This module requires fsspec (``pip install 'orbitpkg[fsspec]'``), whose entry point loads it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from orbitpkg.config.formats import forbidden_formats, refuse_forbidden
+from orbitpkg.api.policy import read_policy
 from orbitpkg.errors import (
     FileNotInPackage,
     NotInstalled,
@@ -28,6 +28,7 @@ from orbitpkg.errors import (
 )
 from orbitpkg.filesystem.browsing import InstalledFiles, Tree
 from orbitpkg.filesystem.slices import ChunkCache, PublishedFiles
+from orbitpkg.installer.policy import Candidate
 from orbitpkg.model.requirements import parse_requirement
 from orbitpkg.store.layout import Layout
 from orbitpkg.store.records import load_release
@@ -37,7 +38,7 @@ try:
     from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 except ImportError as error:
     raise ImportError(
-        "orbit:// addresses take fsspec, which is not installed: pip install 'orbitpkg[fsspec]'"
+        "orbit:// addresses require fsspec, which is not installed: pip install 'orbitpkg[fsspec]'"
     ) from error
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ _OPERATORS = "=!<>~^"
 
 
 class OrbitFile(AbstractBufferedFile):  # type: ignore[misc]
-    """A file of a release that is not installed, open for reading."""
+    """A file of a published release, open for reading."""
 
     def __init__(self, filesystem: OrbitFileSystem, path: str, source: Source, file: FileEntry, **options: Any) -> None:
         self._source = source
@@ -69,17 +70,17 @@ class OrbitFile(AbstractBufferedFile):  # type: ignore[misc]
 
 
 class OrbitFileSystem(AbstractFileSystem):  # type: ignore[misc]
-    """The files of packages, installed or published. Read-only; for several threads.
+    """The files of packages, installed or published. Read-only and thread-safe.
 
     Args:
-        repository: Where packages come from, as for :func:`orbitpkg.api.settings`; one that is named here is the only
-            place they may come from, or have come from when they were installed.
-        offline: Use no network: what is installed must do.
+        repository: The repository, as for :func:`orbitpkg.config.repositories.settings`. If it is given, packages that
+            were installed from another repository are not used.
+        offline: Use installed packages only.
         prereleases: Whether pre-releases are candidates.
-        max_age: For how many seconds the choice of a published version for a name or a range holds; what is installed
-            is looked at each time, and an exact version never changes.
-        cache_bytes: How many bytes of chunks are kept in memory.
-        options: Those of every file system of fsspec.
+        max_age: How many seconds the published version chosen for a name or a range stays in use. Installed versions
+            are looked up at each call, and exact versions never change.
+        cache_bytes: The maximum number of bytes of chunks in memory.
+        options: The options of all fsspec file systems.
     """
 
     protocol: ClassVar[str] = "orbit"
@@ -105,13 +106,13 @@ class OrbitFileSystem(AbstractFileSystem):  # type: ignore[misc]
         self._published: dict[object, tuple[float, Tree]] = {}
         self._lock = threading.Lock()
 
-    # What there is.
+    # Listing.
 
     def ls(self, path: str, detail: bool = True, **options: Any) -> list[Any]:
-        """List a folder; the root holds what is installed.
+        """List a folder. The root lists the installed packages.
 
         Raises:
-            FileNotFoundError: There is no such folder.
+            FileNotFoundError: The folder does not exist.
         """
         from orbitpkg.api.packages import packages
 
@@ -131,10 +132,10 @@ class OrbitFileSystem(AbstractFileSystem):  # type: ignore[misc]
         return rows if detail else [row["name"] for row in rows]
 
     def info(self, path: str, **options: Any) -> dict[str, Any]:
-        """Tell about a file or a folder: ``name``, ``type``, ``size``; of a file also ``blake3`` and ``executable``.
+        """Return ``name``, ``type`` and ``size`` of a file or a folder, and of a file ``blake3`` and ``executable`` too.
 
         Raises:
-            FileNotFoundError: There is none.
+            FileNotFoundError: It does not exist.
         """
         del options
         path = self._strip_protocol(path)
@@ -149,7 +150,7 @@ class OrbitFileSystem(AbstractFileSystem):  # type: ignore[misc]
         return _folder_row(path)
 
     def exists(self, path: str, **options: Any) -> bool:
-        """Say whether there is such a file or folder; what cannot be asked is an error, not a no."""
+        """Return whether a file or a folder exists. A failure to find out is an error, not False."""
         try:
             self.info(path, **options)
         except FileNotFoundError:
@@ -157,32 +158,32 @@ class OrbitFileSystem(AbstractFileSystem):  # type: ignore[misc]
         return True
 
     def isfile(self, path: str) -> bool:
-        """Say whether there is such a file."""
+        """Return whether a path is a file."""
         return self.exists(path) and bool(self.info(path)["type"] == "file")
 
     def isdir(self, path: str) -> bool:
-        """Say whether there is such a folder."""
+        """Return whether a path is a folder."""
         return self.exists(path) and bool(self.info(path)["type"] == "directory")
 
     def ukey(self, path: str) -> str:
-        """Give what names a file's content: its BLAKE3. Of a folder, the digest of its release and its path there."""
+        """Return a key of a file's content, its BLAKE3; for a folder, the digest of its release and its path there."""
         tree, inner = self._located(self._strip_protocol(path))
         file = tree.file(inner)
         return file.blake3 if file is not None else f"{tree.release.digest}/{inner}"
 
     def checksum(self, path: str) -> int:
-        """Give :meth:`ukey` as a number."""
+        """Return :meth:`ukey` as a number."""
         return int(self.ukey(path)[:16], 16)
 
     def created(self, path: str) -> datetime:
-        """Say when the release that a file belongs to was published."""
+        """Return when the release of a file was published."""
         tree, _ = self._located(self._strip_protocol(path))
         return datetime.fromisoformat(tree.release.published)
 
     modified = created
 
     def invalidate_cache(self, path: str | None = None) -> None:
-        """Choose versions anew for names and ranges."""
+        """Forget the versions chosen for names and ranges."""
         del path
         with self._lock:
             self._published.clear()
@@ -195,21 +196,21 @@ class OrbitFileSystem(AbstractFileSystem):  # type: ignore[misc]
         tree, inner, file = self._file(path)
         source = tree.source
         if isinstance(source, InstalledFiles):
-            # Not a plain file: it can be pickled, knows its size, and is closed by whoever only drops it.
+            # Unlike a plain file, this one can be pickled, knows its size, and closes when it is garbage-collected.
             return LocalFileOpener(str(source.path(file)), "rb", fs=LocalFileSystem())
         wanted = {name: options[name] for name in ("cache_type", "cache_options") if options.get(name) is not None}
         pinned = f"{tree.release.name}@{tree.release.version}/{inner}"
         return OrbitFile(self, pinned, source, file, block_size=block_size or _BLOCK_BYTES, **wanted)
 
     def cat_file(self, path: str, start: int | None = None, end: int | None = None, **options: Any) -> bytes:
-        """Read bytes of a file: from ``start`` up to and without ``end``; counted from its end where negative."""
+        """Read the bytes of a file from ``start`` to ``end``, exclusive. Negative positions count from its end."""
         del options
         tree, _, file = self._file(self._strip_protocol(path))
         first = _position(start, 0, file.size)
         return tree.source.read(file, first, max(first, _position(end, file.size, file.size)))
 
     def _file(self, path: str) -> tuple[Tree, str, FileEntry]:
-        """Find a file, where it can be read."""
+        """Find a file, in the store if it is installed or else in its repository."""
         tree, inner = self._located(path)
         file = tree.file(inner)
         if file is None:
@@ -218,27 +219,26 @@ class OrbitFileSystem(AbstractFileSystem):  # type: ignore[misc]
             raise tree.missing(inner)
         source = tree.source
         if isinstance(source, InstalledFiles):
-            if source.has(file):
-                return tree, inner, file
             assert tree.package is not None
-            tree = self._left_out(tree.package, file)
-        refuse_forbidden(tree.release, [inner], forbidden_formats())
+            if not source.has(file):
+                tree = self._left_out(tree.package, file)
+        read_policy().check(Candidate.of_release(tree.release, [file], origin=tree.source.origin))
         return tree, inner, file
 
     def _left_out(self, package: Package, file: FileEntry) -> Tree:
-        """Give the published form of a release of which only some files are installed."""
+        """Return the published release of a package of which only some files are installed."""
         wanted = parse_requirement(f"{package.name}=={package.version}")
         tree = self._from_repository(wanted, self._repository or package.origin)
         there = tree.file(file.path)
         if there is None or there.blake3 != file.blake3:
-            package.file_path(file.path)  # says that it is not installed, and what to do
+            package.file_path(file.path)  # raises an error that tells how to install the file
             raise tree.missing(file.path)
         return tree
 
-    # Which release.
+    # Finding the release.
 
     def _located(self, path: str) -> tuple[Tree, str]:
-        """Find the release that a path begins with, and give the rest of the path."""
+        """Return the release that a path begins with, and the rest of the path."""
         word, _, inner = path.partition("/")
         if inner and not {"", ".", ".."}.isdisjoint(inner.split("/")):
             raise FileNotInPackage(f"{inner!r} cannot be the path of a file in a package.", path=inner)
@@ -246,7 +246,7 @@ class OrbitFileSystem(AbstractFileSystem):  # type: ignore[misc]
         try:
             return self._tree(wanted), inner
         except (NotInstalled, PackageNotFound, VersionNotFound) as error:
-            # To those who only know file systems, this is a file that is not there.
+            # Callers of a file system expect FileNotFoundError, which FileNotInPackage is.
             raise FileNotInPackage(error.message, hint=error.hint, path=path, **error.data) from error
 
     def _tree(self, wanted: Requirement) -> Tree:
@@ -262,7 +262,7 @@ class OrbitFileSystem(AbstractFileSystem):  # type: ignore[misc]
         return self._from_store(package)
 
     def _from_store(self, package: Package) -> Tree:
-        # Its folder says whether it was removed and installed anew.
+        # The folder changes when a package is removed and reinstalled.
         from orbitpkg.config.repositories import home
 
         key = (package.digest, str(package.path))
@@ -301,8 +301,8 @@ class OrbitFileSystem(AbstractFileSystem):  # type: ignore[misc]
     def _refuse(self, path: object = "", *others: object, **options: object) -> NoReturn:
         del others, options
         raise ReadOnlyRepository(
-            f"{self.unstrip_protocol(str(path))} cannot be written: what is published never changes.",
-            hint="Write to a folder, and publish that as a new version: orbitpkg publish DIR",
+            f"{self.unstrip_protocol(str(path))} cannot be written: published releases never change.",
+            hint="Write to a folder and publish it as a new version: orbitpkg publish DIR",
         )
 
     mkdir = makedirs = rmdir = rm = rm_file = _rm = cp_file = mv = pipe_file = touch = _refuse
@@ -314,27 +314,27 @@ class OrbitFileSystem(AbstractFileSystem):  # type: ignore[misc]
 
 
 def _requirement(word: str) -> Requirement:
-    name, _, said = word.partition("@")
-    is_version = said[:1] not in _OPERATORS  # "" is in every text
+    name, _, version = word.partition("@")
+    is_exact = version[:1] not in _OPERATORS  # an empty version is "in" every string, and so not exact
     try:
-        return parse_requirement(f"{name}=={said}" if is_version else f"{name}{said}")
+        return parse_requirement(f"{name}=={version}" if is_exact else f"{name}{version}")
     except UsageError as error:
-        error.hint = f"{error.hint or ''} Write orbit://NAME@VERSION/path or orbit://NAME/path.".strip()
+        error.hint = f"{error.hint or ''} Use orbit://NAME@VERSION/path or orbit://NAME/path.".strip()
         raise
 
 
 def _keep(kept: dict[Any, Any], key: object, value: object) -> None:
-    """Keep a value as the newest, and not too many."""
+    """Store a value as the newest, and drop the oldest ones beyond the limit."""
     kept.pop(key, None)
     kept[key] = value
     while len(kept) > _KEPT_RELEASES:
         del kept[next(iter(kept))]
 
 
-def _position(said: int | None, default: int, size: int) -> int:
-    if said is None:
+def _position(position: int | None, default: int, size: int) -> int:
+    if position is None:
         return default
-    return max(0, size + said) if said < 0 else min(said, size)
+    return max(0, size + position) if position < 0 else min(position, size)
 
 
 def _row(path: str, file: FileEntry | None) -> dict[str, Any]:

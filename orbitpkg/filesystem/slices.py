@@ -1,10 +1,10 @@
-"""Reading parts of a published release's files straight from its archive, without installing anything.
+"""Partial reads of a published release's files from its archive, without installing it.
 
-What is asked for is turned into chunks, those into ranged reads of the archive, several at once; each chunk is verified
-and decompressed as an install does it. So what is given is what was published, or an error.
+The requested bytes are mapped to chunks, and the chunks to ranged reads of the archive, which run in parallel. Each
+chunk is verified and decompressed as in an installation. So the result is what was published, or an error.
 
-Chunks that were read are kept in memory, up to a bound, under their digests: neighbours in a file, small files of one
-chunk, and versions that share a chunk read it once. Several threads that want one chunk at the same time read it once.
+Chunks stay in memory under their digests, up to a limit. A chunk is read once for adjacent reads, for small files in
+the same chunk, for versions that share it, and for threads that need it at the same time.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 
 __all__ = ["ChunkCache", "PublishedFiles"]
 
-# Up to here an archive is had whole with one request, instead of its contents first and then its chunks.
+# A smaller archive is read as a whole, in one request instead of one for its contents and more for its chunks.
 _WHOLE_BYTES = 4 * 1024 * 1024
 _READERS = 8
-# What is in hand at once while a long slice is read, and a chunk: two requests.
+# The bytes in memory while a long slice is read: about two requests.
 _WINDOW_BYTES = 16 * 1024 * 1024
 
 
 class ChunkCache:
-    """The bytes of chunks, those used last, up to a number of bytes. For several threads.
+    """The bytes of the most recently used chunks. Thread-safe.
 
     Args:
-        max_bytes: How much is kept.
+        max_bytes: The maximum size, in bytes.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -51,11 +51,11 @@ class ChunkCache:
     def take(
         self, chunks: Iterable[Chunk], load: Callable[[Sequence[Chunk]], Iterator[tuple[Chunk, bytes]]]
     ) -> dict[Blake3, bytes]:
-        """Give the bytes of chunks.
+        """Return the bytes of chunks.
 
         Args:
-            chunks: Which.
-            load: Gives those that are not kept, in any order; what it raises is raised.
+            chunks: The chunks.
+            load: Reads those that are not in memory, and yields them in any order. Its errors are passed on.
         """
         wanted = {chunk.blake3: chunk for chunk in chunks}
         found: dict[Blake3, bytes] = {}
@@ -66,14 +66,14 @@ class ChunkCache:
                     found[chunk.blake3] = data
                     self._keep(chunk.blake3, data)
             finally:
-                self._let_go(mine)
-            # Whoever reads them may fail, or they may be crowded out at once: then this thread reads them itself.
+                self._release(mine)
+            # The other thread may fail, or its chunks may be evicted at once. Then the next turn reads them here.
             for event in others:
                 event.wait()
         return found
 
     def _claim(self, chunks: Sequence[Chunk], found: dict[Blake3, bytes]) -> tuple[list[Chunk], list[threading.Event]]:
-        """Take what is kept; say what the caller is to read, and what to wait for."""
+        """Collect the chunks in memory; return those for the caller to read, and events to wait for the others."""
         mine, others = [], []
         with self._lock:
             for chunk in chunks:
@@ -97,33 +97,34 @@ class ChunkCache:
                 _, dropped = self._kept.popitem(last=False)
                 self._bytes -= len(dropped)
 
-    def _let_go(self, chunks: Iterable[Chunk]) -> None:
+    def _release(self, chunks: Iterable[Chunk]) -> None:
         with self._lock:
             for chunk in chunks:
                 self._loading.pop(chunk.blake3).set()
 
 
 class PublishedFiles:
-    """The files of a release in a repository. For several threads.
+    """The files of a published release. Thread-safe.
 
     Args:
-        repository: Where it is.
-        release: Which one.
-        cache: Keeps chunks; several releases may share one.
+        repository: The repository.
+        release: The release.
+        cache: The chunks in memory, which several releases may share.
 
     Attributes:
-        release: Which one.
-        contents: What it holds.
+        release: The release.
+        contents: Its files and chunks.
 
     Raises:
-        IntegrityError: The archive is gone, or is not the one that the record commits to.
-        UnsupportedByStore: It is too large to be read whole, and the store answers no ranged reads.
-        RepositoryError: It cannot be read.
+        IntegrityError: The archive is missing, or does not match the release's record.
+        UnsupportedByStore: The archive is large, and the store does not support ranged reads.
+        RepositoryError: The archive cannot be read.
     """
 
     def __init__(self, repository: Repository, release: Release, cache: ChunkCache) -> None:
         self.release = release
         self.contents: Contents
+        self.origin = repository.url
         self._repository = repository
         self._cache = cache
         self._whole: memoryview | None = None
@@ -135,15 +136,15 @@ class PublishedFiles:
         try:
             _, self.contents = repository.contents(release)
         except UnsupportedByStore as error:
-            error.hint = f"Install it, which reads it whole: orbitpkg install {release.key}=={release.version}"
+            error.hint = f"Install the release instead: orbitpkg install {release.key}=={release.version}"
             raise
 
     def read(self, file: FileEntry, start: int, end: int) -> bytes:
-        """Give the bytes of a file from ``start`` up to and without ``end``; fewer where the file ends before.
+        """Return the bytes of a file from ``start`` to ``end``, exclusive; fewer if the file is shorter.
 
         Raises:
-            ArchiveError: They are not those that were published.
-            RepositoryError: They cannot be read.
+            ArchiveError: The archive is damaged.
+            RepositoryError: The archive cannot be read.
         """
         first, last = file.offset + max(start, 0), file.offset + min(end, file.size)
         if first >= last:
@@ -171,7 +172,7 @@ class PublishedFiles:
         try:
             return self._verified(request)
         except ArchiveError:
-            # Wrong bytes once may be the wire's, or those of a cache on the way.
+            # The connection or a proxy's cache may have corrupted the bytes, so read them once more.
             return self._verified(request)
 
     def _verified(self, request: RangeRequest) -> list[tuple[Chunk, bytes]]:

@@ -190,7 +190,7 @@ def write(
         reporter: Receives the progress of the upload.
 
     Raises:
-        FileMissing: Nothing was written.
+        FileMissing: The file was never written.
         ObjectExists: The object exists, and ``create_only`` is set.
         OfflineError: Offline mode is on.
         RepositoryError: The upload failed.

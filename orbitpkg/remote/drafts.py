@@ -97,13 +97,13 @@ class RemoteDraft:
         """Upload the file.
 
         Raises:
-            FileMissing: Nothing was written.
+            FileMissing: The file was never written.
             ObjectExists: The object exists, and ``create_only`` is set.
             RepositoryError: The upload failed; the hint contains the path of the file, which is kept.
         """
         if not self.path.is_file():
             self.discard()
-            raise FileMissing(f"Nothing was written to {self.path}, so {self._location.uri} was not changed.")
+            raise FileMissing(f"{self.path} was never written, so {self._location.uri} is unchanged.")
         session, location = self._session, self._location
         try:
             done = session.send(location, self.path, metadata=self._metadata, create_only=self._create_only)
@@ -153,12 +153,12 @@ class LocalDraft:
         """Rename the file to its final path.
 
         Raises:
-            FileMissing: Nothing was written.
+            FileMissing: The file was never written.
             ObjectExists: The local file exists, and ``create_only`` is set.
         """
         with storage_errors(self._target, USER_FILE):
             if not self.path.is_file():
-                raise FileMissing(f"Nothing was written to {self.path}, so {self._target} was not changed.")
+                raise FileMissing(f"{self.path} was never written, so {self._target} is unchanged.")
             if not self._create_only:
                 publish_file(self.path, self._target)
                 return

@@ -234,18 +234,16 @@ class RemoteFiles:
         with self.session.local_path(join_uri(source.store, source.key), _NEWEST) as path:
             self.session.send(target, path, metadata=metadata)
 
-    def _copied_by_store(self, source: Location, target: Location) -> bool:
-        """Copy from one bucket to another within S3, if both stores allow it; return whether they did."""
-        if not (source.store.startswith("s3://") and target.store.startswith("s3://")) or self.session.offline:
+    def _copied_by_store(self, source: Place, target: Place) -> bool:
+        """Have the service copy between two of its stores, if it can."""
+        if self.session.offline:
             return False
-        from orbitpkg.objects.s3 import S3Store
-
         first, second = self.session.store(source.store), self.session.store(target.store)
-        assert isinstance(first, S3Store)
-        assert isinstance(second, S3Store)
+        if not (first.capabilities.remote_copies and second.capabilities.remote_copies):
+            return False
         try:
-            self.session.request(source, lambda _: second.copy_from(first, source.key, target.key))
-        except (UnsupportedByStore, AccessDenied):  # a user may read here and write there, but not copy between them
+            self.session.ask(source, lambda _: second.copy_from(first, source.key, target.key))
+        except (UnsupportedByStore, AccessDenied):  # credentials may permit reading here and writing there, only
             return False
         return True
 
@@ -268,16 +266,6 @@ class RemoteFiles:
         with contextlib.suppress(ObjectNotFound):
             self.session.request(location, lambda store: store.delete(location.key))
         self.session.forget(location)
-
-
-def _listed(store: ObjectStore, prefix: str) -> Iterator[ObjectInfo]:
-    if prefix and not prefix.endswith("/") and store.url.startswith("s3://"):
-        from orbitpkg.objects.s3 import S3Store
-
-        if isinstance(store, S3Store):
-            # S3 filters by any prefix of a key; obstore would list the whole folder.
-            return (info for info in store.list_everything(prefix) if is_valid_key(info.key))
-    return store.list(prefix)
 
 
 def _parse_mode(mode: str) -> set[str]:

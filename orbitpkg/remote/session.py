@@ -336,7 +336,7 @@ class Session:
         return done
 
     def forget(self, location: Location) -> None:
-        """Drop the cached states of an object that has changed, so that ``fresh=False`` does not return them."""
+        """Drop the cached states of a changed object, which ``fresh=False`` would still return."""
         with contextlib.suppress(OSError):
             self.cache.forget(location.uri)
 
@@ -430,7 +430,7 @@ def with_hint(error: OrbitError, hint: str, **data: object) -> OrbitError:
 
 
 def is_unreachable(error: OrbitError) -> bool:
-    """Return whether an error means that the store could not be reached, so that it says nothing about the object."""
+    """Return whether the store could not be reached, in which case an error tells nothing about the object."""
     if isinstance(error, AccessDenied):
         return bool(error.data.get("anonymous"))
     return isinstance(error, RepositoryUnreachable | CredentialsError | OfflineError)

@@ -3,7 +3,7 @@
 A sync never overwrites an edit at the destination without ``force`` and never deletes without ``delete``. Paths that
 cannot exist on the other side are reported. The rules are in :mod:`orbitpkg.remote.sync_plan`.
 
-A path that did not change since the last sync takes no request of its own and no reading: the listing suffices.
+A path that did not change since the last sync takes no request and is not read, since the listing suffices.
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ def open_watch(
 
 @dataclass(slots=True)
 class _Known:
-    """The objects as last listed, updated with every upload so that each round need not list them."""
+    """The objects as last listed, updated with every upload to avoid a listing in each round."""
 
     files: dict[str, ObjectInfo] = field(default_factory=dict)
     at: float | None = None

@@ -469,7 +469,7 @@ class TestWriting:
             with remote.write(f"{url}/key.txt"):
                 pass
 
-        with pytest.raises(FileMissing, match="Nothing was written"):
+        with pytest.raises(FileMissing, match="was never written"):
             write()
         assert list(store.list("")) == []
 
