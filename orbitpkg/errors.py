@@ -88,13 +88,13 @@ class UsageError(OrbitError):
 
 
 class Problem:
-    """One thing wrong with a document.
+    """A problem with a value in a document.
 
     Attributes:
-        pointer: Where, as a JSON pointer (RFC 6901); "" is the whole document.
-        message: What is wrong there.
-        hint: How to mend it, or None.
-        line: The line of the file, counted from 1, or None when there is none.
+        pointer: The location of the value, as a JSON pointer (RFC 6901). "" is the whole document.
+        message: The problem.
+        hint: How to fix it, or None.
+        line: The line of the file, from 1, or None if unknown.
     """
 
     __slots__ = ("hint", "line", "message", "pointer")
@@ -119,9 +119,9 @@ class Problem:
         return f"Problem({self.pointer!r}, {self.message!r}, {self.hint!r}, {self.line!r})"
 
     def __str__(self) -> str:
-        place = self.pointer or "/"
-        where = f"line {self.line}, {place}" if self.line is not None else place
-        return f"{where}: {self.message}" + (f" ({self.hint})" if self.hint else "")
+        line = f"line {self.line}" if self.line is not None else ""
+        where = ", ".join(filter(None, [line, self.pointer]))
+        return (f"{where}: " if where else "") + self.message + (f" ({self.hint})" if self.hint else "")
 
 
 class ManifestError(OrbitError):

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["build", "check_manifest", "init", "is_archive", "opened_archive", "publish"]
 
-_ARCHIVE_SUFFIX = ".tar.zst"
-_SPUTNIK_SUFFIX = ".sputnik"
-
 
 def init(path: PathLike, *, name: str | None = None, version: str = "1.0.0") -> Path:
     """Write a ``package.json`` to begin with into a directory; the directory is made if need be.
@@ -42,24 +39,20 @@ def init(path: PathLike, *, name: str | None = None, version: str = "1.0.0") -> 
         StorageError: It cannot be written.
     """
     from orbitpkg.errors import UsageError
+    from orbitpkg.files.atomic import write_new_file
     from orbitpkg.files.errors import storage_errors
+    from orbitpkg.files.folders import make_folders
     from orbitpkg.model.manifest import MANIFEST_NAME, new_manifest
 
     folder = Path(path)
     target = folder / MANIFEST_NAME
     data = new_manifest(name or folder.resolve().name, version)
     with storage_errors(str(target)):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folders(str(folder), durable=True)
         try:
-            file = target.open("xb")
+            write_new_file(target, data)
         except FileExistsError:
-            raise UsageError(f"{target} is there already.", hint=f"Check it: orbitpkg validate {folder}") from None
-        try:
-            with file:
-                file.write(data)
-        except OSError:
-            target.unlink(missing_ok=True)
-            raise
+            raise UsageError(f"{target} already exists.", hint=f"Check it: orbitpkg validate {folder}") from None
     return target
 
 
@@ -97,13 +90,14 @@ def build(path: PathLike = ".", output: PathLike | None = None, *, reporter: Rep
         TreeChanged: The directory changed meanwhile.
         StorageError: Something cannot be read or written.
     """
+    from orbitpkg.archive.registry import OWN_SUFFIX
     from orbitpkg.archive.tree import read_tree
     from orbitpkg.archive.writer import write_archive
     from orbitpkg.reporting import SILENT
 
     tree = read_tree(Path(path))
     folder = Path(output) if output is not None else Path()
-    target = folder / f"{tree.manifest.key}-{tree.manifest.version}{_ARCHIVE_SUFFIX}"
+    target = folder / f"{tree.manifest.key}-{tree.manifest.version}{OWN_SUFFIX}"
     with (reporter or SILENT).task(f"Building {tree.manifest.name} {tree.manifest.version}", tree.total_size) as task:
         write_archive(tree, target, progress=task.advance)
     return target
@@ -111,9 +105,10 @@ def build(path: PathLike = ".", output: PathLike | None = None, *, reporter: Rep
 
 def is_archive(text: PathLike) -> bool:
     """Say whether a word names an archive rather than a requirement: it ends like one, or is a path to a file."""
+    from orbitpkg.archive.registry import has_suffix
+
     word = os.fspath(text)
-    ends_like_one = word.endswith((_ARCHIVE_SUFFIX, _SPUTNIK_SUFFIX))
-    return ends_like_one or ((os.sep in word or "/" in word) and Path(word).is_file())
+    return has_suffix(word) or ((os.sep in word or "/" in word) and Path(word).is_file())
 
 
 def publish(
@@ -193,25 +188,31 @@ def _journals() -> Path:
 
 
 def opened_archive(path: Path, *, layout: Layout | None = None) -> LocalArchive:
-    """Open an archive on this machine; close it after use.
+    """Open an archive on this machine; the caller closes it.
 
     Args:
-        path: Where it is: one of orbitpkg's, or one of Sputnik's, which is opened as the archive that it would be here.
-        layout: Of the store that has room for what that takes meanwhile; orbitpkg's own when None.
+        path: Its path. An archive in the format of a plug-in is opened as the archive that orbitpkg would make of the
+            same files.
+        layout: The store whose folder for temporary files a conversion may use; the user's own when None.
+
+    Raises:
+        ArchiveError: The file is damaged or not an archive.
+        StorageError: It cannot be read.
     """
     from orbitpkg.archive.reader import LocalArchive
-    from orbitpkg.compat.sputnik.formats.archives import is_sputnik_archive, open_converted
+    from orbitpkg.archive.registry import find_format
 
-    if not is_sputnik_archive(path):
+    form = find_format(path)
+    if form is None:
         return LocalArchive.open(path)
     from orbitpkg.files.errors import storage_errors
     from orbitpkg.store.folders import make_folder
     from orbitpkg.store.layout import Layout
 
-    there = layout or Layout(home_folder())
-    with storage_errors(there.tmp):
-        make_folder(there, there.tmp)
-    return open_converted(path, Path(there.tmp))
+    target = layout or Layout(home_folder())
+    with storage_errors(target.tmp):
+        make_folder(target, target.tmp)
+    return form.open(path, Path(target.tmp))
 
 
 def _now() -> str:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from orbitpkg.config.settings import Settings
     from orbitpkg.model.project import RepositorySetting
-    from orbitpkg.objects import ObjectStore
     from orbitpkg.reporting import Reporter
     from orbitpkg.repository.repository import Repository
     from orbitpkg.repository.repository_set import RepositorySet
@@ -33,7 +32,7 @@ __all__ = [
     "open_repository",
     "repository_url",
     "settings",
-    "sputnik_cache_folder",
+    "store_cache_folder",
 ]
 
 
@@ -124,7 +123,7 @@ def open_repository(
             hint="Leave out --offline, or unset ORBITPKG_OFFLINE.",
             url=setting.url,
         )
-    return _opened_repository(setting)
+    return _open_repository(setting)
 
 
 def open_repositories(
@@ -146,47 +145,48 @@ def open_repositories(
     from orbitpkg.repository.repository_set import RepositorySet
 
     effect = settings(repository)
-    opener = partial(_opened_repository, offline=is_offline(requested=offline), reporter=reporter)
+    opener = partial(_open_repository, offline=is_offline(requested=offline), reporter=reporter)
     cache = Cache(Path(home_folder(), "cache"))
     return RepositorySet(effect.repositories, opener, cache=cache, is_explicit=effect.is_explicit)
 
 
-def _opened_repository(
+def _open_repository(
     setting: RepositorySetting, *, offline: bool = False, reporter: Reporter | None = None
 ) -> Repository:
-    from orbitpkg.objects.offline import OfflineStore
+    from orbitpkg.objects import open_store
     from orbitpkg.reporting import SILENT
     from orbitpkg.repository.mirrors import MirroredStore
     from orbitpkg.repository.repository import Repository
 
-    urls, report = [setting.url, *setting.mirrors], reporter or SILENT
-    stores = [OfflineStore(url) if offline and needs_network(url) else _opened_store(url, report) for url in urls]
+    cache, report = store_cache_folder(setting), reporter or SILENT
+    stores = [open_store(url, cache=cache, reporter=report, offline=offline) for url in (setting.url, *setting.mirrors)]
     if len(stores) == 1:
         return Repository(stores[0])
     return Repository(MirroredStore(stores, tell=report.note))
 
 
-def _opened_store(url: str, reporter: Reporter) -> ObjectStore:
-    if url.startswith("sputnik+"):
-        from orbitpkg.compat.sputnik.formats.store import open_sputnik_store
+def store_cache_folder(setting: RepositorySetting | None = None) -> Path:
+    """Return the folder in which stores of plug-ins keep files between runs.
 
-        return open_sputnik_store(url, sputnik_cache_folder(), reporter=reporter)
-    from orbitpkg.objects import open_store
-
-    return open_store(url)
-
-
-def sputnik_cache_folder() -> Path:
-    """Give the folder for what is kept of repositories of Sputnik's; makes the home folder that it is in."""
-    import contextlib
-
+    The home folder that contains it is created for this user alone, unless only built-in stores are to be opened.
+    """
     from orbitpkg.files.folders import make_private_folder
+    from orbitpkg.objects.registry import is_builtin
 
-    with contextlib.suppress(OSError):  # Who needs to write there is told then.
-        make_private_folder(home_folder())
-    return Path(home_folder(), "cache", "sputnik")
+    if setting is None or not all(map(is_builtin, (setting.url, *setting.mirrors))):
+        import contextlib
+
+        # A process that needs to write there gets its own error.
+        with contextlib.suppress(OSError):
+            make_private_folder(home_folder())
+    return Path(home_folder(), "cache")
 
 
 def needs_network(url: str) -> bool:
-    """Return whether an address is reached over a network."""
-    return not url.removeprefix("sputnik+").startswith(("file:", "memory:"))
+    """Return whether the store at an address is reached through a network."""
+    # The common schemes are decided without importing stores: what is installed starts faster.
+    if url.startswith(("s3://", "https://", "http://", "file://")):
+        return not url.startswith("file://")
+    from orbitpkg.objects.registry import needs_network as needs
+
+    return needs(url)

@@ -31,7 +31,7 @@ from orbitpkg.errors import (
     StorageError,
 )
 from orbitpkg.files.atomic import HIDDEN, move_file
-from orbitpkg.files.durable import sync_files
+from orbitpkg.files.sync import sync_files
 from orbitpkg.files.errors import USER_FILE, WRITE, storage_errors
 from orbitpkg.objects import ObjectInfo, open_store
 from orbitpkg.objects.addresses import split_object_uri

@@ -1,89 +1,109 @@
-"""Object stores behind one small protocol: a directory, a bucket, a web server, memory.
+"""Object stores behind one small protocol: a directory, a bucket, a web server, memory, or a plug-in's.
 
-Importing this loads no store: each is loaded when an address names it. Credentials and ``AWS_…`` variables are read
-in this room and nowhere else.
+Importing this package imports no store: each is imported when an address first refers to it. Credentials and ``AWS_…``
+variables are read in this package and nowhere else.
 """
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orbitpkg.errors import UsageError
-from orbitpkg.objects.addresses import parse_address
-from orbitpkg.objects.forks import is_forked
+from orbitpkg.objects.addresses import parse_address, scheme_of
 from orbitpkg.objects.patience import DEFAULT_PATIENCE, Patience
-from orbitpkg.objects.protocol import ObjectInfo, ObjectStore, PartLimits, Upload
+from orbitpkg.objects.protocol import Capabilities, ObjectInfo, ObjectStore, PartLimits, Upload
+from orbitpkg.objects.registry import OpenRequest, find_scheme, needs_network
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from orbitpkg.objects.s3_buckets import BucketInfo
+    from orbitpkg.reporting import Reporter
 
-__all__ = ["ObjectInfo", "ObjectStore", "PartLimits", "Upload", "create_bucket", "list_buckets", "open_store"]
+__all__ = [
+    "Capabilities",
+    "ObjectInfo",
+    "ObjectStore",
+    "PartLimits",
+    "Upload",
+    "create_bucket",
+    "list_buckets",
+    "open_store",
+]
 
 
-def open_store(url: str, *, env: Mapping[str, str] | None = None, patience: Patience = DEFAULT_PATIENCE) -> ObjectStore:
-    """Open the store at ``url``: ``file:///dir``, ``s3://bucket[/prefix]``, ``https://…``, ``http://…``, ``memory://name``.
+def open_store(
+    url: str,
+    *,
+    env: Mapping[str, str] | None = None,
+    patience: Patience = DEFAULT_PATIENCE,
+    cache: Path | None = None,
+    reporter: Reporter | None = None,
+    offline: bool = False,
+) -> ObjectStore:
+    """Open the store at an address: ``file:///dir``, ``s3://bucket[/prefix]``, ``https://…`` or a plug-in's.
 
-    Nothing is asked over the network yet, except what the credentials of an ``s3://`` address may need (a role, SSO).
+    No request is made yet, except for credentials of an ``s3://`` address that come from elsewhere (a role, SSO).
 
     Args:
-        url: The address.
-        env: The environment to take settings from; the process's own when not given.
-        patience: How long to wait for a store that is reached over a network.
+        url: The address; see ``orbitpkg.objects.addresses``.
+        env: The environment variables to read settings from; the process's own when None.
+        patience: How long to wait for a server.
+        cache: A folder for files that stores may keep between runs, in a subfolder for each scheme.
+        reporter: Receives progress and notes for the user.
+        offline: Return a store that refuses every request if the address needs a network.
 
     Raises:
-        UsageError: The address cannot be read.
-        CredentialsError: The environment names credentials that cannot be had.
+        UsageError: The address is not valid.
+        CredentialsError: The environment refers to credentials that are not available.
+        PluginError: The plug-in of this scheme cannot be loaded.
     """
-    env = os.environ if env is None else env
-    address = parse_address(url)
-    match address.scheme:
-        case "memory":
-            from orbitpkg.objects.memory import MemoryStore
+    if offline and needs_network(url):
+        from orbitpkg.objects.offline import OfflineStore
 
-            return MemoryStore(address.place)
-        case "file":
-            from orbitpkg.objects.directory import DirectoryStore
+        return OfflineStore(url)
+    found = find_scheme(scheme_of(url) or "")
+    if found is None:
+        parse_address(url)  # Raises the error that says what is wrong.
+        raise AssertionError(f"{url} is valid, and nothing opens it")
+    from orbitpkg.reporting import SILENT
 
-            return DirectoryStore(Path(address.place))
-        case "s3":
-            if is_forked():
-                from orbitpkg.objects.s3_forked import ForkedS3Store
-
-                return ForkedS3Store(address.place, address.prefix, env=env, patience=patience)
-            from orbitpkg.objects.s3 import S3Store
-
-            return S3Store(address.place, address.prefix, env=env, patience=patience)
-        case _:
-            from orbitpkg.objects.http import HttpStore
-
-            return HttpStore(address.place, user=address.user, env=env, patience=patience)
+    name, scheme = found
+    return scheme.open(
+        OpenRequest(
+            url=url,
+            env=os.environ if env is None else env,
+            patience=patience,
+            cache=cache / name.removesuffix("+") if cache is not None else None,
+            reporter=reporter or SILENT,
+            offline=offline,
+        )
+    )
 
 
 def create_bucket(url: str, *, env: Mapping[str, str] | None = None) -> None:
-    """Make the bucket that ``url`` names, in the region of the settings; one's own that is there already is fine.
+    """Create the bucket of an address, in the region of the settings. A bucket that one already owns is left as it is.
 
     Args:
         url: An ``s3://`` address.
-        env: The environment to take settings from; the process's own when not given.
+        env: The environment variables to read settings from; the process's own when None.
 
     Raises:
-        UsageError: ``url`` names no bucket.
-        AccessDenied: The credentials may not make buckets, or the name belongs to somebody else.
+        UsageError: The address is not that of a bucket.
+        AccessDenied: The credentials do not permit this, or the name belongs to another account.
     """
     address = parse_address(url)
     if address.scheme != "s3":
-        raise UsageError(f"Only s3:// addresses have buckets to make; this is {address.scheme}://.", url=url)
+        raise UsageError(f"Only s3:// addresses have a bucket to create; {url} has none.", url=url)
     from orbitpkg.objects.s3_buckets import create_bucket as create
 
-    create(address.place, env=os.environ if env is None else env)
+    create(address.location, env=os.environ if env is None else env)
 
 
 def list_buckets(*, env: Mapping[str, str] | None = None) -> list[BucketInfo]:
-    """List the buckets of S3 that the credentials may see; see ``orbitpkg.objects.s3_buckets``."""
+    """List the S3 buckets that the credentials give access to; see ``orbitpkg.objects.s3_buckets``."""
     from orbitpkg.objects.s3_buckets import list_buckets as buckets
 
     return buckets(env=os.environ if env is None else env)

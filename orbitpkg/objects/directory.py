@@ -34,11 +34,10 @@ from orbitpkg.errors import (
     UnsupportedByStore,
 )
 from orbitpkg.files.atomic import create_file, move_file
-from orbitpkg.files.durable import sync_folder
+from orbitpkg.files.sync import sync_folder
 from orbitpkg.objects.protocol import (
     STREAM_BYTES,
     ObjectInfo,
-    PartLimits,
     UploadInfo,
     check_key,
     check_metadata,
@@ -47,6 +46,7 @@ from orbitpkg.objects.protocol import (
     is_valid_key,
     joined_length,
 )
+from orbitpkg.objects.read_only import SimpleStore, check_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -64,22 +64,20 @@ _NO_KERNEL_COPY: Final = (errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS, errno.EIN
 _NO_LOCKS: Final = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
-class DirectoryStore:
+class DirectoryStore(SimpleStore):
     """An ``ObjectStore`` over a directory.
 
     Args:
         root: The directory. It is made on the first write; before that the store is empty.
     """
 
-    part_limits: Final = PartLimits()
-
     def __init__(self, root: Path) -> None:
         self.root: Final = Path(os.path.abspath(root))  # noqa: PTH100 - resolve() would follow links
-        self.url: Final = self.root.as_uri()
+        self.url = self.root.as_uri()
 
     def get(self, key: str, *, max_bytes: int | None = None, version: str | None = None) -> tuple[bytes, ObjectInfo]:
         """Read a whole object; see ``ObjectStore.get``."""
-        self._only_current(version)
+        self._check_current(version)
         found = self._get(key, None, max_bytes)
         assert found is not None
         return found
@@ -94,8 +92,7 @@ class DirectoryStore:
             info = _info(key, os.fstat(fd))
             if info.etag == etag:
                 return None
-            if max_bytes is not None and info.size > max_bytes:
-                raise IntegrityError(f"{path} has {info.size} bytes; at most {max_bytes} expected.")
+            check_size(self.url, info, max_bytes)
             return _read(fd, path, 0, info.size), info
 
     def get_range(
@@ -103,7 +100,7 @@ class DirectoryStore:
     ) -> bytes | memoryview:
         """Read a range; see ``ObjectStore.get_range``."""
         check_range(start, length)
-        self._only_current(version)
+        self._check_current(version)
         path = self._path(key)
         with _translated(path), _opened(path) as fd:
             if etag is not None and _info(key, os.fstat(fd)).etag != etag:
@@ -122,13 +119,8 @@ class DirectoryStore:
         """Tell about an object; see ``ObjectStore.head``."""
         path = self._path(key)
         with _translated(path):
-            self._only_current(version)
+            self._check_current(version)
             return _info(key, _regular(path, path.stat()))
-
-    def metadata(self, key: str, *, version: str | None = None) -> dict[str, str]:
-        """Give none, of a file that is there; see ``ObjectStore.metadata``."""
-        self.head(key, version=version)
-        return {}
 
     def list_folders(self, prefix: str) -> list[str]:
         """Name the folders right below a prefix; see ``ObjectStore.list_folders``."""
@@ -276,13 +268,6 @@ class DirectoryStore:
         path = self.root / TEMPORARY / check_key(info.id)
         with _translated(path):
             path.unlink(missing_ok=True)
-
-    def close(self) -> None:
-        """Do nothing: no file stays open between two calls."""
-
-    def _only_current(self, version: str | None) -> None:
-        if version is not None:
-            raise UnsupportedByStore(f"{self.root} is a directory, which keeps no versions of its files.")
 
     def _path(self, key: str) -> Path:
         if check_key(key).partition("/")[0] == TEMPORARY:

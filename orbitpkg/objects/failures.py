@@ -32,7 +32,7 @@ from orbitpkg.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["Asked", "Failure", "Operation", "failure_of", "told"]
+__all__ = ["Asked", "Failure", "Operation", "failure_of", "translate_error"]
 
 Operation = Literal["read", "list", "write", "create", "replace", "delete", "copy", "upload", "make"]
 
@@ -144,15 +144,15 @@ def failure_of(error: Exception) -> Failure:
 
 
 def _from_response(response: Mapping[str, Mapping[str, object]]) -> Failure:
-    told_error = response.get("Error", {})
+    reported = response.get("Error", {})
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    code = str(told_error.get("Code", ""))
-    region = told_error.get("Region")
+    code = str(reported.get("Code", ""))
+    region = reported.get("Region")
     return Failure(
         status=status if isinstance(status, int) else None,
         # A HEAD has no body to tell a code: botocore then gives the status in its place.
         code=code if code and not code.isdigit() else None,
-        message=_one_line(str(told_error.get("Message", ""))),
+        message=_one_line(str(reported.get("Message", ""))),
         region=region if isinstance(region, str) else None,
     )
 
@@ -209,7 +209,7 @@ def _one_line(message: str) -> str | None:
     return line[:_MESSAGE_CHARACTERS] or None
 
 
-def told(failure: Failure, asked: Asked) -> OrbitError:
+def translate_error(failure: Failure, asked: Asked) -> OrbitError:
     """Tell a failure as an error of ours."""
     if failure.other_region:
         return _other_region(failure, asked)

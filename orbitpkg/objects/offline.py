@@ -1,31 +1,32 @@
-"""The object store of an address that may not be asked, because offline mode is on. It opens no socket."""
+"""The object store of an address that needs a network while offline mode is on. It opens no socket."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from orbitpkg.errors import OfflineError
-from orbitpkg.objects.protocol import PartLimits
+from orbitpkg.objects.protocol import Capabilities
+from orbitpkg.objects.read_only import ReadOnlyStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
-    from orbitpkg.objects.protocol import ObjectInfo, Upload, UploadInfo
+    from orbitpkg.objects.protocol import ObjectInfo
 
 __all__ = ["OfflineStore"]
 
 
-class OfflineStore:
-    """An ``ObjectStore`` that refuses everything.
+class OfflineStore(ReadOnlyStore):
+    """An ``ObjectStore`` that refuses every request.
 
     Args:
-        url: The address of the store that would be asked.
+        url: The address of the store that is unavailable.
     """
 
-    part_limits: Final = PartLimits()
+    capabilities = Capabilities(listing=False, writing=False, replacing=False, part_copies=False)
 
     def __init__(self, url: str) -> None:
-        self.url: Final = url
+        self.url = url
 
     def get(
         self,
@@ -67,7 +68,7 @@ class OfflineStore:
         """Refuse."""
         self._refuse(key)
 
-    def metadata(self, key: str, *, version: str | None = None) -> dict[str, str]:  # noqa: ARG002
+    def part_size(self, key: str) -> int | None:
         """Refuse."""
         self._refuse(key)
 
@@ -78,57 +79,6 @@ class OfflineStore:
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Refuse."""
         self._refuse(prefix)
-
-    def put(
-        self,
-        key: str,
-        data: bytes | memoryview,  # noqa: ARG002
-        *,
-        metadata: Mapping[str, str] | None = None,  # noqa: ARG002
-    ) -> ObjectInfo:
-        """Refuse."""
-        self._refuse(key)
-
-    def copy(self, source: str, key: str) -> ObjectInfo:  # noqa: ARG002
-        """Refuse."""
-        self._refuse(key)
-
-    def create(
-        self,
-        key: str,
-        data: bytes | memoryview,  # noqa: ARG002
-        *,
-        metadata: Mapping[str, str] | None = None,  # noqa: ARG002
-    ) -> ObjectInfo:
-        """Refuse."""
-        self._refuse(key)
-
-    def replace(self, key: str, data: bytes | memoryview, *, etag: str) -> ObjectInfo:  # noqa: ARG002
-        """Refuse."""
-        self._refuse(key)
-
-    def delete(self, key: str) -> None:
-        """Refuse."""
-        self._refuse(key)
-
-    def start_upload(self, key: str, *, metadata: Mapping[str, str] | None = None) -> Upload:  # noqa: ARG002
-        """Refuse."""
-        self._refuse(key)
-
-    def resume_upload(self, key: str, upload: str) -> Upload | None:  # noqa: ARG002
-        """Refuse."""
-        self._refuse(key)
-
-    def list_uploads(self) -> Iterator[UploadInfo]:
-        """Refuse."""
-        self._refuse("")
-
-    def abort_upload(self, info: UploadInfo) -> None:
-        """Refuse."""
-        self._refuse(info.key)
-
-    def close(self) -> None:
-        """Do nothing."""
 
     def _refuse(self, key: str) -> NoReturn:
         raise OfflineError(

@@ -1,9 +1,8 @@
-"""What every object store offers, whatever it is made of: one small protocol, and the rules for keys.
+"""The protocol that every object store implements, and the rules for keys, ranges and metadata.
 
-Promises: whole values in, whole values out; a write is visible whole or not at all; only errors of
-``orbitpkg.errors`` come out; and ``ObjectNotFound`` means that the store said, for certain, that there is nothing.
-Refuses: streams (a large object is read by ranges and written by parts), renames, and keys that could be read in two
-ways.
+Promises: a write becomes visible as a whole or not at all; only errors of ``orbitpkg.errors`` are raised; and
+``ObjectNotFound`` means that the store answered that the object does not exist. Refuses: renames, and keys that two
+stores could read differently.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_KEY_BYTES",
     "STREAM_BYTES",
+    "Capabilities",
     "ObjectInfo",
     "ObjectStore",
     "PartLimits",
@@ -35,13 +35,13 @@ __all__ = [
 ]
 
 STREAM_BYTES: Final = 128 * 1024
-"""About how large the pieces of a stream are: large enough that a piece costs nothing, small beside a chunk.
+"""The approximate size of a piece of a stream: large enough to cost little, small beside a chunk.
 
-Larger ones are put together from what came, in memory that is new each time: 1 MiB took twice the processor time.
+Larger pieces would be assembled in newly allocated memory; 1 MiB pieces took twice the processor time.
 """
 
 MAX_KEY_BYTES: Final = 1024
-"""The longest key S3 takes, in bytes of UTF-8 (Amazon S3 User Guide, "Creating object key names")."""
+"""The longest key that S3 accepts, in bytes of UTF-8 (Amazon S3 User Guide, "Creating object key names")."""
 
 _METADATA_BYTES: Final = 2048
 _TOKEN: Final = re.compile(r"[a-z0-9][a-z0-9-]*")
@@ -49,16 +49,16 @@ _TOKEN: Final = re.compile(r"[a-z0-9][a-z0-9-]*")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectInfo:
-    """What a store says about one object.
+    """The facts that a store reports about an object.
 
     Attributes:
         key: The object's name in the store, ``/``-separated, without the store's own prefix.
         size: Its length in bytes.
-        etag: The store's word for this content of the object, as the store spells it (quotes and all); None when the
-            store has no such thing. Two contents of one key never share it; one content may have several.
-        modified: When it was written, with a time zone; None when the store does not say.
-        version: The store's name for this state of the object, where it keeps older ones and says so (S3's
-            ``VersionId``; listings do not say).
+        etag: An identifier of this content of the object, quoted as the store quotes it, or None if the store has
+            none. Two contents under one key never share it; one content may have several.
+        modified: When it was written, with a time zone; None if the store does not report it.
+        version: The identifier of this version of the object, in stores that keep older versions (S3's
+            ``VersionId``). Listings do not report it.
     """
 
     key: str
@@ -70,12 +70,12 @@ class ObjectInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartLimits:
-    """How an upload may be cut.
+    """The limits on the parts of an upload.
 
     Attributes:
-        min_bytes: The smallest length of every part but the last.
-        max_bytes: The largest length of a part; None when there is no bound.
-        max_parts: The highest part number; None when there is no bound.
+        min_bytes: The minimum length of every part but the last.
+        max_bytes: The maximum length of a part; None if unlimited.
+        max_parts: The highest part number; None if unlimited.
     """
 
     min_bytes: int = 0
@@ -83,52 +83,81 @@ class PartLimits:
     max_parts: int | None = None
 
 
-class Upload(Protocol):
-    """One large object on its way: parts from several threads, in any order, then all or nothing.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a kind of store can do beyond reading objects.
 
-    Parts are numbered from 1. A part whose reply was lost may be given again with the same bytes (and with others, to
-    all stores but rclone's).
+    A capability that is False is reliably absent. One that is True can still fail on a particular server with
+    ``UnsupportedByStore``; ``orbitpkg.repository.probe`` tries those that publishing depends on.
+
+    Attributes:
+        listing: ``list`` and ``list_folders``.
+        writing: ``put``, ``create``, ``delete``, ``copy`` and uploads.
+        replacing: ``replace``, a write on the condition that the object is unchanged.
+        part_copies: ``Upload.copy_part``, a copy inside the store.
+        metadata: Metadata that is written with an object is kept.
+        versions: Older versions of an object can be read.
+        remote_copies: ``copy_from``, a copy from another store of the same service.
+        foreign_keys: ``list_everything`` also reports keys that ``is_valid_key`` refuses.
+    """
+
+    listing: bool = True
+    writing: bool = True
+    replacing: bool = True
+    part_copies: bool = True
+    metadata: bool = False
+    versions: bool = False
+    remote_copies: bool = False
+    foreign_keys: bool = False
+
+
+class Upload(Protocol):
+    """A large object that is being written in parts, from several threads and in any order.
+
+    Parts are numbered from 1. A part whose reply was lost may be sent again with the same bytes (and with others, to
+    every store but rclone's).
     """
 
     @property
     def id(self) -> str:
-        """The store's name for this upload, by which ``resume_upload`` finds it; empty where that cannot be."""
+        """The store's identifier of this upload, for ``resume_upload``; empty if it cannot be resumed."""
 
     def adopt_part(self, number: int, offset: int, length: int) -> bool:
-        """Count part ``number`` of an upload that goes on as sent, if the store has one of this length."""
+        """Count part ``number`` of a resumed upload as sent, if the store has one of this length."""
 
     def put_part(self, number: int, offset: int, data: bytes | memoryview) -> None:
         """Send part ``number``, whose first byte is byte ``offset`` of the object.
 
         Raises:
-            RepositoryError: The store did not take it; the upload may go on with another try.
+            RepositoryError: The store did not accept it; it may be sent again.
         """
 
     def copy_part(self, number: int, offset: int, source: str, start: int, length: int) -> None:
         """Have the store copy ``length`` bytes of its object ``source``, from byte ``start`` on, as part ``number``.
 
         Raises:
-            UnsupportedByStore: The store cannot copy parts. Abort this upload, begin another and send the bytes:
-                some stores have taken the request for a part of no bytes.
-            ObjectNotFound: There is no object ``source``.
+            UnsupportedByStore: The store cannot copy parts. Abort this upload and send the bytes in another one:
+                some stores have stored an empty part.
+            ObjectNotFound: The object ``source`` does not exist.
             IntegrityError: ``source`` ends before ``start + length``.
         """
 
     def complete(self, *, create_only: bool = False) -> ObjectInfo:
-        """Make the object visible, replacing one of the same key.
+        """Make the object visible, replacing an existing one.
 
         Args:
-            create_only: Do not replace one. A store may ignore that, as it may with ``create``: Ceph's gateway and
-                rclone's server do.
+            create_only: Do not replace an existing object. As with ``create``, a store may ignore this: Ceph's
+                gateway and rclone's server do.
 
         Raises:
-            ValueError: The parts leave a gap, overlap or are none.
-            ObjectExists: There is one, which was not to be replaced; perhaps this very one, as with ``create``.
-            RepositoryError: The store did not do it; nothing became visible that is not whole.
+            ValueError: There are no parts, or they leave a gap or overlap.
+            ObjectExists: The object exists and was not to be replaced; perhaps it is this very one, as with
+                ``create``.
+            RepositoryError: The store failed; nothing incomplete became visible.
         """
 
     def abort(self) -> None:
-        """Forget the upload and what was sent. One that is gone already, or complete, is left as it is."""
+        """Discard the upload and its parts. An upload that is complete or already gone is left alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,8 +165,8 @@ class UploadInfo:
     """An upload that is neither complete nor aborted.
 
     Attributes:
-        key: Of the object that it was to become; empty where the store does not say.
-        id: The store's name for it.
+        key: The key of the object to be written; empty if the store does not report it.
+        id: The store's identifier of the upload.
         started: When it began.
     """
 
@@ -147,242 +176,260 @@ class UploadInfo:
 
 
 class ObjectStore(Protocol):
-    """A flat space of keys and bytes. Safe to use from several threads at once.
+    """A flat space of keys and bytes. Safe to use from several threads.
 
     Every method raises ``RepositoryUnreachable``, ``CredentialsError``, ``AccessDenied`` or another
-    ``RepositoryError`` (``StorageError`` for a local disk) when the store cannot be asked or says no, and
+    ``RepositoryError`` (``StorageError`` for a local disk) when the store does not answer or refuses, and
     ``RepositoryError`` for a key that ``check_key`` refuses.
     """
 
     @property
     def url(self) -> str:
-        """Where this is, as ``open_store`` takes it; never with credentials."""
+        """The address, as ``open_store`` accepts it, without credentials."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this kind of store can do."""
 
     @property
     def part_limits(self) -> PartLimits:
-        """How ``start_upload``'s parts may be cut."""
+        """The limits on the parts of ``start_upload``."""
 
     def get(self, key: str, *, max_bytes: int | None = None, version: str | None = None) -> tuple[bytes, ObjectInfo]:
-        """Read a whole object; an older state of it when there is a ``version``.
+        """Read a whole object, or an older ``version`` of it.
 
         Raises:
-            ObjectNotFound: There is none.
-            IntegrityError: It is larger than ``max_bytes``; it has not been read whole.
-            UnsupportedByStore: There is a ``version``, and the store keeps none.
+            ObjectNotFound: The object does not exist.
+            IntegrityError: It is larger than ``max_bytes``; not all of it was read.
+            UnsupportedByStore: A ``version`` is given, and the store keeps none.
         """
 
     def get_if_changed(self, key: str, *, etag: str, max_bytes: int | None = None) -> tuple[bytes, ObjectInfo] | None:
-        """Read a whole object, or None when it is still in the state that ``etag`` names: no byte of it is sent then.
+        """Read a whole object; return None without transferring it if it still has the ETag ``etag``.
 
-        A store that takes no such condition, or judges it wrongly, sends an unchanged object again.
+        A store that does not support this condition sends an unchanged object again.
 
         Raises:
-            ObjectNotFound: There is none.
-            IntegrityError: It is larger than ``max_bytes``; it has not been read whole.
+            ObjectNotFound: The object does not exist.
+            IntegrityError: It is larger than ``max_bytes``; not all of it was read.
         """
 
     def get_range(
         self, key: str, start: int, length: int, *, etag: str | None = None, version: str | None = None
     ) -> bytes | memoryview:
-        """Read exactly ``length`` bytes, at least one, from byte ``start`` on; of an older state, by its ``version``.
+        """Read exactly ``length`` bytes, at least one, from byte ``start`` on.
 
         Raises:
             ValueError: ``start`` is negative or ``length`` is not positive.
-            ObjectNotFound: There is no such object.
-            ObjectChanged: ``etag`` is given and the object's is another.
+            ObjectNotFound: The object does not exist.
+            ObjectChanged: The object's ETag is not ``etag``.
             IntegrityError: The object ends before ``start + length``.
-            UnsupportedByStore: The store answers with something else than the range: read the whole object. Or there
-                is a ``version``, and it keeps none.
+            UnsupportedByStore: The store does not answer ranged reads: read the whole object. Or a ``version`` is
+                given, and the store keeps none.
         """
 
     def stream(self, key: str, start: int = 0, length: int | None = None) -> Iterator[memoryview]:
-        """Read ``length`` bytes from byte ``start`` on, in pieces, as they come; without a length the whole object.
+        """Read ``length`` bytes from byte ``start`` on in pieces, or the whole object if no length is given.
 
-        Nothing is tried again here: who reads knows what it has, and asks for the rest.
+        Failures are not retried: the caller knows what arrived and requests the rest.
 
         Raises:
-            ObjectNotFound: There is no such object.
+            ObjectNotFound: The object does not exist.
             IntegrityError: The object ends before ``start + length``.
-            UnsupportedByStore: The store answers with something else than the range: read the whole object.
-            RepositoryUnreachable: The answer was cut short; what came before is right.
+            UnsupportedByStore: The store does not answer ranged reads: read the whole object.
+            RepositoryUnreachable: The answer was cut short; the pieces before are correct.
         """
 
     def head(self, key: str, *, version: str | None = None) -> ObjectInfo:
-        """Tell about an object without reading it; about an older state of it when there is a ``version``.
+        """Return the facts about an object, or about an older ``version`` of it, without reading it.
 
         Raises:
-            ObjectNotFound: There is none.
-            UnsupportedByStore: There is a ``version``, and the store keeps none.
+            ObjectNotFound: The object does not exist.
+            UnsupportedByStore: A ``version`` is given, and the store keeps none.
         """
 
     def metadata(self, key: str, *, version: str | None = None) -> dict[str, str]:
-        """Give what an object's writer said of it: S3's user metadata, names in lower case without ``x-amz-meta-``.
+        """Return the metadata written with an object: S3's user metadata, in lower case without ``x-amz-meta-``.
 
-        A store that keeps no such thing gives an empty one.
+        A store that keeps no metadata returns an empty dictionary.
 
         Raises:
-            ObjectNotFound: There is no such object.
-            UnsupportedByStore: There is a ``version``, and the store keeps none.
+            ObjectNotFound: The object does not exist.
+            UnsupportedByStore: A ``version`` is given, and the store keeps none.
         """
 
+    def part_size(self, key: str) -> int | None:
+        """Return the size in bytes of the first part that an object was uploaded in, or None if it is unknown."""
+
     def list_folders(self, prefix: str) -> list[str]:
-        """Name what stands between ``prefix`` (empty, or ending in ``/``) and the next ``/``, sorted.
+        """Return the names between ``prefix`` (empty, or ending in ``/``) and the next ``/``, sorted.
 
         Raises:
             UnsupportedByStore: The store cannot list.
         """
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Tell about all objects whose key begins with ``prefix`` (a plain string, not a folder), in key order.
+        """List the objects whose key begins with ``prefix`` (a plain string, not a folder), in key order.
 
-        Nothing there is an empty iterator, not an error. Keys that ``is_valid_key`` refuses are passed over: orbitpkg
-        wrote none of them.
+        If there are none, the iterator is empty. Keys that ``is_valid_key`` refuses are skipped: orbitpkg wrote none
+        of them.
 
         Raises:
             UnsupportedByStore: The store cannot list.
         """
 
+    def list_everything(self, prefix: str) -> Iterator[ObjectInfo]:
+        """List as ``list`` does, including keys that no other method accepts, if the store has such keys."""
+
     def put(self, key: str, data: bytes | memoryview, *, metadata: Mapping[str, str] | None = None) -> ObjectInfo:
-        """Write an object in one request, replacing one of the same key; for small objects.
+        """Write a small object in one request, replacing an existing one.
 
         Raises:
-            UsageError: ``check_metadata`` refuses ``metadata``. A store that keeps none drops it.
+            UsageError: ``check_metadata`` refuses ``metadata``. A store that keeps no metadata drops it.
         """
 
     def copy(self, source: str, key: str) -> ObjectInfo:
-        """Have the store write a copy of its object ``source``, with its metadata, over or as ``key``.
+        """Have the store copy its object ``source``, with its metadata, to ``key``.
 
         Raises:
-            ObjectNotFound: There is no object ``source``.
+            ObjectNotFound: The object ``source`` does not exist.
+        """
+
+    def copy_from(self, other: ObjectStore, source: str, key: str) -> ObjectInfo:
+        """Have the service copy the object ``source`` of another store, with its metadata, to ``key``.
+
+        Raises:
+            UnsupportedByStore: The stores do not belong to one service, or the object is too large for one request.
+            ObjectNotFound: The object ``source`` does not exist.
         """
 
     def create(self, key: str, data: bytes | memoryview, *, metadata: Mapping[str, str] | None = None) -> ObjectInfo:
-        """Write an object only if there is none of this key.
+        """Write an object only if the key is unused.
 
-        A reply can be lost after the store did the work; the try that follows then finds one's own object. So
-        ``ObjectExists`` means "there is one", not "somebody else's": read it back before judging.
+        If a reply is lost after the store did the work, the retry finds the caller's own object. So ``ObjectExists``
+        does not mean that another process wrote it: read the object before concluding that.
 
         Raises:
-            ObjectExists: There is one.
+            ObjectExists: The object exists.
         """
 
     def replace(self, key: str, data: bytes | memoryview, *, etag: str) -> ObjectInfo:
-        """Write over an object only if it is still in the state that ``etag`` names.
+        """Overwrite an object only if it still has the ETag ``etag``.
 
-        As with ``create``, a lost reply can make one's own write look like somebody else's: read back.
+        As with ``create``, a lost reply can make the caller's own write look like that of another process.
 
         Raises:
-            ObjectChanged: It is in another state, or gone.
-            UnsupportedByStore: The store has no dependable way to do this.
+            ObjectChanged: The object has another ETag or is gone.
+            UnsupportedByStore: The store cannot do this reliably.
         """
 
     def delete(self, key: str) -> None:
-        """Remove an object; one that is not there is fine."""
+        """Delete an object; one that does not exist is ignored."""
 
     def start_upload(self, key: str, *, metadata: Mapping[str, str] | None = None) -> Upload:
-        """Begin to write a large object by parts.
+        """Begin to write a large object in parts.
 
         Raises:
             UsageError: ``check_metadata`` refuses ``metadata``.
         """
 
     def resume_upload(self, key: str, upload: str) -> Upload | None:
-        """Go on with an upload by its name; None when the store knows of none such, or cannot go on with any."""
+        """Resume an upload by its identifier; return None if it is gone or the store cannot resume uploads."""
 
     def list_uploads(self) -> Iterator[UploadInfo]:
-        """Tell about all uploads that are neither complete nor aborted."""
+        """List the uploads that are neither complete nor aborted."""
 
     def abort_upload(self, info: UploadInfo) -> None:
-        """Forget an upload that ``list_uploads`` told of. One that is gone already is left as it is."""
+        """Discard an upload that ``list_uploads`` reported. One that is already gone is ignored."""
 
     def close(self) -> None:
-        """Let go of connections. Closing twice is fine."""
+        """Close connections. Closing twice is allowed."""
 
 
 def check_key(key: str) -> str:
-    """Give ``key`` back if every store can hold it under that very name.
+    """Return ``key`` if every store can hold an object under exactly this name.
 
     Raises:
-        RepositoryError: It has an empty, ``.`` or ``..`` part, a backslash or a control character, cannot be written
-            in UTF-8, or is longer than ``MAX_KEY_BYTES``. It is an error of the tree, not a ``ValueError``, because
-            a key can come out of a document that somebody else wrote.
+        RepositoryError: The key has an empty, ``.`` or ``..`` part, a backslash or a control character, cannot be
+            encoded in UTF-8, or is longer than ``MAX_KEY_BYTES``. This is not a ``ValueError``, because keys also
+            come from documents in the repository.
     """
-    if fault := _fault_of(key):
-        raise RepositoryError(f"The object key {key[:200]!r} cannot be used: {fault}.", key=key[:MAX_KEY_BYTES])
+    if flaw := _flaw_of(key):
+        raise RepositoryError(f"The object key {key[:200]!r} is not valid: {flaw}.", key=key[:MAX_KEY_BYTES])
     return key
 
 
 def is_valid_key(key: str) -> bool:
-    """Tell whether ``check_key`` takes ``key``."""
-    return _fault_of(key) is None
+    """Return whether ``check_key`` accepts ``key``."""
+    return _flaw_of(key) is None
 
 
 def check_prefix(prefix: str) -> str:
-    """Give ``prefix`` back if it begins some usable key.
+    """Return ``prefix`` if some valid key begins with it.
 
     Raises:
-        RepositoryError: No key that ``check_key`` takes begins so.
+        RepositoryError: No key that ``check_key`` accepts begins with it.
     """
     folder, _, name = prefix.rpartition("/")
     if folder or prefix.startswith("/"):
         check_key(folder)
-    # "." and ".." are no parts of keys, yet ".hidden" begins so.
+    # "." and ".." are not valid parts of keys, but ".hidden" begins with one.
     if name.strip("."):
         check_key(name)
     return prefix
 
 
-def _fault_of(key: str) -> str | None:
+def _flaw_of(key: str) -> str | None:
     if any(part in ("", ".", "..") for part in key.split("/")):
         return "it has an empty part, a '.' or a '..'"
     if not key.isprintable() or "\\" in key:
-        return "it has a backslash, a control character or one that cannot be seen"
-    # isprintable() has refused lone surrogates, so that this cannot fail.
+        return "it has a backslash, a control character or an invisible one"
+    # isprintable() has refused lone surrogates, so encoding cannot fail.
     if len(key.encode()) > MAX_KEY_BYTES:
         return f"it is longer than {MAX_KEY_BYTES} bytes"
     return None
 
 
 def check_metadata(metadata: Mapping[str, str] | None) -> dict[str, str]:
-    """Give metadata with its names in lower case, if every store that keeps any can hold it.
+    """Return metadata with its names in lower case, if every store that keeps metadata can hold it.
 
     Raises:
-        UsageError: A name has other characters than letters, digits and hyphens (Ceph's gateway reads ``_`` as ``-``),
-            two names differ in case only, a value is not plain ASCII without spaces at its ends (HTTP strips those,
-            and each store has its own idea of other characters), or all together is larger than the 2 KB of S3
-            (Amazon S3 User Guide, "Working with object metadata").
+        UsageError: A name has characters other than letters, digits and hyphens (Ceph's gateway reads ``_`` as
+            ``-``), two names differ only in case, a value is not plain ASCII without surrounding spaces (HTTP strips
+            those, and stores disagree about other characters), or the total exceeds S3's 2 KB (Amazon S3 User
+            Guide, "Working with object metadata").
     """
     found = {name.lower(): value for name, value in (metadata or {}).items()}
     for name, value in found.items():
         if not _TOKEN.fullmatch(name):
-            raise UsageError(f"{name!r} cannot be a name of metadata.", hint="Use letters, digits and hyphens.")
+            raise UsageError(f"{name!r} is not a valid metadata name.", hint="Use letters, digits and hyphens.")
         if not (value.isascii() and (value.isprintable() or not value)) or value != value.strip():
             raise UsageError(
-                f"The value of the metadata {name!r} cannot be kept: {value[:100]!r}.",
+                f"The value of the metadata {name!r} cannot be stored: {value[:100]!r}.",
                 hint="Use printable ASCII characters.",
             )
     if len(found) != len(metadata or {}):
-        raise UsageError("Two names of metadata differ only in upper and lower case.")
+        raise UsageError("Two metadata names differ only in upper and lower case.")
     if (size := sum(len(name) + len(value) for name, value in found.items())) > _METADATA_BYTES:
-        raise UsageError(f"The metadata has {size:,} bytes; {_METADATA_BYTES:,} is the most.")
+        raise UsageError(f"The metadata has {size:,} bytes; the maximum is {_METADATA_BYTES:,}.")
     return found
 
 
 def check_range(start: int, length: int) -> None:
-    """Refuse what is no range of bytes.
+    """Check a range of bytes.
 
     Raises:
         ValueError: ``start`` is negative or ``length`` is not positive.
     """
     if start < 0 or length <= 0:
-        raise ValueError(f"{length} bytes from byte {start} is no range")
+        raise ValueError(f"{length} bytes from byte {start} is not a range")
 
 
 def joined_length(parts: Mapping[int, tuple[int, int]]) -> int:
-    """Give the length of the object that ``parts`` (number → offset, length) make when joined by number.
+    """Return the length of the object that ``parts`` (number → offset, length) form when joined by number.
 
     Raises:
-        ValueError: There are none, or the numbers or the offsets leave a gap or overlap.
+        ValueError: There are no parts, or the numbers or the offsets leave a gap or overlap.
     """
     if not parts:
         raise ValueError("an upload needs at least one part")

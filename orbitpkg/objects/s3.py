@@ -8,6 +8,7 @@ itself: who depends on them tries them first, on a key of no importance.
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from orbitpkg.errors import (
@@ -19,9 +20,10 @@ from orbitpkg.errors import (
     UnsupportedByStore,
 )
 from orbitpkg.objects.failures import failure_of
-from orbitpkg.objects.obstore_streams import opened_stream
+from orbitpkg.objects.obstore_reads import open_stream, read_whole
 from orbitpkg.objects.patience import DEFAULT_PATIENCE, Patience
 from orbitpkg.objects.protocol import (
+    Capabilities,
     ObjectInfo,
     PartLimits,
     UploadInfo,
@@ -36,12 +38,14 @@ from orbitpkg.objects.s3_connection import S3Connection, foreign_errors
 from orbitpkg.objects.s3_upload import S3Upload, quoted
 
 if TYPE_CHECKING:
+    import builtins
     from collections.abc import Callable, Iterator, Mapping
 
     import obstore
     from obstore.store import S3Store as Client
 
     from orbitpkg.objects.failures import Operation
+    from orbitpkg.objects.protocol import ObjectStore
     from orbitpkg.objects.s3_config import S3Settings
 
 __all__ = ["S3Store"]
@@ -55,7 +59,7 @@ _PATIENT_BYTES: Final = 1 << 20
 _COPY_BYTES: Final = 1 << 30
 """The most that is copied by one request. S3 takes five times that, and answers when all is done."""
 
-_MOST_COPY_BYTES: Final = 5_000_000_000
+_MAX_COPY_BYTES: Final = 5_000_000_000
 
 _HEADERS: Final = frozenset(
     {"Content-Disposition", "Content-Encoding", "Content-Language", "Content-Type", "Cache-Control", "Storage-Class"}
@@ -77,6 +81,7 @@ class S3Store:
         CredentialsError: The environment names credentials that cannot be had.
     """
 
+    capabilities: Final = Capabilities(metadata=True, versions=True, remote_copies=True, foreign_keys=True)
     # Amazon S3 User Guide, "Amazon S3 multipart upload limits".
     part_limits: Final = PartLimits(min_bytes=5 << 20, max_bytes=5 << 30, max_parts=10_000)
 
@@ -97,7 +102,9 @@ class S3Store:
 
     def get(self, key: str, *, max_bytes: int | None = None, version: str | None = None) -> tuple[bytes, ObjectInfo]:
         """Read a whole object; see ``ObjectStore.get``."""
-        return self._read(key, lambda: self._get(key, _of(version), max_bytes), version)
+        found = self._get(key, _of(version), max_bytes, version)
+        assert found is not None
+        return found
 
     def _read(self, key: str, work: Callable[[], T], version: str | None = None) -> T:
         """Do ``work``, which reads an object; one that is missing is told from one that may not be seen, if it can be.
@@ -108,10 +115,10 @@ class S3Store:
         """
         try:
             return self._connection.ask("read", key, work)
-        except AccessDenied as error:
+        except AccessDenied:
             # Of older versions the listing says nothing.
             if version is None and self._is_unlisted(key):
-                raise ObjectNotFound(f"{self.url}/{key} does not exist.", key=key) from error
+                raise ObjectNotFound(f"{self.url}/{key} does not exist.", key=key) from None
             raise
 
     def _is_unlisted(self, key: str) -> bool:
@@ -134,25 +141,18 @@ class S3Store:
 
     def get_if_changed(self, key: str, *, etag: str, max_bytes: int | None = None) -> tuple[bytes, ObjectInfo] | None:
         """Read an object unless it is unchanged; see ``ObjectStore.get_if_changed``."""
+        return self._get(key, {"if_none_match": etag}, max_bytes)
+
+    def _get(
+        self, key: str, options: obstore.GetOptions, max_bytes: int | None, version: str | None = None
+    ) -> tuple[bytes, ObjectInfo] | None:
+        path, describe = self._path(key), partial(_info, key)
 
         def work() -> tuple[bytes, ObjectInfo] | None:
-            from obstore.exceptions import NotModifiedError
+            client = self._connection.client()
+            return read_whole(client, path, options, describe=describe, url=self.url, max_bytes=max_bytes)
 
-            try:
-                return self._get(key, {"if_none_match": etag}, max_bytes)
-            except NotModifiedError:
-                return None
-
-        return self._read(key, work)
-
-    def _get(self, key: str, options: obstore.GetOptions, max_bytes: int | None) -> tuple[bytes, ObjectInfo]:
-        import obstore
-
-        result = obstore.get(self._connection.client(), self._path(key), options=options)
-        info = _info(key, result.meta)
-        if max_bytes is not None and info.size > max_bytes:
-            raise IntegrityError(f"{self.url}/{key} has {info.size} bytes; at most {max_bytes} expected.")
-        return bytes(result.bytes()), info
+        return self._read(key, work, version)
 
     def get_range(
         self, key: str, start: int, length: int, *, etag: str | None = None, version: str | None = None
@@ -207,9 +207,7 @@ class S3Store:
             return
         path, connection = self._path(key), self._connection
         try:
-            pieces = connection.ask(
-                "read", path, lambda: opened_stream(connection.client("eager"), path, start, length)
-            )
+            pieces = connection.ask("read", path, lambda: open_stream(connection.client("eager"), path, start, length))
         except UnsupportedByStore:
             if length is None:
                 raise
@@ -246,51 +244,53 @@ class S3Store:
         return obstore.get(client, path, options=_of(version))
 
     def list_folders(self, prefix: str) -> list[str]:
-        """Name the folders right below a prefix; see ``ObjectStore.list_folders``."""
+        """List the folders directly below a prefix; see ``ObjectStore.list_folders``."""
         import obstore
+        from obstore.exceptions import InvalidPathError
 
         path = self._prefix + check_prefix(prefix).rpartition("/")[0]
 
-        def work() -> list[str]:
-            return list(obstore.list_with_delimiter(self._connection.client(), path)["common_prefixes"])
+        def work() -> list[str] | None:
+            try:
+                return list(obstore.list_with_delimiter(self._connection.client(), path)["common_prefixes"])
+            except InvalidPathError:
+                return None
 
-        from obstore.exceptions import InvalidPathError
-
-        try:
-            return sorted(folder.rpartition("/")[2] for folder in self._connection.ask("list", prefix, work))
-        except RepositoryError as error:
-            if not isinstance(error.__cause__, InvalidPathError):
-                raise
-            rests = (info.key.removeprefix(prefix) for info in self.list(prefix))
-            return sorted({rest.partition("/")[0] for rest in rests if "/" in rest})
+        folders = self._connection.ask("list", prefix, work)
+        if folders is not None:
+            return sorted(folder.rpartition("/")[2] for folder in folders)
+        rests = (info.key.removeprefix(prefix) for info in self.list(prefix))
+        return sorted({rest.partition("/")[0] for rest in rests if "/" in rest})
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Tell about all objects under a prefix; see ``ObjectStore.list``."""
-        import obstore
-
-        # obstore's prefix is a folder.
-        path = self._prefix + check_prefix(prefix).rpartition("/")[0]
-
-        def work() -> list[ObjectInfo]:
-            chunks = obstore.list(self._connection.client(), path, chunk_size=1000)
-            infos = [_info(meta["path"].removeprefix(self._prefix), meta) for chunk in chunks for meta in chunk]
-            # Not every store lists in the order of the keys.
-            return sorted(infos, key=lambda info: info.key)
-
-        from obstore.exceptions import InvalidPathError
-
-        try:
-            found = self._connection.ask("list", prefix, work)
-            # It tells of "folder", of no bytes, where there is a marker "folder/".
-            is_sure = all(info.size for info in found)
-        except RepositoryError as error:
-            # One key that obstore cannot take, somebody else's, ends its listing.
-            if not isinstance(error.__cause__, InvalidPathError):
-                raise
-            is_sure = False
-        if not is_sure:
+        """List objects; see ``ObjectStore.list``."""
+        check_prefix(prefix)
+        # obstore takes a prefix for a folder, and would list all of the folder for the beginning of a name.
+        found = self._list_folder(prefix) if not prefix or prefix.endswith("/") else None
+        if found is None:
             found = [*self.list_everything(prefix)]
         return (info for info in found if info.key.startswith(prefix) and is_valid_key(info.key))
+
+    def _list_folder(self, prefix: str) -> builtins.list[ObjectInfo] | None:
+        """List what is below a folder, or return None if obstore cannot list it correctly."""
+        import obstore
+        from obstore.exceptions import InvalidPathError
+
+        path = self._prefix + prefix.rpartition("/")[0]
+
+        def work() -> builtins.list[ObjectInfo] | None:
+            try:
+                chunks = obstore.list(self._connection.client(), path, chunk_size=1000)
+                infos = [_info(meta["path"].removeprefix(self._prefix), meta) for chunk in chunks for meta in chunk]
+            except InvalidPathError:
+                # A single key that obstore does not accept, written by another tool, ends its listing.
+                return None
+            # Not every store lists in key order.
+            return sorted(infos, key=lambda info: info.key)
+
+        found = self._connection.ask("list", prefix, work)
+        # obstore reports an empty object "folder" where there is a marker "folder/".
+        return found if found is not None and all(info.size for info in found) else None
 
     def list_everything(self, prefix: str) -> Iterator[ObjectInfo]:
         """Tell about all objects under a prefix as :meth:`list` does, also of those whose keys no other call takes.
@@ -353,14 +353,14 @@ class S3Store:
         self._connection.ask("copy", source, work)
         return self.head(key)
 
-    def copy_from(self, other: S3Store, source: str, key: str) -> ObjectInfo:
-        """Copy an object of another bucket, of the same service and for the same credentials, with its metadata.
-
-        Raises:
-            UnsupportedByStore: It is too large (Amazon S3 API Reference, CopyObject), or of another service.
-            ObjectNotFound: There is no object ``source``.
-        """
-        if other.head(source).size > _MOST_COPY_BYTES or not self._connection.serves_with(other._connection):
+    def copy_from(self, other: ObjectStore, source: str, key: str) -> ObjectInfo:
+        """Copy from another bucket of the same service, with the same credentials; see ``ObjectStore.copy_from``."""
+        # Amazon S3 API Reference, CopyObject: one request copies 5 GB at most.
+        if (
+            not isinstance(other, S3Store)
+            or not self._connection.serves_with(other._connection)
+            or other.head(source).size > _MAX_COPY_BYTES
+        ):
             raise UnsupportedByStore(f"{self.url} cannot copy {other.url}/{source} by itself.")
         bucket, path = self._connection.bucket, self._path(key)
         where: Any = {"Bucket": other._connection.bucket, "Key": other._path(source)}

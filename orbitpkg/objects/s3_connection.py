@@ -14,9 +14,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from orbitpkg.errors import CredentialsError, OrbitError
-from orbitpkg.objects.failures import Asked, Failure, failure_of, told
+from orbitpkg.objects.failures import Asked, Failure, failure_of, translate_error
 from orbitpkg.objects.forks import claim_threads
 from orbitpkg.objects.patience import NO_RETRIES, client_options, retry_config
+from orbitpkg.objects.retry import RetryPolicy, retry
 from orbitpkg.objects.s3_config import DEFAULT_REGION
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ ClientKind = Literal["plain", "patient", "eager"]
 _POOL: Final = 32
 """Connections kept by a botocore client: above the 16 threads that upload or read at once."""
 
-_CONFLICTS: Final = 4
-"""How often a write that met another of the same key is tried anew (AWS answers 409 and asks for that)."""
+_CONFLICTS: Final = RetryPolicy(tries=4)
+"""For a write that met another one of the same key: AWS answers 409 and asks the client to repeat it."""
 
 
 class S3Connection:
@@ -77,21 +78,29 @@ class S3Connection:
             return self._botocore[patient]
 
     def ask(self, operation: Operation, key: str | None, work: Callable[[], T]) -> T:
-        """Do ``work``, which fetches its client anew each time it is called, and translate what it raises.
+        """Do ``work``, which gets its client each time it is called, and translate its errors.
 
-        A bucket that turns out to be in another region is followed there, and a write that met another one of the
-        same key is tried again.
+        The request is repeated if the bucket turns out to be in another region, or if another write of the same key
+        was in the way.
         """
-        for left in reversed(range(_CONFLICTS)):
-            settings = self._settings
-            try:
-                return work()
-            except foreign_errors() as error:
-                failure = failure_of(error)
-                if left and (failure.conflict or (failure.other_region and self._follow(settings, failure.region))):
-                    continue
-                raise self._error(error, failure, operation, key) from error
-        raise AssertionError("the last try either returns or raises")
+        asked = self._settings
+
+        def attempt() -> T:
+            nonlocal asked
+            asked = self._settings
+            return work()
+
+        def may_retry(error: Exception) -> bool:
+            if not isinstance(error, foreign_errors()):
+                return False
+            failure = failure_of(error)
+            return failure.conflict or (failure.other_region and self._follow(asked, failure.region))
+
+        try:
+            return retry(attempt, policy=_CONFLICTS, when=may_retry)
+        except foreign_errors() as error:
+            # The text of obstore's and botocore's errors can hold signatures, and all of it that helps is translated.
+            raise self._error(error, failure_of(error), operation, key) from None
 
     def serves_with(self, other: S3Connection) -> bool:
         """Say whether another bucket is of the same service, asked for the same credentials."""
@@ -111,7 +120,7 @@ class S3Connection:
             # obstore could not get keys from the lender, and tells only the text of what the lender raised.
             cause = self._lender.error if self._lender is not None else None
             return cause or CredentialsError(f"The credentials from {self._settings.source} cannot be had.")
-        return told(failure, self._asked(operation, key))
+        return translate_error(failure, self._asked(operation, key))
 
     def _asked(self, operation: Operation, key: str | None) -> Asked:
         settings = self._settings

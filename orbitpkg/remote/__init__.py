@@ -15,59 +15,47 @@ local path. Everything here is loaded when it is first asked for.
 
 from __future__ import annotations
 
+from orbitpkg.lazy import lazy_names
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from orbitpkg.remote.calls import (
-        cache_size,
-        copy,
-        delete,
-        exists,
-        list,  # noqa: A004 - the room's own word
-        local_path,
-        metadata,
-        move,
-        open,  # noqa: A004 - the room's own word
-        prune,
-        stat,
-        write,
+    from orbitpkg.remote.calls import cache_size as cache_size
+    from orbitpkg.remote.calls import copy as copy
+    from orbitpkg.remote.calls import delete as delete
+    from orbitpkg.remote.calls import exists as exists
+    from orbitpkg.remote.calls import list as list  # noqa: A004
+    from orbitpkg.remote.calls import local_path as local_path
+    from orbitpkg.remote.calls import metadata as metadata
+    from orbitpkg.remote.calls import move as move
+    from orbitpkg.remote.calls import open as open  # noqa: A004
+    from orbitpkg.remote.calls import prune as prune
+    from orbitpkg.remote.calls import stat as stat
+    from orbitpkg.remote.calls import write as write
+    from orbitpkg.remote.files import Stat as Stat
+    from orbitpkg.remote.local import LocalPath as LocalPath
+    from orbitpkg.remote.pruning import Pruned as Pruned
+    from orbitpkg.remote.syncing import sync as sync
+else:
+    __all__, __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "orbitpkg.remote.calls": (
+                "cache_size",
+                "copy",
+                "delete",
+                "exists",
+                "list",
+                "local_path",
+                "metadata",
+                "move",
+                "open",
+                "prune",
+                "stat",
+                "write",
+            ),
+            "orbitpkg.remote.files": ("Stat",),
+            "orbitpkg.remote.local": ("LocalPath",),
+            "orbitpkg.remote.pruning": ("Pruned",),
+            "orbitpkg.remote.syncing": ("sync",),
+        },
     )
-    from orbitpkg.remote.files import Stat
-    from orbitpkg.remote.local import LocalPath
-    from orbitpkg.remote.pruning import Pruned
-    from orbitpkg.remote.syncing import sync
-
-__all__ = [
-    "LocalPath",
-    "Pruned",
-    "Stat",
-    "cache_size",
-    "copy",
-    "delete",
-    "exists",
-    "list",
-    "local_path",
-    "metadata",
-    "move",
-    "open",
-    "prune",
-    "stat",
-    "sync",
-    "write",
-]
-
-_ROOMS = {"LocalPath": "local", "Pruned": "pruning", "Stat": "files", "sync": "syncing"}
-
-
-def __getattr__(name: str) -> object:
-    if name not in __all__:
-        msg = f"module 'orbitpkg.remote' has no attribute {name!r}"
-        raise AttributeError(msg)
-    from importlib import import_module
-
-    value = getattr(import_module(f"orbitpkg.remote.{_ROOMS.get(name, 'calls')}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> object:
-    return sorted(__all__)

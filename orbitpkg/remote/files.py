@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from orbitpkg.objects.addresses import PathOrUri
-    from orbitpkg.objects.protocol import ObjectInfo, ObjectStore
+    from orbitpkg.objects.protocol import ObjectInfo
     from orbitpkg.remote.drafts import Draft
     from orbitpkg.remote.session import Location, Session
 
@@ -192,7 +192,7 @@ class RemoteFiles:
             return
         url, key = split_uri(prefix)
         shown = without_user(url)
-        for info in _listed(self.session.store(url), key):
+        for info in self.session.store(url).list(key):
             yield _stat(join_uri(shown, info.key), info)
 
     def list(self, prefix: PathOrUri) -> Paths:
@@ -234,7 +234,7 @@ class RemoteFiles:
         with self.session.local_path(join_uri(source.store, source.key), _NEWEST) as path:
             self.session.send(target, path, metadata=metadata)
 
-    def _copied_by_store(self, source: Place, target: Place) -> bool:
+    def _copied_by_store(self, source: Location, target: Location) -> bool:
         """Have the service copy between two of its stores, if it can."""
         if self.session.offline:
             return False
@@ -242,7 +242,7 @@ class RemoteFiles:
         if not (first.capabilities.remote_copies and second.capabilities.remote_copies):
             return False
         try:
-            self.session.ask(source, lambda _: second.copy_from(first, source.key, target.key))
+            self.session.request(source, lambda _: second.copy_from(first, source.key, target.key))
         except (UnsupportedByStore, AccessDenied):  # credentials may permit reading here and writing there, only
             return False
         return True

@@ -67,7 +67,7 @@ def is_same(store: ObjectStore, info: ObjectInfo, path: Path, *, surely: bool) -
             return True
         if (
             by_parts
-            and (size := _reported_part_size(store, info.key))
+            and (size := store.part_size(info.key))
             and _matches_parts(path, info.size, by_parts, [size])
         ):
             return True
@@ -91,14 +91,6 @@ def part_sizes(size: int, count: int) -> list[int]:
 def _matches_parts(path: Path, size: int, etag: re.Match[str], parts: list[int]) -> bool:
     count = int(etag[2])
     return any(-(-size // part) == count and _md5_by_parts(path, part) == etag[1] for part in parts)
-
-
-def _reported_part_size(store: ObjectStore, key: str) -> int | None:
-    if not store.url.startswith("s3:"):
-        return None
-    from orbitpkg.objects.s3 import S3Store
-
-    return store.part_size(key) if isinstance(store, S3Store) else None
 
 
 def _md5(path: Path) -> str:

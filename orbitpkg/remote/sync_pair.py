@@ -16,11 +16,11 @@ from orbitpkg.remote.sync_state import SyncState
 from orbitpkg.remote.sync_trees import LocalTree, RemoteTree, remote_tree, scan_file, scan_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from pathlib import Path
 
     from orbitpkg.objects.addresses import PathOrUri
-    from orbitpkg.objects.protocol import ObjectInfo, ObjectStore
+    from orbitpkg.objects.protocol import ObjectStore
     from orbitpkg.remote.sync_trees import Filter
 
 __all__ = ["Pair", "open_configured", "open_pair"]
@@ -86,21 +86,12 @@ class Pair:
             RepositoryError: The store cannot be listed.
         """
         if not self.only:
-            return remote_tree(_everything(self.store, self.prefix), self.prefix, wanted)
+            return remote_tree(self.store.list_everything(self.prefix), self.prefix, wanted)
         tree = RemoteTree()
         with suppress(ObjectNotFound):
             tree.files[self.only[0]] = self.store.head(self.only[1])
             tree.seen = 1
         return tree
-
-
-def _everything(store: ObjectStore, prefix: str) -> Iterable[ObjectInfo]:
-    """List all objects, including those whose keys only S3 allows."""
-    if not store.url.startswith("s3:"):
-        return store.list(prefix)
-    from orbitpkg.objects.s3 import S3Store
-
-    return store.list_everything(prefix) if isinstance(store, S3Store) else store.list(prefix)
 
 
 def open_configured(url: str) -> ObjectStore:

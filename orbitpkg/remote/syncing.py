@@ -24,7 +24,7 @@ from orbitpkg.errors import (
     StorageError,
     TreeChanged,
 )
-from orbitpkg.files.durable import sync_files
+from orbitpkg.files.sync import sync_files
 from orbitpkg.files.errors import USER_FILE, storage_errors
 from orbitpkg.remote.sameness import is_same
 from orbitpkg.remote.sync_pair import open_configured, open_pair

@@ -1,9 +1,9 @@
-"""Copies of one repository, for when it does not answer itself.
+"""Copies of one repository, for when the repository does not answer.
 
-What the repository itself says, "there is none" and "you may not" among it, is an answer; only its silence is a reason
-to ask a mirror. A mirror can be late, or cut short: what one of them lacks, or refuses, the next one is asked for, and
-listings are put together. What none of them has may be in the repository all the same: whoever takes "there is none"
-for an answer looks at :attr:`MirroredStore.silence` first. What is read is held against digests, wherever it is from.
+Every answer of the repository counts, including "not found" and "access denied"; mirrors are asked only if there is
+none. A mirror can be out of date or incomplete: if one of them lacks or refuses an object, the next is asked, and
+listings are merged. An object that no mirror has may still be in the repository, so a caller that relies on "not
+found" checks ``MirroredStore.silence`` first. Whatever is read is verified against digests, wherever it comes from.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from orbitpkg.errors import ObjectNotFound, RepositoryError, RepositoryUnreachab
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from orbitpkg.objects.protocol import ObjectInfo, ObjectStore, PartLimits, Upload, UploadInfo
+    from orbitpkg.objects.protocol import Capabilities, ObjectInfo, ObjectStore, PartLimits, Upload, UploadInfo
 
 __all__ = ["MirroredStore"]
 
@@ -23,32 +23,37 @@ T = TypeVar("T")
 
 
 class MirroredStore:
-    """An ``ObjectStore`` that reads from the first of several that has an answer, and writes to the first of all.
+    """An ``ObjectStore`` that reads from the first of several stores that answers, and writes to the first of all.
 
     Args:
-        stores: The repository's own, then its mirrors.
-        tell: Told once when a store does not answer and the next is asked.
+        stores: The store of the repository, followed by its mirrors.
+        tell: Called with a note for the user when a store does not answer and the next one is asked.
     """
 
     def __init__(self, stores: Sequence[ObjectStore], *, tell: Callable[[str], None] = lambda _: None) -> None:
         self.url: Final = stores[0].url
         self._stores = stores
         self._tell = tell
-        # Once silent, always silent: each try takes as long as patience lasts.
+        # A silent store is not asked again: every try would take as long as the patience allows.
         self._silent: dict[str, RepositoryUnreachable] = {}
 
     @property
     def silence(self) -> RepositoryUnreachable | None:
-        """Why mirrors answer in the place of the repository; None as long as it answers itself."""
+        """Why mirrors answer instead of the repository; None while the repository itself answers."""
         return self._silent.get(self.url)
 
     @property
+    def capabilities(self) -> Capabilities:
+        """The capabilities of the repository's own store."""
+        return self._stores[0].capabilities
+
+    @property
     def part_limits(self) -> PartLimits:
-        """How uploads to the first store may be cut."""
+        """The limits on the parts of uploads to the repository's own store."""
         return self._stores[0].part_limits
 
     def _answers(self, work: Callable[[ObjectStore], T]) -> Iterator[T]:
-        """Give the answer of the repository; if it is silent, those of its mirrors, of each when it is its turn.
+        """Yield the answer of the repository; if it is silent, the answers of its mirrors, asked one by one.
 
         Raises:
             RepositoryError: There is no answer.
@@ -72,7 +77,7 @@ class MirroredStore:
                 if store is self._stores[0]:
                     return
         if not answered:
-            # "There is none" says more than "you may not", which is how S3 says it to who may not list.
+            # "Not found" is more specific than "access denied", S3's answer to clients that may not list.
             refusals.sort(key=lambda error: not isinstance(error, ObjectNotFound))
             raise next(iter([*refusals, *self._silent.values()]))
 
@@ -86,7 +91,7 @@ class MirroredStore:
         return next(self._answers(work))
 
     def _gather(self, work: Callable[[ObjectStore], dict[str, T]]) -> dict[str, T]:
-        """Put listings together; where two have the same, the first one counts."""
+        """Merge listings; of two entries for one key, the first one counts."""
         found: dict[str, T] = {}
         for answer in self._answers(work):
             found = {**answer, **found}
@@ -97,7 +102,7 @@ class MirroredStore:
         return self._ask(lambda store: store.get(key, max_bytes=max_bytes, version=version))
 
     def get_each(self, key: str, *, max_bytes: int | None = None) -> list[bytes]:
-        """Read an object of the repository, or, if it is silent, that of each mirror that has one."""
+        """Read an object from the repository, or, if it is silent, from each mirror that has it."""
         try:
             return list(self._answers(lambda store: store.get(key, max_bytes=max_bytes)[0]))
         except ObjectNotFound:
@@ -106,7 +111,7 @@ class MirroredStore:
     def get_if_changed(self, key: str, *, etag: str, max_bytes: int | None = None) -> tuple[bytes, ObjectInfo] | None:
         """Read an object unless it is unchanged; see ``ObjectStore.get_if_changed``.
 
-        A mirror has ETags of its own, and says "changed".
+        A mirror has other ETags, so it reports a change.
         """
         return self._ask(lambda store: store.get_if_changed(key, etag=etag, max_bytes=max_bytes))
 
@@ -117,7 +122,7 @@ class MirroredStore:
         return self._ask(lambda store: store.get_range(key, start, length, etag=etag, version=version))
 
     def stream(self, key: str, start: int = 0, length: int | None = None) -> Iterator[memoryview]:
-        """Read in pieces; see ``ObjectStore.stream``. One that begins goes on from where it began."""
+        """Read in pieces; see ``ObjectStore.stream``. A stream does not switch stores once it has begun."""
 
         def begin(store: ObjectStore) -> tuple[memoryview | None, Iterator[memoryview]]:
             pieces = iter(store.stream(key, start, length))
@@ -129,20 +134,33 @@ class MirroredStore:
         yield from rest
 
     def head(self, key: str, *, version: str | None = None) -> ObjectInfo:
-        """Tell about an object; see ``ObjectStore.head``."""
+        """Return the facts about an object; see ``ObjectStore.head``."""
         return self._ask(lambda store: store.head(key, version=version))
 
     def metadata(self, key: str, *, version: str | None = None) -> dict[str, str]:
-        """Give an object's metadata; see ``ObjectStore.metadata``."""
+        """Return an object's metadata; see ``ObjectStore.metadata``."""
         return self._ask(lambda store: store.metadata(key, version=version))
 
     def list_folders(self, prefix: str) -> list[str]:
-        """Name folders; see ``ObjectStore.list_folders``."""
+        """List folders; see ``ObjectStore.list_folders``."""
         return list(self._gather(lambda store: dict.fromkeys(store.list_folders(prefix))))
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Tell about objects; see ``ObjectStore.list``."""
+        """List objects; see ``ObjectStore.list``."""
         return iter(self._gather(lambda store: {info.key: info for info in store.list(prefix)}).values())
+
+    def part_size(self, key: str) -> int | None:
+        """Return the size of an object's first part; see ``ObjectStore.part_size``."""
+        return self._ask(lambda store: store.part_size(key))
+
+    def list_everything(self, prefix: str) -> Iterator[ObjectInfo]:
+        """List objects with any key; see ``ObjectStore.list_everything``."""
+        listed = self._gather(lambda store: {info.key: info for info in store.list_everything(prefix)})
+        return iter(listed.values())
+
+    def copy_from(self, other: ObjectStore, source: str, key: str) -> ObjectInfo:
+        """Copy into the repository's own store; see ``ObjectStore.copy_from``."""
+        return self._stores[0].copy_from(other, source, key)
 
     def put(self, key: str, data: bytes | memoryview, *, metadata: Mapping[str, str] | None = None) -> ObjectInfo:
         """Write an object; see ``ObjectStore.put``."""
@@ -153,34 +171,34 @@ class MirroredStore:
         return self._stores[0].copy(source, key)
 
     def create(self, key: str, data: bytes | memoryview, *, metadata: Mapping[str, str] | None = None) -> ObjectInfo:
-        """Write an object only if it is absent; see ``ObjectStore.create``."""
+        """Write an object only if it does not exist; see ``ObjectStore.create``."""
         return self._stores[0].create(key, data, metadata=metadata)
 
     def replace(self, key: str, data: bytes | memoryview, *, etag: str) -> ObjectInfo:
-        """Write over an unchanged object; see ``ObjectStore.replace``."""
+        """Overwrite an unchanged object; see ``ObjectStore.replace``."""
         return self._stores[0].replace(key, data, etag=etag)
 
     def delete(self, key: str) -> None:
-        """Remove an object; see ``ObjectStore.delete``."""
+        """Delete an object; see ``ObjectStore.delete``."""
         self._stores[0].delete(key)
 
     def start_upload(self, key: str, *, metadata: Mapping[str, str] | None = None) -> Upload:
-        """Begin to write by parts; see ``ObjectStore.start_upload``."""
+        """Begin to write in parts; see ``ObjectStore.start_upload``."""
         return self._stores[0].start_upload(key, metadata=metadata)
 
     def resume_upload(self, key: str, upload: str) -> Upload | None:
-        """Go on with an upload; see ``ObjectStore.resume_upload``."""
+        """Resume an upload; see ``ObjectStore.resume_upload``."""
         return self._stores[0].resume_upload(key, upload)
 
     def list_uploads(self) -> Iterator[UploadInfo]:
-        """Tell about uploads that are not over; see ``ObjectStore.list_uploads``."""
+        """List unfinished uploads; see ``ObjectStore.list_uploads``."""
         return self._stores[0].list_uploads()
 
     def abort_upload(self, info: UploadInfo) -> None:
-        """Forget an upload; see ``ObjectStore.abort_upload``."""
+        """Discard an upload; see ``ObjectStore.abort_upload``."""
         self._stores[0].abort_upload(info)
 
     def close(self) -> None:
-        """Let go of connections; see ``ObjectStore.close``."""
+        """Close connections; see ``ObjectStore.close``."""
         for store in self._stores:
             store.close()

@@ -131,7 +131,7 @@ def test_all_forms_of_an_address_in_s3_are_read(location: str, expected: str) ->
     ("kind", "location", "says"),
     [
         ("S3", "https://example.com/a.nc", "is no address in S3"),
-        ("S3", "https://bucket.s3.amazonaws.com/", "names no object"),
+        ("S3", "https://bucket.s3.amazonaws.com/", "does not name an object"),
         ("S3", "https://b.s3.amazonaws.com/a?versionId=1", "is no address in S3"),
         ("S3", "/a/path", "is no address in S3"),
         ("FTP", "ftp://host/a", "is no type of location"),

@@ -101,7 +101,7 @@ def test_what_fails_stops_none_of_the_others(desk: Desk) -> None:
     done = desk.run("cp", "--json", f"{desk.uri}/data/*.csv", "down/")
     assert done.code == 1
     error = done.envelope["error"]
-    assert "1 of 2 failed" in error["message"]
+    assert "1 of 2 objects failed" in error["message"]
     assert [row["uri"] for row in error["data"]["failed"]] == [f"{desk.uri}/data/one.csv"]
     assert (desk.machine.folder / "down" / "two.csv").read_bytes() == b"c,d\n"
 
@@ -180,9 +180,9 @@ def test_buckets_are_listed(desk: Desk) -> None:
     ("words", "said"),
     [
         (("ls", "s3:/bucket/key"), "Did you mean s3://bucket/key?"),
-        (("stat", "s3://bucket"), "names no object"),
+        (("stat", "s3://bucket"), "does not name an object"),
         (("cat", "s3://bucket/a//b"), "empty part"),
-        (("open", "s3://bucket/x", "--max-age", "soon"), "is no time"),
+        (("open", "s3://bucket/x", "--max-age", "soon"), "is not a valid duration"),
         (("cp", "s3://bucket/x"), "Missing argument"),
     ],
     ids=str,

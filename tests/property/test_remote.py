@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from orbitpkg.errors import UsageError
 from orbitpkg.objects.protocol import is_valid_key
-from orbitpkg.objects.uris import join_uri, local_path_of, split_object_uri, split_uri
+from orbitpkg.objects.addresses import join_uri, local_path_of, split_object_uri, split_uri
 from orbitpkg.remote.cache import Cache, Entry, file_name
 
 PARTS = st.text(st.characters(codec="utf-8", exclude_characters="/"), min_size=1, max_size=300)

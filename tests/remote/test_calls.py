@@ -24,8 +24,8 @@ from orbitpkg.errors import (
     UsageError,
 )
 from orbitpkg.objects import open_store
-from tests.faulty_store import Fault
 from orbitpkg.objects.transfer.partial import file_digest
+from tests.faulty_store import Fault
 from tests.remote.conftest import Place, enter
 
 if TYPE_CHECKING:

@@ -15,17 +15,17 @@ from blake3 import blake3
 
 from orbitpkg.errors import NoSpace, ObjectNotFound, OfflineError, RepositoryUnreachable, StorageError, UsageError
 from orbitpkg.objects import open_store
-from tests.faulty_store import FaultyMemoryStore
 from orbitpkg.remote.sameness import digest_of_file, is_same
 from orbitpkg.remote.sync_plan import Act
 from orbitpkg.remote.syncing import SyncResult, sync
+from tests.faulty_store import FaultyMemoryStore
 from tests.packages import noise, tree_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from orbitpkg.objects.protocol import ObjectStore
     from orbitpkg.objects.addresses import PathOrUri
+    from orbitpkg.objects.protocol import ObjectStore
     from tests.servers.processes import S3Server
 
 FILES = {

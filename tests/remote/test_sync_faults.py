@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 
 from orbitpkg.errors import RepositoryUnreachable
-from tests.faulty_store import Fault, Faults, FaultyMemoryStore
 from orbitpkg.remote.syncing import sync
+from tests.faulty_store import Fault, Faults, FaultyMemoryStore
 from tests.packages import noise
 from tests.remote.test_sync import files_of, write
 

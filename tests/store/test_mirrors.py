@@ -11,14 +11,14 @@ import pytest
 from orbitpkg.errors import AccessDenied, ObjectNotFound, RepositoryUnreachable
 from orbitpkg.model.project import RepositorySetting
 from orbitpkg.model.versions import parse_version
-from orbitpkg.objects.memory import Fault, Faults, MemoryStore
 from orbitpkg.repository.cache import Cache
 from orbitpkg.repository.catalogue import Catalogue
 from orbitpkg.repository.indexing import announce, update_index
 from orbitpkg.repository.layout import index_key, record_key
 from orbitpkg.repository.mirrors import MirroredStore
-from orbitpkg.repository.repository_set import RepositorySet
 from orbitpkg.repository.repository import Repository
+from orbitpkg.repository.repository_set import RepositorySet
+from tests.faulty_store import Fault, Faults, FaultyMemoryStore
 from tests.records import record_of
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ OLD, NEW = "1.0.0", "2.0.0"
 _numbers = itertools.count()
 
 
-def store(*versions: str, name: str = "model", silent: bool = False) -> MemoryStore:
+def store(*versions: str, name: str = "model", silent: bool = False) -> FaultyMemoryStore:
     """A store with a repository that has these versions of a package."""
-    objects = MemoryStore(f"mirror-{next(_numbers)}", faults=Faults())
+    objects = FaultyMemoryStore(f"mirror-{next(_numbers)}", faults=Faults())
     repository = Repository(objects)
     for version in versions:
         marker = announce(repository, name)
@@ -44,7 +44,7 @@ def store(*versions: str, name: str = "model", silent: bool = False) -> MemorySt
     return objects
 
 
-def seen(*stores: MemoryStore, cache: Cache | None = None, one_page: int = 990) -> list[str]:
+def seen(*stores: FaultyMemoryStore, cache: Cache | None = None, one_page: int = 990) -> list[str]:
     catalogue = Catalogue(Repository(MirroredStore(stores)), cache, mirrored=True, one_page=one_page)
     return [str(version) for version in catalogue.stock("model").versions]
 
@@ -52,7 +52,7 @@ def seen(*stores: MemoryStore, cache: Cache | None = None, one_page: int = 990) 
 @pytest.mark.parametrize(
     "mirrors", [(store(OLD), store(OLD, NEW)), (store(OLD, NEW), store(OLD)), (store(), store(OLD, NEW))]
 )
-def test_what_one_mirror_lacks_another_has(mirrors: tuple[MemoryStore, ...]) -> None:
+def test_what_one_mirror_lacks_another_has(mirrors: tuple[FaultyMemoryStore, ...]) -> None:
     stores = (store(OLD, NEW, silent=True), *mirrors)
     assert seen(*stores) == [OLD, NEW]
     repository = Repository(MirroredStore(stores))

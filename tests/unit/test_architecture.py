@@ -21,7 +21,7 @@ PACKAGE = TOP / "orbitpkg"
 
 # From the bottom up. A package may import the packages of lower layers, and those of its own layer without a circle.
 LAYERS = (
-    {"errors", "_version", "extras", "redaction", "reporting"},
+    {"errors", "_version", "extras", "plugins", "redaction", "reporting"},
     {"model"},
     {"concurrency", "files"},
     {"archive", "resolver"},

@@ -30,10 +30,10 @@ from orbitpkg.errors import (
 from orbitpkg.objects import create_bucket, open_store
 from orbitpkg.objects.addresses import Address, parse_address
 from orbitpkg.objects.directory import DirectoryStore
-from orbitpkg.objects.failures import Asked, Failure, Operation, failure_of, told
-from orbitpkg.objects.memory import Fault, Faults, MemoryStore
+from orbitpkg.objects.failures import Asked, Failure, Operation, failure_of, translate_error
 from orbitpkg.objects.patience import DEFAULT_PATIENCE
 from orbitpkg.objects.protocol import is_valid_key, joined_length
+from tests.faulty_store import Fault, Faults, FaultyMemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,7 +105,7 @@ def test_an_answer_is_told_as_what_it_means(
 ) -> None:
     failure = failure_of(library(status, code))
     assert (failure.status, failure.code) == (status, code or None)
-    error = told(failure, asked(operation))
+    error = translate_error(failure, asked(operation))
     assert type(error) is expected
     assert len(str(error)) < 400
     assert "X-Amz" not in str(error)
@@ -114,7 +114,7 @@ def test_an_answer_is_told_as_what_it_means(
 
 class TestWords:
     def test_a_forbidden_read_says_that_the_key_may_be_missing(self) -> None:
-        error = told(Failure(status=403, code="AccessDenied", message="not authorized"), asked())
+        error = translate_error(Failure(status=403, code="AccessDenied", message="not authorized"), asked())
         assert error.message == (
             "s3://bucket/p/key does not exist, or the credentials from profile models may not see it "
             "(S3 answers 403 for a missing key to someone who may not list). "
@@ -123,23 +123,23 @@ class TestWords:
         assert "s3:ListBucket" in str(error.hint)
 
     def test_an_expired_token_says_how_to_log_in(self) -> None:
-        error = told(Failure(status=400, code="ExpiredToken"), asked())
+        error = translate_error(Failure(status=400, code="ExpiredToken"), asked())
         assert "have expired" in error.message
         assert "aws sso login --profile models" in str(error.hint)
 
     def test_a_missing_bucket_says_how_to_make_it(self) -> None:
-        error = told(Failure(status=404, code="NoSuchBucket"), asked())
+        error = translate_error(Failure(status=404, code="NoSuchBucket"), asked())
         assert error.hint == "To make it: orbitpkg repo init s3://bucket/p --create-bucket"
 
     def test_a_refusal_without_credentials_asks_for_them(self) -> None:
-        error = told(Failure(status=403, code="AccessDenied"), asked("write", credentials=None))
+        error = translate_error(Failure(status=403, code="AccessDenied"), asked("write", credentials=None))
         assert type(error) is CredentialsError
         assert "AWS_PROFILE" in str(error.hint)
 
     def test_markup_and_control_characters_of_a_server_do_not_reach_the_terminal(self) -> None:
         said = "\x1b[31mred</Message>" + "x" * 5000
         failure = failure_of(obstore.GenericError(f"status code: 403 F: <Code>AccessDenied</Code><Message>{said}"))
-        message = told(failure, asked()).message
+        message = translate_error(failure, asked()).message
         assert "\x1b" not in message
         assert "x" * 100 not in message
 
@@ -151,10 +151,10 @@ class TestWords:
             botocore.ConnectionClosedError(endpoint_url=url),
             botocore.SSLError(endpoint_url=url, error=OSError("bad")),
         ):
-            assert type(told(failure_of(error), asked())) is RepositoryUnreachable
+            assert type(translate_error(failure_of(error), asked())) is RepositoryUnreachable
 
     def test_what_nobody_foresaw_is_still_an_error_of_ours(self) -> None:
-        assert type(told(failure_of(obstore.GenericError("something new")), asked())) is RepositoryError
+        assert type(translate_error(failure_of(obstore.GenericError("something new")), asked())) is RepositoryError
 
 
 def test_a_host_that_does_not_answer_is_given_up_within_thirty_seconds() -> None:
@@ -165,18 +165,18 @@ class TestAddresses:
     @pytest.mark.parametrize(
         ("url", "address"),
         [
-            ("file:///srv/models", Address(scheme="file", place="/srv/models")),
-            ("file://localhost/srv/a%20b/", Address(scheme="file", place="/srv/a b/")),
-            ("s3://bucket", Address(scheme="s3", place="bucket")),
-            ("S3://bucket/", Address(scheme="s3", place="bucket")),
-            ("s3://bucket/a/b/", Address(scheme="s3", place="bucket", prefix="a/b")),
-            ("https://example.org/models/", Address(scheme="https", place="https://example.org/models")),
-            ("http://[::1]:8000", Address(scheme="http", place="http://[::1]:8000")),
+            ("file:///srv/models", Address(scheme="file", location="/srv/models")),
+            ("file://localhost/srv/a%20b/", Address(scheme="file", location="/srv/a b/")),
+            ("s3://bucket", Address(scheme="s3", location="bucket")),
+            ("S3://bucket/", Address(scheme="s3", location="bucket")),
+            ("s3://bucket/a/b/", Address(scheme="s3", location="bucket", prefix="a/b")),
+            ("https://example.org/models/", Address(scheme="https", location="https://example.org/models")),
+            ("http://[::1]:8000", Address(scheme="http", location="http://[::1]:8000")),
             (
                 "https://me:p%40ss@example.org/m",
-                Address(scheme="https", place="https://example.org/m", user="me:p@ss"),
+                Address(scheme="https", location="https://example.org/m", user="me:p@ss"),
             ),
-            ("memory://name/sub", Address(scheme="memory", place="name/sub")),
+            ("memory://name/sub", Address(scheme="memory", location="name/sub")),
         ],
     )
     def test_an_address_is_taken_apart(self, url: str, address: Address) -> None:
@@ -239,9 +239,9 @@ class TestAddresses:
     def test_stores_in_memory_are_shared_by_name(self) -> None:
         open_store("memory://shared-by-name").put("key", b"x")
         assert open_store("memory://shared-by-name").get("key")[0] == b"x"
-        MemoryStore.forget("shared-by-name")
+        FaultyMemoryStore.forget("shared-by-name")
         assert list(open_store("memory://shared-by-name").list("")) == []
-        MemoryStore.forget("shared-by-name")
+        FaultyMemoryStore.forget("shared-by-name")
 
     def test_importing_the_room_loads_no_library_of_stores(self) -> None:
         code = (
@@ -344,17 +344,17 @@ class TestFaults:
     """The store in memory misbehaves when it is told to, and as it is told to."""
 
     @pytest.fixture
-    def store(self) -> MemoryStore:
-        store = MemoryStore(faults=Faults())
+    def store(self) -> FaultyMemoryStore:
+        store = FaultyMemoryStore(faults=Faults())
         store.put("key", b"0123456789")
         return store
 
-    def test_create_can_overwrite_in_silence(self, store: MemoryStore) -> None:
+    def test_create_can_overwrite_in_silence(self, store: FaultyMemoryStore) -> None:
         store.faults.ignore_create_only = True
         store.create("key", b"other")
         assert store.get("key")[0] == b"other"
 
-    def test_operations_can_be_missing(self, store: MemoryStore) -> None:
+    def test_operations_can_be_missing(self, store: FaultyMemoryStore) -> None:
         faults = store.faults
         faults.no_ranges = faults.no_listing = faults.no_replace = faults.no_part_copies = True
         upload = store.start_upload("other")
@@ -368,21 +368,21 @@ class TestFaults:
             with pytest.raises(UnsupportedByStore):
                 use()
 
-    def test_a_request_can_fail_before_its_work(self, store: MemoryStore) -> None:
+    def test_a_request_can_fail_before_its_work(self, store: FaultyMemoryStore) -> None:
         store.faults.faults.append(Fault(kind="before", operation="create", nth=2))
         store.create("a", b"x")
         with pytest.raises(RepositoryUnreachable):
             store.create("b", b"x")
         store.create("b", b"x")
 
-    def test_a_request_can_fail_after_its_work(self, store: MemoryStore) -> None:
+    def test_a_request_can_fail_after_its_work(self, store: FaultyMemoryStore) -> None:
         store.faults.faults.append(Fault(kind="after", operation="create"))
         with pytest.raises(RepositoryUnreachable):
             store.create("a", b"x")
         with pytest.raises(ObjectExists):
             store.create("a", b"x")
 
-    def test_bytes_can_come_wrong_short_or_of_another_state(self, store: MemoryStore) -> None:
+    def test_bytes_can_come_wrong_short_or_of_another_state(self, store: FaultyMemoryStore) -> None:
         etag = store.head("key").etag
         store.faults.faults += [
             Fault(kind="corrupt", operation="get"),
@@ -403,7 +403,7 @@ class TestFaults:
     def test_faults_and_objects_are_shared_by_name(self) -> None:
         faults = Faults()
         try:
-            MemoryStore("misbehaves", faults=faults).put("key", b"x")
+            FaultyMemoryStore("misbehaves", faults=faults).put("key", b"x")
             opened: ObjectStore = open_store("memory://misbehaves")
             faults.faults.append(Fault(kind="before", key="k*", times=None))
             for _ in range(3):
@@ -411,4 +411,4 @@ class TestFaults:
                     opened.get("key")
             assert [request.operation for request in faults.requests] == ["put", "get", "get", "get"]
         finally:
-            MemoryStore.forget("misbehaves")
+            FaultyMemoryStore.forget("misbehaves")

@@ -50,9 +50,9 @@ def _written(address: str, shared: Path | None) -> str:
     from pathlib import Path
 
     from orbitpkg.config.settings import address_of
-    from orbitpkg.objects.addresses import parse_address
+    from orbitpkg.objects.registry import check_address
 
-    parse_address(address_of(address).removeprefix("sputnik+"))
+    check_address(address_of(address))
     if address_of(address) == address:
         return address
     path = os.path.normpath(expanded(address).absolute())

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from orbitpkg.compat.sputnik.formats.fetching import Fetcher
-    from orbitpkg.compat.sputnik.formats.shelves import Shelved
+    from orbitpkg.compat.sputnik.formats.listing import ListedPackage
     from orbitpkg.model.release import Release
     from orbitpkg.reporting import Reporter
     from orbitpkg.repository.repository import Repository
@@ -61,7 +61,7 @@ class Imported:
     @property
     def reason(self) -> str | None:
         """Why it was left out, in words."""
-        from orbitpkg.compat.sputnik.formats.shelves import reason_of
+        from orbitpkg.compat.sputnik.formats.listing import reason_of
 
         return None if self.error is None else reason_of(self.ident, self.error)
 
@@ -91,35 +91,37 @@ def import_packages(
         RepositoryError: A place cannot be read, or the repository does not take anything.
         StorageError: There is no space on this machine.
     """
-    from orbitpkg.compat.sputnik.formats.shelves import read_shelves
+    from orbitpkg.compat.sputnik.formats.listing import read_listing
+    from orbitpkg.compat.sputnik.formats.repositories import is_sputnik_address
     from orbitpkg.compat.sputnik.formats.store import open_sputnik_store
-    from orbitpkg.config.repositories import open_repository, sputnik_cache_folder
+    from orbitpkg.config.repositories import open_repository, store_cache_folder
     from orbitpkg.reporting import SILENT
 
     _check_source(source, offline=offline)
     target = open_repository(repository, offline=offline)
-    if _is_old(target.url):
+    if is_sputnik_address(target.url):
         raise UsageError(f"{target.url} can only be read.", hint="Name the repository to import into: --repository URL")
     report = reporter or SILENT
-    fetcher = open_sputnik_store(source, sputnik_cache_folder(), reporter=report).fetcher
-    shelf = read_shelves(fetcher, fetcher.idents())
-    for shelved in shelf.all():
-        there = target.find_release(shelved.manifest.key, shelved.manifest.version)
+    fetcher = open_sputnik_store(source, store_cache_folder() / "sputnik", reporter=report).fetcher
+    listing = read_listing(fetcher, fetcher.idents())
+    for package in listing.all():
+        there = target.find_release(package.manifest.key, package.manifest.version)
         if there is not None:
-            yield _compared(shelved, there, target)
+            yield _compared(package, there, target)
         elif dry_run:
-            yield _rehearse(shelved, fetcher)
+            yield _rehearse(package, fetcher)
         else:
-            yield _bring(shelved, fetcher, target, unsafe_single_writer=unsafe_single_writer, reporter=report)
-    for ident, error in shelf.problems.items():
+            yield _bring(package, fetcher, target, unsafe_single_writer=unsafe_single_writer, reporter=report)
+    for ident, error in listing.problems.items():
         yield Imported(ident=ident, outcome=ImportOutcome.LEFT_OUT, error=error)
 
 
 def _check_source(source: str, *, offline: bool) -> None:
+    from orbitpkg.compat.sputnik.formats.repositories import is_sputnik_address
     from orbitpkg.config.repositories import is_offline, needs_network
     from orbitpkg.redaction import redacted
 
-    if not _is_old(source):
+    if not is_sputnik_address(source):
         raise UsageError(
             f"{redacted(source)} is no address of packages to import.",
             hint=f"Of Sputnik's or PyOrbital's: sputnik+{redacted(source)}" if "://" in source else None,
@@ -131,42 +133,38 @@ def _check_source(source: str, *, offline: bool) -> None:
         )
 
 
-def _is_old(url: str) -> bool:
-    return url.startswith("sputnik+")
-
-
-def _told(shelved: Shelved, outcome: ImportOutcome, error: OrbitError | None = None) -> Imported:
+def _told(package: ListedPackage, outcome: ImportOutcome, error: OrbitError | None = None) -> Imported:
     return Imported(
-        ident=shelved.ident,
+        ident=package.ident,
         outcome=outcome,
-        name=shelved.manifest.name,
-        version=str(shelved.manifest.version),
-        files=len(shelved.meta.members),
-        bytes=shelved.meta.total_size,
+        name=package.manifest.name,
+        version=str(package.manifest.version),
+        files=len(package.meta.members),
+        bytes=package.meta.total_size,
         error=error,
     )
 
 
-def _compared(shelved: Shelved, there: Release, target: Repository) -> Imported:
+def _compared(package: ListedPackage, there: Release, target: Repository) -> Imported:
     """Say whether what is published is what would be: its record tells what archive of Sputnik's it was made of."""
-    if dict(there.metadata) == dict(shelved.manifest.metadata):
-        return _told(shelved, ImportOutcome.ALREADY)
+    if dict(there.metadata) == dict(package.manifest.metadata):
+        return _told(package, ImportOutcome.ALREADY)
     error = ReleaseExists(
         f"{there.name} {there.version} is published already in {target.url}, and was not made of this one.",
         hint="Import into another repository, or publish this one under a version of its own.",
     )
-    return _told(shelved, ImportOutcome.LEFT_OUT, error)
+    return _told(package, ImportOutcome.LEFT_OUT, error)
 
 
 def _bring(
-    shelved: Shelved, fetcher: Fetcher, target: Repository, *, unsafe_single_writer: bool, reporter: Reporter
+    package: ListedPackage, fetcher: Fetcher, target: Repository, *, unsafe_single_writer: bool, reporter: Reporter
 ) -> Imported:
-    from orbitpkg.compat.sputnik.formats.shelves import UNFIT_ERRORS
+    from orbitpkg.compat.sputnik.formats.listing import PACKAGE_ERRORS
     from orbitpkg.config.home import home_folder
     from orbitpkg.publisher.publish import Outcome, publish_tree
 
     try:
-        with fetcher.tree(shelved.ident) as tree:
+        with fetcher.tree(package.ident) as tree:
             published = publish_tree(
                 target,
                 tree,
@@ -175,18 +173,18 @@ def _bring(
                 unsafe_single_writer=unsafe_single_writer,
                 reporter=reporter,
             )
-    except (*UNFIT_ERRORS, ReleaseExists) as error:
-        return _told(shelved, ImportOutcome.LEFT_OUT, error)
+    except (*PACKAGE_ERRORS, ReleaseExists) as error:
+        return _told(package, ImportOutcome.LEFT_OUT, error)
     # Another import may have been faster.
     is_new = published.outcome is Outcome.PUBLISHED
-    return _told(shelved, ImportOutcome.IMPORTED if is_new else ImportOutcome.ALREADY)
+    return _told(package, ImportOutcome.IMPORTED if is_new else ImportOutcome.ALREADY)
 
 
-def _rehearse(shelved: Shelved, fetcher: Fetcher) -> Imported:
-    from orbitpkg.compat.sputnik.formats.shelves import UNFIT_ERRORS
+def _rehearse(package: ListedPackage, fetcher: Fetcher) -> Imported:
+    from orbitpkg.compat.sputnik.formats.listing import PACKAGE_ERRORS
 
     try:
-        fetcher.check(shelved.ident)
-    except UNFIT_ERRORS as error:
-        return _told(shelved, ImportOutcome.LEFT_OUT, error)
-    return _told(shelved, ImportOutcome.WOULD)
+        fetcher.check(package.ident)
+    except PACKAGE_ERRORS as error:
+        return _told(package, ImportOutcome.LEFT_OUT, error)
+    return _told(package, ImportOutcome.WOULD)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from orbitpkg.archive.reader import LocalArchive
+from orbitpkg.archive.registry import ArchiveFormat
 from orbitpkg.archive.writer import write_archive
 from orbitpkg.compat.sputnik.formats.meta import MAX_META_BYTES, META_NAME, Meta, parse_meta
 from orbitpkg.compat.sputnik.formats.unpacking import check_archive, unpack
@@ -28,7 +29,16 @@ if TYPE_CHECKING:
 
     from orbitpkg.archive.tree import SourceTree
 
-__all__ = ["SCRATCH", "SUFFIX", "SputnikArchive", "is_sputnik_archive", "open_converted", "scratch_folder", "sweep"]
+__all__ = [
+    "FORMAT",
+    "SCRATCH",
+    "SUFFIX",
+    "SputnikArchive",
+    "is_sputnik_archive",
+    "open_converted",
+    "scratch_folder",
+    "sweep",
+]
 
 SUFFIX = ".sputnik"
 SCRATCH = "sputnik-"
@@ -150,6 +160,10 @@ def open_converted(path: Path, scratch: Path) -> LocalArchive:
         tree_folder.mkdir()
         write_archive(SputnikArchive.read(path).unpack(tree_folder), target)
         return replace(LocalArchive.open(target), path=path)
+
+
+FORMAT = ArchiveFormat(recognizes=is_sputnik_archive, open=open_converted)
+"""The plug-in that orbitpkg's own entry point ``sputnik`` refers to."""
 
 
 class _Bounded:

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orbitpkg.archive.tree import SourceTree
-    from orbitpkg.compat.sputnik.formats.places import MetaText, Place
+    from orbitpkg.compat.sputnik.formats.repositories import MetaText, SputnikRepository
     from orbitpkg.objects import ObjectInfo, ObjectStore
     from orbitpkg.reporting import Reporter
 
-__all__ = ["Fetcher", "write_kept"]
+__all__ = ["Fetcher", "write_cached"]
 
 _MD5_NAME = "md5"
 
@@ -42,21 +42,21 @@ class Fetcher:
         reporter: Told how far downloads are.
     """
 
-    def __init__(self, place: Place, folder: Path, *, reporter: Reporter = SILENT) -> None:
-        self.place = place
+    def __init__(self, repository: SputnikRepository, folder: Path, *, reporter: Reporter = SILENT) -> None:
+        self.repository = repository
         self.folder = folder
         self.reporter = reporter
         self._tags: Mapping[str, str] | None = None
         self._metas: dict[str, tuple[Meta, datetime | None]] = {}
 
     def idents(self) -> Mapping[str, str]:
-        """List the packages as they were when first asked for; see ``Place.idents``.
+        """List the packages as they were when first asked for; see ``SputnikRepository.idents``.
 
         Raises:
             RepositoryError: The place did not say.
         """
         if self._tags is None:
-            self._tags = self.place.idents()
+            self._tags = self.repository.idents()
         return self._tags
 
     def meta(self, ident: str) -> Meta:
@@ -74,15 +74,15 @@ class Fetcher:
 
     def _read(self, ident: str) -> tuple[Meta, datetime | None]:
         if ident not in self._metas:
-            text = self._kept(ident) or self._keep(ident, self.place.meta(ident))
-            meta = parse_meta(text.data, where=f"{ident} in {self.place.url}", ident=ident)
+            text = self._kept(ident) or self._keep(ident, self.repository.meta(ident))
+            meta = parse_meta(text.data, where=f"{ident} in {self.repository.url}", ident=ident)
             self._metas[ident] = meta, text.modified
         return self._metas[ident]
 
     def _kept(self, ident: str) -> MetaText | None:
         from datetime import datetime
 
-        from orbitpkg.compat.sputnik.formats.places import MetaText
+        from orbitpkg.compat.sputnik.formats.repositories import MetaText
 
         tag = self.idents().get(ident)
         try:
@@ -97,7 +97,7 @@ class Fetcher:
     def _keep(self, ident: str, text: MetaText) -> MetaText:
         moment = text.modified.isoformat() if text.modified else "-"
         head = f"{hashlib.sha256(text.data).hexdigest()} {moment} {text.tag}\n"
-        write_kept(self._path("meta", ident), head.encode() + text.data)
+        write_cached(self._path("meta", ident), head.encode() + text.data)
         return text
 
     def _path(self, kind: str, ident: str) -> Path:
@@ -117,7 +117,7 @@ class Fetcher:
         """
         meta = self.meta(ident)
         meta.manifest()
-        where = f"{meta.archive} of {ident} in {self.place.url}"
+        where = f"{meta.archive} of {ident} in {self.repository.url}"
         with self._alone(ident), scratch_folder(self.folder / "scratch") as folder:
             path = self._download(ident, meta)
             with storage_errors(where), path.open("rb") as file:
@@ -138,10 +138,10 @@ class Fetcher:
             IntegrityError: It has another size, or was uploaded with another MD5.
         """
         meta = self.meta(ident)
-        self._look(*self.place.archive(ident, meta.archive), meta)
+        self._look(*self.repository.archive(ident, meta.archive), meta)
 
     def _look(self, store: ObjectStore, key: str, meta: Meta) -> ObjectInfo:
-        where = f"{meta.archive} of {meta.ident} in {self.place.url}"
+        where = f"{meta.archive} of {meta.ident} in {self.repository.url}"
         info = store.head(key)
         if info.size != meta.archive_size:
             raise IntegrityError(
@@ -154,7 +154,7 @@ class Fetcher:
     def _download(self, ident: str, meta: Meta) -> Path:
         path = self._path("downloads", ident).with_suffix(f".{meta.archive_md5}")
         if not path.exists():
-            store, key = self.place.archive(ident, meta.archive)
+            store, key = self.repository.archive(ident, meta.archive)
             info = self._look(store, key, meta)
             with self.reporter.task(f"Downloading {ident}", info.size) as task:
                 download_object(store, key, path, info=info, progress=task.advance, durable=False)
@@ -181,7 +181,7 @@ class Fetcher:
                 lock.release()
 
 
-def write_kept(path: Path, data: bytes) -> None:
+def write_cached(path: Path, data: bytes) -> None:
     """Keep something that can be had again: who may not write here does without."""
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from orbitpkg.compat.sputnik.formats.adapting import adapted_manifest
+from orbitpkg.compat.sputnik.formats.conversion import convert_manifest
 from orbitpkg.errors import ArchiveError, IntegrityError
 from orbitpkg.model.contents import MAX_FILES
 from orbitpkg.model.jsontext import parse_json
@@ -95,7 +95,7 @@ class Meta:
         Raises:
             ArchiveError: It makes none.
         """
-        return adapted_manifest(self.package, where=self.ident, archive_md5=self.archive_md5)
+        return convert_manifest(self.package, where=self.ident, archive_md5=self.archive_md5)
 
     def manifest(self) -> Manifest:
         """Give the manifest that this makes.

@@ -14,6 +14,7 @@ import tempfile
 import threading
 import weakref
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -21,16 +22,25 @@ from orbitpkg.archive.frames import ENCODER
 from orbitpkg.archive.reader import LocalArchive
 from orbitpkg.archive.writer import write_archive
 from orbitpkg.compat.sputnik.formats.archives import SCRATCH, sweep
-from orbitpkg.compat.sputnik.formats.fetching import Fetcher, write_kept
-from orbitpkg.compat.sputnik.formats.places import open_place
-from orbitpkg.compat.sputnik.formats.shelves import Shelf, Shelved, may_be, may_be_named, read_shelves, reason_of
+from orbitpkg.compat.sputnik.formats.fetching import Fetcher, write_cached
+from orbitpkg.compat.sputnik.formats.listing import (
+    ListedPackage,
+    Listing,
+    may_be_release,
+    may_have_name,
+    read_listing,
+    reason_of,
+)
+from orbitpkg.compat.sputnik.formats.repositories import open_sputnik_repository
 from orbitpkg.errors import ArchiveError, IntegrityError, ObjectNotFound, OrbitError, ReadOnlyRepository, UsageError
 from orbitpkg.files.errors import storage_errors
 from orbitpkg.model.release import ArchiveTotals, new_release, parse_release, release_digest
 from orbitpkg.model.versions import Version, parse_version
+from orbitpkg.objects import open_store
 from orbitpkg.objects.directory import DirectoryStore
-from orbitpkg.objects.offline import OfflineStore
 from orbitpkg.objects.protocol import ObjectInfo
+from orbitpkg.objects.read_only import ReadOnlyStore
+from orbitpkg.objects.registry import StoreScheme
 from orbitpkg.reporting import SILENT
 from orbitpkg.repository.index import Index, IndexEntry, newest
 from orbitpkg.repository.layout import (
@@ -45,32 +55,52 @@ from orbitpkg.repository.layout import (
 from orbitpkg.repository.repository import RepositoryConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from orbitpkg.objects import ObjectStore
+    from orbitpkg.objects.registry import OpenRequest
     from orbitpkg.reporting import Reporter
 
-__all__ = ["SputnikStore", "open_sputnik_store"]
+__all__ = ["SCHEME", "SputnikStore", "open_sputnik_store"]
 
 _INDEX_PREFIX, _INDEX_SUFFIX = index_key("\0").split("\0")
 
 
-def open_sputnik_store(url: str, caches: Path, *, reporter: Reporter = SILENT) -> SputnikStore:
-    """Open the place at ``url`` as a store; nothing is asked of it yet.
+def open_sputnik_store(
+    url: str, cache: Path, *, reporter: Reporter = SILENT, opener: Callable[[str], ObjectStore] = open_store
+) -> SputnikStore:
+    """Open a Sputnik repository as a store; no request is made yet.
 
     Args:
-        url: As ``orbitpkg.compat.sputnik.formats.places.open_place`` takes it.
-        caches: A folder for what is kept of such places.
-        reporter: Told how far downloads are, and what is left out.
+        url: Its address, as ``orbitpkg.compat.sputnik.formats.repositories.open_sputnik_repository`` accepts it.
+        cache: A folder for files that are kept of such repositories.
+        reporter: Receives the progress of downloads, and notes about packages that are left out.
+        opener: Opens the store that holds the packages.
 
     Raises:
-        UsageError: The address cannot be read.
+        UsageError: The address is not valid.
     """
-    place = open_place(url)
-    folder = caches / hashlib.sha256(place.url.encode()).hexdigest()[:16]
-    return SputnikStore(Fetcher(place, folder, reporter=reporter))
+    repository = open_sputnik_repository(url, opener=opener)
+    folder = cache / hashlib.sha256(repository.url.encode()).hexdigest()[:16]
+    return SputnikStore(Fetcher(repository, folder, reporter=reporter))
 
 
-class SputnikStore(OfflineStore):
+def _open(request: OpenRequest) -> SputnikStore:
+    opener = partial(open_store, env=request.env, patience=request.patience)
+    temporary = None if request.cache else tempfile.TemporaryDirectory(prefix="orbitpkg-")
+    cache = Path(temporary.name) if temporary else request.cache
+    assert cache is not None
+    store = open_sputnik_store(request.url, cache, reporter=request.reporter, opener=opener)
+    if temporary:
+        weakref.finalize(store, temporary.cleanup)
+    return store
+
+
+SCHEME = StoreScheme(open=_open)
+"""The plug-in that orbitpkg's own entry point ``sputnik+`` refers to."""
+
+
+class SputnikStore(ReadOnlyStore):
     """An ``ObjectStore`` that can be read only, and holds what a repository of these packages would.
 
     Args:
@@ -78,9 +108,9 @@ class SputnikStore(OfflineStore):
     """
 
     def __init__(self, fetcher: Fetcher) -> None:
-        super().__init__(fetcher.place.url)
+        self.url = fetcher.repository.url
         self.fetcher = fetcher
-        self._shelves: dict[str, dict[Version, Shelved]] = {}
+        self._packages: dict[str, dict[Version, ListedPackage]] = {}
         self._problems: dict[str, OrbitError] = {}
         self._built: Path | None = None
         self._building = threading.RLock()
@@ -123,19 +153,14 @@ class SputnikStore(OfflineStore):
             return self._archives(key).head(key, version=version)
         return _info(key, self._document(key))
 
-    def metadata(self, key: str, *, version: str | None = None) -> dict[str, str]:
-        """Give none, of an object that is there; see ``ObjectStore.metadata``."""
-        self.head(key, version=version)
-        return {}
-
     def list_folders(self, prefix: str) -> list[str]:
         """Name the packages; see ``ObjectStore.list_folders``."""
         if prefix != RELEASES:
             return []
-        shelf = read_shelves(self.fetcher, self.fetcher.idents())
-        self._shelves |= shelf.packages
-        self._tell(shelf)
-        return sorted(shelf.packages)
+        listing = read_listing(self.fetcher, self.fetcher.idents())
+        self._packages |= listing.packages
+        self._report(listing)
+        return sorted(listing.packages)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Tell about records; see ``ObjectStore.list``. Their sizes are not known before they are made."""
@@ -144,29 +169,29 @@ class SputnikStore(OfflineStore):
             return
         names = [name] if slash else [each for each in self.list_folders(RELEASES) if each.startswith(name)]
         for each in names:
-            keys = sorted(record_key(each, version) for version in self._shelf(each))
+            keys = sorted(record_key(each, version) for version in self._versions(each))
             yield from (ObjectInfo(key=key, size=0, etag=None, modified=None) for key in keys if key.startswith(prefix))
 
     # What there is.
 
-    def _shelf(self, name: str) -> dict[Version, Shelved]:
+    def _versions(self, name: str) -> dict[Version, ListedPackage]:
         """Give what can be had of a package.
 
         Raises:
             ArchiveError: There is something of it, and nothing that can be had.
         """
-        if name not in self._shelves:
-            idents = [ident for ident in self.fetcher.idents() if may_be_named(ident, name)]
-            shelf = read_shelves(self.fetcher, idents)
-            found = shelf.packages.get(name, {})
-            if not found and shelf.problems:
-                raise _nothing_fit(name, shelf, self.url)
-            self._shelves[name] = found
-            self._tell(shelf)
-        return self._shelves[name]
+        if name not in self._packages:
+            idents = [ident for ident in self.fetcher.idents() if may_have_name(ident, name)]
+            listing = read_listing(self.fetcher, idents)
+            found = listing.packages.get(name, {})
+            if not found and listing.problems:
+                raise _no_valid_version(name, listing, self.url)
+            self._packages[name] = found
+            self._report(listing)
+        return self._packages[name]
 
-    def _tell(self, shelf: Shelf) -> None:
-        for ident, error in shelf.problems.items():
+    def _report(self, listing: Listing) -> None:
+        for ident, error in listing.problems.items():
             if ident not in self._problems:
                 self._problems[ident] = error
                 self.fetcher.reporter.note(f"{ident} of {self.url} is left out: {reason_of(ident, error)}")
@@ -183,55 +208,55 @@ class SputnikStore(OfflineStore):
         version = _version(text) if text else None
         if version is None:
             raise ObjectNotFound(f"{self.url}/{key} does not exist.", key=key)
-        shelved = self._shelf(name).get(version)
-        if shelved is None:
+        package = self._versions(name).get(version)
+        if package is None:
             raise self._why_not(name, version)
-        return self._record(shelved)
+        return self._record(package)
 
     def _why_not(self, name: str, version: Version) -> OrbitError:
         for ident, error in self._problems.items():
-            if may_be(ident, name, version):
+            if may_be_release(ident, name, version):
                 return error
         return ObjectNotFound(f"{self.url} holds no {name} {version}.", key=record_key(name, version))
 
     def _index(self, name: str) -> bytes:
-        shelf = self._shelf(name)
-        latest = newest(shelf)
+        versions = self._versions(name)
+        latest = newest(versions)
         if latest is None:
             raise ObjectNotFound(f"{self.url} holds no {name}.", key=index_key(name))
-        head = shelf[latest].manifest
-        entries = {version: self._entry(shelved) for version, shelved in shelf.items()}
+        head = versions[latest].manifest
+        entries = {version: self._entry(package) for version, package in versions.items()}
         return Index(name=head.name, description=head.description, releases=entries).to_json()
 
-    def _entry(self, shelved: Shelved) -> IndexEntry:
-        record = self._kept_record(shelved)
+    def _entry(self, package: ListedPackage) -> IndexEntry:
+        record = self._kept_record(package)
         if record is not None:
-            return IndexEntry.of(parse_release(record, name=shelved.manifest.key, version=shelved.manifest.version))
+            return IndexEntry.of(parse_release(record, name=package.manifest.key, version=package.manifest.version))
         return IndexEntry(
             digest="",
-            size=shelved.meta.archive_size,
-            published=self._published(shelved),
-            compatibility=shelved.manifest.compatibility,
+            size=package.meta.archive_size,
+            published=self._published(package),
+            compatibility=package.manifest.compatibility,
         )
 
-    def _published(self, shelved: Shelved) -> str:
-        moment = self.fetcher.modified(shelved.ident) or datetime.fromtimestamp(0, UTC)
+    def _published(self, package: ListedPackage) -> str:
+        moment = self.fetcher.modified(package.ident) or datetime.fromtimestamp(0, UTC)
         return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     # Records, and the archives that they tell of.
 
-    def _record(self, shelved: Shelved) -> bytes:
-        return self._kept_record(shelved) or self._build(shelved)
+    def _record(self, package: ListedPackage) -> bytes:
+        return self._kept_record(package) or self._build(package)
 
-    def _record_path(self, shelved: Shelved) -> Path:
+    def _record_path(self, package: ListedPackage) -> Path:
         # Another encoder makes another archive, and so another record, of the same files.
-        tag = self.fetcher.idents().get(shelved.ident, "")
-        name = hashlib.sha256(f"{shelved.ident}\n{tag}\n{ENCODER}".encode("utf-8", "replace")).hexdigest()[:32]
+        tag = self.fetcher.idents().get(package.ident, "")
+        name = hashlib.sha256(f"{package.ident}\n{tag}\n{ENCODER}".encode("utf-8", "replace")).hexdigest()[:32]
         return self.fetcher.folder / "records" / name
 
-    def _kept_record(self, shelved: Shelved) -> bytes | None:
+    def _kept_record(self, package: ListedPackage) -> bytes | None:
         try:
-            digest, _, raw = self._record_path(shelved).read_bytes().partition(b"\n")
+            digest, _, raw = self._record_path(package).read_bytes().partition(b"\n")
         except OSError:
             return None
         return raw if release_digest(raw).encode() == digest else None
@@ -244,11 +269,11 @@ class SputnikStore(OfflineStore):
                 self._build(self._archived(key))
             return DirectoryStore(folder)
 
-    def _archived(self, key: str) -> Shelved:
+    def _archived(self, key: str) -> ListedPackage:
         name = key.removeprefix(ARCHIVES).partition("/")[0]
-        for shelved in self._shelf(name).values():
-            if _archive_key(shelved) == key:
-                return shelved
+        for package in self._versions(name).values():
+            if _archive_key(package) == key:
+                return package
         raise ObjectNotFound(f"{self.url}/{key} does not exist.", key=key)
 
     def _folder(self) -> Path:
@@ -261,10 +286,10 @@ class SputnikStore(OfflineStore):
             weakref.finalize(self, shutil.rmtree, self._built, ignore_errors=True)
         return self._built
 
-    def _build(self, shelved: Shelved) -> bytes:
+    def _build(self, package: ListedPackage) -> bytes:
         """Make the archive of a package, and its record."""
-        with self._building, self.fetcher.tree(shelved.ident) as tree:
-            key = _archive_key(shelved)
+        with self._building, self.fetcher.tree(package.ident) as tree:
+            key = _archive_key(package)
             target = self._folder() / key
             contents = write_archive(tree, target)
             with LocalArchive.open(target) as archive:
@@ -272,8 +297,8 @@ class SputnikStore(OfflineStore):
             totals = ArchiveTotals(
                 key=key, size=size, files=len(contents.files), bytes=contents.total_size, encoder=contents.encoder
             )
-            release = new_release(tree.manifest, archive=totals, contents=place, published=self._published(shelved))
-            write_kept(self._record_path(shelved), f"{release.digest}\n".encode() + release.raw)
+            release = new_release(tree.manifest, archive=totals, contents=place, published=self._published(package))
+            write_cached(self._record_path(package), f"{release.digest}\n".encode() + release.raw)
             return release.raw
 
     def _refuse(self, key: str) -> NoReturn:
@@ -283,9 +308,9 @@ class SputnikStore(OfflineStore):
         )
 
 
-def _archive_key(shelved: Shelved) -> str:
-    manifest = shelved.manifest
-    return f"{ARCHIVES}{manifest.key}/{manifest.key}-{manifest.version}-{shelved.meta.archive_md5[:12]}.tar.zst"
+def _archive_key(package: ListedPackage) -> str:
+    manifest = package.manifest
+    return f"{ARCHIVES}{manifest.key}/{manifest.key}-{manifest.version}-{package.meta.archive_md5[:12]}.tar.zst"
 
 
 def _version(text: str) -> Version | None:
@@ -299,7 +324,7 @@ def _info(key: str, data: bytes) -> ObjectInfo:
     return ObjectInfo(key=key, size=len(data), etag=f'"{hashlib.sha256(data).hexdigest()}"', modified=None)
 
 
-def _nothing_fit(name: str, shelf: Shelf, url: str) -> ArchiveError:
-    lines = [f"  {ident}: {reason_of(ident, error)}" for ident, error in shelf.problems.items()]
-    first = next(iter(shelf.problems.values()))
+def _no_valid_version(name: str, listing: Listing, url: str) -> ArchiveError:
+    lines = [f"  {ident}: {reason_of(ident, error)}" for ident, error in listing.problems.items()]
+    first = next(iter(listing.problems.values()))
     return ArchiveError("\n".join([f"No version of {name} in {url} can be had:", *lines]), hint=first.hint, name=name)

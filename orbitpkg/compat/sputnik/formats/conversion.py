@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from orbitpkg.model.versions import Version
 
-__all__ = ["METADATA_KEY", "adapted_manifest", "adapted_version"]
+__all__ = ["METADATA_KEY", "convert_manifest", "convert_version"]
 
 METADATA_KEY = "sputnik"
 """Where in the metadata of a release it says what it was called before."""
@@ -34,7 +34,7 @@ _SHORT_VERSION = re.compile(r"[vV]?((?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*)){0,2
 _NUMBERS = 3
 
 
-def adapted_version(text: str) -> Version:
+def convert_version(text: str) -> Version:
     """Give the version that a version of Sputnik's stands for.
 
     Raises:
@@ -47,7 +47,7 @@ def adapted_version(text: str) -> Version:
     return parse_version(".".join(numbers + ["0"] * (_NUMBERS - len(numbers))) + (short[2] or ""))
 
 
-def adapted_manifest(package: Mapping[str, Any], *, where: str, archive_md5: str | None = None) -> bytes:
+def convert_manifest(package: Mapping[str, Any], *, where: str, archive_md5: str | None = None) -> bytes:
     """Write the manifest of a package of Sputnik's; it picks every file beside it.
 
     What it says is checked by whoever reads it, as that of any manifest is.
@@ -63,7 +63,7 @@ def adapted_manifest(package: Mapping[str, Any], *, where: str, archive_md5: str
     name, version = _text(package, "name", where), _text(package, "version", where)
     try:
         canonical_name(name)
-        adapted = adapted_version(version)
+        adapted = convert_version(version)
     except UsageError as error:
         raise ArchiveError(f"{where}: {error.message}", hint=error.hint) from error
     kept = {"ident": f"{name}-{version}", "version": version, "archive_md5": archive_md5}

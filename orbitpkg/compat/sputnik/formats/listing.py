@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from orbitpkg.compat.sputnik.formats.adapting import adapted_version
+from orbitpkg.compat.sputnik.formats.conversion import convert_version
 from orbitpkg.compat.sputnik.formats.meta import META_NAME
 from orbitpkg.concurrency.pool import Pool
 from orbitpkg.errors import ArchiveError, IntegrityError, ManifestError, ObjectNotFound, OrbitError, UsageError
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from orbitpkg.model.manifest import Manifest
     from orbitpkg.model.versions import Version
 
-__all__ = ["UNFIT_ERRORS", "Shelf", "Shelved", "may_be", "may_be_named", "read_shelves", "reason_of"]
+__all__ = ["PACKAGE_ERRORS", "ListedPackage", "Listing", "may_be_release", "may_have_name", "read_listing", "reason_of"]
 
-UNFIT_ERRORS = (IntegrityError, ManifestError, ObjectNotFound)
+PACKAGE_ERRORS = (IntegrityError, ManifestError, ObjectNotFound)
 """What is wrong with one package; other errors are about the place, or this machine."""
 
 _AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shelved:
+class ListedPackage:
     """A package that can be had.
 
     Attributes:
@@ -48,7 +48,7 @@ class Shelved:
 
 
 @dataclass(slots=True, kw_only=True)
-class Shelf:
+class Listing:
     """What there is.
 
     Attributes:
@@ -56,10 +56,10 @@ class Shelf:
         problems: Why others cannot, by ident.
     """
 
-    packages: dict[str, dict[Version, Shelved]] = field(default_factory=dict)
+    packages: dict[str, dict[Version, ListedPackage]] = field(default_factory=dict)
     problems: dict[str, OrbitError] = field(default_factory=dict)
 
-    def all(self) -> list[Shelved]:
+    def all(self) -> list[ListedPackage]:
         """List what can be had, by name, oldest version first."""
         return [versions[version] for _, versions in sorted(self.packages.items()) for version in sorted(versions)]
 
@@ -69,12 +69,12 @@ def reason_of(ident: str, error: OrbitError) -> str:
     return error.message.removeprefix(f"{ident}: ")
 
 
-def may_be_named(ident: str, name: str) -> bool:
+def may_have_name(ident: str, name: str) -> bool:
     """Say whether an ident can be of a package of this canonical name; only its ``meta.json`` tells for sure."""
     return any(_is_name(before, name) for before, _ in _splits(ident))
 
 
-def may_be(ident: str, name: str, version: Version) -> bool:
+def may_be_release(ident: str, name: str, version: Version) -> bool:
     """Say whether an ident can be of this version of a package."""
     return any(_is_name(before, name) and _is_version(after, version) for before, after in _splits(ident))
 
@@ -92,12 +92,12 @@ def _is_name(text: str, name: str) -> bool:
 
 def _is_version(text: str, version: Version) -> bool:
     try:
-        return adapted_version(text) == version
+        return convert_version(text) == version
     except UsageError:
         return False
 
 
-def read_shelves(fetcher: Fetcher, idents: Iterable[str]) -> Shelf:
+def read_listing(fetcher: Fetcher, idents: Iterable[str]) -> Listing:
     """Read what is said of packages, several at a time.
 
     Args:
@@ -107,30 +107,30 @@ def read_shelves(fetcher: Fetcher, idents: Iterable[str]) -> Shelf:
     Raises:
         RepositoryError: The place cannot be read.
     """
-    shelf, ordered = Shelf(), sorted(idents)
+    listing, ordered = Listing(), sorted(idents)
     with Pool(_AT_ONCE, "orbitpkg-sputnik") as pool:
         found = list(pool.map(partial(_read, fetcher), ordered))
     for ident, answer in zip(ordered, found, strict=True):
         if isinstance(answer, OrbitError):
-            shelf.problems[ident] = answer
+            listing.problems[ident] = answer
         else:
-            _put(shelf, answer)
-    return shelf
+            _put(listing, answer)
+    return listing
 
 
-def _read(fetcher: Fetcher, ident: str) -> Shelved | OrbitError:
+def _read(fetcher: Fetcher, ident: str) -> ListedPackage | OrbitError:
     try:
         meta = fetcher.meta(ident)
-        return Shelved(ident=ident, meta=meta, manifest=meta.manifest())
+        return ListedPackage(ident=ident, meta=meta, manifest=meta.manifest())
     except ObjectNotFound as error:
         # Not for what lacks a package, but for a package that lacks something.
         return ArchiveError(f"{ident} lacks its {META_NAME}: {error.message}", hint=error.hint)
-    except UNFIT_ERRORS as error:
+    except PACKAGE_ERRORS as error:
         return error
 
 
-def _put(shelf: Shelf, new: Shelved) -> None:
-    versions = shelf.packages.setdefault(new.manifest.key, {})
+def _put(listing: Listing, new: ListedPackage) -> None:
+    versions = listing.packages.setdefault(new.manifest.key, {})
     version = new.manifest.version
     there = versions.get(version)
     if there is None:
@@ -138,11 +138,11 @@ def _put(shelf: Shelf, new: Shelved) -> None:
         return
     kept, other = (new, there) if _keeps_its_version(new) and not _keeps_its_version(there) else (there, new)
     versions[version] = kept
-    shelf.problems[other.ident] = ArchiveError(
+    listing.problems[other.ident] = ArchiveError(
         f"{other.ident} would be {new.manifest.name} {version}, and so is {kept.ident}.",
         hint="Build it again under a version of its own.",
     )
 
 
-def _keeps_its_version(shelved: Shelved) -> bool:
-    return bool(shelved.meta.package["version"] == str(shelved.manifest.version))
+def _keeps_its_version(package: ListedPackage) -> bool:
+    return bool(package.meta.package["version"] == str(package.manifest.version))

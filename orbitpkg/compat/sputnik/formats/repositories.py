@@ -21,12 +21,20 @@ from orbitpkg.objects import open_store
 from orbitpkg.objects.addresses import parse_address
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from orbitpkg.objects import ObjectStore
 
-__all__ = ["SCHEME_PREFIX", "BucketPlace", "MetaText", "Place", "ServerPlace", "is_legacy", "open_place"]
+__all__ = [
+    "SCHEME_PREFIX",
+    "BucketRepository",
+    "MetaText",
+    "ServerRepository",
+    "SputnikRepository",
+    "is_sputnik_address",
+    "open_sputnik_repository",
+]
 
 SCHEME_PREFIX = "sputnik+"
 _INDEX_KEY = "models"
@@ -49,7 +57,7 @@ class MetaText:
     modified: datetime | None
 
 
-class Place(Protocol):
+class SputnikRepository(Protocol):
     """Where packages lie. Safe to use from several threads."""
 
     @property
@@ -75,17 +83,21 @@ class Place(Protocol):
         """Say where the archive of this name lies: the store, and its key there."""
 
 
-def is_legacy(url: str) -> bool:
+def is_sputnik_address(url: str) -> bool:
     """Say whether an address is that of a place of Sputnik's."""
     return url.lower().startswith(SCHEME_PREFIX)
 
 
-def open_place(url: str) -> Place:
-    """Open the place at ``sputnik+s3://bucket/prefix``, ``sputnik+https://host`` or ``sputnik+file:///directory``.
+def open_sputnik_repository(url: str, *, opener: Callable[[str], ObjectStore] = open_store) -> SputnikRepository:
+    """Open the repository at ``sputnik+s3://bucket/prefix``, ``sputnik+https://host`` or ``sputnik+file:///directory``.
+
+    Args:
+        url: The address.
+        opener: Opens the stores that hold the packages.
 
     Raises:
-        UsageError: It is none of those.
-        CredentialsError: The environment names credentials that cannot be had.
+        UsageError: The address is not valid.
+        CredentialsError: The environment refers to credentials that are not available.
     """
     plain = url[len(SCHEME_PREFIX) :]
     try:
@@ -93,11 +105,11 @@ def open_place(url: str) -> Place:
     except UsageError as error:
         raise UsageError(f"{SCHEME_PREFIX}{error.message}", hint=f"Write {_FORMS}.") from error
     if scheme in {"http", "https"}:
-        return ServerPlace(plain)
-    return BucketPlace(open_store(plain))
+        return ServerRepository(plain, opener=opener)
+    return BucketRepository(opener(plain))
 
 
-class BucketPlace:
+class BucketRepository:
     """Packages in an object store, as PyOrbital lays them out.
 
     Args:
@@ -109,7 +121,7 @@ class BucketPlace:
         self.url = f"{SCHEME_PREFIX}{objects.url}"
 
     def idents(self) -> Mapping[str, str]:
-        """List the packages; see ``Place.idents``."""
+        """List the packages; see ``SputnikRepository.idents``."""
         found: dict[str, str] = {}
         for info in self._objects.list(""):
             ident, slash, name = info.key.partition("/")
@@ -121,35 +133,37 @@ class BucketPlace:
         return found
 
     def meta(self, ident: str) -> MetaText:
-        """Read a ``meta.json``; see ``Place.meta``."""
+        """Read a ``meta.json``; see ``SputnikRepository.meta``."""
         data, info = self._objects.get(f"{ident}/{META_NAME}", max_bytes=MAX_META_BYTES)
         return MetaText(data=data, tag=info.etag or f"{info.size}-{info.modified}", modified=info.modified)
 
     def archive(self, ident: str, name: str) -> tuple[ObjectStore, str]:
-        """Say where an archive lies; see ``Place.archive``."""
+        """Say where an archive lies; see ``SputnikRepository.archive``."""
         return self._objects, f"{ident}/{name}"
 
 
-class ServerPlace:
+class ServerRepository:
     """Packages behind an index server of Sputnik's, or a web server with a copy of what one answered.
 
     Args:
-        url: Of the server, ``https://`` or ``http://``.
+        url: The address of the server, ``https://`` or ``http://``.
+        opener: Opens the stores that hold the packages.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, opener: Callable[[str], ObjectStore] = open_store) -> None:
         self._plain = url
-        self._objects = open_store(url)
+        self._opener = opener
+        self._objects = opener(url)
         self.url = f"{SCHEME_PREFIX}{self._objects.url}"
         self._stores: dict[str, ObjectStore] = {self._objects.url: self._objects}
         self._index: dict[str, tuple[str, str]] | None = None
 
     def idents(self) -> Mapping[str, str]:
-        """List the packages; see ``Place.idents``."""
+        """List the packages; see ``SputnikRepository.idents``."""
         return {ident: etag for ident, (_, etag) in self._read_index().items()}
 
     def meta(self, ident: str) -> MetaText:
-        """Read a ``meta.json``; see ``Place.meta``."""
+        """Read a ``meta.json``; see ``SputnikRepository.meta``."""
         address, etag = self._entry(ident)
         store, key = self._located(address, ident)
         data, info = store.get(key, max_bytes=MAX_META_BYTES)
@@ -164,7 +178,7 @@ class ServerPlace:
         return MetaText(data=data, tag=etag, modified=info.modified)
 
     def archive(self, ident: str, name: str) -> tuple[ObjectStore, str]:
-        """Say where an archive lies; see ``Place.archive``."""
+        """Say where an archive lies; see ``SputnikRepository.archive``."""
         address, _ = self._entry(ident)
         return self._located(urljoin(address, quote(name)), ident)
 
@@ -185,7 +199,7 @@ class ServerPlace:
         netloc = own.netloc if same else parts.netloc
         url = f"{parts.scheme}://{netloc}{folder}"
         if url not in self._stores:
-            self._stores[url] = open_store(url)
+            self._stores[url] = self._opener(url)
         return self._stores[url], unquote(name)
 
     def _read_index(self) -> dict[str, tuple[str, str]]:

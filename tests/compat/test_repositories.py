@@ -1,0 +1,351 @@
+"""Buckets and servers of Sputnik's as repositories: everything that reads a repository reads them."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import json
+import os
+import shutil
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from orbitpkg.api.install import install
+from orbitpkg.api.packages import package as open_package
+from orbitpkg.api.packages import packages as list_packages
+from orbitpkg.api.packages import remove
+from orbitpkg.api.publish import publish
+from orbitpkg.api.search import released, search, versions
+from orbitpkg.compat.sputnik.formats.fetching import Fetcher
+from orbitpkg.compat.sputnik.formats.repositories import BucketRepository, open_sputnik_repository
+from orbitpkg.errors import (
+    ArchiveError,
+    IntegrityError,
+    OfflineError,
+    PackageNotFound,
+    ReadOnlyRepository,
+    RepositoryNotFound,
+    RepositoryUnreachable,
+    ResolutionError,
+    VersionNotFound,
+)
+from orbitpkg.objects import open_store
+from tests.compat.old_format import FILES, old_bucket, old_package, put_package
+from tests.faulty_store import Fault, FaultyMemoryStore
+from tests.packages import make_package, noise, tree_of
+from tests.servers.interposed import Answer, Request, interposed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from tests.servers.processes import S3Server, StaticSite
+
+pytestmark = pytest.mark.usefixtures("home")
+
+MIB = 1 << 20
+DAY = 24 * 3600
+
+
+@pytest.fixture
+def bucket(tmp_path: Path) -> str:
+    """A copy of a bucket of PyOrbital's."""
+    with closing(open_store((tmp_path / "bucket").as_uri())) as store:
+        old_bucket(store)
+    return f"sputnik+{(tmp_path / 'bucket').as_uri()}"
+
+
+def serve(site: StaticSite, packages: list[tuple[dict[str, Any], bytes]], *, folder: str = "") -> str:
+    """Put packages, and the index of them that Sputnik's server gave, on a web server; returns the address."""
+    index = {}
+    with closing(open_store(site.root.as_uri())) as store:
+        for meta, body in packages:
+            ident = put_package(store, meta, body, prefix=folder)
+            text = (site.root / f"{folder}{ident}" / "meta.json").read_bytes()
+            index[ident] = [f"{folder}{ident}/meta.json", hashlib.md5(text, usedforsecurity=False).hexdigest()]
+        store.put("models", json.dumps(index).encode())
+    return f"sputnik+{site.url}"
+
+
+def files_of(name: str) -> Mapping[str, bytes]:
+    found = tree_of(open_package(name).path)
+    return {path: data for path, (data, _) in found.items() if path != "package.json"}
+
+
+class TestBuckets:
+    def test_packages_are_found_and_installed_like_any_others(self, bucket: str) -> None:
+        assert versions("test", repository=bucket) == ["1.0.0", "9.0.0", "10.0.0"]
+        assert [(each.name, each.newest) for each in search(repository=bucket)] == [
+            ("other", "1.0.0"),
+            ("test", "10.0.0"),
+        ]
+        assert install("test", repository=bucket).version == "10.0.0"
+        assert files_of("test") == {**FILES, "data/version": b"10.0.0"}
+        assert install("test<10", repository=bucket).version == "9.0.0"
+        assert released("other", repository=bucket).compatibility == {"my_library": ">=1.1.1"}
+
+    def test_compatibility_is_known_before_anything_is_downloaded(self, bucket: str, tmp_path: Path) -> None:
+        for archive in (tmp_path / "bucket").rglob("archive.gz"):
+            archive.write_bytes(b"")
+        with pytest.raises(ResolutionError, match=r"does not work with my.library 1\.0"):
+            install("other", repository=bucket, app="my_library==1.0")
+
+    @pytest.mark.parametrize("size", [1000, 6 * MIB], ids=["read whole", "read by ranges"])
+    def test_what_was_removed_is_installed_again_as_the_same_release(
+        self, bucket: str, tmp_path: Path, size: int
+    ) -> None:
+        put_package(open_store((tmp_path / "bucket").as_uri()), *old_package({"data": noise(size)}, name="again"))
+        digest = install("again", repository=bucket).digest
+        remove("again")
+        gc.collect()
+        package = install("again", repository=bucket)
+        assert package.digest == digest
+        assert package.read_bytes("data") == noise(size)
+
+    def test_what_is_installed_is_not_downloaded_again(self, bucket: str, tmp_path: Path) -> None:
+        first = install("test", repository=bucket)
+        for archive in (tmp_path / "bucket").rglob("archive.gz"):
+            archive.write_bytes(b"")
+        assert install("test", repository=bucket) == first
+        assert install("test==10.0.0", repository=bucket) == first
+
+    def test_two_machines_make_one_release_of_a_package(
+        self, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        digest = install("test", repository=bucket).digest
+        monkeypatch.setenv("ORBITPKG_HOME", str(tmp_path / "another home"))
+        assert install("test", repository=bucket).digest == digest
+
+    def test_what_was_read_of_it_is_enough_to_be_offline(self, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        install("test", repository=bucket)
+        assert install("test", repository=bucket, offline=True).version == "10.0.0"
+        monkeypatch.setenv("ORBITPKG_OFFLINE", "1")
+        with pytest.raises(OfflineError):
+            versions("test", repository="sputnik+s3://nowhere/models")
+
+    def test_it_can_only_be_read(self, bucket: str, tmp_path: Path) -> None:
+        with pytest.raises(ReadOnlyRepository, match="orbitpkg import sputnik"):
+            publish(make_package(tmp_path / "new", name="new"), bucket)
+        assert not (tmp_path / "bucket" / "orbitpkg.json").exists()
+
+    def test_what_is_not_there_is_told(self, bucket: str) -> None:
+        with pytest.raises(PackageNotFound, match="There is no package tset"):
+            install("tset", repository=bucket)
+        with pytest.raises(VersionNotFound, match=r"There are: 1\.0\.0, 9\.0\.0, 10\.0\.0"):
+            install("test==2.0.0", repository=bucket)
+
+    def test_one_that_cannot_be_had_keeps_no_other_from_being_had(self, bucket: str, tmp_path: Path) -> None:
+        store = open_store((tmp_path / "bucket").as_uri())
+        put_package(store, *old_package(version="abc"))
+        put_package(store, *old_package(version="11.0.0", compatibility=["x"]))
+        store.put("test-12.0.0/meta.json", b"{")
+        store.put("test-13.0.0/archive.gz", b"half a package")
+        assert versions("test", repository=bucket) == ["1.0.0", "9.0.0", "10.0.0"]
+        assert install("test", repository=bucket).version == "10.0.0"
+        with pytest.raises(ArchiveError, match="its compatibility is"):
+            install("test==11.0.0", repository=bucket)
+        with pytest.raises(IntegrityError, match="not valid JSON"):
+            install("test==12.0.0", repository=bucket)
+        with pytest.raises(ArchiveError, match=r"test-13\.0\.0 lacks its meta\.json"):
+            install("test==13.0.0", repository=bucket)
+
+    def test_a_package_of_which_nothing_can_be_had_is_told_with_the_reasons(self, bucket: str, tmp_path: Path) -> None:
+        put_package(open_store((tmp_path / "bucket").as_uri()), *old_package(name="only", version="abc"))
+        with pytest.raises(ArchiveError, match=r"(?s)No version of only .* only-abc: .*'abc' is not a version"):
+            install("only", repository=bucket)
+
+    def test_of_two_that_come_to_one_version_the_one_that_was_called_so_has_it(
+        self, bucket: str, tmp_path: Path
+    ) -> None:
+        store = open_store((tmp_path / "bucket").as_uri())
+        put_package(store, *old_package({"which": b"1.0"}, version="1.0"))
+        install("test==1.0.0", repository=bucket)
+        assert files_of("test") == {**FILES, "data/version": b"1.0.0"}
+
+    @pytest.mark.parametrize("name", ["data", "meta"])
+    def test_an_archive_that_is_not_its_manifests_is_refused(self, bucket: str, tmp_path: Path, name: str) -> None:
+        archive = tmp_path / "bucket" / "other-1.0.0" / "archive.gz"
+        data = bytearray(archive.read_bytes())
+        data[-9] ^= 1
+        archive.write_bytes(data if name == "data" else data[:-1])
+        with pytest.raises(IntegrityError, match=r"has the MD5|bytes; its meta\.json says"):
+            install("other", repository=bucket)
+        assert list_packages() == []
+
+    def test_one_that_was_damaged_once_is_downloaded_anew(self, bucket: str, tmp_path: Path) -> None:
+        archive = tmp_path / "bucket" / "other-1.0.0" / "archive.gz"
+        good = archive.read_bytes()
+        archive.write_bytes(b"x" * len(good))
+        with pytest.raises(IntegrityError):
+            install("other", repository=bucket)
+        archive.write_bytes(good)
+        assert install("other", repository=bucket).version == "1.0.0"
+
+    def test_what_was_kept_of_it_and_is_spoiled_is_read_anew(self, bucket: str, home: Path) -> None:
+        install("other", repository=bucket)
+        remove("other")
+        for kept in [path for path in (home / "cache").rglob("*") if path.is_file()]:
+            kept.write_bytes(kept.read_bytes()[: kept.stat().st_size // 2])
+        assert install("other", repository=bucket).version == "1.0.0"
+
+    def test_a_meta_json_that_was_written_over_is_read_again(self, bucket: str, tmp_path: Path) -> None:
+        assert released("other", repository=bucket).description == "Words."
+        meta, body = old_package({"words": b"d"}, name="other", description="Other words.")
+        put_package(open_store((tmp_path / "bucket").as_uri()), meta, body)
+        assert released("other", repository=bucket).description == "Other words."
+
+
+def test_a_download_that_was_stopped_goes_on_where_it_was(tmp_path: Path) -> None:
+    store = FaultyMemoryStore()
+    put_package(store, *old_package({"data": noise(20 * MIB)}))
+    store.faults.faults.append(Fault(kind="before", operation="get_range", nth=2, times=None))
+    with pytest.raises(RepositoryUnreachable), Fetcher(BucketRepository(store), tmp_path).tree("test-1.0.0"):
+        pass
+    store.faults.faults.clear()
+    store.faults.requests.clear()
+    with Fetcher(BucketRepository(store), tmp_path).tree("test-1.0.0") as tree:
+        assert tree.total_size > 20 * MIB
+    read = sum(request.length for request in store.faults.requests if request.operation == "get_range")
+    assert 0 < read < 15 * MIB
+    assert list((tmp_path / "downloads").iterdir()) == []
+
+
+@pytest.mark.parametrize("metadata", [{"md5": "0" * 32}, {"md5": '"' + "0" * 32 + '"'}])
+def test_an_md5_that_was_written_with_an_archive_and_is_anothers_is_refused(
+    tmp_path: Path, metadata: dict[str, str]
+) -> None:
+    store = FaultyMemoryStore()
+    meta, body = old_package()
+    ident = put_package(store, meta, body)
+    store.put(f"{ident}/archive.gz", body, metadata=metadata)
+    fetcher = Fetcher(BucketRepository(store), tmp_path)
+    with pytest.raises(IntegrityError, match="was uploaded with the MD5 000"), fetcher.tree(ident):
+        pass
+
+
+def test_an_archive_without_a_written_md5_is_held_against_its_manifest_alone(tmp_path: Path) -> None:
+    store = FaultyMemoryStore()
+    meta, body = old_package()
+    ident = put_package(store, meta, body)
+    store.put(f"{ident}/archive.gz", body)
+    with Fetcher(BucketRepository(store), tmp_path).tree(ident) as tree:
+        assert len(tree.files) == len(FILES) + 1
+
+
+class TestServers:
+    def test_packages_of_an_index_server_are_installed(self, static_site: StaticSite) -> None:
+        packages = [old_package(version=version) for version in ("9.0.0", "10.0.0")]
+        url = serve(static_site.new_folder(), packages)
+        assert versions("test", repository=url) == ["9.0.0", "10.0.0"]
+        assert install("test", repository=url).version == "10.0.0"
+        assert files_of("test") == FILES
+
+    def test_packages_of_a_server_without_ranges_are_installed(self, rangeless_site: StaticSite) -> None:
+        url = serve(rangeless_site.new_folder(), [old_package()])
+        assert install("test", repository=url).version == "1.0.0"
+
+    def test_packages_may_lie_on_another_server(self, static_site: StaticSite, python_site: StaticSite) -> None:
+        here, there = static_site.new_folder(), python_site.new_folder()
+        serve(there, [old_package()])
+        index = json.loads((there.root / "models").read_bytes())
+        index["test-1.0.0"][0] = f"{there.url}/test-1.0.0/meta.json"
+        (here.root / "models").write_text(json.dumps(index))
+        assert install("test", repository=f"sputnik+{here.url}").version == "1.0.0"
+
+    def test_a_password_is_shown_to_nobody_else(self, python_site: StaticSite) -> None:
+        seen: list[Request] = []
+
+        def listen(request: Request) -> Answer | None:
+            seen.append(request)
+            return None
+
+        here, there = python_site.new_folder(), python_site.new_folder()
+        serve(there, [old_package()])
+        index = json.loads((there.root / "models").read_bytes())
+        root = python_site.url.removesuffix("/")
+        with interposed(root, listen) as before:
+            index["test-1.0.0"][0] = f"{before}/{there.root.name}/test-1.0.0/meta.json"
+            (here.root / "models").write_text(json.dumps(index))
+            url = f"sputnik+{here.url.replace('://', '://user:secret@')}"
+            assert install("test", repository=url).version == "1.0.0"
+            assert "secret" not in open_package("test").origin
+        assert {"authorization"} & {name for request in seen for name in request.headers} == set()
+
+    def test_an_ident_that_is_gone_from_the_index_is_gone(self, static_site: StaticSite) -> None:
+        site = static_site.new_folder()
+        url = serve(site, [old_package(), old_package(version="2.0.0")])
+        assert versions("test", repository=url) == ["1.0.0", "2.0.0"]
+        index = json.loads((site.root / "models").read_bytes())
+        del index["test-2.0.0"]
+        (site.root / "models").write_text(json.dumps(index))
+        assert versions("test", repository=url) == ["1.0.0"]
+        with pytest.raises(VersionNotFound, match=r"There are: 1\.0\.0"):
+            install("test==2.0.0", repository=url)
+
+    def test_an_ident_of_the_index_that_is_nowhere_is_told(self, static_site: StaticSite) -> None:
+        site = static_site.new_folder()
+        url = serve(site, [old_package()])
+        shutil.rmtree(site.root / "test-1.0.0")
+        with pytest.raises(ArchiveError, match=r"(?s)No version of test .* test-1\.0\.0"):
+            install("test", repository=url)
+
+    def test_an_index_that_lags_is_told(self, static_site: StaticSite) -> None:
+        site = static_site.new_folder()
+        url = serve(site, [old_package(), old_package(version="2.0.0")])
+        meta, body = old_package({"new": b"content"}, version="2.0.0")
+        put_package(open_store(site.root.as_uri()), meta, body)
+        with pytest.raises(IntegrityError, match="is not the one that the index"):
+            install("test==2.0.0", repository=url)
+        assert install("test", repository=url).version == "1.0.0"
+
+    @pytest.mark.parametrize(
+        ("index", "match"),
+        [
+            (b"<html>", "not valid JSON"),
+            (b"[]", "no table of idents"),
+            (b'{"test-1.0.0": "x"}', "says 'x'"),
+            (b'{"test-1.0.0": ["file:///etc/passwd", "x"]}', "cannot be read"),
+            (b'{"test-1.0.0": ["http://user@host/meta.json", "x"]}', "cannot be read"),
+            (b'{"test-1.0.0": ["x/meta.json?signature", "x"]}', "cannot be read"),
+        ],
+    )
+    def test_an_index_that_is_none_is_refused(self, static_site: StaticSite, index: bytes, match: str) -> None:
+        site = static_site.new_folder()
+        (site.root / "models").write_bytes(index)
+        with pytest.raises(IntegrityError, match=match):
+            install("test", repository=f"sputnik+{site.url}")
+
+    def test_a_server_without_an_index_is_told(self, static_site: StaticSite) -> None:
+        with pytest.raises(RepositoryNotFound, match="There is no index of Sputnik's"):
+            versions("test", repository=f"sputnik+{static_site.new_folder().url}")
+
+    def test_a_server_that_does_not_answer_is_told(self) -> None:
+        with pytest.raises(RepositoryUnreachable):
+            versions("test", repository="sputnik+http://127.0.0.1:1")
+
+
+def test_a_bucket_of_pyorbitals_is_read_in_s3(moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in moto.env().items():
+        monkeypatch.setenv(name, value)
+    url = f"s3://{moto.new_bucket()}/models"
+    old_bucket(open_store(url))
+    assert open_store(url).metadata("test-1.0.0/archive.gz").keys() == {"md5"}
+    assert install("test", repository=f"sputnik+{url}").version == "10.0.0"
+    assert files_of("test") == {**FILES, "data/version": b"10.0.0"}
+    assert open_sputnik_repository(f"sputnik+{url}").url == f"sputnik+{url}"
+
+
+def test_what_a_killed_process_left_a_day_ago_is_swept_and_what_is_in_use_is_not(bucket: str, home: Path) -> None:
+    install("other", repository=bucket)
+    (folder,) = (home / "cache" / "sputnik").iterdir()
+    for kind in ("scratch", "runs"):
+        for name, age in (("sputnik-old", 2 * DAY), ("sputnik-new", DAY // 2)):
+            (folder / kind / name / "data").mkdir(parents=True)
+            os.utime(folder / kind / name, (time.time() - age,) * 2)
+    install("test", repository=bucket)
+    gc.collect()
+    assert [path.name for path in (folder / "scratch").iterdir()] == ["sputnik-new"]
+    assert [path.name for path in (folder / "runs").iterdir()] == ["sputnik-new"]
