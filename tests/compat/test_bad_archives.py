@@ -14,7 +14,7 @@ import pytest
 
 from orbitpkg.api.install import install
 from orbitpkg.api.packages import packages
-from orbitpkg.compat.sputnik.formats.adapting import adapted_version
+from orbitpkg.compat.sputnik.formats.conversion import convert_version
 from orbitpkg.errors import ArchiveError, IntegrityError, ManifestError, NoSpace, OrbitError
 from tests.compat.old_format import as_tar, md5, old_archive, old_package
 
@@ -48,19 +48,19 @@ def altered(tmp_path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
 @pytest.mark.parametrize(
     ("path", "what"),
     [
-        (["..", "x"], "has the part '..'"),
-        (["data", "..", "..", "x"], "has the part '..'"),
+        (["..", "x"], "contains the component '..'"),
+        (["data", "..", "..", "x"], "contains the component '..'"),
         (["", "etc", "passwd"], "is absolute"),
         (["/etc/passwd"], "has a slash"),
         (["data", "../../x"], "has a slash"),
-        (["C:", "x"], "holds ':'"),
-        (["data\\x"], r"holds '\\\\'"),
+        (["C:", "x"], "contains ':'"),
+        (["data\\x"], r"contains '\\\\'"),
         ([], "is empty"),
         ([""], "is empty"),
-        (["data", "."], "has the part '.'"),
+        (["data", "."], "contains the component '.'"),
         (["a\nb"], "control character"),
         (["a\0b"], "control character"),
-        (["\ud800"], "half a character"),
+        (["\ud800"], "unpaired surrogate"),
         (["nul.txt"], "device"),
         (["e\u0301"], "NFC"),
         (["x" * 256], "longer than 255"),
@@ -104,7 +104,7 @@ def test_paths_that_cannot_be_in_one_tree_are_refused(tmp_path: Path, paths: tup
         (lambda meta: meta.update(package=[]), "stands where dict belongs"),
         (lambda meta: meta["manifest"][0].update(size=True), "stands where int belongs"),
         (lambda meta: meta["manifest"][0].update(size=1.0), "stands where int belongs"),
-        (lambda meta: meta["archive"].__setitem__(0, "../archive.gz"), "holds 'archive.gz'|has the part"),
+        (lambda meta: meta["archive"].__setitem__(0, "../archive.gz"), "contains 'archive.gz'|has the part"),
         (lambda meta: meta["package"].update(name="../evil"), "not a package name"),
         (lambda meta: meta["package"].update(name="a/b"), "not a package name"),
         (lambda meta: meta["package"].update(name="/etc"), "not a package name"),
@@ -269,7 +269,7 @@ def test_a_folder_or_nothing_in_its_place_is_told(tmp_path: Path) -> None:
     ],
 )
 def test_a_version_that_is_not_semver_is_taken_by_a_stated_rule(tmp_path: Path, old: str, new: str) -> None:
-    assert str(adapted_version(old)) == new
+    assert str(convert_version(old)) == new
     package = install(old_archive(tmp_path / "a.sputnik", version=old))
     assert package.version == new
     assert package.metadata["sputnik"]["version"] == old

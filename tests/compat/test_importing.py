@@ -121,11 +121,11 @@ def test_what_cannot_come_along_is_told_with_the_reason(old: ObjectStore, tmp_pa
     altered.write_bytes(altered.read_bytes()[:-1] + b"x")
     results = {each.ident: each for each in bring(old, str(tmp_path / "new"))}
     reasons = {ident: each.reason for ident, each in results.items() if each.reason is not None}
-    assert reasons["test-abc"] == "'abc' is not a version: \"abc\" is not a number."
+    assert reasons["test-abc"] == "'abc' is not a valid version: \"abc\" is not a number."
     assert reasons["test-1.0"] == "test-1.0 would be test 1.0.0, and so is test-1.0.0."
     assert "has the MD5" in reasons["evil-1.0.0"]
     assert "not a PEP 440 specifier" in reasons["vague-1.0.0"]
-    assert "nothing but letter case" in reasons["case-1.0.0"]
+    assert "only in letter case" in reasons["case-1.0.0"]
     assert "not valid JSON" in reasons["broken-1.0.0"]
     assert len(reasons) == 6
     assert everything_in(str(tmp_path / "new")) == EVERYTHING
@@ -235,7 +235,7 @@ class TestCommand:
         assert failed.code == 1
         assert failed.out == (
             "test-1.0, as test 1.0.0: already there, 1 file, 5 bytes\n"
-            "test-abc: left out. 'abc' is not a version: \"abc\" is not a number.\n"
+            "test-abc: left out. 'abc' is not a valid version: \"abc\" is not a number.\n"
         )
         assert "error: 1 of 2 packages could not come along: test-abc." in failed.err
 

@@ -34,7 +34,7 @@ from orbitpkg.errors import (
 )
 from orbitpkg.objects import open_store
 from tests.compat.old_format import FILES, old_bucket, old_package, put_package
-from tests.faulty_store import Fault, FaultyMemoryStore
+from tests.faulty_store import Fault, FaultyStore
 from tests.packages import make_package, noise, tree_of
 from tests.servers.interposed import Answer, Request, interposed
 
@@ -199,7 +199,7 @@ class TestBuckets:
 
 
 def test_a_download_that_was_stopped_goes_on_where_it_was(tmp_path: Path) -> None:
-    store = FaultyMemoryStore()
+    store = FaultyStore()
     put_package(store, *old_package({"data": noise(20 * MIB)}))
     store.faults.faults.append(Fault(kind="before", operation="get_range", nth=2, times=None))
     with pytest.raises(RepositoryUnreachable), Fetcher(BucketRepository(store), tmp_path).tree("test-1.0.0"):
@@ -217,7 +217,7 @@ def test_a_download_that_was_stopped_goes_on_where_it_was(tmp_path: Path) -> Non
 def test_an_md5_that_was_written_with_an_archive_and_is_anothers_is_refused(
     tmp_path: Path, metadata: dict[str, str]
 ) -> None:
-    store = FaultyMemoryStore()
+    store = FaultyStore()
     meta, body = old_package()
     ident = put_package(store, meta, body)
     store.put(f"{ident}/archive.gz", body, metadata=metadata)
@@ -227,7 +227,7 @@ def test_an_md5_that_was_written_with_an_archive_and_is_anothers_is_refused(
 
 
 def test_an_archive_without_a_written_md5_is_held_against_its_manifest_alone(tmp_path: Path) -> None:
-    store = FaultyMemoryStore()
+    store = FaultyStore()
     meta, body = old_package()
     ident = put_package(store, meta, body)
     store.put(f"{ident}/archive.gz", body)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from orbitpkg.archive.tree import read_tree
 from orbitpkg.archive.writer import write_archive
 from orbitpkg.compat.sputnik.api.errors import EmptyArchiveException, InvalidPathException, ValidationException
-from orbitpkg.compat.sputnik.formats.adapting import adapted_manifest
 from orbitpkg.compat.sputnik.formats.archives import SUFFIX, scratch_folder
+from orbitpkg.compat.sputnik.formats.conversion import convert_manifest
 from orbitpkg.errors import ArchiveError, IntegrityError, ManifestError
 from orbitpkg.files.durable import clone_or_link
 from orbitpkg.files.errors import storage_errors
@@ -86,7 +86,7 @@ def _adapted(document: dict[str, Any], folder: Path) -> bytes:
         _log.warning("%s: unknown keys are left out: %s", where, ", ".join(unknown))
     more = {key: document[key] for key in document if key in known - _ADAPTED and document[key] is not None}
     try:
-        said = {**load_json(adapted_manifest(document, where=where)), **more}
+        said = {**load_json(convert_manifest(document, where=where)), **more}
         text = pretty_json(said).encode()
         parse_manifest(text, where=where)
     except (ArchiveError, ManifestError) as error:

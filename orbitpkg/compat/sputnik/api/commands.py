@@ -8,6 +8,7 @@ import os
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
+from orbitpkg.api.policy import check_package
 from orbitpkg.compat.sputnik.api.apps import excluded_by, read_app
 from orbitpkg.compat.sputnik.api.constraints import parse_package_string
 from orbitpkg.compat.sputnik.api.errors import (
@@ -16,7 +17,6 @@ from orbitpkg.compat.sputnik.api.errors import (
     PackageNotFoundException,
     renamed_errors,
 )
-from orbitpkg.api.policy import check_package
 from orbitpkg.compat.sputnik.api.installed import best_installed, fitting, layout_of
 from orbitpkg.compat.sputnik.api.packages import Archive, Package, PackageStub
 from orbitpkg.files.atomic import atomic_write

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from orbitpkg.compat.sputnik.api.errors import InvalidConstraintException
-from orbitpkg.compat.sputnik.formats.adapting import adapted_version
+from orbitpkg.compat.sputnik.formats.conversion import convert_version
 from orbitpkg.errors import UsageError
 from orbitpkg.model.names import canonical_name, is_valid_name
 
@@ -71,7 +71,7 @@ class PackageString:
 
     def is_about(self, name: str, version: str) -> bool:
         """Say whether a package of this name and version is one that is asked for."""
-        return self.key in {"", canonical_name(name)} and self.allows(adapted_version(version))
+        return self.key in {"", canonical_name(name)} and self.allows(convert_version(version))
 
 
 def parse_package_string(text: str | None, *, named: bool = False) -> PackageString:
@@ -118,6 +118,6 @@ def _clause(text: str) -> tuple[str, Version]:
 
 def _version(text: str, where: str) -> Version:
     try:
-        return adapted_version(text.strip())
+        return convert_version(text.strip())
     except UsageError as error:
         raise InvalidConstraintException(f"{where!r}: {error.message}", hint=error.hint) from error

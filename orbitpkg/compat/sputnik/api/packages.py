@@ -16,7 +16,7 @@ from orbitpkg.compat.sputnik.api.errors import (
     ValidationException,
     renamed_errors,
 )
-from orbitpkg.compat.sputnik.formats.adapting import adapted_version
+from orbitpkg.compat.sputnik.formats.conversion import convert_version
 from orbitpkg.errors import FileNotInPackage, OrbitError, UsageError
 from orbitpkg.model.manifest import MANIFEST_NAME
 from orbitpkg.model.versions import parse_version
@@ -101,7 +101,7 @@ class PackageStub:
     def _compared(self, other: PackageStub) -> int:
         if self.name != other.name:
             raise NameMismatchException(f"Packages of two names have no order: {self.name} and {other.name}.")
-        own, theirs = adapted_version(self.version), adapted_version(other.version)
+        own, theirs = convert_version(self.version), convert_version(other.version)
         return (own > theirs) - (own < theirs)
 
 

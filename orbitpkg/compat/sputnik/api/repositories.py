@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from orbitpkg.compat.sputnik.api.apps import excluded_by
 from orbitpkg.compat.sputnik.api.errors import CompatiblePackageNotFoundException, PackageNotFoundException
 from orbitpkg.compat.sputnik.api.packages import PackageStub
-from orbitpkg.compat.sputnik.formats.places import SCHEME_PREFIX, is_legacy
+from orbitpkg.compat.sputnik.formats.repositories import SCHEME_PREFIX, is_sputnik_address
 from orbitpkg.config.repositories import open_repositories, open_repository, settings
 from orbitpkg.errors import PackageNotFound, RepositoryNotFound, ResolutionError
 from orbitpkg.installer.sources import RepositorySource, resolve_as_recorded
@@ -62,7 +62,7 @@ def places_of(repository_url: str | os.PathLike[str] | None) -> list[RepositoryS
     if repository_url is None:
         return [open_repositories()]
     url = settings(repository_url).repositories[0].url
-    if not is_legacy(url):
+    if not is_sputnik_address(url):
         try:
             open_repository(repository_url).config()
         except RepositoryNotFound:
