@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from orbitpkg.api.options import InstallOptions
 from orbitpkg.config.repositories import home
 from orbitpkg.errors import NotInstalled, ResolutionError
 from orbitpkg.model.names import canonical_name, nearest
@@ -215,11 +216,9 @@ def why_not(
     try:
         resolution, warnings = _resolved(
             list(map(parse_requirement, asked)),
-            repository=repository,
-            apps=apps,
-            python=python,
-            offline=offline,
-            prereleases=prereleases,
+            InstallOptions(
+                repository=repository, apps=tuple(apps), python=python, offline=offline, prereleases=prereleases
+            ),
         )
     except ResolutionError as error:
         return Objection(error, asked, {})
@@ -227,15 +226,7 @@ def why_not(
     return Objection(None, asked, dict(sorted(releases.items())), tuple(warnings))
 
 
-def _resolved(
-    wanted: Sequence[Requirement],
-    *,
-    repository: str | os.PathLike[str] | None,
-    apps: Sequence[str],
-    python: str | os.PathLike[str] | None,
-    offline: bool,
-    prereleases: bool,
-) -> tuple[Resolution, list[str]]:
+def _resolved(wanted: Sequence[Requirement], options: InstallOptions) -> tuple[Resolution, list[str]]:
     from orbitpkg.config.apps import read_apps
     from orbitpkg.config.repositories import open_repositories
     from orbitpkg.installer.sources import RepositorySource, resolve_as_recorded
@@ -245,9 +236,9 @@ def _resolved(
     folder = find_lock()
     lock = open_project(Layout(home()), folder).lock if folder is not None else None
     prefer = {key: package.version for key, package in lock.packages.items()} if lock is not None else {}
-    source = RepositorySource(open_repositories(repository, offline=offline), Store(home()), {})
-    held = read_apps(apps, python=python)
-    resolution = resolve_as_recorded(wanted, source, apps=held, prereleases=prereleases, prefer=prefer)
+    source = RepositorySource(open_repositories(options.repository, offline=options.offline), Store(home()), {})
+    apps = read_apps(options.apps, python=options.python)
+    resolution = resolve_as_recorded(wanted, source, apps=apps, prereleases=options.prereleases, prefer=prefer)
     chosen = {key: release.version for key, release in resolution.releases.items()}
     warnings = [line for key, version in chosen.items() for line in source.warnings(key, version)]
     return resolution, warnings + source.repositories.differences

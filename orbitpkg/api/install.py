@@ -1,17 +1,18 @@
-"""Installing packages, with what they depend on."""
+"""Installing packages and their dependencies."""
 
 from __future__ import annotations
 
-from orbitpkg.api.select import choose, listed, understood
+from orbitpkg.api.options import InstallOptions, as_tuple
+from orbitpkg.api.select import choose_releases, parse_requirements
 from orbitpkg.config.home import home_folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable, Mapping, Sequence
-    from typing import TypeAlias
 
+    from orbitpkg.api.options import PathLike
     from orbitpkg.installer.plan import InstallPlan
+    from orbitpkg.installer.policy import Policy
     from orbitpkg.installer.sources import RepositorySource
     from orbitpkg.model.release import Release
     from orbitpkg.reporting import Reporter
@@ -19,24 +20,29 @@ if TYPE_CHECKING:
     from orbitpkg.store.package import Package
     from orbitpkg.store.store import Store
 
-    PathLike: TypeAlias = str | os.PathLike[str]
+__all__ = [
+    "Installed",
+    "collect_warnings",
+    "find_installed",
+    "install",
+    "install_all",
+    "install_releases",
+    "plan_all",
+]
 
-__all__ = ["Installed", "install", "install_all", "install_releases", "installed_of", "plan_all", "warnings_of"]
-
-# How many packages are installed at the same time; each waits for round trips of its own.
-_AT_ONCE = 4
+# Each package waits for round trips that only it needs, so a few are installed at the same time.
+_PACKAGES_AT_ONCE = 4
 
 
 class Installed:
-    """What installing came to.
+    """The result of an installation.
 
     Attributes:
-        packages: Those that were asked for, in that order.
-        dependencies: Those that these need.
-        new: Those of both that were not installed, or not whole, before.
-        unchecked: Apps of unknown version that a release names in its compatibility, by package.
-        warnings: What one should know of them: that one is yanked or deprecated, that an index is wrong. A sentence
-            each.
+        packages: The packages that were asked for, in that order.
+        dependencies: Their dependencies.
+        new: Those of both that were not complete before.
+        unchecked: By package, the apps that its compatibility names and whose version is unknown.
+        warnings: Sentences for the user: a release is yanked or deprecated, or an index is wrong.
     """
 
     __slots__ = ("dependencies", "new", "packages", "unchecked", "warnings")
@@ -60,91 +66,79 @@ def install(
     prereleases: bool = False,
     reporter: Reporter | None = None,
 ) -> Package:
-    """Install the best release that fits a requirement, with its dependencies.
+    """Install the newest release that meets a requirement, and its dependencies.
 
     Args:
-        requirement: ``model``, ``model==2.0.0``, ``model>=1.2,<2`` …, or the path of an archive.
-        repository: Where from, as for :func:`settings`.
-        app: ``NAME==VERSION`` of the app, or apps, that will use it, besides those installed beside the interpreter.
-        python: That interpreter, or the folder of a virtual environment; the running one when None.
-        only: A glob, or globs, of the files wanted; a later install without it completes the package.
-        offline: Use no network: what is installed must do.
+        requirement: ``model``, ``model==2.0.0``, ``model>=1.2,<2``, or the path of an archive.
+        repository: The repository to install from, as for :func:`settings`.
+        app: ``NAME==VERSION`` of each app that will use the package, in addition to those installed for the
+            interpreter.
+        python: That interpreter, or the folder of a virtual environment; the running interpreter when None.
+        only: One or more globs of the files to install. A later install without it completes the package.
+        offline: Refuse the network and use what is installed.
         prereleases: Whether pre-releases are candidates.
-        reporter: Told how far it is.
+        reporter: Receives progress.
 
     Raises:
-        UsageError: The requirement cannot be read.
-        ResolutionError: Nothing fits.
+        UsageError: The requirement is invalid.
+        ResolutionError: No release meets the requirement.
         RepositoryError: The repository cannot be read.
-        IntegrityError: Bytes are not those promised; nothing was installed.
-        StorageError: The store cannot be written, or has no space.
+        ForbiddenFormat: The release has files of a forbidden format.
+        IntegrityError: Data is not what was published; nothing was installed.
+        StorageError: The store cannot be written, or the disk is full.
     """
-    result = install_all(
-        [requirement],
+    from orbitpkg.reporting import SILENT
+
+    options = InstallOptions(
         repository=repository,
-        apps=listed(app),
+        apps=as_tuple(app),
         python=python,
-        only=listed(only),
+        only=as_tuple(only),
         offline=offline,
         prereleases=prereleases,
-        reporter=reporter,
+        reporter=reporter or SILENT,
     )
-    return result.packages[0]
+    return install_all([requirement], options).packages[0]
 
 
-def install_all(
-    requirements: Sequence[PathLike],
-    *,
-    repository: PathLike | None = None,
-    apps: Sequence[str] = (),
-    python: PathLike | None = None,
-    only: Sequence[str] = (),
-    offline: bool = False,
-    prereleases: bool = False,
-    reporter: Reporter | None = None,
-) -> Installed:
-    """Install several packages that fit together; arguments and errors are those of :func:`install`.
+def install_all(requirements: Sequence[PathLike], options: InstallOptions | None = None) -> Installed:
+    """Install several packages that are compatible with one another. Raises the errors of :func:`install`.
 
-    ``only`` is about the packages asked for; their dependencies are installed whole.
+    Args:
+        requirements: As for :func:`install`.
+        options: ``only`` applies to the packages asked for; their dependencies are installed whole.
     """
     from contextlib import ExitStack
 
-    from orbitpkg.config.formats import forbidden_formats
-    from orbitpkg.reporting import SILENT
+    from orbitpkg.api.policy import read_policy
+    from orbitpkg.config.apps import read_apps
     from orbitpkg.store.store import Store
 
-    store, report = Store(home_folder()), reporter or SILENT
+    options = options or InstallOptions()
+    store = Store(home_folder())
     before = {package.digest for package in store.packages() if package.is_complete}
     with ExitStack() as stack:
-        wanted, archives = understood(requirements, stack)
-        resolution, source = choose(
-            store.layout,
-            wanted,
-            archives=archives,
-            repository=repository,
-            apps=apps,
-            python=python,
-            only=only,
-            offline=offline,
-            prereleases=prereleases,
-            reporter=report,
-        )
+        wanted, archives = parse_requirements(requirements, stack)
+        apps = read_apps(options.apps, python=options.python)
+        resolution, source = choose_releases(store.layout, wanted, archives, apps, options)
         asked = dict.fromkeys(requirement.key for requirement in wanted)
+        policy = read_policy(apps)
         if source is not None:
             install_releases(
                 store,
                 source,
                 resolution.releases,
+                policy=policy,
                 repositories={key: offer.repository for key, offer in resolution.offers.items()},
-                only=dict.fromkeys(asked, only),
-                reporter=report,
+                only=dict.fromkeys(asked, options.only),
+                reporter=options.reporter,
             )
         else:
-            _refuse_installed(store.layout, resolution.releases, forbidden_formats())
-    result = installed_of(store.layout, resolution.releases, list(asked), before)
+            _check_installed(store.layout, resolution.releases, policy)
+    result = find_installed(store.layout, resolution.releases, list(asked), before)
     result.unchecked = dict(resolution.unchecked)
     if source is not None:
-        result.warnings = warnings_of(source, result)
+        result.warnings = collect_warnings(source, result)
     return result
 
 
@@ -153,75 +147,77 @@ def install_releases(
     source: RepositorySource,
     releases: Mapping[str, Release],
     *,
+    policy: Policy,
     repositories: Mapping[str, str | None],
     only: Mapping[str, Sequence[str]],
     reporter: Reporter,
 ) -> None:
-    """Install releases, several at once over one pool of workers.
+    """Install releases, several at a time, with one pool of workers for all transfers.
 
     Args:
-        store: Where to.
-        source: Where from.
-        releases: By canonical name.
-        repositories: The names of the repositories they are from, where that is known.
-        only: Globs of the files wanted, of those of which not all are.
-        reporter: Told how far it is.
+        store: The store to install into.
+        source: The source of the releases.
+        releases: The releases, by canonical name.
+        policy: Checked for each release before any of its files becomes visible.
+        repositories: By canonical name, the name of the repository the release comes from; None when unknown.
+        only: By canonical name, globs of the files to install; the whole release when empty or absent.
+        reporter: Receives progress.
     """
     from functools import partial
 
     from orbitpkg.concurrency.pool import Pool
-    from orbitpkg.config.formats import forbidden_formats, refuse_forbidden
-    from orbitpkg.installer.install import choose_files
     from orbitpkg.installer.install import install as install_available
     from orbitpkg.store.roots import running
 
-    forbidden = forbidden_formats()
-    _refuse_installed(store.layout, releases, forbidden)
-    keys = [key for key, release in releases.items() if only.get(key) or not _is_whole(store.layout, release)]
+    _check_installed(store.layout, releases, policy)
+    keys = [key for key, release in releases.items() if only.get(key) or not _is_complete(store.layout, release)]
     if not keys:
         return
 
     def install_one(key: str) -> None:
         with source.opened(releases[key], repository=repositories.get(key)) as available:
-            chosen = choose_files(available.contents, only.get(key, ()))
-            refuse_forbidden(releases[key], (file.path for file in chosen), forbidden)
-            install_available(store, available, pool=pool, only=only.get(key, ()), reporter=reporter)
+            install_available(store, available, policy=policy, pool=pool, only=only.get(key, ()), reporter=reporter)
 
     with (
         running(store.layout, releases.values()),
         Pool() as pool,
-        Pool(_AT_ONCE, "orbitpkg-install", stopping=pool.stopping) as packages,
+        Pool(_PACKAGES_AT_ONCE, "orbitpkg-install", stopping=pool.stopping) as packages,
     ):
         packages.run(partial(install_one, key) for key in keys)
 
 
-def _refuse_installed(layout: Layout, releases: Mapping[str, Release], forbidden: frozenset[str]) -> None:
-    """Refuse what is installed already and forbidden here: another project may have installed it."""
-    from orbitpkg.config.formats import refuse_forbidden
+def _check_installed(layout: Layout, releases: Mapping[str, Release], policy: Policy) -> None:
+    """Check the releases that are installed already: another project, with another policy, may have installed them."""
+    from orbitpkg.api.policy import check_package
     from orbitpkg.store.package import open_package
 
-    for key, release in releases.items() if forbidden else ():
+    for key, release in releases.items():
         package = open_package(layout, key, release.version)
         if package is not None:
-            refuse_forbidden(release, package.files(), forbidden)
+            check_package(package, policy)
 
 
-def _is_whole(layout: Layout, release: Release) -> bool:
-    """Say whether this very release is installed with all of its files, so that nothing needs to be asked for."""
+def _is_complete(layout: Layout, release: Release) -> bool:
+    """Return whether this very release is installed with all of its files, so that no repository is needed."""
     from orbitpkg.store.package import open_package
 
     package = open_package(layout, release.key, release.version)
     return package is not None and package.digest == release.digest and package.is_complete
 
 
-def installed_of(layout: Layout, releases: Mapping[str, Release], asked: Sequence[str], before: set[str]) -> Installed:
-    """Say what installing came to.
+def find_installed(
+    layout: Layout, releases: Mapping[str, Release], asked: Sequence[str], before: set[str]
+) -> Installed:
+    """Return the installed packages of releases that were just installed.
 
     Args:
-        layout: Of the store.
-        releases: Those that were installed, by canonical name.
-        asked: The names of those that were asked for.
-        before: The digests of what was installed before.
+        layout: The layout of the store.
+        releases: The releases, by canonical name.
+        asked: The canonical names of the packages that were asked for; the others are dependencies.
+        before: The digests of the packages that were complete before.
+
+    Raises:
+        StorageError: Another process removed a release meanwhile.
     """
     from orbitpkg.errors import StorageError
     from orbitpkg.store.package import open_package
@@ -238,25 +234,18 @@ def installed_of(layout: Layout, releases: Mapping[str, Release], asked: Sequenc
     return result
 
 
-def warnings_of(source: RepositorySource, result: Installed) -> list[str]:
-    """Say what one should know of what was newly installed, and where indexes and records differ."""
+def collect_warnings(source: RepositorySource, result: Installed) -> list[str]:
+    """Return warnings about the newly installed releases, and about indexes that differ from the records."""
     from orbitpkg.model.names import canonical_name
     from orbitpkg.model.versions import parse_version
 
     new = [(canonical_name(package.name), parse_version(package.version)) for package in result.new]
-    told = [line for name, version in new for line in source.warnings(name, version)]
-    return told + source.repositories.differences
+    warnings = [line for name, version in new for line in source.warnings(name, version)]
+    return warnings + source.repositories.differences
 
 
 def plan_all(
-    requirements: Sequence[PathLike],
-    *,
-    repository: PathLike | None = None,
-    apps: Sequence[str] = (),
-    python: PathLike | None = None,
-    only: Sequence[str] = (),
-    offline: bool = False,
-    prereleases: bool = False,
+    requirements: Sequence[PathLike], options: InstallOptions | None = None
 ) -> list[tuple[Release, InstallPlan]]:
     """Plan what :func:`install_all` would do, without changing anything.
 
@@ -264,38 +253,30 @@ def plan_all(
         The releases that would be installed or completed, each with its plan.
 
     Raises:
-        OrbitError: As for installing, but for what befalls bytes and disks.
+        OrbitError: As for :func:`install_all`, except for errors of transfers and of the disk.
     """
     from contextlib import ExitStack
 
-    from orbitpkg.config.formats import forbidden_formats, refuse_forbidden
+    from orbitpkg.api.policy import read_policy
+    from orbitpkg.config.apps import read_apps
     from orbitpkg.installer.install import plan
     from orbitpkg.store.store import Store
 
+    options = options or InstallOptions()
     store = Store(home_folder())
     with ExitStack() as stack:
-        wanted, archives = understood(requirements, stack)
-        resolution, source = choose(
-            store.layout,
-            wanted,
-            archives=archives,
-            repository=repository,
-            apps=apps,
-            python=python,
-            only=only,
-            offline=offline,
-            prereleases=prereleases,
-        )
-        forbidden = forbidden_formats()
-        _refuse_installed(store.layout, resolution.releases, forbidden)
+        wanted, archives = parse_requirements(requirements, stack)
+        apps = read_apps(options.apps, python=options.python)
+        resolution, source = choose_releases(store.layout, wanted, archives, apps, options)
+        policy = read_policy(apps)
+        _check_installed(store.layout, resolution.releases, policy)
         if source is None:
             return []
         asked = {requirement.key for requirement in wanted}
         plans = []
         for key, release in resolution.releases.items():
             with source.opened(release, repository=resolution.offers[key].repository) as available:
-                steps = plan(store, available, only=only if key in asked else ())
-                refuse_forbidden(release, (file.path for file in steps.files), forbidden)
+                steps = plan(store, available, policy=policy, only=options.only if key in asked else ())
             if steps.files:
                 plans.append((release, steps))
     return plans

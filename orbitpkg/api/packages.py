@@ -66,9 +66,9 @@ def package(
     if app is None:
         return find_package(Layout(home_folder()), wanted, prereleases=prereleases)
     from orbitpkg.api.compatible import find_suiting
-    from orbitpkg.api.select import listed
+    from orbitpkg.api.options import as_tuple
 
-    return find_suiting(Layout(home_folder()), wanted, listed(app), python=python, prereleases=prereleases)
+    return find_suiting(Layout(home_folder()), wanted, as_tuple(app), python=python, prereleases=prereleases)
 
 
 def packages() -> list[Package]:

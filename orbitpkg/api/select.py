@@ -1,4 +1,4 @@
-"""What callers ask for, understood, and the releases that answer it."""
+"""Parsing requirements, and choosing the releases that meet them."""
 
 from __future__ import annotations
 
@@ -9,30 +9,27 @@ from orbitpkg.model.requirements import Requirement, parse_requirement
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from contextlib import ExitStack
-    from typing import TypeAlias
 
+    from orbitpkg.api.options import InstallOptions, PathLike
     from orbitpkg.installer.install import Available
     from orbitpkg.installer.sources import RepositorySource
-    from orbitpkg.reporting import Reporter
+    from orbitpkg.resolver.apps import Apps
     from orbitpkg.resolver.resolver import Resolution
     from orbitpkg.store.layout import Layout
 
-    PathLike: TypeAlias = str | os.PathLike[str]
-
-__all__ = ["choose", "listed", "understood"]
+__all__ = ["choose_releases", "parse_requirements"]
 
 
-def listed(words: str | Iterable[str] | None) -> tuple[str, ...]:
-    """Give one word, several or none as several."""
-    if words is None:
-        return ()
-    return (words,) if isinstance(words, str) else tuple(words)
+def parse_requirements(
+    requirements: Sequence[PathLike], stack: ExitStack
+) -> tuple[list[Requirement], dict[str, Available]]:
+    """Parse requirements, and open the archives among them until the stack is closed.
 
-
-def understood(requirements: Sequence[PathLike], stack: ExitStack) -> tuple[list[Requirement], dict[str, Available]]:
-    """Read requirements, and open the archives among them for as long as the stack lasts."""
+    Returns:
+        The requirements, and the archives by the canonical names of their packages.
+    """
     from orbitpkg.api.publish import is_archive, opened_archive
 
     archives: dict[str, Available] = {}
@@ -49,45 +46,51 @@ def understood(requirements: Sequence[PathLike], stack: ExitStack) -> tuple[list
     return wanted, archives
 
 
-def choose(
+def choose_releases(
     layout: Layout,
     wanted: Sequence[Requirement],
-    *,
     archives: Mapping[str, Available],
-    repository: PathLike | None,
-    apps: Sequence[str],
-    python: PathLike | None,
-    only: Sequence[str],
-    offline: bool,
-    prereleases: bool,
-    reporter: Reporter | None = None,
+    apps: Apps,
+    options: InstallOptions,
 ) -> tuple[Resolution, RepositorySource | None]:
-    """Choose releases; without a source when all of them are installed and nobody needs to be asked."""
-    from orbitpkg.config.apps import read_apps
-    from orbitpkg.config.repositories import is_offline, open_places, settings, takes_network
+    """Choose releases.
+
+    Args:
+        layout: The layout of the store.
+        wanted: The requirements.
+        archives: Archives on this machine, by the canonical names of their packages.
+        apps: The apps that will use the packages.
+        options: The other options.
+
+    Returns:
+        The releases, and the source to install them from; None when all are installed and no repository is needed.
+
+    Raises:
+        ResolutionError: No set of releases meets the requirements.
+        RepositoryError: A repository cannot be read.
+    """
+    from orbitpkg.config.repositories import is_offline, needs_network, open_repositories, settings
     from orbitpkg.errors import OrbitError
     from orbitpkg.installer.installed import InstalledSource
     from orbitpkg.resolver.resolver import resolve
 
-    held = read_apps(apps, python=python)
-    effect = settings(repository)
-    networked = [takes_network(setting.url) for setting in effect.repositories]
-    local_only = is_offline(said=offline) and any(networked)
+    effect = settings(options.repository)
+    remote = [needs_network(setting.url) for setting in effect.repositories]
+    local_only = is_offline(requested=options.offline) and any(remote)
     exact = not archives and all(requirement.range.exact for requirement in wanted)
     if exact or (local_only and not archives):
-        # What somebody names a repository for must come from it; what nobody does, from anywhere.
-        origin = effect.repositories[0].url if effect.is_said and not local_only else None
+        # A package must come from the repository that the user names; without one, its origin does not matter.
+        origin = effect.repositories[0].url if effect.is_explicit and not local_only else None
+        installed = InstalledSource(layout, origin=origin, only=options.only)
         try:
-            return resolve(
-                wanted, InstalledSource(layout, origin=origin, only=only), apps=held, prereleases=prereleases
-            ), None
+            return resolve(wanted, installed, apps=apps, prereleases=options.prereleases), None
         except OrbitError as error:
-            if local_only and all(networked):
-                error.hint = f"Offline mode is on, so only what is installed can be had. {error.hint or ''}".rstrip()
+            if local_only and all(remote):
+                error.hint = f"Offline mode is on, so only installed packages count. {error.hint or ''}".rstrip()
                 raise
     from orbitpkg.installer.sources import RepositorySource, resolve_as_recorded
     from orbitpkg.store.store import Store
 
-    places = open_places(repository, offline=offline, reporter=reporter)
-    source = RepositorySource(places, Store(layout.home), archives)
-    return resolve_as_recorded(wanted, source, apps=held, prereleases=prereleases), source
+    repositories = open_repositories(options.repository, offline=options.offline, reporter=options.reporter)
+    source = RepositorySource(repositories, Store(layout.home), archives)
+    return resolve_as_recorded(wanted, source, apps=apps, prereleases=options.prereleases), source

@@ -9,7 +9,7 @@ import os
 
 from orbitpkg.config.home import user_config_file
 
-__all__ = ["PROJECT_NAME", "PYPROJECT_NAME", "has_settings", "may_configure"]
+__all__ = ["PROJECT_NAME", "PYPROJECT_NAME", "has_settings", "may_configure", "may_forbid"]
 
 PROJECT_NAME = "orbit.toml"
 PYPROJECT_NAME = "pyproject.toml"
@@ -27,6 +27,33 @@ def has_settings() -> bool:
         if above == folder:
             return False
         folder = above
+
+
+def may_forbid(start: str | None = None) -> bool:
+    """Return whether a settings file may forbid file formats. False is certain.
+
+    Args:
+        start: A folder of the project; the working directory when None.
+    """
+    folder = os.path.abspath(start or ".")  # noqa: PTH100
+    paths = [user_config_file()]
+    while True:
+        paths += [f"{folder}/{PROJECT_NAME}", f"{folder}/{PYPROJECT_NAME}"]
+        above = os.path.dirname(folder)  # noqa: PTH120
+        if above == folder:
+            return any(map(_mentions_forbid, paths))
+        folder = above
+
+
+def _mentions_forbid(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            data = file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True  # reading the settings reports the error
+    return b"forbid" in data or b"\\u" in data.lower()  # escaped letters of a key
 
 
 def _configures(path: str) -> bool:

@@ -1,4 +1,4 @@
-"""The file formats that may not be installed, and the check that refuses them.
+"""The file formats that may not be installed.
 
 ``ORBITPKG_FORBID``, the project's file and the user's configuration each add to the list. None of them can allow a
 format that another forbids.
@@ -6,18 +6,14 @@ format that another forbids.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from orbitpkg.config.discovery import may_forbid
 from orbitpkg.config.environment import read_variable
-from orbitpkg.errors import ForbiddenFormat
-from orbitpkg.model.executables import check_formats, executable_files, forbidden_files
+from orbitpkg.model.executables import check_formats, executable_files
 
-if TYPE_CHECKING:
-    import os
-    from collections.abc import Iterable
-
-__all__ = ["executable_in", "forbidden_formats", "refuse_forbidden"]
+__all__ = ["executable_in", "forbidden_formats"]
 
 _VARIABLE = "ORBITPKG_FORBID"
 
@@ -34,40 +30,22 @@ def executable_in(folder: str | os.PathLike[str]) -> dict[str, tuple[str, ...]]:
     return executable_files(file.path for file in read_tree(Path(folder)).files)
 
 
-def forbidden_formats() -> frozenset[str]:
+def forbidden_formats(project: Path | None = None) -> frozenset[str]:
     """Return the formats that may not be installed.
+
+    Args:
+        project: A folder of the project whose settings apply; the working directory when None.
 
     Raises:
         UsageError: A format is unknown.
         ProjectError: A settings file is invalid.
     """
-    from orbitpkg.config.settings import find_project, read_document, user_config_path
-
     words = (read_variable(_VARIABLE) or "").replace(",", " ").split()
     forbidden = set(check_formats(words, where=_VARIABLE))
-    for file in (find_project(), read_document(user_config_path())):
+    if not may_forbid(os.fspath(project) if project is not None else None):
+        return frozenset(forbidden)  # An app that opens a project's packages must not wait for the settings parser.
+    from orbitpkg.config.settings import find_project, read_document, user_config_path
+
+    for file in (find_project(project), read_document(user_config_path())):
         forbidden.update(file.document.forbid if file is not None else ())
     return frozenset(forbidden)
-
-
-def refuse_forbidden(release: object, paths: Iterable[str], forbidden: frozenset[str]) -> None:
-    """Refuse a release that has files of a forbidden format.
-
-    Args:
-        release: The release, for the message.
-        paths: The paths of its files.
-        forbidden: The forbidden formats.
-
-    Raises:
-        ForbiddenFormat: A file has a forbidden format.
-    """
-    found = forbidden_files(paths, forbidden) if forbidden else {}
-    if found:
-        files = [path for each in found.values() for path in each]
-        more = f" and {len(files) - 3} more" if len(files) > 3 else ""  # noqa: PLR2004
-        raise ForbiddenFormat(
-            f"{release} has {' and '.join(found)} files, which can run code when they are loaded and are forbidden "
-            f"here: {', '.join(files[:3])}{more}.",
-            hint="Install the other files only (--only), or ask the publisher for safe formats (safetensors, ONNX).",
-            formats={form: list(paths) for form, paths in found.items()},
-        )

@@ -14,6 +14,7 @@ from orbitpkg.files.errors import storage_errors
 from orbitpkg.installer.fetch import ByteSource, fetch
 from orbitpkg.installer.local import InstalledChunks, present_chunks
 from orbitpkg.installer.plan import InstallPlan, plan_install
+from orbitpkg.installer.policy import Candidate
 from orbitpkg.model.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, parse_manifest
 from orbitpkg.model.names import nearest
 from orbitpkg.model.patterns import compile_glob
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from orbitpkg.concurrency.pool import Pool
+    from orbitpkg.installer.policy import Policy
     from orbitpkg.model.contents import Contents, FileEntry
     from orbitpkg.model.manifest import Manifest
     from orbitpkg.model.release import Release
@@ -160,35 +162,46 @@ def choose_files(contents: Contents, only: Sequence[str]) -> tuple[FileEntry, ..
     return tuple(file for file in contents.files if file.path in chosen)
 
 
-def plan(store: Store, available: Available, *, only: Sequence[str] = ()) -> InstallPlan:
+def plan(store: Store, available: Available, *, policy: Policy, only: Sequence[str] = ()) -> InstallPlan:
     """Plan an install without changing anything.
 
     Raises:
+        OrbitError: The policy refuses the release.
         UsageError: A glob of ``only`` picks nothing.
         IntegrityError: Other content is installed under this version.
     """
     release = available.release
-    missing = _missing(store, available, choose_files(available.contents, only))
+    chosen = choose_files(available.contents, only)
+    policy.check(Candidate.of_release(release, chosen, origin=available.origin))
+    missing = _missing(store, available, chosen)
     left = [file for file in missing if not store.has_blob(file)]
     local = InstalledChunks(store.layout, release, available.contents)
     return plan_install(available.contents, left, local=local.digests)
 
 
 def install(
-    store: Store, available: Available, *, pool: Pool, only: Sequence[str] = (), reporter: Reporter = SILENT
+    store: Store,
+    available: Available,
+    *,
+    policy: Policy,
+    pool: Pool,
+    only: Sequence[str] = (),
+    reporter: Reporter = SILENT,
 ) -> Package:
     """Install a release, or what is missing of it.
 
     What an earlier attempt fetched before it was stopped is used.
 
     Args:
-        store: Where to.
-        available: What.
-        pool: Whose workers do it.
-        only: Globs of the files wanted; all when there are none.
-        reporter: Told how far it is.
+        store: The store to install into.
+        available: The release.
+        policy: Checked before anything is written.
+        pool: The workers that transfer and write.
+        only: Globs of the files to install; all files when empty.
+        reporter: Receives progress.
 
     Raises:
+        OrbitError: The policy refuses the release.
         UsageError: A glob of ``only`` picks nothing.
         IntegrityError: Bytes are not those promised, or other content is installed under this version.
         RepositoryError: The archive cannot be read.
@@ -196,6 +209,7 @@ def install(
     """
     release = available.release
     chosen = choose_files(available.contents, only)
+    policy.check(Candidate.of_release(release, chosen, origin=available.origin))
 
     def waiting() -> None:
         reporter.note(f"Waiting for another process that is installing {release}")

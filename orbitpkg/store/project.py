@@ -16,6 +16,8 @@ from orbitpkg.store.package import open_package
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from orbitpkg.model.lockfile import Lock, LockedPackage
     from orbitpkg.store.layout import Layout
     from orbitpkg.store.package import Package
@@ -33,10 +35,13 @@ class Project:
         lock: What its lockfile says.
     """
 
-    __slots__ = ("_layout", "lock", "path")
+    __slots__ = ("_check", "_layout", "lock", "path")
 
-    def __init__(self, layout: Layout, path: Path, lock: Lock) -> None:
+    def __init__(
+        self, layout: Layout, path: Path, lock: Lock, check: Callable[[Package, Path], object] | None = None
+    ) -> None:
         self._layout = layout
+        self._check = check
         self.path = path
         self.lock = lock
 
@@ -64,7 +69,7 @@ class Project:
                 hint=f"Ask for {wanted.name} alone, or lock another version: orbitpkg add '{wanted}'",
                 name=wanted.name,
             )
-        return locked_package(self._layout, locked)
+        return self._checked(locked_package(self._layout, locked))
 
     def packages(self) -> list[Package]:
         """List the locked packages, by name.
@@ -72,7 +77,12 @@ class Project:
         Raises:
             NotInstalled, IntegrityError: As for :meth:`package`.
         """
-        return [locked_package(self._layout, locked) for locked in self.lock.packages.values()]
+        return [self._checked(locked_package(self._layout, locked)) for locked in self.lock.packages.values()]
+
+    def _checked(self, package: Package) -> Package:
+        if self._check is not None:
+            self._check(package, self.path)
+        return package
 
     def _not_locked(self, name: str, key: str) -> LockfileError:
         from orbitpkg.model.names import nearest
@@ -104,12 +114,18 @@ def locked_package(layout: Layout, locked: LockedPackage) -> Package:
     return package
 
 
-def open_project(layout: Layout, start: str | os.PathLike[str] | None = None) -> Project:
+def open_project(
+    layout: Layout,
+    start: str | os.PathLike[str] | None = None,
+    *,
+    check: Callable[[Package, Path], object] | None = None,
+) -> Project:
     """Find the lockfile in a folder, or the nearest one above it, and read it.
 
     Args:
         layout: Of the store.
         start: The folder; the working directory when None.
+        check: Called with each package before it is returned, and with the project's folder. Raises to refuse it.
 
     Raises:
         LockfileError: There is none, or it cannot be used.
@@ -122,7 +138,7 @@ def open_project(layout: Layout, start: str | os.PathLike[str] | None = None) ->
         )
     lock = read_lock(folder)
     assert lock is not None
-    return Project(layout, folder, lock)
+    return Project(layout, folder, lock, check)
 
 
 def find_lock(start: str | os.PathLike[str] | None = None) -> Path | None:

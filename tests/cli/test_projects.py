@@ -49,7 +49,7 @@ def test_add_says_what_was_locked_and_installed(shop: Machine) -> None:
 def test_add_begins_a_project_where_there_is_none(furnished: Machine) -> None:
     done = furnished.run("add", "tiny")
     assert done == Result(
-        0, "Locked 1 package\n  + tiny 1.0.0\nEverything that is locked is installed: 1 package\n", ""
+        0, "Locked 1 package\n  + tiny 1.0.0\nAll locked packages are installed: 1 package\n", ""
     )
     assert 'repository = "default"' in (furnished.folder / "orbit.lock").read_text()
 
@@ -72,7 +72,7 @@ def test_add_under_json_tells_all_of_it(shop: Machine) -> None:
 def test_lock_tells_changes_and_that_there_are_none(shop: Machine) -> None:
     shop.succeed("add", "tiny<1.1")
     (shop.folder / "orbit.toml").write_text('requirements = ["tiny"]\n[repositories.shelf]\nurl = "./shelf"\n')
-    assert shop.run("lock") == Result(0, "orbit.lock stays as it is: 1 package\n", "")
+    assert shop.run("lock") == Result(0, "orbit.lock is up to date: 1 package\n", "")
     expected = Result(0, "Locked 1 package\n    tiny 1.0.0 -> 1.1.0\n", "")
     assert shop.run("lock", "--upgrade", "tiny") == expected
     assert shop.run("lock", "--upgrade", "--json").envelope["data"]["changes"] == []
@@ -84,10 +84,10 @@ def test_sync_locked_says_why_the_lock_does_not_do(shop: Machine) -> None:
     assert shop.run("sync", "--locked") == Result(
         1,
         "",
-        "error: orbit.lock does not answer what the project asks for:\n"
+        "error: orbit.lock is outdated:\n"
         "    The project needs big, which is not locked.\n"
         "    tiny==1.0.0 is locked, and nothing needs it.\n"
-        "hint: Bring it up to the project: orbitpkg lock\n",
+        "hint: Update it: orbitpkg lock\n",
     )
     error = shop.run("sync", "--locked", "--json").envelope["error"]
     assert (error["code"], len(error["data"]["reasons"])) == ("lockfile", 2)
@@ -97,7 +97,7 @@ def test_sync_brings_the_lock_up_and_installs(shop: Machine) -> None:
     shop.succeed("add", "tiny<1.1")
     (shop.folder / "orbit.toml").write_text('requirements = ["big"]\n[repositories.shelf]\nurl = "./shelf"\n')
     assert shop.run("sync") == Result(0, "Locked 2 packages\n  + big 1.0.0\nInstalled big 1.0.0: 3 files, 1.1 kB\n", "")
-    assert shop.run("sync", "--frozen") == Result(0, "Everything that is locked is installed: 2 packages\n", "")
+    assert shop.run("sync", "--frozen") == Result(0, "All locked packages are installed: 2 packages\n", "")
     assert shop.run("sync", "--frozen", "--locked").code == 2
 
 
@@ -106,7 +106,7 @@ def test_sync_brings_the_lock_up_and_installs(shop: Machine) -> None:
     [
         ("format = 2\n\n# end\n", "has format 2; this orbitpkg reads format 1."),
         ("<<<<<<< HEAD\nformat = 1\n", "has a merge conflict, in line 1."),
-        ("format = 1\n\n[[package]]\nname =", "cannot be used: it was cut short"),
+        ("format = 1\n\n[[package]]\nname =", "cannot be used: it is truncated"),
     ],
 )
 @pytest.mark.parametrize("command", [["lock"], ["sync"], ["sync", "--frozen"], ["add", "tiny"], ["tree"]])
@@ -149,7 +149,7 @@ def test_diff_names_files_and_bytes(shop: Machine) -> None:
         "~  package.json    " + rows[-1].split("    ")[1],
     ]
     assert last.startswith(
-        "tiny==1.0.0 -> tiny==2.0.0: 1 added (5 bytes), 1 removed (8 bytes), 2 changed, 0 files the same; "
+        "tiny==1.0.0 -> tiny==2.0.0: 1 added (5 bytes), 1 removed (8 bytes), 2 changed, 0 unchanged; "
     )
     data = shop.run("diff", "tiny==1.0.0", "tiny", "--json").envelope["data"]
     assert [(row["path"], row["bytes"]) for row in data["added"]] == [("new.txt", 5)]
@@ -158,13 +158,13 @@ def test_diff_names_files_and_bytes(shop: Machine) -> None:
 
 def test_a_yanked_release_is_not_chosen_and_installs_by_name_with_a_warning(shop: Machine) -> None:
     assert shop.run("yank", "tiny==1.1.0", "--reason", "wrong labels") == Result(
-        0, f"tiny 1.1.0 is yanked\n  in {shelf(shop)}\n", ""
+        0, f"tiny 1.1.0 is now yanked\n  in {shelf(shop)}\n", ""
     )
     assert shop.run("install", "tiny").out.startswith("Installed tiny 1.0.0: ")
     done = shop.run("install", "tiny==1.1.0")
     assert (done.code, done.err) == (0, "note: tiny 1.1.0 is yanked: wrong labels.\n")
-    assert shop.run("yank", "tiny==1.1.0", "--undo").out.startswith("tiny 1.1.0 is available\n")
-    assert shop.run("install", "tiny").out.startswith("tiny 1.1.0 is installed")
+    assert shop.run("yank", "tiny==1.1.0", "--undo").out.startswith("tiny 1.1.0 is now available\n")
+    assert shop.run("install", "tiny").out.startswith("tiny 1.1.0 is already installed")
 
 
 def test_deprecating_takes_all_that_a_requirement_allows(shop: Machine) -> None:
@@ -187,12 +187,12 @@ def test_a_reason_and_a_range_are_needed(shop: Machine, words: list[str]) -> Non
 def test_repositories_are_named_listed_and_taken_away(machine: Machine) -> None:
     config = machine.folder / "config.toml"
     assert machine.run("repo", "list", ORBITPKG_CONFIG=str(config)) == Result(
-        0, f"default  {machine.repository}\n", "note: Nobody named one: this is the default one\n"
+        0, f"default  {machine.repository}\n", "note: No repositories are configured: using the default\n"
     )
     added = machine.run("repo", "add", "ours", "./shelf", "--packages", "Acme_*", ORBITPKG_CONFIG=str(config))
-    assert added == Result(0, f"Named ./shelf ours\n  in {config}\n", "")
+    assert added == Result(0, f"Added repository ours (./shelf)\n  in {config}\n", "")
     assert machine.run("repo", "list", ORBITPKG_CONFIG=str(config)) == Result(
-        0, f"ours  {shelf(machine)}  acme-*\n", f"note: Said by {config}\n"
+        0, f"ours  {shelf(machine)}  acme-*\n", f"note: Configured in {config}\n"
     )
     assert machine.run("repo", "remove", "ours", ORBITPKG_CONFIG=str(config)).code == 0
     assert machine.run("repo", "remove", "ours", ORBITPKG_CONFIG=str(config)).code == 2
@@ -216,9 +216,9 @@ def test_an_index_that_lies_is_overruled_told_and_mended(shop: Machine) -> None:
     assert "note: The index of big is wrong about big==1.0.0: dependencies. The records of" in done.err
     assert shop.run("repo", "reindex") == Result(
         0,
-        "The index of big was mended: 1 release\n"
+        "Rebuilt the index of big: 1 release\n"
         "  It was wrong about big 1.0.0: dependencies.\n"
-        "The index of tiny was right: 2 releases\n",
+        "Checked the index of tiny: 2 releases\n",
         "",
     )
     assert shop.run("repo", "reindex", "tiny", "--json").envelope["data"]["packages"] == [

@@ -25,7 +25,7 @@ from orbitpkg.errors import AccessDenied, ArchiveError, IntegrityError, Reposito
 from orbitpkg.objects import open_store
 from orbitpkg.publisher.publish import Outcome
 from orbitpkg.repository.repository import Repository
-from tests.faulty_store import Fault, Faults, FaultyMemoryStore
+from tests.faulty_store import Fault, Faults, FaultyStore
 from tests.packages import make_package, noise, tree_of
 from tests.peak_memory import peak_mebibytes
 from tests.servers.interposed import Answer, Request, interposed
@@ -73,10 +73,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def memory(tmp_path: Path) -> Iterator[FaultyMemoryStore]:
+def memory(tmp_path: Path) -> Iterator[FaultyStore]:
     """A store in memory that counts and misbehaves."""
     faults = Faults()
-    store = FaultyMemoryStore(f"transfers-{tmp_path.name}", faults=faults)
+    store = FaultyStore(f"transfers-{tmp_path.name}", faults=faults)
     yield store
     store.forget(f"transfers-{tmp_path.name}")
 
@@ -149,7 +149,7 @@ class TestPublishingChanges:
         assert done.uploaded == done.release.archive.size
         assert notes.said == [f"{url} cannot copy parts of objects, so all of it is sent."]
 
-    def test_a_store_that_copies_no_parts_after_all_gets_all(self, memory: FaultyMemoryStore, tmp_path: Path) -> None:
+    def test_a_store_that_copies_no_parts_after_all_gets_all(self, memory: FaultyStore, tmp_path: Path) -> None:
         first, second, _ = two_versions(tmp_path)
         publish(first, memory.url)
         memory.faults.no_part_copies = True
@@ -234,7 +234,7 @@ class TestPieces:
 
 class TestInstallingChanges:
     def test_an_upgrade_reads_only_the_chunks_that_nothing_installed_holds(
-        self, memory: FaultyMemoryStore, tmp_path: Path
+        self, memory: FaultyStore, tmp_path: Path
     ) -> None:
         first, second, changed = two_versions(tmp_path)
         publish(first, memory.url)
@@ -250,7 +250,7 @@ class TestInstallingChanges:
         assert read <= changed + 4 * 2 * MIB
         assert plan.bytes_reused > 30 * MIB
 
-    def test_a_source_that_is_damaged_is_not_used(self, memory: FaultyMemoryStore, tmp_path: Path) -> None:
+    def test_a_source_that_is_damaged_is_not_used(self, memory: FaultyStore, tmp_path: Path) -> None:
         first, second, _ = two_versions(tmp_path)
         publish(first, memory.url)
         publish(second, memory.url)
@@ -266,7 +266,7 @@ class TestInstallingChanges:
         assert read < plan.bytes_to_fetch + 2 * MIB, "one chunk is damaged, and no other is read again"
 
     def test_a_small_file_that_is_damaged_does_not_harm_its_neighbours(
-        self, memory: FaultyMemoryStore, tmp_path: Path
+        self, memory: FaultyStore, tmp_path: Path
     ) -> None:
         """Small files share a chunk, and are verified one by one."""
         files = {f"small/{number:02}": noise(5_000, seed=number) for number in range(400)}
@@ -279,7 +279,7 @@ class TestInstallingChanges:
         damaged.write_bytes(noise(5_000, seed=1_000))
         assert tree_of(install_packages("model==2.0.0", repository=memory.url).path) == tree_of(second)
 
-    def test_frames_of_other_bytes_are_refused_and_their_chunk_named(self, memory: FaultyMemoryStore, tmp_path: Path) -> None:
+    def test_frames_of_other_bytes_are_refused_and_their_chunk_named(self, memory: FaultyStore, tmp_path: Path) -> None:
         """What is in the archive's place is sound in itself, only not what was published."""
         first, _, _ = two_versions(tmp_path)
         publish(first, memory.url)
@@ -296,7 +296,7 @@ class TestInstallingChanges:
             install_packages("model", repository=memory.url)
         assert packages() == []
 
-    def test_a_chunk_that_occurs_often_is_read_once(self, memory: FaultyMemoryStore, tmp_path: Path) -> None:
+    def test_a_chunk_that_occurs_often_is_read_once(self, memory: FaultyStore, tmp_path: Path) -> None:
         files = {f"copy{number}": bytes(8 * MIB) for number in range(4)}
         folder = make_package(tmp_path / "p", files={**files, "noise": noise(8 * MIB)})
         publish(folder, memory.url)
@@ -447,7 +447,7 @@ class TestHostileNetworks:
             assert tree_of(install_packages("model", repository=url).path) == tree_of(folder)
         assert len(set(cut)) == len(cut) > 6, "each answer brought something, and six that bring nothing are too many"
 
-    def test_a_store_that_is_overloaded_for_a_while_is_asked_again(self, memory: FaultyMemoryStore, tmp_path: Path) -> None:
+    def test_a_store_that_is_overloaded_for_a_while_is_asked_again(self, memory: FaultyStore, tmp_path: Path) -> None:
         first, _, _ = two_versions(tmp_path)
         publish(first, memory.url)
 
@@ -457,7 +457,7 @@ class TestHostileNetworks:
         memory.faults.faults.append(Fault(kind="before", operation="get_range", key="*", nth=2, times=5, error=busy))
         assert tree_of(install_packages("model", repository=memory.url).path) == tree_of(first)
 
-    def test_wrong_bytes_once_are_read_again_and_twice_refused(self, memory: FaultyMemoryStore, tmp_path: Path) -> None:
+    def test_wrong_bytes_once_are_read_again_and_twice_refused(self, memory: FaultyStore, tmp_path: Path) -> None:
         first, _, _ = two_versions(tmp_path)
         publish(first, memory.url)
         memory.faults.faults.append(Fault(kind="corrupt", operation="get_range", key="*", nth=3, times=1))
@@ -480,7 +480,7 @@ class TestHostileNetworks:
 
 
 class TestManyFiles:
-    def test_small_files_cost_no_request_each(self, memory: FaultyMemoryStore, tmp_path: Path) -> None:
+    def test_small_files_cost_no_request_each(self, memory: FaultyStore, tmp_path: Path) -> None:
         files = {f"{number % 50:02}/{number:05}.json": b"%d" % number * 300 for number in range(5_000)}
         folder = make_package(tmp_path / "p", files={**files, "noise": noise(8 * MIB)})
         publish(folder, memory.url)
@@ -491,7 +491,7 @@ class TestManyFiles:
         assert publishing < 40
         assert len(memory.faults.requests) <= 6
 
-    def test_several_packages_are_installed_together(self, memory: FaultyMemoryStore, tmp_path: Path) -> None:
+    def test_several_packages_are_installed_together(self, memory: FaultyStore, tmp_path: Path) -> None:
         for number in range(12):
             folder = make_package(
                 tmp_path / str(number), name=f"model-{number}", files={"data": noise(MIB, seed=number)}
@@ -501,7 +501,7 @@ class TestManyFiles:
         assert [package.name for package in result.packages] == [f"model-{number}" for number in range(12)]
         assert [flaws for _, flaws in verify()] == [[]] * 12
 
-    def test_when_one_of_several_fails_the_reason_is_its_own(self, memory: FaultyMemoryStore, tmp_path: Path) -> None:
+    def test_when_one_of_several_fails_the_reason_is_its_own(self, memory: FaultyStore, tmp_path: Path) -> None:
         for number in range(6):
             folder = make_package(tmp_path / str(number), name=f"m{number}", files={"data": noise(MIB, seed=number)})
             publish(folder, memory.url)

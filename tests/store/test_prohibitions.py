@@ -8,6 +8,7 @@ import pytest
 
 import orbitpkg
 from orbitpkg.api.install import install, plan_all
+from orbitpkg.api.options import InstallOptions
 from orbitpkg.errors import ForbiddenFormat, ProjectError, UsageError
 from orbitpkg.model.executables import executable_files, forbidden_files
 from tests.packages import archive_of, make_package
@@ -70,7 +71,7 @@ def test_a_dry_run_refuses_what_installing_would(archive: Path, project: Path) -
     project.write_text('forbid = ["pickle"]\n')
     with pytest.raises(ForbiddenFormat, match=r"has pickle files.*data/model\.pkl"):
         plan_all([archive])
-    ((_, plan),) = plan_all([archive], only=["data/*.csv"])
+    ((_, plan),) = plan_all([archive], InstallOptions(only=("data/*.csv",)))
     assert {file.path for file in plan.files} == {"data/labels.csv", "package.json"}
     project.unlink()
     install(archive)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orbitpkg.api.install import install, install_all
+from orbitpkg.api.options import InstallOptions
 from orbitpkg.api.packages import package as open_package
 from orbitpkg.api.packages import packages, remove, verify
 from orbitpkg.api.publish import build, publish
@@ -25,7 +26,8 @@ from orbitpkg.errors import (
     StorageError,
     UsageError,
 )
-from orbitpkg.files.durable import clone_or_link, sync_files
+from orbitpkg.files.durable import clone_or_link
+from orbitpkg.files.sync import sync_files
 from orbitpkg.files.errors import storage_errors
 from orbitpkg.store.store import Finding, Flaw, Store
 from tests.packages import archive_of, make_package, noise, tree_of
@@ -393,7 +395,7 @@ class TestDependencies:
             publish(
                 make_package(tmp_path / f"{name}{version}", name=name, version=version, dependencies=needs), repository
             )
-        result = install_all(["a"], repository=repository)
+        result = install_all(["a"], InstallOptions(repository=repository))
         assert [str(package) for package in result.packages] == ["<orbitpkg.Package a==1.0.0>"]
         assert {package.name: package.version for package in result.dependencies} == {"b": "1.5.0", "c": "3.0.0"}
 
@@ -411,7 +413,7 @@ class TestDependencies:
             publish(folder, repository)
         assert install("model", repository=repository, app="my-app==1.4").version == "1.0.0"
         assert install("model", repository=repository, app="my_app==2.0").version == "2.0.0"
-        result = install_all(["model"], repository=repository)
+        result = install_all(["model"], InstallOptions(repository=repository))
         assert result.unchecked == {"model": ("my_app",)}
 
 

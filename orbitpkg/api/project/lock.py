@@ -1,16 +1,16 @@
-"""Choosing the releases that a project uses, and writing them down."""
+"""Choosing the releases that a project uses, and writing its lockfile."""
 
 from __future__ import annotations
 
+from orbitpkg.api.options import InstallOptions
 from orbitpkg.config.repositories import home, is_offline, open_repositories, settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
-    from typing import TypeAlias
 
+    from orbitpkg.api.options import PathLike
     from orbitpkg.config.settings import ProjectFile
     from orbitpkg.installer.sources import RepositorySource
     from orbitpkg.model.lockfile import Lock, LockedPackage
@@ -18,21 +18,28 @@ if TYPE_CHECKING:
     from orbitpkg.model.requirements import Requirement
     from orbitpkg.reporting import Reporter
 
-    PathLike: TypeAlias = str | os.PathLike[str]
-
-__all__ = ["Locked", "choose", "current_project", "lock", "open_source", "unshared", "write_lock"]
+__all__ = [
+    "Locked",
+    "choose_locked",
+    "current_project",
+    "lock",
+    "open_source",
+    "update_lock",
+    "warn_unshared",
+    "write_lock",
+]
 
 
 class Locked:
-    """What locking came to.
+    """The result of locking.
 
     Attributes:
-        path: The lockfile.
-        lock: What it says.
-        changes: Name, version before and version now of each package that changed; None where there is none.
-        is_rewritten: Whether it says anything else than before, be it only what was yanked.
-        warnings: What one should know; a sentence each.
-        unchecked: Apps of unknown version that a release names in its compatibility, by package.
+        path: The path of the lockfile.
+        lock: Its content.
+        changes: Name, old version and new version of each package that changed; None for a version that is absent.
+        is_rewritten: Whether the content differs from before, even if only in what is yanked.
+        warnings: Sentences for the user.
+        unchecked: By package, the apps that its compatibility names and whose version is unknown.
     """
 
     __slots__ = ("changes", "is_rewritten", "lock", "path", "unchecked", "warnings")
@@ -55,64 +62,64 @@ def lock(
     offline: bool = False,
     reporter: Reporter | None = None,
 ) -> Locked:
-    """Choose the releases that the project uses, and write them down.
+    """Choose the releases that the project uses, and write its lockfile.
 
-    What is locked stays as far as the requirements allow.
+    Locked versions stay as long as the requirements allow them.
 
     Args:
-        upgrade: Choose these packages anew, or all of them.
-        repository: Where from, as for :func:`orbitpkg.api.settings`.
-        apps: ``NAME==VERSION`` of apps that will use them.
-        python: The interpreter that other apps are installed beside; the running one when None.
-        offline: Use no network: what this machine keeps of indexes and records must do.
-        reporter: Told how far it is.
+        upgrade: The packages to upgrade, or True for all.
+        repository: The repository to use, as for :func:`orbitpkg.api.settings`.
+        apps: ``NAME==VERSION`` of each app that will use the packages.
+        python: The interpreter whose other apps count; the running interpreter when None.
+        offline: Refuse the network; only cached indexes and records are used.
+        reporter: Receives progress.
 
     Raises:
-        ProjectError: There is no project, or its file cannot be used.
-        ResolutionError: Nothing fits.
-        IntegrityError: A release that is locked was replaced by another one of the same version.
+        ProjectError: There is no project, or its file is invalid.
+        ResolutionError: No set of releases meets the requirements.
+        IntegrityError: A locked release was replaced in its repository by another one of the same version.
     """
+    from orbitpkg.reporting import SILENT
+
+    options = InstallOptions(
+        repository=repository, apps=tuple(apps), python=python, offline=offline, reporter=reporter or SILENT
+    )
+    return update_lock(options, upgrade=upgrade)
+
+
+def update_lock(options: InstallOptions, *, upgrade: bool | Iterable[str] = False) -> Locked:
+    """Do what :func:`lock` does, with its arguments as options."""
     from orbitpkg.store.project import read_lock
 
     found = current_project()
     old = read_lock(found.folder)
-    anew = _upgraded(upgrade, old)
-    locked, _ = choose(
-        found.folder,
-        found.document.requirements,
-        old,
-        anew,
-        repository=repository,
-        apps=apps,
-        python=python,
-        offline=offline,
-        reporter=reporter,
-    )
+    locked, _ = choose_locked(found.folder, found.document.requirements, old, _upgraded(upgrade, old), options)
     write_lock(locked)
     return locked
 
 
 def _upgraded(upgrade: bool | Iterable[str], old: Lock | None) -> set[str]:
+    """Return the canonical names of the packages to upgrade."""
     from orbitpkg.errors import UsageError
     from orbitpkg.model.names import canonical_name, nearest
 
-    there = set(old.packages) if old is not None else set()
+    packages = set(old.packages) if old is not None else set()
     if isinstance(upgrade, bool):
-        return there if upgrade else set()
+        return packages if upgrade else set()
     keys = {canonical_name(name): name for name in upgrade}
     for key, name in keys.items():
-        if key not in there:
-            close = nearest(key, there)
-            hint = f"Did you mean {' or '.join(close)}?" if close else "See what is locked: orbitpkg tree"
-            raise UsageError(f"{name} is not locked, so that it cannot be upgraded.", hint=hint)
+        if key not in packages:
+            close = nearest(key, packages)
+            hint = f"Did you mean {' or '.join(close)}?" if close else "List the locked packages: orbitpkg tree"
+            raise UsageError(f"{name} cannot be upgraded because it is not locked.", hint=hint)
     return set(keys)
 
 
 def current_project() -> ProjectFile:
-    """Give the file of the project of the working directory.
+    """Return the project of the working directory.
 
     Raises:
-        ProjectError: There is none, or it cannot be used.
+        ProjectError: There is none, or its file is invalid.
     """
     from orbitpkg.config.discovery import PROJECT_NAME
     from orbitpkg.config.settings import find_project
@@ -121,56 +128,48 @@ def current_project() -> ProjectFile:
     found = find_project()
     if found is None:
         raise ProjectError(
-            f"There is no {PROJECT_NAME} here nor above, and no [tool.orbitpkg] in a pyproject.toml.",
-            hint="Begin a project: orbitpkg add NAME",
+            f"No {PROJECT_NAME}, and no pyproject.toml with [tool.orbitpkg], was found in this directory or above it.",
+            hint="Create a project: orbitpkg add NAME",
         )
     return found
 
 
-def choose(
+def choose_locked(
     folder: Path,
     requirements: Sequence[Requirement],
     old: Lock | None,
-    anew: set[str],
-    *,
-    repository: PathLike | None,
-    apps: Sequence[str],
-    python: PathLike | None,
-    offline: bool,
-    reporter: Reporter | None,
+    upgrade: set[str],
+    options: InstallOptions,
 ) -> tuple[Locked, RepositorySource]:
-    """Choose releases for a project; nothing is written.
+    """Choose releases for a project without writing anything.
 
     Args:
-        folder: The project's.
-        requirements: What it asks for.
-        old: What is locked, to stay as far as it can.
-        anew: The canonical names of packages that are chosen anew.
-        repository: As for :func:`lock`, like all that follow.
-        apps: As there.
-        python: As there.
-        offline: As there.
-        reporter: As there.
+        folder: The project's folder.
+        requirements: The project's requirements.
+        old: The lock whose versions are kept where possible.
+        upgrade: The canonical names of packages whose locked versions are ignored.
+        options: The other options.
     """
     from orbitpkg.config.apps import read_apps
     from orbitpkg.installer.sources import resolve_as_recorded
     from orbitpkg.model.lockfile import LOCK_NAME, Lock
 
-    source = open_source(repository, offline=offline, reporter=reporter)
-    there = old.packages if old is not None else {}
-    prefer = {key: package.version for key, package in there.items() if key not in anew}
-    resolution = resolve_as_recorded(requirements, source, apps=read_apps(apps, python=python), prefer=prefer)
+    source = open_source(options.repository, offline=options.offline, reporter=options.reporter)
+    before = old.packages if old is not None else {}
+    prefer = {key: package.version for key, package in before.items() if key not in upgrade}
+    apps = read_apps(options.apps, python=options.python)
+    resolution = resolve_as_recorded(requirements, source, apps=apps, prefer=prefer)
     for key in resolution.releases:
-        _refuse_lost(there.get(key), source)
+        _refuse_lost(before.get(key), source)
     packages = [
         _locked(release, source.repositories.home(key).name, source.states(key, release.version))
         for key, release in resolution.releases.items()
     ]
     for package in packages:
-        _refuse_replaced(there.get(package.key), package)
-    if is_offline(requested=offline):
-        # What is thought of a release may not be kept here, and what is not known has not changed.
-        packages = [_unless_the_same(there.get(package.key), package) for package in packages]
+        _refuse_replaced(before.get(package.key), package)
+    if is_offline(requested=options.offline):
+        # The cache may lack a release's status. What is unknown is assumed to be unchanged.
+        packages = [_unless_the_same(before.get(package.key), package) for package in packages]
     locked = Locked(folder / LOCK_NAME, Lock(packages), old)
     locked.warnings = [line for package in packages for line in source.warnings(package.key, package.version)]
     locked.warnings += source.repositories.differences
@@ -178,19 +177,20 @@ def choose(
     return locked, source
 
 
-def unshared(path: Path, repository: PathLike | None) -> list[str]:
-    """Say that a project's file names no repository, and that those in effect are one's own, whom nobody else has."""
+def warn_unshared(path: Path, repository: PathLike | None) -> list[str]:
+    """Return a warning if a project's file names no repository and the user's own configuration supplies it."""
     from orbitpkg.config.settings import user_config_path
 
     effect = settings(repository)
     if effect.source != str(user_config_path()):
         return []
-    names = ", ".join(f"orbitpkg repo add {each.name} {each.url}" for each in effect.repositories)
-    return [f"{path.name} names no repository: whoever else works on this project has none of yours. Name it: {names}"]
+    commands = ", ".join(f"orbitpkg repo add {each.name} {each.url}" for each in effect.repositories)
+    problem = f"{path.name} names no repository, so other people who work on this project do not know yours."
+    return [f"{problem} Add it to the project: {commands}"]
 
 
 def open_source(repository: PathLike | None, *, offline: bool, reporter: Reporter | None = None) -> RepositorySource:
-    """Open the repositories in effect, as a source of releases."""
+    """Open the repositories in effect as a source of releases."""
     from orbitpkg.installer.sources import RepositorySource
     from orbitpkg.store.store import Store
 
@@ -217,7 +217,7 @@ def _unless_the_same(old: LockedPackage | None, new: LockedPackage) -> LockedPac
 
 
 def _refuse_lost(old: LockedPackage | None, source: RepositorySource) -> None:
-    """Refuse to go on without what is locked, if only mirrors say that there is none."""
+    """Raise an error if a locked release seems to be gone and only mirrors answered: they may lag behind."""
     home = source.repositories.home(old.key) if old is not None else None
     if old is None or home is None or home.name != old.repository:
         return
@@ -232,10 +232,10 @@ def _refuse_replaced(old: LockedPackage | None, new: LockedPackage) -> None:
     if old is None or old.version != new.version or old.digest == new.digest or old.repository != new.repository:
         return
     raise IntegrityError(
-        f"{new} in repository {new.repository} is not the {old} that is locked: its digest is {new.digest}, and "
-        f"{old.digest} is expected.",
-        hint="Published releases never change: find out who replaced it. To take it all the same, delete its table "
-        "from orbit.lock and lock again.",
+        f"{new} in repository {new.repository} is not the release that is locked: its digest is {new.digest}, but "
+        f"orbit.lock expects {old.digest}.",
+        hint="Published releases never change, so find out who replaced it. To accept the new release, delete its "
+        "table from orbit.lock and run: orbitpkg lock",
         name=new.name,
         expected=old.digest,
         found=new.digest,
@@ -255,13 +255,13 @@ def _changes(old: Lock | None, new: Lock) -> list[tuple[str, str | None, str | N
 
 
 def write_lock(locked: Locked) -> None:
-    """Write the lockfile, if it says something else than before.
+    """Write the lockfile if its content changed.
 
     Raises:
         StorageError: It cannot be written.
     """
     from orbitpkg.config.editing import write_text
 
-    # Nobody's file is touched for nothing.
+    # Build tools compare times: an unchanged lockfile must keep its own.
     if locked.is_rewritten:
         write_text(locked.path, locked.lock.to_toml())

@@ -1,4 +1,4 @@
-"""The locked packages of a project, for its app: neither the project's file nor a network is needed."""
+"""The locked packages of a project, for its app. Needs no network."""
 
 from __future__ import annotations
 
@@ -9,17 +9,26 @@ from orbitpkg.store.project import Project, open_project
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
+    from pathlib import Path
+
+    from orbitpkg.store.package import Package
 
 __all__ = ["project"]
 
 
 def project(path: str | os.PathLike[str] | None = None) -> Project:
-    """Give the locked packages of a project. Works offline, and in a store that may only be read.
+    """Open the locked packages of a project. Works offline and with a read-only store.
 
     Args:
-        path: A folder of the project; the working directory when None. The lockfile is there or above.
+        path: A folder of the project; the working directory when None. The lockfile is in it or above it.
 
     Raises:
-        LockfileError: There is no lockfile, or it cannot be used.
+        LockfileError: There is no lockfile, or it is invalid.
     """
-    return open_project(Layout(home_folder()), path)
+    return open_project(Layout(home_folder()), path, check=_check)
+
+
+def _check(package: Package, folder: Path) -> None:
+    from orbitpkg.api.policy import check_package, read_policy
+
+    check_package(package, read_policy(project=folder))

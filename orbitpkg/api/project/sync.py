@@ -1,18 +1,25 @@
-"""Installing what a project's lockfile says, and adding to what it uses."""
+"""Installing the releases in a project's lockfile, and adding requirements to the project."""
 
 from __future__ import annotations
 
-from orbitpkg.api.project.lock import choose, current_project, lock, open_source, unshared, write_lock
+from orbitpkg.api.options import InstallOptions
+from orbitpkg.api.project.lock import (
+    choose_locked,
+    current_project,
+    open_source,
+    update_lock,
+    warn_unshared,
+    write_lock,
+)
 from orbitpkg.config.repositories import home
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable, Sequence
     from pathlib import Path
-    from typing import TypeAlias
 
     from orbitpkg.api.install import Installed
+    from orbitpkg.api.options import PathLike
     from orbitpkg.api.project.lock import Locked
     from orbitpkg.config.settings import ProjectFile
     from orbitpkg.installer.sources import RepositorySource
@@ -20,8 +27,6 @@ if TYPE_CHECKING:
     from orbitpkg.model.release import Release
     from orbitpkg.reporting import Reporter
     from orbitpkg.store.layout import Layout
-
-    PathLike: TypeAlias = str | os.PathLike[str]
 
 __all__ = ["add", "sync"]
 
@@ -35,14 +40,15 @@ def add(
     offline: bool = False,
     reporter: Reporter | None = None,
 ) -> tuple[Locked, Installed]:
-    """Put requirements into the project's file, lock them and install what is locked.
+    """Add requirements to the project's file, lock them and install the locked releases.
 
-    Without a project, one is begun in the working directory. When there is no solution, nothing is changed.
+    Without a project, one is created in the working directory. If no set of releases meets the requirements, nothing
+    changes.
 
     Raises:
-        UsageError: A requirement cannot be read.
-        ProjectError: The project's file cannot be used.
-        ResolutionError: Nothing fits.
+        UsageError: A requirement is invalid.
+        ProjectError: The project's file is invalid.
+        ResolutionError: No set of releases meets the requirements.
     """
     from pathlib import Path
 
@@ -50,30 +56,24 @@ def add(
     from orbitpkg.config.editing import put_requirements, write_text
     from orbitpkg.config.settings import find_project
     from orbitpkg.model.requirements import parse_requirement
+    from orbitpkg.reporting import SILENT
     from orbitpkg.store.project import read_lock
 
+    options = InstallOptions(
+        repository=repository, apps=tuple(apps), python=python, offline=offline, reporter=reporter or SILENT
+    )
     found = find_project()
     path = found.path if found is not None else Path.cwd() / PROJECT_NAME
     new = {requirement.key: requirement for requirement in map(parse_requirement, requirements)}
     text = put_requirements(path, new.values())
     kept = [each for each in (found.document.requirements if found else ()) if each.key not in new]
     old = read_lock(path.parent)
-    # What is asked for anew is chosen anew.
-    locked, source = choose(
-        path.parent,
-        [*kept, *new.values()],
-        old,
-        set(new),
-        repository=repository,
-        apps=apps,
-        python=python,
-        offline=offline,
-        reporter=reporter,
-    )
+    # A package that the user adds again is upgraded, as if it had not been locked.
+    locked, source = choose_locked(path.parent, [*kept, *new.values()], old, set(new), options)
     write_text(path, text)
     write_lock(locked)
-    locked.warnings += unshared(path, repository)
-    return locked, _install(locked.path, locked.lock, source, asked=list(new), offline=offline, reporter=reporter)
+    locked.warnings += warn_unshared(path, repository)
+    return locked, _install(locked.path, locked.lock, source, options, asked=list(new))
 
 
 def sync(
@@ -86,130 +86,129 @@ def sync(
     offline: bool = False,
     reporter: Reporter | None = None,
 ) -> tuple[Locked | None, Installed]:
-    """Install exactly what is locked; a lockfile that does not answer the project any more is brought up to it first.
+    """Install exactly the locked releases. An outdated lockfile is updated first.
 
     Args:
-        locked: Fail instead of bringing the lockfile up to the project.
-        frozen: Go by the lockfile alone, whatever the project asks for; no index is asked, only the locked records.
-        repository: Where from, as for :func:`orbitpkg.api.settings`.
-        apps: ``NAME==VERSION`` of apps that will use them, for locking.
-        python: The interpreter that other apps are installed beside; the running one when None.
-        offline: Use no network: what is installed must do.
-        reporter: Told how far it is.
+        locked: Fail if the lockfile is outdated instead of updating it.
+        frozen: Use the lockfile as it is, whatever the project requires. Only the locked records are read, no index.
+        repository: The repository to use, as for :func:`orbitpkg.api.settings`.
+        apps: ``NAME==VERSION`` of each app that will use the packages.
+        python: The interpreter whose other apps count; the running interpreter when None.
+        offline: Refuse the network and use what is installed.
+        reporter: Receives progress.
 
     Returns:
-        What locking came to, if it was done; and what was installed.
+        The result of locking, or None if the lockfile was up to date; and the result of installing.
 
     Raises:
-        LockfileError: It is missing, cannot be used, or (``locked``) does not answer the project.
+        LockfileError: The lockfile is missing or invalid, or (with ``locked``) outdated.
         IntegrityError: A release is not the one that is locked; nothing was installed.
-        OfflineError: Something is not installed; the message names all that is not.
+        OfflineError: Packages are not installed and the network is refused; the message names them all.
     """
     from orbitpkg.config.settings import find_project
     from orbitpkg.errors import LockfileError
     from orbitpkg.model.lockfile import LOCK_NAME
+    from orbitpkg.reporting import SILENT
     from orbitpkg.store.project import find_lock, read_lock
 
+    options = InstallOptions(
+        repository=repository, apps=tuple(apps), python=python, offline=offline, reporter=reporter or SILENT
+    )
     found = find_project() if frozen else current_project()
     folder = found.folder if found is not None else find_lock()
-    there = read_lock(folder) if folder is not None else None
-    if there is None and (frozen or locked):
-        raise LockfileError(
-            f"There is no {LOCK_NAME}{f' in {folder}' if folder else ''}.", hint="Make one: orbitpkg lock"
-        )
-    reasons = [] if frozen or found is None else _staleness(there, found, repository)
+    current = read_lock(folder) if folder is not None else None
+    if current is None and (frozen or locked):
+        where = f"in {folder}" if folder else "in this directory or above it"
+        raise LockfileError(f"No {LOCK_NAME} was found {where}.", hint="Create it: orbitpkg lock")
+    reasons = [] if frozen or found is None else _staleness(current, found, repository)
     if reasons and locked:
         lines = "\n".join(f"  {reason}" for reason in reasons)
         raise LockfileError(
-            f"{LOCK_NAME} does not answer what the project asks for:\n{lines}",
-            hint="Bring it up to the project: orbitpkg lock",
+            f"{LOCK_NAME} is outdated:\n{lines}",
+            hint="Update it: orbitpkg lock",
             reasons=reasons,
         )
-    if reasons:
-        assert found is not None
-        result = lock(repository=repository, apps=apps, python=python, offline=offline, reporter=reporter)
-        there = result.lock
-    else:
-        result = None
-    assert there is not None
+    result = update_lock(options) if reasons else None
+    current = result.lock if result is not None else current
+    assert current is not None
+    assert folder is not None
     source = open_source(repository, offline=offline, reporter=reporter)
     asked = [requirement.key for requirement in found.document.requirements] if found is not None else []
-    assert folder is not None
-    installed = _install(
-        folder / LOCK_NAME, there, source, asked=asked, offline=offline, reporter=reporter, frozen=frozen
-    )
-    return result, installed
+    return result, _install(folder / LOCK_NAME, current, source, options, asked=asked, frozen=frozen)
 
 
-def _staleness(there: Lock | None, found: ProjectFile, repository: PathLike | None) -> list[str]:
+def _staleness(current: Lock | None, found: ProjectFile, repository: PathLike | None) -> list[str]:
     from orbitpkg.config.repositories import settings
     from orbitpkg.model.project import bound_to
 
-    if there is None:
-        return ["There is no orbit.lock."]
-    reasons = there.staleness(found.document.requirements)
+    if current is None:
+        return ["orbit.lock does not exist."]
+    reasons = current.staleness(found.document.requirements)
     effect = settings(repository)
     if effect.is_explicit:
         return reasons
-    for package in there.packages.values():
+    for package in current.packages.values():
         bound = bound_to(package.key, effect.repositories)
         if bound is not None and bound.name != package.repository:
-            reasons.append(f"{package} is locked from {package.repository}, and bound to {bound.name}.")
+            reasons.append(f"{package} is locked from {package.repository}, but bound to {bound.name}.")
     return reasons
 
 
 def _install(
     path: Path,
-    there: Lock,
+    lock: Lock,
     source: RepositorySource,
+    options: InstallOptions,
     *,
     asked: Sequence[str],
-    offline: bool,
-    reporter: Reporter | None,
     frozen: bool = False,
 ) -> Installed:
-    """Install what a lockfile says; ``frozen`` asks nobody what is thought of it."""
-    from orbitpkg.api.install import install_releases, installed_of, warnings_of
-    from orbitpkg.reporting import SILENT
+    """Install the locked releases. With ``frozen``, warnings come from the lockfile and no status is read."""
+    from orbitpkg.api.install import collect_warnings, find_installed, install_releases
+    from orbitpkg.api.policy import read_policy
+    from orbitpkg.config.apps import read_apps
     from orbitpkg.repository.indexing import read_all
     from orbitpkg.store.records import load_release
     from orbitpkg.store.roots import register_lockfile
     from orbitpkg.store.store import Store
 
     store = Store(home())
-    register_lockfile(store.layout, path, there)
+    # Without named apps, the lockfile alone decides: it may be for another machine's interpreter.
+    apps = read_apps(options.apps, python=options.python) if options.apps else None
+    register_lockfile(store.layout, path, lock)
     before = {package.digest for package in store.packages() if package.is_complete}
-    missing = [package for package in there.packages.values() if not _is_installed(store.layout, package)]
-    _refuse_missing(missing, source, offline=offline)
-    # All records are there and right before anything is installed.
+    missing = [package for package in lock.packages.values() if not _is_installed(store.layout, package)]
+    _refuse_missing(missing, source, offline=options.offline)
+    # Every record is read and verified before anything is installed, so that a bad one leaves nothing half done.
     new = {release.key: release for release in read_all(lambda package: _recorded(source, package), missing)}
+    releases = {
+        key: new.get(key) or load_release(store.layout.release(key, package.version))
+        for key, package in lock.packages.items()
+    }
     install_releases(
         store,
         source,
-        new,
+        releases,
+        policy=read_policy(apps, project=path.parent),
         repositories={package.key: package.repository for package in missing},
         only={},
-        reporter=reporter or SILENT,
+        reporter=options.reporter,
     )
-    releases = {
-        key: new.get(key) or load_release(store.layout.release(key, package.version))
-        for key, package in there.packages.items()
-    }
-    result = installed_of(store.layout, releases, [key for key in asked if key in releases], before)
+    result = find_installed(store.layout, releases, [key for key in asked if key in releases], before)
     if frozen:
-        result.warnings = [*_noted(there, result), *source.repositories.differences]
+        result.warnings = [*_yanked_when_locked(lock, result), *source.repositories.differences]
     else:
-        result.warnings = warnings_of(source, result)
+        result.warnings = collect_warnings(source, result)
     return result
 
 
-def _noted(there: Lock, result: Installed) -> list[str]:
-    """Say what the lockfile notes of what was newly installed."""
+def _yanked_when_locked(lock: Lock, result: Installed) -> list[str]:
+    """Return a warning for each newly installed release that was yanked when it was locked."""
     new = {package.digest for package in result.new}
     return [
         f"{package.name} {package.version} was yanked when it was locked"
         + (f": {package.yanked}." if package.yanked else ".")
-        for package in there.packages.values()
+        for package in lock.packages.values()
         if package.yanked is not None and package.digest in new
     ]
 
@@ -230,30 +229,30 @@ def _refuse_missing(missing: Sequence[LockedPackage], source: RepositorySource, 
 
     if not is_offline(requested=offline):
         return
-    far = [
+    remote = [
         package
         for package in missing
         if not source.repositories.named(package.repository).url.startswith(("file:", "memory:"))
     ]
-    if far:
-        names = ", ".join(map(str, far))
+    if remote:
+        names = ", ".join(map(str, remote))
         raise OfflineError(
-            f"Offline mode is on, and {len(far)} of the locked packages are not installed: {names}.",
+            f"Offline mode is on, and these locked packages are not installed: {names}.",
             hint="Leave out --offline, or unset ORBITPKG_OFFLINE.",
-            missing=[str(package) for package in far],
+            missing=[str(package) for package in remote],
         )
 
 
 def _recorded(source: RepositorySource, package: LockedPackage) -> Release:
-    """Read the record that is locked."""
+    """Read the locked record of a package."""
     from orbitpkg.errors import VersionNotFound
 
     catalogue = source.repositories.catalogue(source.repositories.named(package.repository))
     release = catalogue.release_of(package.key, package.version, package.digest)
     if release is None:
         raise VersionNotFound(
-            f"{package} is locked, and is not in {catalogue.repository.url}.",
-            hint=f"Ask the repository's owner for it, or lock another version: orbitpkg lock --upgrade {package.name}",
+            f"{package} is locked, but {catalogue.repository.url} does not have it.",
+            hint=f"Ask the repository's owner, or lock another version: orbitpkg lock --upgrade {package.name}",
             name=package.name,
             version=str(package.version),
         )

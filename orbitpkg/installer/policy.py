@@ -1,0 +1,125 @@
+"""What may become visible to an app. Every way to install or open a release goes through :meth:`Policy.check`.
+
+To add a check, write a function that takes a policy and a candidate and raises an error, and add it to ``CHECKS``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from orbitpkg.errors import ForbiddenFormat, ResolutionError
+from orbitpkg.model.executables import forbidden_files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import TypeAlias
+
+    from orbitpkg.model.contents import FileEntry
+    from orbitpkg.model.release import Release
+    from orbitpkg.resolver.apps import Apps
+    from orbitpkg.store.package import Package
+
+    Check: TypeAlias = Callable[["Policy", "Candidate"], object]
+
+__all__ = ["CHECKS", "Candidate", "Policy"]
+
+_NAMED_FILES = 3
+
+
+# Named tuples and not dataclasses: an app that opens a project's packages waits for this import.
+class Candidate(NamedTuple):
+    """A release that is about to become visible, or files of it.
+
+    Attributes:
+        name: The name of the package.
+        version: The version of the release.
+        digest: The digest of the release's record.
+        origin: The address of the repository or archive it comes from.
+        compatibility: PEP 440 specifiers by app.
+        list_paths: Returns the paths of the files concerned. Called only by checks that look at files, because the
+            list of a large release takes time to read.
+    """
+
+    name: str
+    version: str
+    digest: str
+    origin: str
+    compatibility: Mapping[str, str]
+    list_paths: Callable[[], Iterable[str]]
+
+    def __str__(self) -> str:
+        return f"{self.name}=={self.version}"
+
+    @classmethod
+    def of_release(cls, release: Release, files: Iterable[FileEntry], *, origin: str) -> Candidate:
+        """Return the candidate for files of a release."""
+        return cls(
+            name=release.name,
+            version=str(release.version),
+            digest=release.digest,
+            origin=origin,
+            compatibility=release.compatibility,
+            list_paths=lambda: [file.path for file in files],
+        )
+
+    @classmethod
+    def of_package(cls, package: Package) -> Candidate:
+        """Return the candidate for an installed package."""
+        return cls(
+            name=package.name,
+            version=package.version,
+            digest=package.digest,
+            origin=package.origin,
+            compatibility=package.compatibility,
+            list_paths=package.files,
+        )
+
+
+class Policy(NamedTuple):
+    """The rules that apply on this machine, for this project and these apps.
+
+    Attributes:
+        forbidden: The file formats that may not become visible.
+        apps: The apps that will use the release; None when they are unknown or the user overrides them.
+    """
+
+    forbidden: frozenset[str] = frozenset()
+    apps: Apps | None = None
+
+    def check(self, candidate: Candidate) -> None:
+        """Run all checks.
+
+        Raises:
+            OrbitError: A check refuses the candidate. Nothing of it may become visible.
+        """
+        for check in CHECKS:
+            check(self, candidate)
+
+
+def _check_formats(policy: Policy, candidate: Candidate) -> None:
+    if not policy.forbidden:
+        return
+    found = forbidden_files(candidate.list_paths(), policy.forbidden)
+    if not found:
+        return
+    files = [path for paths in found.values() for path in paths]
+    more = f" and {len(files) - _NAMED_FILES} more" if len(files) > _NAMED_FILES else ""
+    raise ForbiddenFormat(
+        f"{candidate} has {' and '.join(found)} files, which can run code when they are loaded and are forbidden "
+        f"here: {', '.join(files[:_NAMED_FILES])}{more}.",
+        hint="Install the other files only (--only), or ask the publisher for safe formats (safetensors, ONNX).",
+        formats={form: list(paths) for form, paths in found.items()},
+    )
+
+
+def _check_apps(policy: Policy, candidate: Candidate) -> None:
+    excluded = policy.apps.verdict(candidate.compatibility).excluded if policy.apps is not None else ()
+    if excluded:
+        raise ResolutionError(
+            f"{candidate} does not work with {' or '.join(excluded)}.",
+            hint="Install another version of the package, or of the app.",
+        )
+
+
+CHECKS: tuple[Check, ...] = (_check_formats, _check_apps)
+"""The checks, in the order in which they run."""
