@@ -17,8 +17,8 @@ import os
 import stat
 from typing import TYPE_CHECKING, Final
 
-from orbitpkg.files.durable import sync_files, sync_folder
 from orbitpkg.files.folders import file_mode, inherited_mode
+from orbitpkg.files.sync import sync_files, sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,6 +38,7 @@ __all__ = [
     "replace_folder",
     "set_mode",
     "temporary_name",
+    "write_new_file",
 ]
 
 HIDDEN: Final = ".orbitpkg-"
@@ -209,6 +210,29 @@ def create_file(part: StrPath, target: StrPath, *, durable: bool = True) -> None
         _sync_folder_of(target)
 
 
+def write_new_file(path: StrPath, data: bytes) -> None:
+    """Write a file under a name that no file may have yet. It survives a power cut; a failure leaves no part of it.
+
+    Args:
+        path: The file, in a folder that exists.
+        data: Its content.
+
+    Raises:
+        FileExistsError: There is a file of that name.
+        OSError: The file cannot be written.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor
+            file.write(data)
+            file.flush()
+            os.fsync(descriptor)
+    except BaseException:
+        os.unlink(path)  # noqa: PTH108
+        raise
+    _sync_folder_of(path)
+
+
 def move_folder(source: StrPath, target: StrPath, *, durable: bool = True) -> None:
     """Rename a folder or a file. Nothing, or an empty folder, may be at ``target``.
 
@@ -232,6 +256,8 @@ def move_folder(source: StrPath, target: StrPath, *, durable: bool = True) -> No
         _delete(source)
     if durable:
         _sync_folder_of(target)
+        # Without a journal, a folder that is still listed where it was has two parents, and fsck takes it from both.
+        _sync_folder_of(source)
 
 
 def _copy_folder(source: StrPath, target: StrPath, *, durable: bool) -> None:

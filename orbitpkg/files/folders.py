@@ -13,6 +13,8 @@ import secrets
 import stat
 from typing import TYPE_CHECKING
 
+from orbitpkg.files.sync import sync_folder
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 __all__ = [
@@ -34,10 +36,15 @@ def make_private_folder(path: str) -> None:
     """
     if not os.path.isdir(path):  # noqa: PTH112
         os.makedirs(path, mode=0o700, exist_ok=True)  # noqa: PTH103
+        sync_folder(os.path.dirname(path) or ".")  # noqa: PTH120
 
 
-def make_folders(path: str) -> None:
-    """Make a folder and those above it, as far as there are none.
+def make_folders(path: str, *, durable: bool = False) -> None:
+    """Make a folder, and the folders above it that are missing.
+
+    Args:
+        path: The folder.
+        durable: Whether the new folders must survive a power cut once this returns.
 
     Raises:
         OSError: It cannot be made.
@@ -45,16 +52,18 @@ def make_folders(path: str) -> None:
     if os.path.isdir(path):  # noqa: PTH112
         return
     parent = os.path.dirname(path) or "."  # noqa: PTH120
-    make_folders(parent)
+    make_folders(parent, durable=durable)
     mode = inherited_mode(parent)
     if mode is not None:
         _make_shared(path, mode)
-        return
-    try:
-        os.mkdir(path)  # noqa: PTH102
-    except FileExistsError:
-        if not os.path.isdir(path):  # noqa: PTH112
-            raise
+    else:
+        try:
+            os.mkdir(path)  # noqa: PTH102
+        except FileExistsError:
+            if not os.path.isdir(path):  # noqa: PTH112
+                raise
+    if durable:
+        sync_folder(parent)
 
 
 def _make_shared(path: str, mode: int) -> None:

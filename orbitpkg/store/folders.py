@@ -25,7 +25,7 @@ def make_folder(layout: Layout, path: str) -> None:
     make_private_folder(layout.home)
     if not os.path.isdir(layout.root):  # noqa: PTH112
         _refuse_newer(layout)
-    make_folders(path)
+    make_folders(path, durable=True)
 
 
 def _refuse_newer(layout: Layout) -> None:

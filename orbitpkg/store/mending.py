@@ -10,9 +10,10 @@ import secrets
 from typing import TYPE_CHECKING
 
 from orbitpkg.files.atomic import move_file, move_folder, temporary_name
-from orbitpkg.files.durable import sync_files, sync_folder, write_file
+from orbitpkg.files.durable import write_file
 from orbitpkg.files.errors import storage_errors
 from orbitpkg.files.folders import inherited_mode, make_folders, settle
+from orbitpkg.files.sync import sync_files, sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING
 
 from orbitpkg.errors import IntegrityError, StorageError
 from orbitpkg.files.atomic import move_file, move_folder, remove_folder
-from orbitpkg.files.durable import sync_files, sync_open_folder, write_file
+from orbitpkg.files.durable import write_file
 from orbitpkg.files.folders import inherited_mode, make_folders, settle
+from orbitpkg.files.sync import sync_files, sync_open_folder
 from orbitpkg.store.layout import CONTENTS_NAME, FILES_NAME, ORIGIN_NAME, RECORD_NAME, STATE_NAME
 from orbitpkg.store.records import load_contents
 

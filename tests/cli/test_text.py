@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BUCKET_HINT = (
-    "hint: This is the default repository, a directory of this machine. "
-    "To publish to a bucket: --repository s3://BUCKET/PREFIX, or set ORBITPKG_REPOSITORY.\n"
+    "hint: This is the default repository, a directory on this machine. "
+    "To publish to a bucket, pass --repository s3://BUCKET/PREFIX or set ORBITPKG_REPOSITORY.\n"
 )
 
 
@@ -27,15 +27,15 @@ def archive_bytes(machine: Machine) -> int:
 def test_init_says_what_it_wrote_and_what_comes_next(machine: Machine) -> None:
     assert machine.run("init", "my-model") == Result(
         0,
-        "Wrote my-model/package.json\n",
-        "hint: Say in it which files belong to the package, then: orbitpkg validate my-model\n",
+        "Created my-model/package.json\n",
+        "hint: List the package's files under \"include\", then run: orbitpkg validate my-model\n",
     )
 
 
 def test_init_leaves_a_manifest_alone(furnished: Machine) -> None:
     before = (furnished.folder / "tiny" / "package.json").read_bytes()
     assert furnished.run("init", "tiny") == Result(
-        2, "", "error: tiny/package.json is there already.\nhint: Check it: orbitpkg validate tiny\n"
+        2, "", "error: tiny/package.json already exists.\nhint: Check it: orbitpkg validate tiny\n"
     )
     assert (furnished.folder / "tiny" / "package.json").read_bytes() == before
 
@@ -73,14 +73,14 @@ def test_publish_says_where_it_went_and_how_to_install_it(machine: Machine) -> N
         f"  to {machine.repository}\n"
         f"  3 files, 1.1 kB; {archive_bytes(machine)} bytes uploaded\n"
         f"  orbitpkg install tiny==1.0.0 --repository {machine.repository}\n",
-        f"note: Made a repository at {machine.repository}\n{BUCKET_HINT}",
+        f"note: Created repository {machine.repository}\n{BUCKET_HINT}",
     )
 
 
 def test_publishing_the_same_again_says_so(furnished: Machine) -> None:
     assert furnished.run("publish", "tiny") == Result(
         0,
-        f"tiny 1.0.0 is published already, with the same content\n"
+        f"tiny 1.0.0 is already published with the same content\n"
         f"  in {furnished.repository}\n"
         f"  orbitpkg install tiny==1.0.0 --repository {furnished.repository}\n",
         BUCKET_HINT,
@@ -116,7 +116,7 @@ def test_install_says_what_came_and_where_it_is(machine: Machine) -> None:
 
 
 def test_installing_again_says_that_it_is_there(furnished: Machine) -> None:
-    expected = Result(0, "tiny 1.0.0 is installed: 3 files, 1.1 kB\n  orbitpkg path tiny==1.0.0\n", "")
+    expected = Result(0, "tiny 1.0.0 is already installed: 3 files, 1.1 kB\n  orbitpkg path tiny==1.0.0\n", "")
     assert furnished.run("install", "tiny") == expected
 
 
@@ -129,8 +129,8 @@ def test_install_names_dependencies_and_apps_that_were_not_checked(furnished: Ma
         "Installed big 1.0.0: 3 files, 1.1 kB\n"
         "  orbitpkg path big==1.0.0\n"
         "Installed tiny 1.0.0, as a dependency: 3 files, 1.1 kB\n",
-        "note: Whether big works with nobodys-app was not checked: no version of it is known here "
-        "(--app nobodys-app==VERSION).\n",
+        "note: Did not check whether big works with nobodys-app: its version is unknown. "
+        "To check, pass --app nobodys-app==VERSION.\n",
     )
 
 
@@ -140,13 +140,13 @@ def test_an_install_in_part_is_told_and_completed(machine: Machine) -> None:
     size = 8 + (machine.folder / "tiny" / "package.json").stat().st_size
     first = f"Installed tiny 1.0.0: 2 files, {size} bytes (of 3 files)\n"
     assert machine.run("install", "tiny", "--only", "data/*").out.startswith(first)
-    assert "(in part)" in machine.run("list").out
+    assert "(partial)" in machine.run("list").out
     assert machine.run("install", "tiny").out.startswith("Installed tiny 1.0.0: 3 files, 1.1 kB\n")
-    assert "(in part)" not in machine.run("list").out
+    assert "(partial)" not in machine.run("list").out
 
 
 def test_a_rehearsed_install_changes_nothing(furnished: Machine) -> None:
-    assert furnished.run("install", "tiny", "--dry-run") == Result(0, "Everything is installed already.\n", "")
+    assert furnished.run("install", "tiny", "--dry-run") == Result(0, "Everything is already installed.\n", "")
     furnished.succeed("remove", "tiny")
     done = furnished.run("install", "tiny", "--dry-run")
     first, second, third = done.out.splitlines()
@@ -180,7 +180,7 @@ def test_list_prints_a_line_for_each_version(furnished: Machine) -> None:
 
 
 def test_an_empty_list_says_where_it_looked(machine: Machine) -> None:
-    assert machine.run("list") == Result(0, "", f"note: Nothing is installed in {machine.home}\n")
+    assert machine.run("list") == Result(0, "", f"note: No packages are installed in {machine.home}\n")
     assert machine.run("list", "--quiet") == Result(0, "", "")
 
 
@@ -233,7 +233,7 @@ def test_show_says_what_can_run_code_of_a_release_that_is_not_installed(machine:
     assert "can run code  pickle: model.pkl" in machine.run("show", "tiny").out.splitlines()
     for archive in (machine.home / "repository/archives").rglob("*.zst"):
         archive.unlink()
-    assert "can run code  not known, for its contents cannot be read" in machine.run("show", "tiny").out.splitlines()
+    assert "can run code  unknown: the table of contents cannot be read" in machine.run("show", "tiny").out.splitlines()
 
 
 def test_versions_prints_a_version_a_line_oldest_first(furnished: Machine) -> None:
@@ -248,12 +248,12 @@ def test_search_prints_what_holds_the_text(furnished: Machine) -> None:
     assert furnished.run("search", "SMALL") == found
     assert furnished.run("search") == found
     assert furnished.run("search", "large") == Result(
-        0, "", f"note: No package in {furnished.repository} is about 'large'\n"
+        0, "", f"note: No packages match 'large' in {furnished.repository}\n"
     )
 
 
 def test_remove_says_what_went(furnished: Machine) -> None:
-    assert furnished.run("remove", "tiny", "--dry-run") == Result(0, "Would remove tiny 1.0.0 (up to 1.1 kB)\n", "")
+    assert furnished.run("remove", "tiny", "--dry-run") == Result(0, "Would remove tiny 1.0.0 (frees up to 1.1 kB)\n", "")
     assert furnished.run("remove", "tiny", "tiny==1.0.0") == Result(0, "Removed tiny 1.0.0 (1.1 kB freed)\n", "")
     assert furnished.run("list").out == ""
 
@@ -279,7 +279,7 @@ def test_verify_lists_what_is_damaged_and_says_of_what_kind_by_its_exit_code(fur
     assert furnished.run("verify", "tiny") == Result(
         16 + 32 + 64,
         "tiny 1.0.0  damaged\n  missing  data/words.txt\n  altered  model.bin\n  extra  more\n",
-        "error: 3 files of tiny==1.0.0 are not as published.\nhint: Mend it: orbitpkg verify --repair tiny==1.0.0\n",
+        "error: 3 files of tiny==1.0.0 differ from the published release.\nhint: To repair: orbitpkg verify --repair tiny==1.0.0\n",
     )
 
 
@@ -289,7 +289,7 @@ def test_verify_repairs_when_asked_to_and_says_where_it_put_what(furnished: Mach
     done = furnished.run("verify", "--repair", "--quick", "tiny")
     assert (done.code, done.out) == (0, "tiny 1.0.0  repaired\n  missing  data/words.txt\n  extra  more\n")
     (aside,) = (furnished.home / "store" / "v1" / "aside").iterdir()
-    assert done.err.splitlines()[-1] == f"note: What is no file of tiny 1.0.0 is now in {aside}"
+    assert done.err.splitlines()[-1] == f"note: Moved files that do not belong to tiny 1.0.0 to {aside}"
     assert furnished.run("verify") == Result(0, "tiny 1.0.0  good\n", "")
 
 
@@ -298,7 +298,7 @@ def test_verify_says_why_it_cannot_repair(furnished: Machine) -> None:
     (furnished.home / "repository").rename(furnished.home / "elsewhere")
     done = furnished.run("verify", "--repair")
     assert (done.code, done.out) == (16, "tiny 1.0.0  damaged\n  missing  data/words.txt\n")
-    assert "note: tiny 1.0.0 could not be repaired. " in done.err
+    assert "note: Could not repair tiny 1.0.0. " in done.err
     assert furnished.run("verify", "--repair", "--repository", furnished.home / "elsewhere").code == 0
 
 
@@ -313,15 +313,15 @@ def test_doctor_answers_each_question_by_trying(furnished: Machine) -> None:
         "create-only writes  yes\n"
         "part copies         yes\n"
         "deletable           yes\n"
-        "Good for publishing and for installing.\n",
+        "Ready for publishing and installing.\n",
         "",
     )
 
 
 def test_repo_init_makes_a_repository_once(machine: Machine) -> None:
     url = (machine.folder / "shared").as_uri()
-    assert machine.run("repo", "init", "./shared") == Result(0, f"Made a repository at {url}\n", "")
-    assert machine.run("repo", "init", "shared") == Result(0, f"There is a repository at {url}\n", "")
+    assert machine.run("repo", "init", "./shared") == Result(0, f"Created repository {url}\n", "")
+    assert machine.run("repo", "init", "shared") == Result(0, f"Repository {url} already exists\n", "")
 
 
 def test_quiet_leaves_data_and_errors(furnished: Machine) -> None:
