@@ -1,4 +1,4 @@
-"""PyOrbital's one function: Sputnik's packages in a bucket, without an index server.
+"""PyOrbital's single function: Sputnik packages in a bucket, without an index server.
 
 ::
 
@@ -8,38 +8,37 @@
     patch_sputnik()  # BUCKET=my-bucket in the environment
     sputnik.upload("my_library", "1.0.0", package.path)
 
-What PyOrbital put into the bucket can be installed as it is. What is uploaded from now on is a release of orbitpkg's
-beside it, under the same prefix, which PyOrbital does not see.
+Packages that PyOrbital uploaded to the bucket can be installed. New uploads are orbitpkg releases under the same
+prefix, which PyOrbital does not see.
 """
 
 from __future__ import annotations
 
-import os
-
 from orbitpkg.compat.sputnik.api.repositories import use_bucket
+from orbitpkg.config.environment import read_variable
 from orbitpkg.errors import UsageError
 
 __all__ = ["patch_sputnik"]
 
 
 def patch_sputnik(bucket: str | None = None, prefix: str = "models/") -> None:
-    """Have :mod:`orbitpkg.compat.sputnik` upload to, and install from, a bucket where no repository is named.
+    """Make a bucket the default repository of :mod:`orbitpkg.compat.sputnik`.
 
-    Nothing is asked yet. Credentials are found as AWS's own tools find them.
+    No request is made. Credentials are found as by AWS's own tools.
 
     Args:
-        bucket: Its name; the environment's ``BUCKET`` when None.
-        prefix: What stands before every key in it.
+        bucket: The bucket's name; the variable ``BUCKET`` when None.
+        prefix: The prefix of all keys.
 
     Raises:
-        UsageError: No bucket is named, or one that cannot be.
+        UsageError: No bucket is given, or its name is invalid.
     """
     from orbitpkg.objects.addresses import parse_address
 
-    name = bucket or os.environ.get("BUCKET", "")
+    name = bucket or read_variable("BUCKET")
     if not name or "/" in name:
-        said = f"{name!r} is not the name of a bucket." if name else "No bucket is named."
-        raise UsageError(said, hint="Set BUCKET to its name, or call patch_sputnik(bucket=…).")
+        problem = f"{name!r} is not a valid bucket name." if name else "No bucket given."
+        raise UsageError(problem, hint="Set BUCKET to the bucket's name, or call patch_sputnik(bucket=…).")
     url = f"s3://{name}/{prefix.strip('/')}".rstrip("/")
     parse_address(url)
     use_bucket(url)

@@ -1,10 +1,10 @@
 """s3stasher's class ``S3`` over ``orbitpkg.remote``: ``from orbitpkg.compat.s3stasher import S3``.
 
-It does what the README and the docstrings of s3stasher 0.0.5 say, with
-errors of the same kinds: ``FileNotFoundError``, ``ValueError``, and ``RuntimeError`` where it was offline. What it does
-better: a change within a second is seen, offline is found out at each call and not at import, keys cannot leave the
-cache, and local files may stand wherever a URI may. The cache is ``~/.s3_cache``, but its files lie there in another
-way, under ``.orbitpkg``: what s3stasher itself has cached is neither used nor touched.
+It behaves as the README and the docstrings of s3stasher 0.0.5 describe, with the same kinds of errors:
+``FileNotFoundError``, ``ValueError``, and ``RuntimeError`` without a connection. Improvements: it detects a second
+change within one second, checks the connection at each call instead of at import, keeps keys from escaping the cache,
+and accepts local paths wherever a URI is accepted. The cache is ``~/.s3_cache/.orbitpkg``. Files that s3stasher itself
+cached are neither used nor changed.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _STEP: Final = 1024.0
 
 
 class S3:
-    """All operations on S3, none of which needs an instance."""
+    """The operations of s3stasher, all static methods."""
 
     @staticmethod
     @contextlib.contextmanager
@@ -50,19 +50,19 @@ class S3:
         progress: bool = False,
         skip_local_file_checks: bool = False,
     ) -> Iterator[Path]:
-        """Give the path of a local file with an object's bytes, or the local path itself.
+        """Return the path of a local file with an object's bytes, or a local path itself.
 
         Args:
             uri_or_path: The object's URI, or a local path.
-            force_download: Read the object again, whatever is cached.
-            quiet: Taken, and not needed: nothing is printed.
-            progress: Show a bar.
-            skip_local_file_checks: Take what is cached without asking whether it is still the object's state.
+            force_download: Download the object even if it is cached.
+            quiet: Has no effect, since nothing is printed.
+            progress: Show a progress bar.
+            skip_local_file_checks: Use a cached file without checking that it is current.
 
         Raises:
-            FileNotFoundError: There is no such object, or file.
-            ValueError: A ``Path`` was made of an S3 URI.
-            RuntimeError: The store cannot be asked, and the object is not cached.
+            FileNotFoundError: The object or the file does not exist.
+            ValueError: An S3 URI was passed as a ``Path``.
+            RuntimeError: The store is unreachable, and the object is not cached.
         """
         with _as_s3stasher():
             reading = Reading(force=force_download, fresh=not skip_local_file_checks)
@@ -77,16 +77,16 @@ class S3:
         keep_cache_file: bool = True,
         progress: bool = False,
     ) -> Iterator[Path]:
-        """Give the path of a temporary file, which is uploaded at the end of the block; a local path is given as it is.
+        """Return the path of a temporary file that is uploaded at the end of the block, or a local path itself.
 
         Args:
             uri_or_path: The object's URI, or a local path.
             keep_cache_file: Keep the file in the cache.
-            progress: Show a bar.
+            progress: Show a progress bar.
 
         Raises:
-            ValueError: A ``Path`` was made of an S3 URI.
-            RuntimeError: The store cannot be asked; what was written is kept, and the message says where.
+            ValueError: An S3 URI was passed as a ``Path``.
+            RuntimeError: The store is unreachable. The file is kept, and the message contains its path.
         """
         with _as_s3stasher():
             local = local_path_of(uri_or_path)
@@ -131,7 +131,7 @@ class S3:
         """Delete an object.
 
         Raises:
-            RuntimeError: The store cannot be asked.
+            RuntimeError: The store is unreachable.
         """
         with _as_s3stasher():
             _files().delete(uri)
@@ -141,8 +141,8 @@ class S3:
         """Copy an object to another URI.
 
         Raises:
-            FileNotFoundError: There is no such object.
-            RuntimeError: A store cannot be asked.
+            FileNotFoundError: The object does not exist.
+            RuntimeError: A store is unreachable.
         """
         with _as_s3stasher():
             _files().copy(source_uri, destination_uri)
@@ -152,15 +152,15 @@ class S3:
         """Move an object to another URI.
 
         Raises:
-            FileNotFoundError: There is no such object.
-            RuntimeError: A store cannot be asked.
+            FileNotFoundError: The object does not exist.
+            RuntimeError: A store is unreachable.
         """
         with _as_s3stasher():
             _files().move(source_uri, destination_uri)
 
     @staticmethod
     def cache_size() -> str:
-        """Tell how large the cache is, for people: ``12.50 MB``."""
+        """Return the size of the cache in a readable form: ``12.50 MB``."""
         size = float(cache_bytes(_files().session.cache))
         if not size:
             return "0B"
@@ -172,13 +172,13 @@ class S3:
 
     @staticmethod
     def prune_cache(older_than_date: str | datetime) -> None:
-        """Remove what came into the cache before a date.
+        """Remove the files that were cached before a date.
 
         Args:
-            older_than_date: A ``datetime``, or a text in ISO format (``2023-01-01T12:00:00``).
+            older_than_date: A ``datetime``, or a string in ISO format (``2023-01-01T12:00:00``).
 
         Raises:
-            ValueError: The text is no date.
+            ValueError: The string is not a valid date.
         """
         if isinstance(older_than_date, str):
             try:
@@ -189,13 +189,13 @@ class S3:
 
 
 def _files(*, progress: bool = False) -> RemoteFiles:
-    default = Path(os.path.expanduser(_DEFAULT_CACHE), ".orbitpkg")  # noqa: PTH111 - HOME counts at each call
+    default = Path(os.path.expanduser(_DEFAULT_CACHE), ".orbitpkg")  # noqa: PTH111 - reads HOME at each call
     return files(reporter=_Bars() if progress else None, default=default)
 
 
 @contextlib.contextmanager
 def _as_s3stasher() -> Iterator[None]:
-    """Raise orbitpkg's errors as the kinds that callers of s3stasher expect."""
+    """Translate orbitpkg's errors to the kinds that callers of s3stasher expect."""
     try:
         yield
     except OrbitError as error:
@@ -207,10 +207,10 @@ def _as_s3stasher() -> Iterator[None]:
 
 
 class _Bars(LoggingReporter):
-    """A reporter that shows bars, as the caller asked for."""
+    """A reporter that shows progress bars."""
 
     def task(self, title: str, total: int | None) -> Task:
-        """Begin a piece of work."""
+        """Start a task with a progress bar."""
         from tqdm import tqdm
 
         return _Bar(tqdm(total=total, unit="B", unit_scale=True, unit_divisor=1024, desc=title.rpartition("/")[2]))

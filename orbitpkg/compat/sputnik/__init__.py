@@ -1,4 +1,4 @@
-"""Sputnik's API over orbitpkg's store and repositories.
+"""Sputnik's API on top of orbitpkg's store and repositories.
 
 ::
 
@@ -8,9 +8,9 @@
     sputnik.install("my_library", "1.0.0", archive.path, data_path="packages")
     package = sputnik.package("my_library", "1.0.0", "my_model", data_path="packages")
 
-The functions are those of Sputnik 0.9.3 (MIT licence, 2015-2016 Henning Peters, spaCy GmbH, ExplosionAI UG), with their
-names and the order of their arguments; ``docs/sputnik.md`` tells what is the same and what is better. ``data_path`` is
-the home folder of a store; without one it is orbitpkg's own.
+The functions have the names and the order of arguments of Sputnik 0.9.3 (MIT licence, 2015-2016 Henning Peters, spaCy
+GmbH, ExplosionAI UG). ``docs/sputnik.md`` lists the differences. ``data_path`` is the home folder of a store, by
+default orbitpkg's own.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``python -m orbitpkg.compat.sputnik``: data on stdout, everything else on stderr; 1 is a failure, 2 wrong usage."""
+"""``python -m orbitpkg.compat.sputnik``: data on stdout, messages on stderr; exit code 1 for a failure, 2 for usage."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FAILED, _USAGE, _INTERRUPTED = 1, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code."""
+    """Run a command and return its exit code."""
     given = new_parser().parse_args(arguments)
     logging.basicConfig(level=given.log_level.upper(), format="%(levelname)s: %(message)s")
     try:

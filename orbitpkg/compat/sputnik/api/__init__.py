@@ -1,1 +1,1 @@
-"""Sputnik's own names and calls, on top of orbitpkg's."""
+"""Sputnik's functions, classes, exceptions and command line, implemented with orbitpkg."""

@@ -1,7 +1,7 @@
-"""What Sputnik and PyOrbital wrote, read as it is: their archives, and the places that hold those.
+"""Readers for the archives and repositories of Sputnik and PyOrbital.
 
-Sputnik (0.9.3 is its last release) packed directories into ``NAME-VERSION.sputnik``; an index server, or PyOrbital,
-kept them as ``<ident>/meta.json`` and ``<ident>/archive.gz``. Nothing here writes either. Every byte is held against
-the MD5 that its writer noted, every path against the rules for paths in packages, and what passes becomes a package
-like any other: from there on it is held against BLAKE3.
+Sputnik (its last release is 0.9.3) packed directories into ``NAME-VERSION.sputnik``. An index server, or PyOrbital,
+stored them as ``<ident>/meta.json`` and ``<ident>/archive.gz``, where an ident is ``NAME-VERSION``. This package writes
+neither format. It checks every file against the digest in its ``meta.json`` and every path against the rules for
+packages. The result is an ordinary package, verified by BLAKE3 from then on.
 """

@@ -1,7 +1,7 @@
-"""``NAME-VERSION.sputnik``: a plain tar file of ``archive.gz`` and ``meta.json``, and nothing else.
+"""``NAME-VERSION.sputnik``: a plain tar file with exactly two members, ``archive.gz`` and ``meta.json``.
 
-The tar file is asked where its two members lie; nothing is ever extracted from it. A member that is a link, sparse,
-there twice, or any third one makes the archive refused: Sputnik wrote none, and unpacked whatever was there.
+The tar headers only locate the two members; ``tarfile`` extracts nothing. An archive with a link, a sparse file, a
+duplicate or a third member is refused: Sputnik never writes one, but would unpack it.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ __all__ = [
 
 SUFFIX = ".sputnik"
 SCRATCH = "sputnik-"
-"""What scratch folders begin with."""
+"""The prefix of the names of scratch folders."""
 
 _BLOCK = 512
-# POSIX.1-2017, pax, "ustar Interchange Format": where the magic lies in a header.
+# POSIX.1-2017, pax, "ustar Interchange Format": the position of the magic in a header.
 _MAGIC_AT = 257
 _MAGIC = b"ustar"
-# What tarfile reads at once beyond a header is an extended one; Python's own are a few hundred bytes.
+# tarfile reads an extended header at once, whatever size it declares. Python writes a few hundred bytes.
 _MAX_READ = 1024 * 1024
 _MEMBERS = 2
 _ABANDONED_SECONDS = 24 * 3600
@@ -56,13 +56,13 @@ _ABANDONED_SECONDS = 24 * 3600
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SputnikArchive:
-    """A ``.sputnik`` file, looked into.
+    """A ``.sputnik`` file.
 
     Attributes:
-        path: Where it is.
+        path: Its path.
         meta: Its ``meta.json``.
-        start: Where in it its ``archive.gz`` begins.
-        size: Of that, in bytes.
+        start: The position of its ``archive.gz``.
+        size: The size of its ``archive.gz``, in bytes.
     """
 
     path: Path
@@ -72,11 +72,11 @@ class SputnikArchive:
 
     @classmethod
     def read(cls, path: Path) -> SputnikArchive:
-        """Look into a file; of its data, only ``meta.json`` is read.
+        """Read the ``meta.json`` of a file and locate its ``archive.gz``.
 
         Raises:
-            IntegrityError: It is not what Sputnik writes.
-            StorageError: It cannot be read.
+            IntegrityError: The file is not in Sputnik's format.
+            StorageError: The file cannot be read.
         """
         with storage_errors(str(path)), path.open("rb") as file:
             members = _members(file, path)
@@ -85,17 +85,17 @@ class SputnikArchive:
             other = set(members) - {META_NAME, meta.archive}
             if other or meta.archive not in members:
                 found = min(other) if other else META_NAME
-                raise ArchiveError(f"{path} holds {found!r:.200} where {meta.archive} belongs.")
+                raise ArchiveError(f"{path} contains {found!r:.200} instead of {meta.archive}.")
         body = members[meta.archive]
         return cls(path=path, meta=meta, start=body.offset_data, size=body.size)
 
     def unpack(self, folder: Path) -> SourceTree:
-        """Verify the archive and write its files into a new folder.
+        """Verify the archive and write its files to a new folder.
 
         Raises:
-            IntegrityError: It is damaged.
-            ManifestError: What it says cannot be said of a package.
-            StorageError: It cannot be read, or the folder not written.
+            IntegrityError: The archive is damaged.
+            ManifestError: Its metadata is not valid for a package.
+            StorageError: The archive cannot be read, or the folder cannot be written.
         """
         where = f"{self.meta.archive} of {self.path}"
         with storage_errors(str(self.path)), self.path.open("rb") as file:
@@ -104,10 +104,10 @@ class SputnikArchive:
 
 
 def is_sputnik_archive(path: Path) -> bool:
-    """Say whether a file begins as a tar file does, which one of orbitpkg's own archives never does.
+    """Return whether a file begins like a tar file, as no archive of orbitpkg does.
 
     Raises:
-        StorageError: It cannot be read.
+        StorageError: The file cannot be read.
     """
     with storage_errors(path, READ):
         if not path.is_file():
@@ -118,10 +118,10 @@ def is_sputnik_archive(path: Path) -> bool:
 
 @contextlib.contextmanager
 def scratch_folder(parent: Path) -> Iterator[Path]:
-    """Give a new folder that is gone when this is left; what killed processes left beside it a day ago goes, too.
+    """Create a folder that is deleted at the end of the block, and delete old ones that killed processes left.
 
     Raises:
-        StorageError: It cannot be made.
+        StorageError: The folder cannot be created.
     """
     with storage_errors(str(parent)):
         parent.mkdir(parents=True, exist_ok=True)
@@ -134,26 +134,26 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
 
 
 def sweep(parent: Path) -> None:
-    """Delete the scratch folders of processes that were killed."""
+    """Delete scratch folders that are more than a day old, whose processes were killed."""
     for folder in parent.glob(f"{SCRATCH}*"):
-        with contextlib.suppress(OSError):  # somebody else sweeps, too
+        with contextlib.suppress(OSError):  # another process deletes the same folder
             if time.time() - folder.stat().st_mtime > _ABANDONED_SECONDS:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
 def open_converted(path: Path, scratch: Path) -> LocalArchive:
-    """Open a ``.sputnik`` file as the archive that orbitpkg would have made of the same files.
+    """Convert a ``.sputnik`` file to an orbitpkg archive of the same files, and open it.
 
-    That archive has no name on the disk, and is gone when it is closed.
+    The converted archive has no name on the disk and disappears when it is closed.
 
     Args:
         path: The file.
-        scratch: A folder for what is needed meanwhile: as much as the files of the package and their archive take.
+        scratch: A folder for temporary files, as large as the package's files and their archive.
 
     Raises:
-        IntegrityError: It is damaged, hostile, or not what Sputnik writes.
-        ManifestError: What it says cannot be said of a package.
-        StorageError: It cannot be read, or there is no space.
+        IntegrityError: The file is damaged, malicious or not in Sputnik's format.
+        ManifestError: Its metadata is not valid for a package.
+        StorageError: The file cannot be read, or the disk is full.
     """
     with scratch_folder(scratch) as folder:
         tree_folder, target = folder / "tree", folder / "package.tar.zst"
@@ -167,7 +167,7 @@ FORMAT = ArchiveFormat(recognizes=is_sputnik_archive, open=open_converted)
 
 
 class _Bounded:
-    """A file of which nobody reads much at once: a tar header may claim to be as large as it likes."""
+    """A file with a limit on each read, since a malicious tar header may declare any size."""
 
     def __init__(self, file: IO[bytes], path: Path) -> None:
         self._file = file
@@ -193,31 +193,31 @@ def _members(file: IO[bytes], path: Path) -> dict[str, tarfile.TarInfo]:
             for member in tar:
                 problem = _member_problem(member, members)
                 if problem:
-                    raise ArchiveError(f"{path} holds the member {member.name!r:.200}, {problem}.")
+                    raise ArchiveError(f"{path} has an invalid member {member.name!r:.200}: {problem}.")
                 members[member.name] = member
     except (tarfile.TarError, ValueError, EOFError) as error:
-        raise ArchiveError(f"{path} is no archive of Sputnik's, or damaged: {error}.") from error
+        raise ArchiveError(f"{path} is damaged or not a Sputnik archive: {error}.") from error
     return members
 
 
 def _member_problem(member: tarfile.TarInfo, members: dict[str, tarfile.TarInfo]) -> str | None:
     if not member.isreg() or member.issparse():
-        return "which is no regular file"
+        return "it is not a regular file"
     if member.name in members:
-        return "twice"
+        return "it is a duplicate"
     if len(members) == _MEMBERS:
-        return "and Sputnik's archives have two members"
+        return "Sputnik archives have only two members"
     if "/" in member.name or "\\" in member.name or member.name in {"", ".", ".."}:
-        return "which is a path"
+        return "its name is a path"
     return None
 
 
 def _read_meta(file: IO[bytes], members: dict[str, tarfile.TarInfo], path: Path) -> bytes:
     member = members.get(META_NAME)
     if member is None:
-        raise ArchiveError(f"{path} is no archive of Sputnik's: it holds no {META_NAME}.")
+        raise ArchiveError(f"{path} is not a Sputnik archive: it contains no {META_NAME}.")
     if member.size > MAX_META_BYTES:
-        raise ArchiveError(f"{path} has a {META_NAME} of {member.size:,} bytes; {MAX_META_BYTES:,} is the most.")
+        raise ArchiveError(f"{path} has a {META_NAME} of {member.size:,} bytes; the maximum is {MAX_META_BYTES:,}.")
     file.seek(member.offset_data)
     data = file.read(member.size)
     if len(data) != member.size:

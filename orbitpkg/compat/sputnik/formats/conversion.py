@@ -1,13 +1,13 @@
-"""From what Sputnik says of a package to a manifest.
+"""Conversion of Sputnik's package metadata to a manifest.
 
 The rules:
 
-1. The name stays as it is, if a package may be called so.
-2. The version stays as it is, if it is SemVer. Numbers that are missing are zeros (``1.0`` is ``1.0.0``) and a ``v``
-   before them is dropped; any other version is refused.
-3. A ``compatibility`` of null allows every version of the app, as ``""`` does here; what is no PEP 440 specifier is
-   refused, for leaving it out would allow what its author did not.
-4. Ident, version and the archive's MD5, as they were, are kept in ``metadata`` under ``sputnik``.
+1. A valid package name is kept. Any other is refused.
+2. A SemVer version is kept. Missing numbers are zeros (``1.0`` becomes ``1.0.0``), and a leading ``v`` is dropped. Any
+   other version is refused.
+3. A ``compatibility`` of null allows every version of the app, like ``""`` in a manifest. An invalid PEP 440 specifier
+   is refused, since dropping it would allow versions that the author excluded.
+4. The original ident, version and MD5 of the archive are kept in ``metadata`` under ``sputnik``.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
 __all__ = ["METADATA_KEY", "convert_manifest", "convert_version"]
 
 METADATA_KEY = "sputnik"
-"""Where in the metadata of a release it says what it was called before."""
+"""The key, in the metadata of a release, of its original ident, version and MD5."""
 
 _SHORT_VERSION = re.compile(r"[vV]?((?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*)){0,2})(-.+)?")
 _NUMBERS = 3
 
 
 def convert_version(text: str) -> Version:
-    """Give the version that a version of Sputnik's stands for.
+    """Convert a Sputnik version to SemVer.
 
     Raises:
-        UsageError: It stands for none.
+        UsageError: The version cannot be converted.
     """
     short = _SHORT_VERSION.fullmatch(text)
     if short is None:
@@ -48,43 +48,44 @@ def convert_version(text: str) -> Version:
 
 
 def convert_manifest(package: Mapping[str, Any], *, where: str, archive_md5: str | None = None) -> bytes:
-    """Write the manifest of a package of Sputnik's; it picks every file beside it.
+    """Convert Sputnik's metadata to the text of a manifest that includes all files in its folder.
 
-    What it says is checked by whoever reads it, as that of any manifest is.
+    The caller parses the text, which validates the remaining fields.
 
     Args:
-        package: What Sputnik says: ``name`` and ``version``, perhaps ``description``, ``license``, ``compatibility``.
-        where: What this is about, for messages.
-        archive_md5: The MD5 of its ``archive.gz``; without one, nothing is kept of how it was called before.
+        package: Sputnik's metadata: ``name`` and ``version``; optionally ``description``, ``license`` and
+            ``compatibility``.
+        where: The package, for messages.
+        archive_md5: The MD5 of its ``archive.gz``. Without it, the manifest does not record the origin.
 
     Raises:
-        ArchiveError: The name or the version cannot be had, or one of the others is of the wrong type.
+        ArchiveError: The name or the version cannot be converted, or another field has the wrong type.
     """
     name, version = _text(package, "name", where), _text(package, "version", where)
     try:
         canonical_name(name)
-        adapted = convert_version(version)
+        converted = convert_version(version)
     except UsageError as error:
         raise ArchiveError(f"{where}: {error.message}", hint=error.hint) from error
-    kept = {"ident": f"{name}-{version}", "version": version, "archive_md5": archive_md5}
-    metadata = {METADATA_KEY: kept} if archive_md5 else {}
+    origin = {"ident": f"{name}-{version}", "version": version, "archive_md5": archive_md5}
+    metadata = {METADATA_KEY: origin} if archive_md5 else {}
     manifest = {
         "name": name,
-        "version": str(adapted),
+        "version": str(converted),
         "description": _text_or_none(package, "description", where),
         "license": _text_or_none(package, "license", where),
         "include": ["**"],
         "compatibility": _compatibility(package, where),
         "metadata": metadata,
     }
-    said = {key: value for key, value in manifest.items() if value}
-    return pretty_json(said).encode()
+    present = {key: value for key, value in manifest.items() if value}
+    return pretty_json(present).encode()
 
 
 def _text(package: Mapping[str, Any], key: str, where: str) -> str:
     value = package.get(key)
     if not isinstance(value, str):
-        raise ArchiveError(f"{where}: its {key} is {value!r:.100}, which is no text.")
+        raise ArchiveError(f"{where}: {key} must be a string, not {value!r:.100}.")
     return value
 
 
@@ -97,5 +98,5 @@ def _compatibility(package: Mapping[str, Any], where: str) -> dict[str, str]:
     if value is None:
         return {}
     if not isinstance(value, dict) or not all(isinstance(each, str | None) for each in value.values()):
-        raise ArchiveError(f"{where}: its compatibility is {value!r:.100}, which is no table of apps and specifiers.")
+        raise ArchiveError(f"{where}: compatibility must map apps to version specifiers, not be {value!r:.100}.")
     return {app: specifier or "" for app, specifier in value.items()}

@@ -1,6 +1,6 @@
-"""Getting packages from a place of Sputnik's: what is said of each, and its files, verified.
+"""Downloads from a Sputnik repository: the metadata and the verified files of its packages.
 
-What a download that was stopped has left is kept and used by the next one. What proved to be damaged is not.
+An interrupted download resumes the next time. A damaged download is deleted.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ _MD5_NAME = "md5"
 
 
 class Fetcher:
-    """The packages of one place, as they are asked for. Safe to use from several threads.
+    """The packages of one repository, read on demand. Thread-safe.
 
     Args:
-        place: Where they lie.
-        folder: For what is kept between runs and needed meanwhile; this place's own.
-        reporter: Told how far downloads are.
+        repository: The repository.
+        folder: The folder for cached metadata and temporary files of this repository.
+        reporter: Receives the progress of downloads.
     """
 
     def __init__(self, repository: SputnikRepository, folder: Path, *, reporter: Reporter = SILENT) -> None:
@@ -50,36 +50,36 @@ class Fetcher:
         self._metas: dict[str, tuple[Meta, datetime | None]] = {}
 
     def idents(self) -> Mapping[str, str]:
-        """List the packages as they were when first asked for; see ``SputnikRepository.idents``.
+        """List the packages once and cache the result; see ``SputnikRepository.idents``.
 
         Raises:
-            RepositoryError: The place did not say.
+            RepositoryError: The repository cannot be listed.
         """
         if self._tags is None:
             self._tags = self.repository.idents()
         return self._tags
 
     def meta(self, ident: str) -> Meta:
-        """Give what is said of a package.
+        """Return the metadata of a package.
 
         Raises:
-            ObjectNotFound: It is gone.
-            IntegrityError: It is not what Sputnik writes.
+            ObjectNotFound: The package no longer exists.
+            IntegrityError: Its ``meta.json`` is not in Sputnik's format.
         """
         return self._read(ident)[0]
 
     def modified(self, ident: str) -> datetime | None:
-        """Say when a package was uploaded, if that is known."""
+        """Return when a package was uploaded, if known."""
         return self._read(ident)[1]
 
     def _read(self, ident: str) -> tuple[Meta, datetime | None]:
         if ident not in self._metas:
-            text = self._kept(ident) or self._keep(ident, self.repository.meta(ident))
+            text = self._read_cached(ident) or self._cache(ident, self.repository.meta(ident))
             meta = parse_meta(text.data, where=f"{ident} in {self.repository.url}", ident=ident)
             self._metas[ident] = meta, text.modified
         return self._metas[ident]
 
-    def _kept(self, ident: str) -> MetaText | None:
+    def _read_cached(self, ident: str) -> MetaText | None:
         from datetime import datetime
 
         from orbitpkg.compat.sputnik.formats.repositories import MetaText
@@ -87,38 +87,38 @@ class Fetcher:
         tag = self.idents().get(ident)
         try:
             head, _, data = self._path("meta", ident).read_bytes().partition(b"\n")
-            digest, moment, kept_tag = head.decode().split(" ", 2)
+            digest, moment, cached_tag = head.decode().split(" ", 2)
         except (OSError, ValueError):
             return None
-        if kept_tag != tag or hashlib.sha256(data).hexdigest() != digest:
+        if cached_tag != tag or hashlib.sha256(data).hexdigest() != digest:
             return None
         return MetaText(data=data, tag=tag, modified=datetime.fromisoformat(moment) if moment != "-" else None)
 
-    def _keep(self, ident: str, text: MetaText) -> MetaText:
+    def _cache(self, ident: str, text: MetaText) -> MetaText:
         moment = text.modified.isoformat() if text.modified else "-"
         head = f"{hashlib.sha256(text.data).hexdigest()} {moment} {text.tag}\n"
         write_cached(self._path("meta", ident), head.encode() + text.data)
         return text
 
     def _path(self, kind: str, ident: str) -> Path:
-        # An ident is what a stranger wrote; its digest is a file name everywhere.
+        # Idents are not trusted as file names.
         return self.folder / kind / hashlib.sha256(ident.encode("utf-8", "replace")).hexdigest()[:32]
 
     @contextlib.contextmanager
     def tree(self, ident: str) -> Iterator[SourceTree]:
-        """Download a package and give its files, verified, in a folder that is gone when this is left.
+        """Download a package and yield its verified files, in a folder that is deleted at the end of the block.
 
         Raises:
-            ObjectNotFound: It is gone.
-            IntegrityError: It is damaged or hostile.
-            ManifestError: What it says cannot be said of a package.
-            RepositoryError: It cannot be read; what came is kept.
-            StorageError: There is no space for it, or it cannot be written.
+            ObjectNotFound: The package no longer exists.
+            IntegrityError: The package is damaged or malicious.
+            ManifestError: Its metadata is not valid for a package.
+            RepositoryError: The download failed; the next one resumes it.
+            StorageError: The disk is full, or a file cannot be written.
         """
         meta = self.meta(ident)
         meta.manifest()
         where = f"{meta.archive} of {ident} in {self.repository.url}"
-        with self._alone(ident), scratch_folder(self.folder / "scratch") as folder:
+        with self._lock(ident), scratch_folder(self.folder / "scratch") as folder:
             path = self._download(ident, meta)
             with storage_errors(where), path.open("rb") as file:
                 try:
@@ -131,22 +131,22 @@ class Fetcher:
             path.unlink(missing_ok=True)
 
     def check(self, ident: str) -> None:
-        """Find out, without downloading it, whether a package's archive seems to be there and the right one.
+        """Check the existence, the size and the recorded MD5 of a package's archive, without downloading it.
 
         Raises:
-            ObjectNotFound: It is gone.
-            IntegrityError: It has another size, or was uploaded with another MD5.
+            ObjectNotFound: The archive does not exist.
+            IntegrityError: Its size or its recorded MD5 differs from ``meta.json``.
         """
         meta = self.meta(ident)
-        self._look(*self.repository.archive(ident, meta.archive), meta)
+        self._check_archive(*self.repository.archive(ident, meta.archive), meta)
 
-    def _look(self, store: ObjectStore, key: str, meta: Meta) -> ObjectInfo:
+    def _check_archive(self, store: ObjectStore, key: str, meta: Meta) -> ObjectInfo:
         where = f"{meta.archive} of {meta.ident} in {self.repository.url}"
         info = store.head(key)
         if info.size != meta.archive_size:
             raise IntegrityError(
                 f"{where} has {info.size:,} bytes; its {META_NAME} says {meta.archive_size:,}.",
-                hint="It was cut short, or written over: upload it again.",
+                hint="It was truncated or overwritten. Upload it again.",
             )
         _check_written_md5(store, key, meta, where)
         return info
@@ -155,14 +155,14 @@ class Fetcher:
         path = self._path("downloads", ident).with_suffix(f".{meta.archive_md5}")
         if not path.exists():
             store, key = self.repository.archive(ident, meta.archive)
-            info = self._look(store, key, meta)
+            info = self._check_archive(store, key, meta)
             with self.reporter.task(f"Downloading {ident}", info.size) as task:
                 download_object(store, key, path, info=info, progress=task.advance, durable=False)
         return path
 
     @contextlib.contextmanager
-    def _alone(self, ident: str) -> Iterator[None]:
-        """Keep other processes from downloading the same package meanwhile; they would write to one file."""
+    def _lock(self, ident: str) -> Iterator[None]:
+        """Hold a lock on a package, since two processes would write their downloads to the same file."""
         from filelock import FileLock, Timeout
 
         lock = FileLock(self._path("locks", ident))
@@ -182,14 +182,14 @@ class Fetcher:
 
 
 def write_cached(path: Path, data: bytes) -> None:
-    """Keep something that can be had again: who may not write here does without."""
+    """Write a cache file, ignoring a cache that cannot be written."""
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(path, data, durable=False)
 
 
 def _check_written_md5(store: ObjectStore, key: str, meta: Meta, where: str) -> None:
-    """Hold the MD5 that was written with an archive against its manifest's, before anything is downloaded."""
+    """Compare the MD5 in an archive's metadata with that in its ``meta.json``, before the download."""
     try:
         written = store.metadata(key).get(_MD5_NAME, "").strip("\"'").lower()
     except UnsupportedByStore:
@@ -197,7 +197,7 @@ def _check_written_md5(store: ObjectStore, key: str, meta: Meta, where: str) -> 
     if written and written != meta.archive_md5:
         raise IntegrityError(
             f"{where} was uploaded with the MD5 {written}; its {META_NAME} says {meta.archive_md5}.",
-            hint="Its uploader wrote one of the two over, or was stopped between them: upload it again.",
+            hint="An upload was interrupted, or replaced only one of the two files. Upload the package again.",
             expected=meta.archive_md5,
             found=written,
         )

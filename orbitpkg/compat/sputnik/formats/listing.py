@@ -1,7 +1,7 @@
-"""Which packages and versions a place of Sputnik's holds, in the words of a repository.
+"""The packages and versions in a Sputnik repository, after conversion.
 
-Of two packages that come to the same name and version (``model-1.0`` and ``model-1.0.0``) the one that was called so
-already has it, else the first by its ident; the other is told of as a problem, and never taken silently.
+Two packages may convert to the same name and version (``model-1.0`` and ``model-1.0.0``). Then the one whose version
+did not change takes precedence, else the first by ident. The other is reported as a problem.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ if TYPE_CHECKING:
 __all__ = ["PACKAGE_ERRORS", "ListedPackage", "Listing", "may_be_release", "may_have_name", "read_listing", "reason_of"]
 
 PACKAGE_ERRORS = (IntegrityError, ManifestError, ObjectNotFound)
-"""What is wrong with one package; other errors are about the place, or this machine."""
+"""Errors of a single package. Other errors concern the repository or this machine."""
 
 _AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedPackage:
-    """A package that can be had.
+    """A package that can be installed.
 
     Attributes:
-        ident: What Sputnik calls it.
-        meta: What Sputnik says of it.
-        manifest: What that makes.
+        ident: Its name and version in Sputnik.
+        meta: Its metadata in Sputnik.
+        manifest: The converted manifest.
     """
 
     ident: str
@@ -49,33 +49,33 @@ class ListedPackage:
 
 @dataclass(slots=True, kw_only=True)
 class Listing:
-    """What there is.
+    """The contents of a repository.
 
     Attributes:
-        packages: What can be had, by canonical name and version.
-        problems: Why others cannot, by ident.
+        packages: The packages that can be installed, by canonical name and version.
+        problems: The errors of the other packages, by ident.
     """
 
     packages: dict[str, dict[Version, ListedPackage]] = field(default_factory=dict)
     problems: dict[str, OrbitError] = field(default_factory=dict)
 
     def all(self) -> list[ListedPackage]:
-        """List what can be had, by name, oldest version first."""
+        """List the packages that can be installed, by name, oldest version first."""
         return [versions[version] for _, versions in sorted(self.packages.items()) for version in sorted(versions)]
 
 
 def reason_of(ident: str, error: OrbitError) -> str:
-    """Say why a package cannot be had, to somebody who knows which."""
+    """Return the message of an error without the package's ident at its beginning."""
     return error.message.removeprefix(f"{ident}: ")
 
 
 def may_have_name(ident: str, name: str) -> bool:
-    """Say whether an ident can be of a package of this canonical name; only its ``meta.json`` tells for sure."""
+    """Return whether an ident may belong to a package of this canonical name; only its ``meta.json`` decides."""
     return any(_is_name(before, name) for before, _ in _splits(ident))
 
 
 def may_be_release(ident: str, name: str, version: Version) -> bool:
-    """Say whether an ident can be of this version of a package."""
+    """Return whether an ident may belong to this version of a package."""
     return any(_is_name(before, name) and _is_version(after, version) for before, after in _splits(ident))
 
 
@@ -98,14 +98,14 @@ def _is_version(text: str, version: Version) -> bool:
 
 
 def read_listing(fetcher: Fetcher, idents: Iterable[str]) -> Listing:
-    """Read what is said of packages, several at a time.
+    """Read the metadata of packages in parallel.
 
     Args:
-        fetcher: Reads them.
-        idents: Of which.
+        fetcher: Reads the metadata.
+        idents: The packages.
 
     Raises:
-        RepositoryError: The place cannot be read.
+        RepositoryError: The repository cannot be read.
     """
     listing, ordered = Listing(), sorted(idents)
     with Pool(_AT_ONCE, "orbitpkg-sputnik") as pool:
@@ -123,8 +123,8 @@ def _read(fetcher: Fetcher, ident: str) -> ListedPackage | OrbitError:
         meta = fetcher.meta(ident)
         return ListedPackage(ident=ident, meta=meta, manifest=meta.manifest())
     except ObjectNotFound as error:
-        # Not for what lacks a package, but for a package that lacks something.
-        return ArchiveError(f"{ident} lacks its {META_NAME}: {error.message}", hint=error.hint)
+        # ObjectNotFound would mean that the package does not exist, but it is incomplete.
+        return ArchiveError(f"{ident} has no {META_NAME}: {error.message}", hint=error.hint)
     except PACKAGE_ERRORS as error:
         return error
 
@@ -139,8 +139,8 @@ def _put(listing: Listing, new: ListedPackage) -> None:
     kept, other = (new, there) if _keeps_its_version(new) and not _keeps_its_version(there) else (there, new)
     versions[version] = kept
     listing.problems[other.ident] = ArchiveError(
-        f"{other.ident} would be {new.manifest.name} {version}, and so is {kept.ident}.",
-        hint="Build it again under a version of its own.",
+        f"{other.ident} and {kept.ident} both convert to {new.manifest.name} {version}.",
+        hint="Build one of them again with another version.",
     )
 
 

@@ -1,4 +1,4 @@
-"""``meta.json``: what Sputnik wrote of an archive.
+"""``meta.json``, Sputnik's description of an archive.
 
 ::
 
@@ -6,8 +6,8 @@
      "manifest": [{"path": ["data", "model"], "size": 6, "noffset": 34, "checksum": ["md5", HEX]}, …],
      "package": {"name": …, "version": …, "description": …, "license": …, "compatibility": {APP: SPECIFIER or null}}}
 
-``archive.gz`` is one gzip member (RFC 1952) for each file, in the order of the manifest; ``noffset`` is where a member
-ends and the next one begins. Source: sputnik 0.9.3, as published on PyPI.
+``archive.gz`` has one gzip member (RFC 1952) for each file, in the order of the manifest. ``noffset`` is the position
+where a member ends and the next one begins. Source: sputnik 0.9.3, as published on PyPI.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class Member:
         start: The first byte of its gzip member.
         end: The byte after the last of it.
         size: Uncompressed, in bytes.
-        algorithm: Of the digest, as :mod:`hashlib` calls it.
-        digest: Of its uncompressed bytes, lower-case hexadecimal.
+        algorithm: The digest's algorithm, as :mod:`hashlib` names it.
+        digest: The digest of its uncompressed bytes, in lower-case hexadecimal.
     """
 
     path: str
@@ -63,11 +63,11 @@ class Member:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meta:
-    """What a ``meta.json`` says, checked.
+    """A validated ``meta.json``.
 
     Attributes:
-        ident: Name and version as Sputnik joined them.
-        package: What it says of the package, as it stands there.
+        ident: Name and version, joined by a hyphen.
+        package: The package's metadata, unchanged.
         members: The files, in the order of the archive.
         archive: The file name of the archive.
         archive_md5: The archive's MD5.
@@ -90,33 +90,33 @@ class Meta:
         return sum(member.size for member in self.members)
 
     def manifest_text(self) -> bytes:
-        """Write the manifest that this makes.
+        """Convert the metadata to the text of a manifest.
 
         Raises:
-            ArchiveError: It makes none.
+            ArchiveError: The metadata cannot be converted.
         """
         return convert_manifest(self.package, where=self.ident, archive_md5=self.archive_md5)
 
     def manifest(self) -> Manifest:
-        """Give the manifest that this makes.
+        """Convert the metadata to a manifest.
 
         Raises:
-            ArchiveError: The name or the version is none here.
-            ManifestError: What it says of the package cannot be said here.
+            ArchiveError: The name or the version cannot be converted.
+            ManifestError: Another field is invalid.
         """
         return parse_manifest(self.manifest_text(), where=self.ident)
 
 
 def parse_meta(data: bytes, *, where: str, ident: str | None = None) -> Meta:
-    """Read a ``meta.json``.
+    """Parse a ``meta.json``.
 
     Args:
         data: The text.
-        where: What it is the ``meta.json`` of, for messages.
-        ident: The ident it must have; any when None.
+        where: The archive that it describes, for messages.
+        ident: The ident that it must have; any when None.
 
     Raises:
-        IntegrityError: It is no JSON, not what Sputnik writes, or about another package.
+        IntegrityError: The text is not valid JSON, not in Sputnik's format, or describes another package.
     """
     table = parse_json(data, what=f"{META_NAME} of {where}", max_bytes=MAX_META_BYTES)
     try:
@@ -131,9 +131,9 @@ def parse_meta(data: bytes, *, where: str, ident: str | None = None) -> Meta:
             archive_md5=_digest("md5", archive[1]),
         )
     except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise ArchiveError(f"{META_NAME} of {where} is not what Sputnik writes: {_why(error)}.") from error
+        raise ArchiveError(f"{META_NAME} of {where} is not in Sputnik's format: {_why(error)}.") from error
     if ident is not None and meta.ident != ident:
-        raise IntegrityError(f"{META_NAME} of {where} is about {meta.ident!r:.200}.")
+        raise IntegrityError(f"{META_NAME} of {where} describes another package: {meta.ident!r:.200}.")
     _check_paths(meta, where)
     return meta
 
@@ -157,24 +157,24 @@ def _members(rows: list[Any]) -> tuple[Member, ...]:
 def _joined(parts: list[Any]) -> str:
     for part in parts:
         if "/" in _of(str, part):
-            raise ValueError(f"the part {part!r:.100} of a path has a slash")
+            raise ValueError(f"the path component {part!r:.100} contains a slash")
     return "/".join(parts)
 
 
 def _digest(algorithm: str, value: object) -> str:
     digits = _DIGEST_DIGITS.get(algorithm)
     if digits is None:
-        raise ValueError(f"{algorithm!r:.50} is no digest that can be checked")
+        raise ValueError(f"the digest algorithm {algorithm!r:.50} is not supported")
     text = _of(str, value).lower()
     if len(text) != digits or not _HEX.fullmatch(text):
-        raise ValueError(f"{text!r:.150} is no {algorithm}")
+        raise ValueError(f"{text!r:.150} is not a valid {algorithm} digest")
     return text
 
 
 def _of(kind: type[T], value: object) -> T:
-    # True is an int to Python, and no number of bytes.
+    # bool is a subclass of int.
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise TypeError(f"{value!r:.100} stands where {kind.__name__} belongs")
+        raise TypeError(f"expected {kind.__name__}, found {value!r:.100}")
     return value
 
 
@@ -183,14 +183,14 @@ def _why(error: Exception) -> str:
 
 
 def _check_paths(meta: Meta, where: str) -> None:
-    problem = path_problem(meta.archive) or ("has a folder" if "/" in meta.archive else None)
+    problem = path_problem(meta.archive) or ("contains a folder" if "/" in meta.archive else None)
     if problem:
         raise ArchiveError(f"{META_NAME} of {where} names the archive {meta.archive!r:.200}, which {problem}.")
     for path, what in tree_problems(member.path for member in meta.members):
         raise ArchiveError(
-            f"{where} holds {path!r:.300}, which {what}.",
-            hint="Such a file cannot be in a package: build it again under another name.",
+            f"{where} contains {path!r:.300}, which {what}.",
+            hint="Rename the file and build the archive again.",
             path=path[:300],
         )
     if any(member.path.startswith(f"{MANIFEST_NAME}/") for member in meta.members):
-        raise ArchiveError(f"{where} holds a folder {MANIFEST_NAME!r}, where the manifest belongs.")
+        raise ArchiveError(f"{where} contains a folder named {MANIFEST_NAME!r}, which is reserved for the manifest.")

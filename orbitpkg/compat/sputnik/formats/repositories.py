@@ -1,9 +1,9 @@
-"""Where Sputnik's packages lie: behind its index server, or in a bucket as PyOrbital lays them out.
+"""Sputnik repositories: an index server, or a bucket in PyOrbital's layout.
 
-A server tells at ``/models`` of all idents at once: ``{IDENT: [URL of its meta.json, that file's ETag], …}``; the
-archive lies beside the ``meta.json``. In a bucket (or a directory, which is how one copies a bucket) every
-``<ident>/meta.json`` is a package; there is no index that could lag. What is written with an archive, the MD5 in its
-``x-amz-meta-md5``, is held against it where a store tells of it: PyOrbital wrote it, copies often lose it.
+A server lists all idents at ``/models``: ``{IDENT: [URL of its meta.json, the ETag of that file], …}``. The archive is
+next to the ``meta.json``. In a bucket, or a directory that is a copy of one, every ``<ident>/meta.json`` is a package,
+and there is no index. PyOrbital writes the MD5 of an archive to its metadata, ``x-amz-meta-md5``. It is checked if
+present, since copies often lose it.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ _MD5 = re.compile(r"[0-9a-f]{32}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetaText:
-    """A ``meta.json`` as it came.
+    """The text of a ``meta.json``.
 
     Attributes:
-        data: Its text.
-        tag: What tells this state of it from others.
-        modified: When it was written, if the store says.
+        data: The text.
+        tag: A value that changes with the text.
+        modified: When it was written, if known.
     """
 
     data: bytes
@@ -58,33 +58,33 @@ class MetaText:
 
 
 class SputnikRepository(Protocol):
-    """Where packages lie. Safe to use from several threads."""
+    """A source of Sputnik packages. Thread-safe."""
 
     @property
     def url(self) -> str:
-        """Its address, with ``sputnik+`` before it."""
+        """Its address, which begins with ``sputnik+``."""
 
     def idents(self) -> Mapping[str, str]:
-        """List the packages there: each ident with what tells one state of its ``meta.json`` from another.
+        """List the packages: each ident with the tag of its ``meta.json``.
 
         Raises:
-            RepositoryError: It cannot be asked, or there is no such place.
+            RepositoryError: The repository does not exist or cannot be reached.
         """
 
     def meta(self, ident: str) -> MetaText:
         """Read a ``meta.json``.
 
         Raises:
-            ObjectNotFound: It is gone, though it was listed.
-            IntegrityError: It is not the one that the index tells of.
+            ObjectNotFound: It no longer exists.
+            IntegrityError: It does not match the index.
         """
 
     def archive(self, ident: str, name: str) -> tuple[ObjectStore, str]:
-        """Say where the archive of this name lies: the store, and its key there."""
+        """Return the store and the key of the archive of this name."""
 
 
 def is_sputnik_address(url: str) -> bool:
-    """Say whether an address is that of a place of Sputnik's."""
+    """Return whether an address is that of a Sputnik repository."""
     return url.lower().startswith(SCHEME_PREFIX)
 
 
@@ -110,10 +110,10 @@ def open_sputnik_repository(url: str, *, opener: Callable[[str], ObjectStore] = 
 
 
 class BucketRepository:
-    """Packages in an object store, as PyOrbital lays them out.
+    """A repository in PyOrbital's layout.
 
     Args:
-        objects: The store; what precedes the idents is its prefix.
+        objects: The store, whose keys begin with the idents.
     """
 
     def __init__(self, objects: ObjectStore) -> None:
@@ -128,7 +128,7 @@ class BucketRepository:
             if slash and name == META_NAME:
                 found[ident] = info.etag or f"{info.size}-{info.modified}"
             elif slash and name == ARCHIVE_NAME:
-                # Half a package is one that cannot be had, not none.
+                # An archive without meta.json is a package with a problem, to be reported.
                 found.setdefault(ident, "")
         return found
 
@@ -138,12 +138,12 @@ class BucketRepository:
         return MetaText(data=data, tag=info.etag or f"{info.size}-{info.modified}", modified=info.modified)
 
     def archive(self, ident: str, name: str) -> tuple[ObjectStore, str]:
-        """Say where an archive lies; see ``SputnikRepository.archive``."""
+        """Return the store and the key of an archive; see ``SputnikRepository.archive``."""
         return self._objects, f"{ident}/{name}"
 
 
 class ServerRepository:
-    """Packages behind an index server of Sputnik's, or a web server with a copy of what one answered.
+    """A Sputnik index server, or a web server with a copy of its answers.
 
     Args:
         url: The address of the server, ``https://`` or ``http://``.
@@ -168,32 +168,32 @@ class ServerRepository:
         store, key = self._located(address, ident)
         data, info = store.get(key, max_bytes=MAX_META_BYTES)
         digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
-        # A copy of the file on another server has another ETag there, and the same MD5, which is what S3's was made of.
+        # S3's ETag is the file's MD5. A copy on another server has another ETag but the same MD5.
         if etag not in {digest, _unquoted(info.etag)}:
             raise IntegrityError(
-                f"{META_NAME} of {ident} is not the one that the index of {self.url} tells of: its ETag is "
-                f"{_unquoted(info.etag) or digest}, the index says {etag}.",
-                hint="The index server lags: wait, or have it make its index anew.",
+                f"{META_NAME} of {ident} does not match the index of {self.url}: its ETag is "
+                f"{_unquoted(info.etag) or digest}, but the index says {etag}.",
+                hint="The index is out of date. Wait, or rebuild it on the server.",
             )
         return MetaText(data=data, tag=etag, modified=info.modified)
 
     def archive(self, ident: str, name: str) -> tuple[ObjectStore, str]:
-        """Say where an archive lies; see ``SputnikRepository.archive``."""
+        """Return the store and the key of an archive; see ``SputnikRepository.archive``."""
         address, _ = self._entry(ident)
         return self._located(urljoin(address, quote(name)), ident)
 
     def _entry(self, ident: str) -> tuple[str, str]:
         entry = self._read_index().get(ident)
         if entry is None:
-            raise ObjectNotFound(f"{ident} is gone from the index of {self.url}.", key=ident)
+            raise ObjectNotFound(f"{ident} is no longer in the index of {self.url}.", key=ident)
         return entry
 
     def _located(self, address: str, ident: str) -> tuple[ObjectStore, str]:
-        """Open the store that an address lies in; never with this server's password, unless it is on this server."""
+        """Return the store and the key of an address. The server's password is sent to no other server."""
         parts = urlsplit(address)
         folder, _, name = parts.path.rpartition("/")
         if parts.scheme not in {"http", "https"} or not parts.hostname or not name or parts.query or parts.username:
-            raise IntegrityError(f"The index of {self.url} places {ident} at {address!r:.300}, which cannot be read.")
+            raise IntegrityError(f"The index of {self.url} has an invalid address for {ident}: {address!r:.300}.")
         own = urlsplit(self._plain)
         same = (parts.scheme, parts.netloc) == (own.scheme, own.netloc.rpartition("@")[2])
         netloc = own.netloc if same else parts.netloc
@@ -209,7 +209,7 @@ class ServerRepository:
                 data, _ = self._objects.get(_INDEX_KEY, max_bytes=MAX_META_BYTES)
             except ObjectNotFound as error:
                 raise RepositoryNotFound(
-                    f"There is no index of Sputnik's at {self.url}: {_INDEX_KEY} is not found there.",
+                    f"{self.url} is not a Sputnik index server: {_INDEX_KEY} does not exist there.",
                     hint="Check the address.",
                 ) from error
             self._index = _parse_index(parse_json(data, what=what, max_bytes=MAX_META_BYTES), what, self._objects.url)
@@ -218,17 +218,19 @@ class ServerRepository:
 
 def _parse_index(table: Any, what: str, url: str) -> dict[str, tuple[str, str]]:
     if not isinstance(table, dict):
-        raise IntegrityError(f"{what[0].upper()}{what[1:]} is no table of idents.")
+        raise IntegrityError(f"{what[0].upper()}{what[1:]} is not a JSON object of idents.")
     found = {}
     for ident, entry in table.items():
         match entry:
             case [str(address), str(etag), *_]:
                 found[ident] = (urljoin(f"{url}/", address), _unquoted(etag))
             case _:
-                raise IntegrityError(f"{what[0].upper()}{what[1:]} says {entry!r:.200} of {ident!r:.200}.")
+                raise IntegrityError(
+                    f"{what[0].upper()}{what[1:]} has an invalid entry for {ident!r:.200}: {entry!r:.200}."
+                )
     return found
 
 
 def _unquoted(etag: str | None) -> str:
-    # A weak ETag is marked so before its quotes (RFC 9110, section 8.8.3).
+    # A weak ETag has the prefix W/ (RFC 9110, section 8.8.3).
     return (etag or "").removeprefix("W/").strip('"')

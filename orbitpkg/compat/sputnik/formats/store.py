@@ -1,9 +1,9 @@
-"""A place of Sputnik's as the object store of a repository, so that everything that reads one reads it.
+"""A Sputnik repository as the object store of an orbitpkg repository, for all code that reads repositories.
 
-There is an index for each package, made of what its ``meta.json``s say, and a record for each version. A record tells
-of an archive that nobody has made yet: it is made when the record, or the archive, is first asked for, from the files
-that are downloaded and verified then. The record is kept for the next run, so that the package is not downloaded to
-find out that it is installed; the archive is gone when the store is.
+The store has an index for each package, made from its ``meta.json`` files, and a record for each version. The archive
+of a version is built when it or its record is first read, from files that are downloaded and verified then. Records are
+cached between runs, so an installed package is not downloaded again just to find out its digest. Archives are deleted
+with the store.
 """
 
 from __future__ import annotations
@@ -101,10 +101,10 @@ SCHEME = StoreScheme(open=_open)
 
 
 class SputnikStore(ReadOnlyStore):
-    """An ``ObjectStore`` that can be read only, and holds what a repository of these packages would.
+    """A read-only ``ObjectStore`` with the objects that an orbitpkg repository of these packages would have.
 
     Args:
-        fetcher: Gets them.
+        fetcher: Downloads the packages.
     """
 
     def __init__(self, fetcher: Fetcher) -> None:
@@ -148,13 +148,13 @@ class SputnikStore(ReadOnlyStore):
         yield from self._archives(key).stream(key, start, length)
 
     def head(self, key: str, *, version: str | None = None) -> ObjectInfo:
-        """Tell about an object; see ``ObjectStore.head``."""
+        """Return the status of an object; see ``ObjectStore.head``."""
         if key.startswith(ARCHIVES):
             return self._archives(key).head(key, version=version)
         return _info(key, self._document(key))
 
     def list_folders(self, prefix: str) -> list[str]:
-        """Name the packages; see ``ObjectStore.list_folders``."""
+        """List the packages; see ``ObjectStore.list_folders``."""
         if prefix != RELEASES:
             return []
         listing = read_listing(self.fetcher, self.fetcher.idents())
@@ -163,7 +163,7 @@ class SputnikStore(ReadOnlyStore):
         return sorted(listing.packages)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Tell about records; see ``ObjectStore.list``. Their sizes are not known before they are made."""
+        """List records; see ``ObjectStore.list``. Their sizes are 0, since a size is known only once it is built."""
         name, slash, _ = prefix.removeprefix(RELEASES).partition("/")
         if not prefix.startswith(RELEASES):
             return
@@ -172,13 +172,13 @@ class SputnikStore(ReadOnlyStore):
             keys = sorted(record_key(each, version) for version in self._versions(each))
             yield from (ObjectInfo(key=key, size=0, etag=None, modified=None) for key in keys if key.startswith(prefix))
 
-    # What there is.
+    # Indexes and records.
 
     def _versions(self, name: str) -> dict[Version, ListedPackage]:
-        """Give what can be had of a package.
+        """Return the versions of a package that can be installed.
 
         Raises:
-            ArchiveError: There is something of it, and nothing that can be had.
+            ArchiveError: The package exists, but none of its versions can be installed.
         """
         if name not in self._packages:
             idents = [ident for ident in self.fetcher.idents() if may_have_name(ident, name)]
@@ -194,11 +194,11 @@ class SputnikStore(ReadOnlyStore):
         for ident, error in listing.problems.items():
             if ident not in self._problems:
                 self._problems[ident] = error
-                self.fetcher.reporter.note(f"{ident} of {self.url} is left out: {reason_of(ident, error)}")
+                self.fetcher.reporter.note(f"Skipped {ident} in {self.url}: {reason_of(ident, error)}")
 
     def _document(self, key: str) -> bytes:
         if key == CONFIG_KEY:
-            # Nothing can be written here in any case; what refuses it says how to go on.
+            # The capabilities do not matter, since every write is refused.
             identity = hashlib.sha256(self.url.encode()).hexdigest()[:32]
             return RepositoryConfig(id=identity, create_only=True, part_copies=False).to_json()
         if key.startswith(_INDEX_PREFIX) and key.endswith(_INDEX_SUFFIX):
@@ -210,26 +210,26 @@ class SputnikStore(ReadOnlyStore):
             raise ObjectNotFound(f"{self.url}/{key} does not exist.", key=key)
         package = self._versions(name).get(version)
         if package is None:
-            raise self._why_not(name, version)
+            raise self._absence(name, version)
         return self._record(package)
 
-    def _why_not(self, name: str, version: Version) -> OrbitError:
+    def _absence(self, name: str, version: Version) -> OrbitError:
         for ident, error in self._problems.items():
             if may_be_release(ident, name, version):
                 return error
-        return ObjectNotFound(f"{self.url} holds no {name} {version}.", key=record_key(name, version))
+        return ObjectNotFound(f"{self.url} has no {name} {version}.", key=record_key(name, version))
 
     def _index(self, name: str) -> bytes:
         versions = self._versions(name)
         latest = newest(versions)
         if latest is None:
-            raise ObjectNotFound(f"{self.url} holds no {name}.", key=index_key(name))
+            raise ObjectNotFound(f"{self.url} has no package {name}.", key=index_key(name))
         head = versions[latest].manifest
         entries = {version: self._entry(package) for version, package in versions.items()}
         return Index(name=head.name, description=head.description, releases=entries).to_json()
 
     def _entry(self, package: ListedPackage) -> IndexEntry:
-        record = self._kept_record(package)
+        record = self._cached_record(package)
         if record is not None:
             return IndexEntry.of(parse_release(record, name=package.manifest.key, version=package.manifest.version))
         return IndexEntry(
@@ -243,18 +243,18 @@ class SputnikStore(ReadOnlyStore):
         moment = self.fetcher.modified(package.ident) or datetime.fromtimestamp(0, UTC)
         return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
-    # Records, and the archives that they tell of.
+    # Building archives and their records.
 
     def _record(self, package: ListedPackage) -> bytes:
-        return self._kept_record(package) or self._build(package)
+        return self._cached_record(package) or self._build(package)
 
     def _record_path(self, package: ListedPackage) -> Path:
-        # Another encoder makes another archive, and so another record, of the same files.
+        # The record contains a digest of the archive, whose bytes depend on the encoder.
         tag = self.fetcher.idents().get(package.ident, "")
         name = hashlib.sha256(f"{package.ident}\n{tag}\n{ENCODER}".encode("utf-8", "replace")).hexdigest()[:32]
         return self.fetcher.folder / "records" / name
 
-    def _kept_record(self, package: ListedPackage) -> bytes | None:
+    def _cached_record(self, package: ListedPackage) -> bytes | None:
         try:
             digest, _, raw = self._record_path(package).read_bytes().partition(b"\n")
         except OSError:
@@ -262,14 +262,14 @@ class SputnikStore(ReadOnlyStore):
         return raw if release_digest(raw).encode() == digest else None
 
     def _archives(self, key: str) -> DirectoryStore:
-        """Give the store that holds an archive, after making it if need be."""
+        """Return the store of an archive, which is built if necessary."""
         with self._building:
             folder = self._folder()
             if not (folder / key).exists():
-                self._build(self._archived(key))
+                self._build(self._package_of(key))
             return DirectoryStore(folder)
 
-    def _archived(self, key: str) -> ListedPackage:
+    def _package_of(self, key: str) -> ListedPackage:
         name = key.removeprefix(ARCHIVES).partition("/")[0]
         for package in self._versions(name).values():
             if _archive_key(package) == key:
@@ -287,7 +287,7 @@ class SputnikStore(ReadOnlyStore):
         return self._built
 
     def _build(self, package: ListedPackage) -> bytes:
-        """Make the archive of a package, and its record."""
+        """Build the archive of a package and return its record."""
         with self._building, self.fetcher.tree(package.ident) as tree:
             key = _archive_key(package)
             target = self._folder() / key
@@ -303,8 +303,8 @@ class SputnikStore(ReadOnlyStore):
 
     def _refuse(self, key: str) -> NoReturn:
         raise ReadOnlyRepository(
-            f"{self.url}/{key} cannot be written: what Sputnik left is only read.",
-            hint=f"Bring it into a repository that can: orbitpkg import {self.url} --repository URL",
+            f"{self.url}/{key} cannot be written: Sputnik repositories are read-only.",
+            hint=f"Import its packages into another repository: orbitpkg import {self.url} --repository URL",
         )
 
 
@@ -327,4 +327,6 @@ def _info(key: str, data: bytes) -> ObjectInfo:
 def _no_valid_version(name: str, listing: Listing, url: str) -> ArchiveError:
     lines = [f"  {ident}: {reason_of(ident, error)}" for ident, error in listing.problems.items()]
     first = next(iter(listing.problems.values()))
-    return ArchiveError("\n".join([f"No version of {name} in {url} can be had:", *lines]), hint=first.hint, name=name)
+    return ArchiveError(
+        "\n".join([f"No version of {name} in {url} can be installed:", *lines]), hint=first.hint, name=name
+    )

@@ -1,8 +1,7 @@
-"""From an ``archive.gz`` to a package's directory, verified on the way.
+"""Verified unpacking of an ``archive.gz`` to a package's directory.
 
-A file is written under a path that was judged before, and kept only if its gzip member lies where the manifest says,
-decompresses to as many bytes as it says and to the digest it says. The caller's folder is then the source of an
-ordinary archive.
+The paths of files are validated before. A file is accepted only if its gzip member ends where the manifest says, and if
+it decompresses to the size and the digest in the manifest. The directory can then be packed as an ordinary archive.
 """
 
 from __future__ import annotations
@@ -31,18 +30,18 @@ _GZIP_WINDOW = 16 + zlib.MAX_WBITS
 
 
 def check_archive(file: IO[bytes], start: int, length: int, meta: Meta, *, where: str) -> None:
-    """Hold an ``archive.gz`` against its ``meta.json``, before a byte of it is decompressed.
+    """Compare the size and the MD5 of an ``archive.gz`` with its ``meta.json``, before decompressing anything.
 
     Args:
-        file: What it lies in.
-        start: Its first byte there.
-        length: In bytes.
-        meta: What is said of it.
-        where: What it is, for messages.
+        file: The file that contains it.
+        start: The position of its first byte.
+        length: Its size in bytes.
+        meta: Its ``meta.json``.
+        where: The archive, for messages.
 
     Raises:
-        IntegrityError: It is another one, or not whole.
-        StorageError: It cannot be read.
+        IntegrityError: The archive is damaged or another one.
+        StorageError: The file cannot be read.
     """
     if length != meta.archive_size:
         raise IntegrityError(f"{where} has {length:,} bytes; its manifest says {meta.archive_size:,}.")
@@ -56,32 +55,32 @@ def check_archive(file: IO[bytes], start: int, length: int, meta: Meta, *, where
     if digest.hexdigest() != meta.archive_md5:
         raise IntegrityError(
             f"{where} has the MD5 {digest.hexdigest()}; its manifest says {meta.archive_md5}.",
-            hint="It is damaged: get it again, or install another version.",
+            hint="The archive is damaged. Download it again, or install another version.",
             expected=meta.archive_md5,
             found=digest.hexdigest(),
         )
 
 
 def unpack(file: IO[bytes], start: int, meta: Meta, folder: Path, *, where: str) -> SourceTree:
-    """Write the files of an archive, and the manifest that its ``meta.json`` makes, into a new folder.
+    """Write the files of an archive, and the manifest converted from its ``meta.json``, to a new folder.
 
-    A ``package.json`` among the files gives way to that manifest.
+    The manifest replaces any ``package.json`` among the files.
 
     Args:
-        file: What the archive lies in.
-        start: Its first byte there.
-        meta: What is said of it.
-        folder: An empty one.
-        where: What it is, for messages.
+        file: The file that contains the archive.
+        start: The position of its first byte.
+        meta: Its ``meta.json``.
+        folder: An empty folder.
+        where: The archive, for messages.
 
     Returns:
-        The folder, as the source of an archive.
+        The folder, ready to be packed.
 
     Raises:
-        IntegrityError: A file is not the one that the manifest tells of.
-        ManifestError: What it says cannot be said of a package.
-        NoSpace: There is less than the files take.
-        StorageError: The disk did not take it.
+        IntegrityError: A file does not match the manifest.
+        ManifestError: The metadata is not valid for a package.
+        NoSpace: The disk has less free space than the files take.
+        StorageError: A file cannot be written.
     """
     manifest = meta.manifest_text()
     meta.manifest()
@@ -94,7 +93,7 @@ def unpack(file: IO[bytes], start: int, meta: Meta, folder: Path, *, where: str)
     expected = {member.path for member in meta.members} | {MANIFEST_NAME}
     left_out = expected.difference(file.path for file in tree.files)
     if left_out:
-        raise ArchiveError(f"{where} holds {min(left_out)!r}, which looks like an archive of the package itself.")
+        raise ArchiveError(f"{where} contains {min(left_out)!r}, which looks like an archive of the package itself.")
     return tree
 
 
@@ -102,8 +101,8 @@ def _check_space(folder: Path, needed: int, where: str) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise NoSpace(
-            f"The files of {where} take {needed:,} bytes; {folder} has {free:,} left.",
-            hint="Free some (orbitpkg remove, orbitpkg gc), or set ORBITPKG_HOME to a larger disk.",
+            f"The files of {where} take {needed:,} bytes, but {folder} has only {free:,} bytes free.",
+            hint="Free some space (orbitpkg remove, orbitpkg gc), or set ORBITPKG_HOME to a larger disk.",
             needed=needed,
             free=free,
         )
@@ -132,7 +131,7 @@ def _write_member(file: IO[bytes], start: int, member: Member, folder: Path, *, 
         raise ArchiveError(f"{where} is damaged: its gzip member does not end where its manifest says.")
     if (written, digest.hexdigest()) != (member.size, member.digest):
         raise IntegrityError(
-            f"{where} is altered: its {member.algorithm} is {digest.hexdigest()}, its manifest says {member.digest}.",
+            f"{where} is damaged: its {member.algorithm} is {digest.hexdigest()}, not {member.digest} as in its manifest.",
             path=member.path,
         )
 
