@@ -266,7 +266,7 @@ class _Job:
         """Have a repository that may be published to; says whether its store copies parts."""
         config, report = self._repository.init()
         if report is not None:
-            self._reporter.note(f"Made a repository at {self._repository.url}")
+            self._reporter.note(f"Created repository {self._repository.url}")
         if config.create_only or unsafe_single_writer:
             return config.part_copies
         raise UnsafeRepository(

@@ -62,7 +62,7 @@ Lauf 1.h5: HDF5, … kB
 | @notes = über über über über über über über über über über über üb...
 | @robot = sawyer
 |-- env/
-|   `-- images  5 x 12 x 16 x 3, uint8, 2.9 kB, … bytes in the file, gzip
+|   `-- images  5 x 12 x 16 x 3, uint8, 2.9 kB, … bytes stored, gzip
 |         @units = a \\x1b[31mb
 |-- state  5 x 2, float64, 80 bytes
 `-- there  link to /state
@@ -112,10 +112,10 @@ def test_a_dataset_is_shown_by_a_tag(show: Show, lab: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("Lauf 1.h5",), "Drew env/images[2] as an image in colours\n  out.png\n"),
-        (("Lauf 1.h5", "--array", "state"), "Drew state as an image\n  out.png\n"),
-        (("runs", "b.npz"), "Drew a as a line\n  out.png\n"),
-        (("runs", "--by", "robot"), "Drew how runs grew\n  out.png\n"),
+        (("Lauf 1.h5",), "Plotted env/images[2] as a colour image\n  out.png\n"),
+        (("Lauf 1.h5", "--array", "state"), "Plotted state as an image\n  out.png\n"),
+        (("runs", "b.npz"), "Plotted a as a line\n  out.png\n"),
+        (("runs", "--by", "robot"), "Plotted the growth of runs\n  out.png\n"),
     ],
     ids=["file", "array", "file of a dataset", "dataset"],
 )
@@ -130,9 +130,9 @@ def test_pictures_are_drawn(show: Show, lab: Path, words: tuple[str, ...], says:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("nothing.h5",), "nothing.h5 is neither a file here nor a dataset."),
-        (("no/such.h5",), "no/such.h5 is neither a file here nor a dataset."),
-        (("runs", "it's.h5"), 'The dataset runs holds no file "it\'s.h5".'),
+        (("nothing.h5",), "No file or dataset named nothing.h5 found."),
+        (("no/such.h5",), "No file or dataset named no/such.h5 found."),
+        (("runs", "it's.h5"), 'No file named "it\'s.h5" found in dataset runs.'),
         (("runs", "--by", "robbot"), "There is no column 'robbot'."),
         (("Lauf 1.h5", "--plot", "out.pdf"), "out.pdf is no name of a picture."),
         (("Lauf 1.h5", "--plot", "out.png", "--array", "env"), "Lauf 1.h5 holds no array 'env'."),

@@ -92,7 +92,7 @@ def test_why_not_of_what_was_yanked_says_so(stocked: Machine) -> None:
     stocked.succeed("yank", "tokenizer==2.0.0", "--reason", "wrong vocabulary")
     assert stocked.run("why-not", "tokenizer==2.0.0") == Result(
         0,
-        "Nothing stands against tokenizer==2.0.0. It would be:\n  tokenizer 2.0.0\n",
+        "tokenizer==2.0.0 can be installed:\n  tokenizer 2.0.0\n",
         "note: tokenizer 2.0.0 is yanked: wrong vocabulary.\n",
     )
     assert stocked.run("why-not", "tokenizer==2.0.0", "--json").envelope["data"]["warnings"] == [
@@ -112,7 +112,7 @@ def test_why_tells_the_way_from_what_nobody_needs(stocked: Machine) -> None:
     assert stocked.run("why", "tokenizer") == Result(
         0, "tokenizer 2.0.0\n  bundle 1.0.0 needs classifier, classifier 1.0.0 needs tokenizer>=2\n", ""
     )
-    assert stocked.run("why", "bundle") == Result(0, "bundle 1.0.0\n  nothing that is installed needs it\n", "")
+    assert stocked.run("why", "bundle") == Result(0, "bundle 1.0.0\n  no installed package needs it\n", "")
 
 
 def test_why_tells_of_every_version_that_is_installed(stocked: Machine) -> None:
@@ -143,10 +143,10 @@ def test_why_goes_by_the_lockfile_of_a_project(stocked: Machine) -> None:
     assert stocked.run("why", "tokenizer") == Result(
         0,
         "tokenizer 2.0.0\n"
-        "  the project asks for bundle, bundle 1.0.0 needs classifier, classifier 1.0.0 needs tokenizer>=2\n",
+        "  the project requires bundle, bundle 1.0.0 needs classifier, classifier 1.0.0 needs tokenizer>=2\n",
         "",
     )
-    assert stocked.run("why", "bundle").out == "bundle 1.0.0\n  the project asks for bundle\n"
+    assert stocked.run("why", "bundle").out == "bundle 1.0.0\n  the project requires bundle\n"
     assert stocked.run("why", "classifier", "--json").envelope["data"] == {
         "name": "classifier",
         "versions": ["1.0.0"],
@@ -155,7 +155,7 @@ def test_why_goes_by_the_lockfile_of_a_project(stocked: Machine) -> None:
     }
     (stocked.folder / "orbit.toml").write_text("requirements = []\n")
     assert stocked.run("why", "classifier").out == (
-        "classifier 1.0.0\n  nothing asks for it any more, bundle 1.0.0 needs classifier\n"
+        "classifier 1.0.0\n  no longer required by the project, bundle 1.0.0 needs classifier\n"
     )
 
 
@@ -170,7 +170,7 @@ def test_why_not_tries_a_requirement_beside_others(stocked: Machine) -> None:
     )
     assert stocked.run("why-not", "bundle", "tokenizer>=2") == Result(
         0,
-        "Nothing stands against bundle. It would be:\n  bundle 1.0.0\n  classifier 1.0.0\n  tokenizer 2.0.0\n",
+        "bundle can be installed:\n  bundle 1.0.0\n  classifier 1.0.0\n  tokenizer 2.0.0\n",
         "",
     )
 
@@ -191,7 +191,7 @@ def test_why_not_says_what_of_it_the_project_asks_for(stocked: Machine) -> None:
         "Nothing fits both bundle and tokenizer==1.0.0:\n"
         "  bundle 1.0.0 needs classifier\n"
         "  classifier 1.0.0 needs tokenizer>=2\n"
-        "  orbit.toml asks for bundle\n"
+        "  orbit.toml requires bundle\n"
         "Instead of tokenizer==1.0.0, tokenizer 2.0.0 would fit.\n"
     )
     assert (stocked.folder / "orbit.lock").read_bytes() == before

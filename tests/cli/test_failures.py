@@ -31,9 +31,9 @@ def test_no_command_shows_the_help_on_stderr(machine: Machine) -> None:
 @pytest.mark.parametrize(
     ("words", "error"),
     [
-        ("instal tiny", "error: There is no command 'instal'.\nhint: Did you mean orbitpkg install?\n"),
-        ("frobnicate", "error: There is no command 'frobnicate'.\nhint: orbitpkg --help lists the commands.\n"),
-        ("install", "error: Missing argument 'REQ|ARCHIVE...'.\nhint: orbitpkg install --help shows how it is used.\n"),
+        ("instal tiny", "error: Unknown command 'instal'.\nhint: Did you mean orbitpkg install?\n"),
+        ("frobnicate", "error: Unknown command 'frobnicate'.\nhint: To list the commands: orbitpkg --help\n"),
+        ("install", "error: Missing argument 'REQ|ARCHIVE...'.\nhint: For usage: orbitpkg install --help\n"),
         ("install tiny --app x==", None),
         ("install 1%", None),
         ("path ''", None),
@@ -109,7 +109,7 @@ def test_a_bug_is_called_one_and_exits_70(machine: Machine) -> None:
         70,
         "",
         "error: This is a bug in orbitpkg: ZeroDivisionError: a made-up bug\n"
-        "hint: Run it again with ORBITPKG_DEBUG=1 to see where, and report it with what that prints.\n",
+        "hint: Run the command again with ORBITPKG_DEBUG=1 and report the bug with the output.\n",
     )
 
 

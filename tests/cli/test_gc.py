@@ -28,14 +28,14 @@ def versions(machine: Machine) -> Sequence[str]:
 def test_where_nothing_is_superfluous_it_says_so(furnished: Machine) -> None:
     done = furnished.run("gc")
     assert (done.code, done.err) == (0, "")
-    assert done.out.startswith("Deleted 0 things (0 bytes). The store takes ")
+    assert done.out.startswith("Nothing to delete. The store uses ")
 
 
 def test_a_dry_run_shows_what_would_go(two: Machine) -> None:
     done = two.run("gc", "--keep-last", "1", "--dry-run")
     assert done.code == 0
     assert done.out.splitlines()[0].startswith("release  tiny==1.0.0  ")
-    assert done.out.splitlines()[1].startswith("Would delete 1 thing (")
+    assert done.out.splitlines()[1].startswith("Would delete 1 item (")
     assert versions(two) == ["1.0.0", "2.0.0"]
 
 
@@ -57,14 +57,14 @@ def test_options_narrow_what_goes(two: Machine) -> None:
 def test_a_size_that_cannot_be_had_is_told(furnished: Machine) -> None:
     done = furnished.run("gc", "--max-size", "1kB")
     assert done.code == 0
-    assert "more than --max-size says; what is left is needed, or too new." in done.err
+    assert "the remaining files are in use or too new." in done.err
 
 
 def test_what_a_project_locks_stays_and_says_why(two: Machine) -> None:
     (two.folder / "orbit.toml").write_text('requirements = ["tiny<2"]\n')
     two.succeed("sync")
     done = two.run("gc", "--keep-last", "1")
-    assert done.err == f"note: tiny==1.0.0 stays: {two.folder / 'orbit.lock'} needs it\n"
+    assert done.err == f"note: Kept tiny==1.0.0: {two.folder / 'orbit.lock'} needs it\n"
     assert versions(two) == ["1.0.0", "2.0.0"]
 
 
@@ -74,5 +74,5 @@ def test_what_is_no_amount_is_refused(machine: Machine, words: tuple[str, ...]) 
 
 
 def test_an_empty_machine_stays_empty(machine: Machine) -> None:
-    assert machine.run("gc") == Result(0, "Deleted 0 things (0 bytes). The store takes 0 bytes.\n", "")
+    assert machine.run("gc") == Result(0, "Nothing to delete. The store uses 0 bytes.\n", "")
     assert not machine.home.exists()

@@ -210,8 +210,8 @@ def test_verify_of_what_is_damaged(furnished: Machine) -> None:
     assert done.envelope == failure(
         "verify",
         "integrity",
-        "1 file of tiny==1.0.0 is not as published.",
-        "Mend it: orbitpkg verify --repair tiny==1.0.0",
+        "1 file of tiny==1.0.0 differs from the published release.",
+        "To repair: orbitpkg verify --repair tiny==1.0.0",
         packages=[package],
     )
 
@@ -274,10 +274,10 @@ def test_a_failure_has_the_errors_code_hint_and_facts(furnished: Machine) -> Non
 @pytest.mark.parametrize(
     ("words", "command", "message", "hint"),
     [
-        ((), None, "A command is missing.", "orbitpkg --help lists the commands."),
-        (("instal",), None, "There is no command 'instal'.", "Did you mean orbitpkg install?"),
-        (("repo",), "repo", "Missing command.", "orbitpkg repo --help shows how it is used."),
-        (("path",), "path", "Missing argument 'REQ'.", "orbitpkg path --help shows how it is used."),
+        ((), None, "Missing command.", "To list the commands: orbitpkg --help"),
+        (("instal",), None, "Unknown command 'instal'.", "Did you mean orbitpkg install?"),
+        (("repo",), "repo", "Missing command.", "For usage: orbitpkg repo --help"),
+        (("path",), "path", "Missing argument 'REQ'.", "For usage: orbitpkg path --help"),
     ],
 )
 def test_wrong_usage_has_an_envelope_too(

@@ -33,22 +33,77 @@ def shell(machine: Machine, command: str) -> Result:
     return Result(done.returncode, done.stdout, done.stderr)
 
 
-def test_a_reader_who_goes_away_is_no_failure(furnished: Machine) -> None:
+OUTPUTS = [["list"], ["files", "tiny", "--json"], ["path", "tiny"], ["install", "tiny==1.0.0"], ["--help"],
+           ["repo", "--help"], ["list", "--help"], ["--version"], ["--version", "--json"]]  # fmt: skip
+# With the variable, Python writes at once; without it, a first time when it flushes and a second time at its exit.
+every_buffering = pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
+
+
+@every_buffering
+@pytest.mark.parametrize("words", OUTPUTS, ids=" ".join)
+def test_a_reader_that_is_gone_before_the_start_is_not_an_error(
+    words: list[str], unbuffered: str, furnished: Machine
+) -> None:
     reads, writes = os.pipe()
     os.close(reads)
     try:
-        for words in (["list"], ["files", "tiny", "--json"], ["--help"], ["--version"]):
-            done = subprocess.run(
-                [*ORBITPKG, *words],
-                env=furnished.environment(),
-                stdout=writes,
-                stderr=subprocess.PIPE,
-                encoding="utf-8",
-                check=False,
-            )
-            assert (done.returncode, done.stderr) == (0, ""), words
+        done = subprocess.run(
+            [*ORBITPKG, *words],
+            env=furnished.environment(PYTHONUNBUFFERED=unbuffered),
+            cwd=furnished.folder,
+            stdout=writes,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            check=False,
+        )
     finally:
         os.close(writes)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@every_buffering
+@pytest.mark.parametrize("words", [["list"], ["files", "tiny", "--json"], ["--help"]], ids=" ".join)
+def test_a_reader_that_leaves_after_the_first_byte_is_not_an_error(
+    words: list[str], unbuffered: str, furnished: Machine
+) -> None:
+    process = subprocess.Popen(
+        [*ORBITPKG, *words],
+        env=furnished.environment(PYTHONUNBUFFERED=unbuffered),
+        cwd=furnished.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.read(1)
+    process.stdout.close()
+    with process.stderr as stderr:
+        errors = stderr.read()
+    assert (process.wait(), errors) == (0, b"")
+
+
+@every_buffering
+@pytest.mark.parametrize("words", [["path", "nope"], ["nope"], [], ["path", "nope", "--json"]], ids=" ".join)
+def test_an_error_keeps_its_exit_code_when_stderr_has_no_reader(
+    words: list[str], unbuffered: str, furnished: Machine
+) -> None:
+    expected = furnished.run(*words)
+    reads, writes = os.pipe()
+    os.close(reads)
+    try:
+        done = subprocess.run(
+            [*ORBITPKG, *words],
+            env=furnished.environment(PYTHONUNBUFFERED=unbuffered),
+            cwd=furnished.folder,
+            stdout=subprocess.PIPE,
+            stderr=writes,
+            encoding="utf-8",
+            check=False,
+        )
+    finally:
+        os.close(writes)
+    assert (done.returncode, done.stdout) == (expected.code, expected.out)
 
 
 def test_verify_still_fails_when_nobody_reads_what_is_wrong(furnished: Machine) -> None:
@@ -57,19 +112,20 @@ def test_verify_still_fails_when_nobody_reads_what_is_wrong(furnished: Machine) 
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full here: it takes Linux")
-@pytest.mark.parametrize("words", [["list"], ["list", "--json"]])
-def test_an_output_that_cannot_be_written_is_an_error(words: list[str], furnished: Machine) -> None:
+@every_buffering
+@pytest.mark.parametrize("words", [["list"], ["list", "--json"], ["path", "tiny"], ["--version"], ["--help"]])
+def test_an_output_that_cannot_be_written_is_an_error(words: list[str], unbuffered: str, furnished: Machine) -> None:
     with FULL.open("w") as full:
         done = subprocess.run(
             [*ORBITPKG, *words],
-            env=furnished.environment(),
+            env=furnished.environment(PYTHONUNBUFFERED=unbuffered),
             stdout=full,
             stderr=subprocess.PIPE,
             encoding="utf-8",
             check=False,
         )
     assert done.returncode == 1
-    assert done.stderr.splitlines()[0] == "error: The output could not be written: No space left on device."
+    assert done.stderr.splitlines()[0] == "error: Could not write the output: No space left on device."
 
 
 def test_closed_standard_files_do_not_matter(furnished: Machine) -> None:

@@ -24,7 +24,7 @@ def test_what_is_right_is_called_good(furnished: Machine, words: tuple[str, ...]
     size = archive(furnished).stat().st_size
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith(f"1 package, 1 release, {size} bytes; ")
-    assert done.out.endswith(" read: good\n")
+    assert done.out.endswith(" read: ok\n")
     assert done.out.count(" 0 bytes read") == (not words)
 
 
@@ -35,7 +35,7 @@ def test_damage_is_listed_and_is_in_the_exit_code(furnished: Machine) -> None:
     key = path.relative_to(furnished.home / "repository")
     assert done.code == 16
     assert done.out.splitlines()[0] == f"missing  {key}  It is the archive of tiny==1.0.0."
-    assert done.err.splitlines()[0] == f"error: 1 object of {furnished.repository} is not as published."
+    assert done.err.splitlines()[0] == f"error: 1 object in {furnished.repository} is damaged."
 
 
 def test_damage_as_json(furnished: Machine) -> None:

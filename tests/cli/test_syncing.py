@@ -46,7 +46,7 @@ def test_a_dry_run_lists_what_would_be_done(machine: Machine, place: str) -> Non
     result = sync(machine, "recordings", place, "--delete", "--dry-run")
     lines = result.out.splitlines()
     assert [line.split() for line in lines[:2]] == [["upload", "new", "5", "bytes"], ["delete", "object", "deep/x"]]
-    assert lines[2:] == ["Would sync 1 file (5 bytes), deleted 1; 1 unchanged"]
+    assert lines[2:] == ["Would sync 1 file (5 bytes), would delete 1; 1 unchanged"]
     assert sync(machine, "recordings", place, "--delete").out == "Synced 1 file (5 bytes), deleted 1; 1 unchanged\n"
 
 
@@ -55,9 +55,9 @@ def test_a_conflict_is_told_and_fails_and_force_decides(machine: Machine, place:
     result = sync(machine, place, "other")
     assert (result.code, result.out) == (1, "Synced 0 files (0 bytes); 1 unchanged\n")
     assert result.err == (
-        "note: run 1.csv was left alone: it was changed at the destination since the last sync\n"
-        "error: Not all is in step: 1 path in conflict.\n"
-        "hint: --force decides conflicts for the source.\n"
+        "note: Skipped run 1.csv: it was changed at the destination since the last sync\n"
+        "error: Sync incomplete: 1 conflict.\n"
+        "hint: To overwrite conflicting files at the destination, use --force.\n"
     )
     assert sync(machine, place, "other", "--force").code == 0
     assert (machine.folder / "other/run 1.csv").read_bytes() == b"1,2\n"
@@ -68,7 +68,7 @@ def test_many_conflicts_are_not_all_told(machine: Machine, place: str) -> None:
         write(machine.folder / f"other/{number:02}", b"never synced")
     result = sync(machine, place, "other", "--delete")
     assert result.err.count("note: ") == 21
-    assert "note: And 10 more; --json has all" in result.err
+    assert "note: 10 more paths were not synced. To list all of them, use --json." in result.err
 
 
 def test_the_envelope_has_every_fact(machine: Machine, place: str) -> None:
@@ -103,7 +103,7 @@ def test_the_envelope_has_every_fact(machine: Machine, place: str) -> None:
         (["recordings", "s3:/bucket/d"], "a slash is missing"),
         (["recordings", "ftp://host/d"], "ftp://host/d"),
         (["recordings", "memory://x/d", "--include", "../a"], "The pattern '../a'"),
-        (["recordings", "memory://x/d", "--watch", "--dry-run"], "do not go together"),
+        (["recordings", "memory://x/d", "--watch", "--dry-run"], "cannot be used with"),
         (["memory://x/d", "other", "--watch"], "Only a local folder can be watched"),
         (["recordings", "memory://x/d", "--settle", "0"], "--settle"),
     ],

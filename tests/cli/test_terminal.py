@@ -51,14 +51,14 @@ def test_errors_are_coloured_on_a_terminal(machine: Machine) -> None:
     code, screen = on_terminal(machine, ["instal"])
     assert code == 2
     assert screen == (
-        f"{RED_ERROR}There is no command 'instal'.\n\x1b[36mhint:\x1b[0m Did you mean orbitpkg install?\n"
+        f"{RED_ERROR}Unknown command 'instal'.\n\x1b[36mhint:\x1b[0m Did you mean orbitpkg install?\n"
     )
 
 
 @pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
 def test_colours_can_be_declined(name: str, value: str, machine: Machine) -> None:
     _, screen = on_terminal(machine, ["instal"], 80, **{name: value})
-    assert screen == "error: There is no command 'instal'.\nhint: Did you mean orbitpkg install?\n"
+    assert screen == "error: Unknown command 'instal'.\nhint: Did you mean orbitpkg install?\n"
 
 
 def test_nothing_is_coloured_without_a_terminal(machine: Machine) -> None:
@@ -86,7 +86,7 @@ def test_what_is_outdated_has_heads_on_a_terminal_and_none_in_a_pipe(machine: Ma
     assert screen == "tiny\n  in use 1.0.0\n  allowed 1.10.0\n  newest 1.10.0\n"
     machine.succeed("install", "tiny")
     _, screen = on_terminal(machine, ["outdated"], 80, NO_COLOR="1")
-    assert screen == "note: Everything is up to date\n"
+    assert screen == "note: All packages are up to date\n"
 
 
 @pytest.fixture

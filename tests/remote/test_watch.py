@@ -262,6 +262,6 @@ class TestInterrupting:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
         assert (process.returncode, out) == (0, "")
-        assert err.endswith("Stopped; what is in step is noted\n")
+        assert err.endswith("Stopped. The next sync continues from here.\n")
         done = machine.run("remote", "sync", str(folder), place, "--json", **moto.env())
         assert (done.envelope["data"]["done"], done.envelope["data"]["unchanged"]) == ([], 1)
