@@ -261,23 +261,37 @@ def move_folder(source: StrPath, target: StrPath, *, durable: bool = True) -> No
 
 
 def _copy_folder(source: StrPath, target: StrPath, *, durable: bool) -> None:
-    import shutil
-
     part = temporary_name(os.path.dirname(target) or ".")  # noqa: PTH120
     try:
-        if os.path.isdir(source) and not os.path.islink(source):  # noqa: PTH112, PTH114
-            shutil.copytree(source, part, symlinks=True)
-            if durable:
-                sync_files([f"{root}/{name}" for root, _, names in os.walk(part) for name in names], folder=part)
-        else:
-            shutil.copy2(source, part, follow_symlinks=False)
+        files = list(_copy(os.fspath(source), part))
+        if durable:
+            sync_files(files, folder=part if os.path.isdir(part) else os.path.dirname(part))  # noqa: PTH112, PTH120
         os.rename(part, target)  # noqa: PTH104
-    except shutil.Error as error:  # its own class, for several files at once
-        _delete(part)
-        raise OSError(errno.EIO, f"some files could not be copied: {error}", os.fspath(source)) from error
     except BaseException:
         _delete(part)
         raise
+
+
+def _copy(source: str, target: str) -> Iterator[str]:
+    """Copy a folder, a file or a link, and yield the paths of the files.
+
+    Not by ``shutil.copytree``, which reports a full disk as something else, and a refused mode as a failure.
+    """
+    import shutil
+
+    status = os.lstat(source)
+    if stat.S_ISLNK(status.st_mode):
+        os.symlink(os.readlink(source), target)  # noqa: PTH115, PTH211
+        return
+    if stat.S_ISDIR(status.st_mode):
+        os.mkdir(target, 0o700)  # noqa: PTH102
+        for name in os.listdir(source):
+            yield from _copy(f"{source}/{name}", f"{target}/{name}")
+    else:
+        shutil.copyfile(source, target)
+        yield target
+    set_mode(target, stat.S_IMODE(status.st_mode))
+    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def _delete(path: StrPath) -> None:

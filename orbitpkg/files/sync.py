@@ -16,41 +16,72 @@ if TYPE_CHECKING:
 
 __all__ = ["sync_files", "sync_folder", "sync_open_folder"]
 
-# Up to here one fsync each is cheaper than flushing whatever else waits for the same file system.
+# Up to this count, one fsync each is cheaper than flushing whatever else waits for the same file system.
 _FEW_FILES = 32
+# More than this waiting for the disks of the machine, besides the files to sync, makes syncfs wait for the work of others.
+_FOREIGN_BYTES = 1 << 30
 
 
 def sync_files(paths: Sequence[str], *, folder: str) -> None:
-    """Have the bytes of files, and the names in the folders between them and ``folder``, on the disk on return."""
-    if len(paths) > _FEW_FILES and _sync_file_system(folder):
+    """Sync files, and the folders between them and ``folder``, which is synced as well.
+
+    Args:
+        paths: The files, below ``folder``.
+        folder: The folder; its own name in its parent is not synced.
+
+    Raises:
+        OSError: A file or a folder cannot be synced.
+    """
+    if len(paths) > _FEW_FILES and not _others_wait(paths) and _sync_file_system(folder):
         return
     folders = {folder}
     for path in paths:
-        _sync(path)
         parent = os.path.dirname(path)  # noqa: PTH120
         while len(parent) > len(folder) and parent not in folders:
             folders.add(parent)
             parent = os.path.dirname(parent)  # noqa: PTH120
+    if len(paths) > _FEW_FILES:
+        # A journal commits what several threads ask for in one go.
+        from orbitpkg.concurrency.pool import Pool
+
+        with Pool(name="orbitpkg-sync") as pool:
+            for _ in pool.map(_sync, paths):
+                pass
+    else:
+        for path in paths:
+            _sync(path)
     for parent in sorted(folders, reverse=True):
         sync_folder(parent)
 
 
+def _others_wait(paths: Sequence[str]) -> bool:
+    """Tell whether so much unwritten data of others is in memory that syncing the file system would take long."""
+    try:
+        with open("/proc/meminfo", "rb") as file:  # noqa: PTH123 - a system file, read on the way of every install
+            rows = dict(line.split(b":", 1) for line in file)
+        waiting = 1024 * sum(int(rows[key].split()[0]) for key in (b"Dirty", b"Writeback"))
+    except (OSError, KeyError, ValueError, IndexError):
+        return False
+    if waiting <= _FOREIGN_BYTES:
+        return False
+    return waiting - sum(os.stat(path).st_size for path in paths) > _FOREIGN_BYTES  # noqa: PTH116
+
+
 def _sync_file_system(folder: str) -> bool:
+    """Sync the file system of a folder; return whether that was possible."""
     if not sys.platform.startswith("linux"):
         return False
     import ctypes
 
-    libc = ctypes.CDLL(None, use_errno=True)
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        if libc.syncfs(descriptor):
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number), folder)
+        # Refused by some file systems and seccomp filters, and it also reports what befell files of others: each
+        # file's own fsync decides then.
+        return ctypes.CDLL(None, use_errno=True).syncfs(descriptor) == 0
     except AttributeError:  # a C library without it
         return False
     finally:
         os.close(descriptor)
-    return True
 
 
 def _sync(path: str) -> None:
