@@ -22,7 +22,7 @@ from orbitpkg.objects.registry import OpenRequest, StoreScheme, register_scheme
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["Fault", "Faults", "FaultyMemoryStore", "Request"]
+__all__ = ["Fault", "Faults", "FaultyStore", "Request"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +119,7 @@ class Faults:
 _faults: dict[str, Faults] = {}
 
 
-class FaultyMemoryStore(MemoryStore):
+class FaultyStore(MemoryStore):
     """A ``MemoryStore`` that misbehaves. Stores of the same name share their objects and faults.
 
     Args:
@@ -245,9 +245,9 @@ class FaultyMemoryStore(MemoryStore):
 
 
 class FaultyUpload(MemoryUpload):
-    """An upload to a ``FaultyMemoryStore``."""
+    """An upload to a ``FaultyStore``."""
 
-    def __init__(self, store: FaultyMemoryStore, key: str, metadata: Mapping[str, str]) -> None:
+    def __init__(self, store: FaultyStore, key: str, metadata: Mapping[str, str]) -> None:
         super().__init__(store, key, metadata)
         self._faulty = store
 
@@ -277,8 +277,8 @@ def _spoilt(data: bytes | memoryview, faults: list[Fault]) -> bytes | memoryview
     return bytes(spoilt)
 
 
-def _open(request: OpenRequest) -> FaultyMemoryStore:
-    return FaultyMemoryStore(parse_address(request.url).location)
+def _open(request: OpenRequest) -> FaultyStore:
+    return FaultyStore(parse_address(request.url).location)
 
 
 register_scheme("memory", StoreScheme(open=_open, needs_network=False))

@@ -27,6 +27,7 @@ from orbitpkg.errors import IntegrityError, ObjectExists, ObjectNotFound, Offlin
 from orbitpkg.files.atomic import atomic_write, move_file, temporary_name
 from orbitpkg.files.errors import storage_errors
 from orbitpkg.model.jsontext import dump_json, load_json
+from orbitpkg.objects.retry import RetryPolicy, retry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["Catalogue", "Compacted", "kept_folder"]
 
 _FETCHERS: Final = 8
-_TRIES: Final = 5
+_COMPACTION: Final = RetryPolicy(tries=5)
 # A part of this size stays as it is when others are compacted: writing it again each time costs more than it helps.
 _LARGE: Final = 256 * 2**20
 _IN_MEMORY: Final = 8 * 2**20
@@ -101,16 +102,21 @@ class Catalogue:
 
     def _current(self, reporter: Reporter | None = None) -> tuple[list[ObjectInfo], list[Path]]:
         """Give the parts in the repository, and the paths of those in effect, as they were at one moment."""
-        for _ in range(_TRIES):
+
+        def attempt() -> tuple[list[ObjectInfo], list[Path]]:
             infos = self.parts()
-            with contextlib.suppress(ObjectNotFound):  # compacted since it was listed: what replaces it is listed now
-                self._fetch(infos, reporter)
-                self._forget({_name(info.key) for info in infos})
-                return infos, self._in_effect([self._kept / _name(info.key) for info in infos])
-        raise RepositoryError(
-            f"The catalogue of {self._dataset} in {self._objects.url} changes faster than it can be read.",
-            hint="Try again when nobody compacts it.",
-        )
+            self._fetch(infos, reporter)
+            self._forget({_name(info.key) for info in infos})
+            return infos, self._in_effect([self._kept / _name(info.key) for info in infos])
+
+        try:
+            # A listed part may have been compacted since; the part that replaces it is listed now.
+            return retry(attempt, policy=_COMPACTION, when=lambda error: isinstance(error, ObjectNotFound))
+        except ObjectNotFound:
+            raise RepositoryError(
+                f"The catalogue of {self._dataset} in {self._objects.url} changes faster than it can be read.",
+                hint="Try again when nobody compacts it.",
+            ) from None
 
     def parts(self) -> list[ObjectInfo]:
         """List the parts in the repository, the oldest first."""

@@ -13,7 +13,6 @@ at once.
 from __future__ import annotations
 
 import os
-import random
 import time
 from collections import deque
 from functools import partial
@@ -33,6 +32,7 @@ from orbitpkg.installer.growing import GrowingFile
 from orbitpkg.installer.local import present_chunks
 from orbitpkg.installer.plan import plan_install, plan_requests
 from orbitpkg.model.contents import MAX_CHUNK_BYTES
+from orbitpkg.objects.retry import Retries, RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,9 +46,9 @@ __all__ = ["ByteSource", "ChunkSource", "fetch"]
 
 # What is written at once.
 _BATCH_BYTES = 1024 * 1024
-_TRIES = 6
-_FIRST_PAUSE = 0.25
-_LONGEST_PAUSE = 8.0
+_UNREACHABLE = RetryPolicy(tries=6, first_pause=0.5)
+# Wrong bytes may come from the network or a cache on the way, once.
+_WRONG_BYTES = RetryPolicy(tries=2)
 # A request is about 8 MiB: whoever takes longer for it is given up and asked again where it stopped.
 _REQUEST_SECONDS = 600.0
 
@@ -203,22 +203,19 @@ class _Fetch:
 
     def _request(self, request: RangeRequest) -> None:
         pending = list(request.work)
-        tries = 0
-        while pending and not self._pool.stopping.is_set():
+        retries = Retries(_UNREACHABLE, stopping=self._pool.stopping)
+        while pending:
+            retries.check()
             before = len(pending)
             try:
                 with self._pool.gate:
                     self._take(request, pending)
             except (ArchiveError, RepositoryUnreachable) as error:
-                # Wrong bytes once may be the wire's, or those of a cache on the way.
-                tries = tries + 1 if len(pending) == before else 1
-                if tries >= (2 if isinstance(error, ArchiveError) else _TRIES):
-                    raise
+                if len(pending) < before:
+                    retries.reset()
                 if isinstance(error, RepositoryUnreachable):
                     self._pool.gate.pause(error)
-                    self._pool.stopping.wait(_pause(tries))
-        if pending:
-            raise StoppedError
+                retries.failed(error, policy=_WRONG_BYTES if isinstance(error, ArchiveError) else None)
 
     def _take(self, request: RangeRequest, pending: list[ChunkWork]) -> None:
         """Read what is missing of a request and write each chunk as soon as it is there."""
@@ -299,7 +296,3 @@ class _Fetch:
         finally:
             os.close(descriptor)
         self._finished(file, path)
-
-
-def _pause(tries: int) -> float:
-    return random.uniform(0.5, 1.0) * min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**tries)  # noqa: S311 - jitter

@@ -344,32 +344,33 @@ class S3Store:
             return found
         if found.size > _COPY_BYTES:
             return self._copy_by_parts(found, key)
-        bucket, path, source_path = self._connection.bucket, self._path(key), self._path(source)
+        bucket, path, copy_source = self._connection.bucket, self._path(key), self._copy_source(source)
 
         def work() -> None:
             client = self._connection.botocore(patient=True)
-            client.copy_object(Bucket=bucket, Key=path, CopySource={"Bucket": bucket, "Key": source_path})
+            client.copy_object(Bucket=bucket, Key=path, CopySource=copy_source)
 
         self._connection.ask("copy", source, work)
         return self.head(key)
 
     def copy_from(self, other: ObjectStore, source: str, key: str) -> ObjectInfo:
         """Copy from another bucket of the same service, with the same credentials; see ``ObjectStore.copy_from``."""
-        # Amazon S3 API Reference, CopyObject: one request copies 5 GB at most.
-        if (
-            not isinstance(other, S3Store)
-            or not self._connection.serves_with(other._connection)
-            or other.head(source).size > _MAX_COPY_BYTES
-        ):
+        if not isinstance(other, S3Store) or not other._can_be_copied_to(self, source):
             raise UnsupportedByStore(f"{self.url} cannot copy {other.url}/{source} by itself.")
-        bucket, path = self._connection.bucket, self._path(key)
-        where: Any = {"Bucket": other._connection.bucket, "Key": other._path(source)}
+        bucket, path, where = self._connection.bucket, self._path(key), other._copy_source(source)
 
         def work() -> None:
             self._connection.botocore(patient=True).copy_object(Bucket=bucket, Key=path, CopySource=where)
 
         self._connection.ask("copy", source, work)
         return self.head(key)
+
+    def _can_be_copied_to(self, other: S3Store, key: str) -> bool:
+        # Amazon S3 API Reference, CopyObject: one request copies 5 GB at most.
+        return other._connection.serves_with(self._connection) and self.head(key).size <= _MAX_COPY_BYTES
+
+    def _copy_source(self, key: str) -> Any:
+        return {"Bucket": self._connection.bucket, "Key": self._path(key)}
 
     def _copy_by_parts(self, source: ObjectInfo, key: str) -> ObjectInfo:
         """Copy what is too large for one request (Amazon S3 API Reference, CopyObject: 5 GB)."""

@@ -22,7 +22,6 @@ from orbitpkg.errors import (
     AccessDenied,
     CredentialsError,
     FileMissing,
-    ObjectChanged,
     ObjectNotFound,
     OfflineError,
     OrbitError,
@@ -34,7 +33,7 @@ from orbitpkg.objects import open_store
 from orbitpkg.objects.addresses import join_uri, split_object_uri
 from orbitpkg.objects.offline import OfflineStore
 from orbitpkg.objects.patience import DEFAULT_PATIENCE, Patience
-from orbitpkg.objects.transfer.files import download_object, upload_object
+from orbitpkg.objects.transfer.files import download_object, follow_changes, upload_object
 from orbitpkg.remote.cache import file_name
 from orbitpkg.remote.local import LocalPath
 
@@ -61,8 +60,6 @@ _SLOW_FAILURE: Final = 1.0
 _AVOIDED_FOR: Final = 3.0
 _MAX_AVOIDED: Final = 20.0
 _JOURNALLED_BYTES: Final = 64 << 20
-_DOWNLOAD_ATTEMPTS: Final = 3
-"""How often a download starts over because the object changed during it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,19 +269,16 @@ class Session:
         self, location: Location, info: ObjectInfo, version: str | None, target: Path, *, hasty: bool = False
     ) -> tuple[str, ObjectInfo]:
         """Download an object, starting over when it changes during the download; return its digest and state."""
-        for left in reversed(range(_DOWNLOAD_ATTEMPTS)):
-            try:
-                with self.reporter.task(location.uri, info.size) as task:
-                    store = self.store(location.store, hasty=hasty)
-                    done = download_object(
-                        store, location.key, target, info=info, version=version, progress=task.advance
-                    )
-                    return done.blake3, done.info
-            except ObjectChanged:
-                if not left:
-                    raise
-                info = self.store(location.store).head(location.key, version=version)
-        raise AssertionError("the last attempt either returns or raises")
+
+        def attempt(current: ObjectInfo) -> tuple[str, ObjectInfo]:
+            with self.reporter.task(location.uri, current.size) as task:
+                store = self.store(location.store, hasty=hasty)
+                done = download_object(
+                    store, location.key, target, info=current, version=version, progress=task.advance
+                )
+                return done.blake3, done.info
+
+        return follow_changes(self.store(location.store), location.key, info, attempt, version=version)
 
     # Requests.
 

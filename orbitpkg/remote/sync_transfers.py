@@ -14,10 +14,11 @@ import secrets
 import stat
 from typing import TYPE_CHECKING, Final
 
-from orbitpkg.errors import ObjectChanged, ObjectExists, ObjectNotFound, TreeChanged
+from orbitpkg.errors import ObjectExists, ObjectNotFound, TreeChanged
 from orbitpkg.files.atomic import HIDDEN, move_file
 from orbitpkg.files.errors import USER_FILE, storage_errors
-from orbitpkg.objects.transfer.files import download_object, upload_object
+from orbitpkg.objects.retry import AT_ONCE, retry
+from orbitpkg.objects.transfer.files import download_object, follow_changes, upload_object
 from orbitpkg.remote.sameness import DIGEST_NAME, digest_of_file, is_same
 from orbitpkg.remote.sync_plan import Act, LocalFile, Synced, nanoseconds, plain_etag
 
@@ -33,7 +34,9 @@ __all__ = ["SMALL_BYTES", "EditedError", "Transfers"]
 SMALL_BYTES: Final = 8 << 20
 """The maximum size of a file that is transferred in one request, alongside many others."""
 
-_ATTEMPTS: Final = 3
+
+class _OutdatedDigestError(Exception):
+    """A file changed between the computation of its digest and its upload."""
 
 
 class EditedError(Exception):
@@ -90,7 +93,12 @@ class Transfers:
         path, key = self._root / step.path, self._key_of(step.path)
         if step.replaces:
             self._check_object(step.path)
-        for left in reversed(range(_ATTEMPTS)):
+        first = True
+
+        def attempt() -> Synced:
+            nonlocal first
+            # Only the first attempt may find an object of another writer: later ones find their own.
+            create_only, first = first and not step.replaces, False
             with storage_errors(path, USER_FILE):
                 before = path.stat()
                 digest = digest_of_file(path)
@@ -100,17 +108,21 @@ class Transfers:
                     key,
                     path,
                     metadata={DIGEST_NAME: digest},
-                    # Only the first attempt may find an object of another writer: later ones find their own.
-                    create_only=not step.replaces and left == _ATTEMPTS - 1,
+                    create_only=create_only,
                     progress=self._progress,
                 )
             except ObjectExists as error:
                 return self._accept_same(key, path, before.st_mtime_ns, error)
-            if done.blake3 == digest:
-                return Synced(size=done.size, mtime_ns=before.st_mtime_ns, etag=plain_etag(done.info))
-        # The digest in the object's metadata is wrong, and later syncs would trust it.
-        self._store.delete(key)
-        raise TreeChanged(f"{path} was not uploaded because it keeps changing.", path=str(path))
+            if done.blake3 != digest:
+                raise _OutdatedDigestError
+            return Synced(size=done.size, mtime_ns=before.st_mtime_ns, etag=plain_etag(done.info))
+
+        try:
+            return retry(attempt, policy=AT_ONCE, when=lambda error: isinstance(error, _OutdatedDigestError))
+        except _OutdatedDigestError:
+            # The digest in the object's metadata is wrong, and later syncs would trust it.
+            self._store.delete(key)
+            raise TreeChanged(f"{path} was not uploaded because it keeps changing.", path=str(path)) from None
 
     def _accept_same(self, key: str, path: Path, mtime_ns: int, error: ObjectExists) -> Synced:
         """Accept an object that appeared during the sync if it has the same bytes, as one of a concurrent sync has."""
@@ -168,16 +180,12 @@ class Transfers:
     def _fetch_large(self, key: str, path: Path, info: ObjectInfo) -> tuple[Path, ObjectInfo]:
         # The name is the same each time, so the next sync resumes an interrupted download.
         part = path.with_name(f"{HIDDEN}{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:24]}.whole")
-        for left in reversed(range(_ATTEMPTS)):
-            try:
-                done = download_object(self._store, key, part, info=info, progress=self._progress, durable=False)
-            except ObjectChanged:
-                if not left:
-                    raise
-                info = self._store.head(key)
-            else:
-                return part, done.info
-        raise AssertionError("the last attempt either returns or raises")
+
+        def attempt(current: ObjectInfo) -> ObjectInfo:
+            progress = self._progress
+            return download_object(self._store, key, part, info=current, progress=progress, durable=False).info
+
+        return part, follow_changes(self._store, key, info, attempt)
 
     def _check_file(self, path: str, part: Path | None = None) -> None:
         """Refuse to replace a file that changed after planning, unless it already has the new bytes."""

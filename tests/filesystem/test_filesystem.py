@@ -33,7 +33,7 @@ from orbitpkg.filesystem.orbit import OrbitFile, OrbitFileSystem
 from orbitpkg.filesystem.slices import ChunkCache, PublishedFiles
 from orbitpkg.objects import open_store
 from orbitpkg.repository.repository import Repository
-from tests.faulty_store import Faults, FaultyMemoryStore
+from tests.faulty_store import Faults, FaultyStore
 from tests.packages import make_package, noise, tree_of
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ class TestReading:
             ("small@1.0.0/x", ["get", "get"]),
         ):
             faults = Faults()
-            FaultyMemoryStore(name, faults=faults)
+            FaultyStore(name, faults=faults)
             files = OrbitFileSystem(repository=f"memory://{name}", skip_instance_cache=True)
             files.cat_file(path, 0, 2)
             files.cat_file(path, 2, 4)

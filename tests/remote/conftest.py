@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orbitpkg.objects import open_store
-from tests.faulty_store import FaultyMemoryStore
+from tests.faulty_store import FaultyStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,11 +44,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def memory() -> Iterator[tuple[str, FaultyMemoryStore]]:
+def memory() -> Iterator[tuple[str, FaultyStore]]:
     """A store that counts what it is asked."""
     name = uuid.uuid4().hex
-    yield f"memory://{name}", FaultyMemoryStore(name)
-    FaultyMemoryStore.forget(name)
+    yield f"memory://{name}", FaultyStore(name)
+    FaultyStore.forget(name)
 
 
 def enter(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Place:

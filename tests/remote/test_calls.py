@@ -31,7 +31,7 @@ from tests.remote.conftest import Place, enter
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.faulty_store import FaultyMemoryStore, Request
+    from tests.faulty_store import FaultyStore, Request
     from tests.servers.processes import S3Server, StaticSite
 
 MIB = 1 << 20
@@ -69,7 +69,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", disk], check=True)
 
 
-def asked(store: FaultyMemoryStore) -> list[str]:
+def asked(store: FaultyStore) -> list[str]:
     found: list[Request] = store.faults.requests
     return [request.operation for request in found]
 
@@ -160,7 +160,7 @@ class TestEverywhere:
 
 
 class TestCache:
-    def test_what_is_unchanged_takes_one_request(self, memory: tuple[str, FaultyMemoryStore]) -> None:
+    def test_what_is_unchanged_takes_one_request(self, memory: tuple[str, FaultyStore]) -> None:
         url, store = memory
         store.put("key.txt", b"data")
         first = remote.local_path(f"{url}/key.txt")
@@ -168,7 +168,7 @@ class TestCache:
         assert remote.local_path(f"{url}/key.txt") == first
         assert asked(store) == ["head"]
 
-    def test_none_is_made_while_the_last_word_is_young_enough(self, memory: tuple[str, FaultyMemoryStore]) -> None:
+    def test_none_is_made_while_the_last_word_is_young_enough(self, memory: tuple[str, FaultyStore]) -> None:
         url, store = memory
         store.put("key.txt", b"data")
         remote.local_path(f"{url}/key.txt")
@@ -180,7 +180,7 @@ class TestCache:
         assert remote.local_path(f"{url}/key.txt", max_age=0).read_bytes() == b"new"
 
     def test_what_was_written_over_from_here_is_never_taken_for_the_objects_state(
-        self, memory: tuple[str, FaultyMemoryStore], tmp_path: Path
+        self, memory: tuple[str, FaultyStore], tmp_path: Path
     ) -> None:
         url, store = memory
         store.put("source.txt", b"copied")
@@ -201,7 +201,7 @@ class TestCache:
             change()
             assert remote.local_path(f"{url}/key.txt", max_age=3600).read_bytes() == data
 
-    def test_an_object_that_changes_while_it_is_read_is_read_anew(self, memory: tuple[str, FaultyMemoryStore]) -> None:
+    def test_an_object_that_changes_while_it_is_read_is_read_anew(self, memory: tuple[str, FaultyStore]) -> None:
         url, store = memory
         store.put("key.bin", LARGE)
         store.faults.faults.append(Fault(kind="change", operation="get_range", nth=2))
@@ -211,7 +211,7 @@ class TestCache:
             remote.local_path(f"{url}/key.bin", force=True)
 
     def test_a_clock_that_was_set_back_makes_no_old_word_young(
-        self, memory: tuple[str, FaultyMemoryStore], home: Path
+        self, memory: tuple[str, FaultyStore], home: Path
     ) -> None:
         url, store = memory
         store.put("key.txt", b"data")
@@ -227,7 +227,7 @@ class TestCache:
             place.store.put("key.txt", data)
             assert remote.local_path(uri).read_bytes() == data
 
-    def test_two_states_lie_side_by_side(self, memory: tuple[str, FaultyMemoryStore]) -> None:
+    def test_two_states_lie_side_by_side(self, memory: tuple[str, FaultyStore]) -> None:
         url, store = memory
         store.put("key.txt", b"one")
         first = remote.local_path(f"{url}/key.txt")
@@ -235,7 +235,7 @@ class TestCache:
         second = remote.local_path(f"{url}/key.txt")
         assert (first.read_bytes(), second.read_bytes()) == (b"one", b"two")
 
-    def test_the_same_bytes_are_kept_once(self, memory: tuple[str, FaultyMemoryStore]) -> None:
+    def test_the_same_bytes_are_kept_once(self, memory: tuple[str, FaultyStore]) -> None:
         url, store = memory
         for key in ("a.txt", "b.txt", "dir/a.txt"):
             store.put(key, b"x" * 1000)
@@ -244,7 +244,7 @@ class TestCache:
         assert [path.name for path in paths] == ["a.txt", "b.txt", "a.txt"]
         assert {path.stat().st_ino for path in paths} == {paths[0].stat().st_ino}
 
-    def test_a_key_and_one_below_it_both_fit(self, memory: tuple[str, FaultyMemoryStore]) -> None:
+    def test_a_key_and_one_below_it_both_fit(self, memory: tuple[str, FaultyStore]) -> None:
         url, store = memory
         store.put("d", b"file")
         store.put("d/e", b"below")
@@ -290,7 +290,7 @@ class TestCache:
         assert remote.local_path(uri, max_age=3600).read_bytes() == b"two"
         assert remote.local_path(uri, fresh=False).read_bytes() == b"two"
 
-    def test_what_was_written_is_not_read_again(self, memory: tuple[str, FaultyMemoryStore]) -> None:
+    def test_what_was_written_is_not_read_again(self, memory: tuple[str, FaultyStore]) -> None:
         url, store = memory
         with remote.write(f"{url}/key.txt") as path:
             path.write_bytes(b"data")
@@ -298,14 +298,14 @@ class TestCache:
         assert remote.local_path(f"{url}/key.txt").read_bytes() == b"data"
         assert asked(store) == ["head"]
 
-    def test_what_was_written_is_read_again_when_it_was_not_to_be_kept(self, memory: tuple[str, FaultyMemoryStore]) -> None:
+    def test_what_was_written_is_read_again_when_it_was_not_to_be_kept(self, memory: tuple[str, FaultyStore]) -> None:
         url, _ = memory
         with remote.write(f"{url}/key.txt", keep=False) as path:
             path.write_bytes(b"data")
         assert remote.cache_size() == 0
         assert not path.exists()
 
-    def test_force_reads_again(self, memory: tuple[str, FaultyMemoryStore]) -> None:
+    def test_force_reads_again(self, memory: tuple[str, FaultyStore]) -> None:
         url, store = memory
         store.put("key.txt", b"data")
         remote.local_path(f"{url}/key.txt")
@@ -314,7 +314,7 @@ class TestCache:
         assert "get_range" in asked(store)
 
     def test_a_file_that_somebody_changed_is_read_again_and_theirs_is_kept(
-        self, memory: tuple[str, FaultyMemoryStore], caplog: pytest.LogCaptureFixture, home: Path
+        self, memory: tuple[str, FaultyStore], caplog: pytest.LogCaptureFixture, home: Path
     ) -> None:
         url, store = memory
         store.put("key.txt", b"data")
@@ -323,7 +323,7 @@ class TestCache:
         assert "was changed on this machine" in caplog.text
         assert [path.read_bytes() for path in home.rglob("changed/*")] == [b"my own work"]
 
-    def test_a_change_that_hides_its_time_is_found_by_reading(self, memory: tuple[str, FaultyMemoryStore]) -> None:
+    def test_a_change_that_hides_its_time_is_found_by_reading(self, memory: tuple[str, FaultyStore]) -> None:
         url, store = memory
         store.put("key.txt", b"data")
         path = remote.local_path(f"{url}/key.txt")
@@ -333,7 +333,7 @@ class TestCache:
         assert remote.local_path(f"{url}/key.txt").read_bytes() == b"DATA"
         assert remote.local_path(f"{url}/key.txt", verify=True).read_bytes() == b"data"
 
-    def test_a_touched_file_is_the_same(self, memory: tuple[str, FaultyMemoryStore]) -> None:
+    def test_a_touched_file_is_the_same(self, memory: tuple[str, FaultyStore]) -> None:
         url, store = memory
         store.put("key.txt", b"data")
         path = remote.local_path(f"{url}/key.txt")
@@ -342,7 +342,7 @@ class TestCache:
         assert remote.local_path(f"{url}/key.txt").read_bytes() == b"data"
         assert asked(store) == ["head"]
 
-    def test_a_touched_file_makes_no_old_word_young(self, memory: tuple[str, FaultyMemoryStore], home: Path) -> None:
+    def test_a_touched_file_makes_no_old_word_young(self, memory: tuple[str, FaultyStore], home: Path) -> None:
         url, store = memory
         store.put("key.txt", b"data")
         path = remote.local_path(f"{url}/key.txt")
@@ -353,7 +353,7 @@ class TestCache:
         assert remote.local_path(f"{url}/key.txt", fresh=False).read_bytes() == b"data"
         assert remote.local_path(f"{url}/key.txt", max_age=3600).read_bytes() == b"new"
 
-    def test_records_that_cannot_be_read_are_none(self, memory: tuple[str, FaultyMemoryStore], home: Path) -> None:
+    def test_records_that_cannot_be_read_are_none(self, memory: tuple[str, FaultyStore], home: Path) -> None:
         url, store = memory
         store.put("key.txt", b"data")
         for damage in (b"", b"{", b"[]", b'{"format": 2}', b'{"format": 1, "uri": 3}', b"\xff\xfe"):
@@ -363,7 +363,7 @@ class TestCache:
             assert remote.local_path(f"{url}/key.txt").read_bytes() == b"data"
 
     def test_of_an_object_that_changes_all_the_time_not_all_states_are_remembered(
-        self, memory: tuple[str, FaultyMemoryStore], home: Path, monkeypatch: pytest.MonkeyPatch
+        self, memory: tuple[str, FaultyStore], home: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("orbitpkg.remote.cache._MAX_STATES", 3)
         url, store = memory
@@ -373,7 +373,7 @@ class TestCache:
         assert len(list(home.rglob("*.json"))) == 3
         assert remote.local_path(f"{url}/key.txt", fresh=False).read_bytes() == b"5"
 
-    def test_an_object_that_was_deleted_is_gone_though_cached(self, memory: tuple[str, FaultyMemoryStore]) -> None:
+    def test_an_object_that_was_deleted_is_gone_though_cached(self, memory: tuple[str, FaultyStore]) -> None:
         url, store = memory
         store.put("key.txt", b"data")
         remote.local_path(f"{url}/key.txt")
@@ -386,7 +386,7 @@ class TestCache:
 
     @pytest.mark.parametrize(("mode", "folder"), [("600", 0o700), ("660", 0o770), ("0o644", 0o755)])
     def test_files_have_the_mode_that_is_set(
-        self, memory: tuple[str, FaultyMemoryStore], home: Path, monkeypatch: pytest.MonkeyPatch, mode: str, folder: int
+        self, memory: tuple[str, FaultyStore], home: Path, monkeypatch: pytest.MonkeyPatch, mode: str, folder: int
     ) -> None:
         monkeypatch.setenv("ORBITPKG_REMOTE_FILE_MODE", mode)
         url, store = memory
@@ -409,7 +409,7 @@ class TestCache:
 
 class TestWriting:
     def test_nothing_is_uploaded_and_nothing_left_after_an_exception(
-        self, memory: tuple[str, FaultyMemoryStore], home: Path
+        self, memory: tuple[str, FaultyStore], home: Path
     ) -> None:
         url, store = memory
 
@@ -424,7 +424,7 @@ class TestWriting:
         assert [path for path in home.rglob("*") if path.is_file()] == []
 
     @pytest.mark.parametrize("mode", ["w", "wb"])
-    def test_nor_is_a_file_that_was_open_then(self, memory: tuple[str, FaultyMemoryStore], home: Path, mode: str) -> None:
+    def test_nor_is_a_file_that_was_open_then(self, memory: tuple[str, FaultyStore], home: Path, mode: str) -> None:
         url, store = memory
 
         def fail(uri: str) -> None:
@@ -439,7 +439,7 @@ class TestWriting:
         assert list(store.list("")) == []
         assert [path for path in home.rglob("*") if path.is_file()] == []
 
-    def test_a_file_that_is_closed_without_a_block_is_uploaded(self, memory: tuple[str, FaultyMemoryStore]) -> None:
+    def test_a_file_that_is_closed_without_a_block_is_uploaded(self, memory: tuple[str, FaultyStore]) -> None:
         url, store = memory
         file = remote.open(f"{url}/key.txt", "w", encoding="utf-16", newline="\r\n")
         file.write("a\n")
@@ -447,7 +447,7 @@ class TestWriting:
         file.close()
         assert store.get("key.txt")[0].decode("utf-16") == "a\r\n"
 
-    def test_what_cannot_be_sent_is_kept_and_told(self, memory: tuple[str, FaultyMemoryStore]) -> None:
+    def test_what_cannot_be_sent_is_kept_and_told(self, memory: tuple[str, FaultyStore]) -> None:
         from tests.faulty_store import Fault
 
         url, store = memory
@@ -462,7 +462,7 @@ class TestWriting:
         assert Path(str(caught.value.data["kept"])).read_bytes() == b"hours of work"
         assert str(caught.value.data["kept"]) in str(caught.value)
 
-    def test_nothing_written_is_told(self, memory: tuple[str, FaultyMemoryStore]) -> None:
+    def test_nothing_written_is_told(self, memory: tuple[str, FaultyStore]) -> None:
         url, store = memory
 
         def write() -> None:
@@ -473,7 +473,7 @@ class TestWriting:
             write()
         assert list(store.list("")) == []
 
-    def test_two_at_once_write_two_whole_files(self, memory: tuple[str, FaultyMemoryStore]) -> None:
+    def test_two_at_once_write_two_whole_files(self, memory: tuple[str, FaultyStore]) -> None:
         url, store = memory
         with remote.write(f"{url}/key.txt") as one, remote.write(f"{url}/key.txt") as two:
             assert one != two
@@ -495,7 +495,7 @@ class TestWriting:
             write()
         assert place.store.get("key.txt")[0] == b"before"
 
-    def test_metadata_goes_along(self, memory: tuple[str, FaultyMemoryStore], tmp_path: Path) -> None:
+    def test_metadata_goes_along(self, memory: tuple[str, FaultyStore], tmp_path: Path) -> None:
         url, _ = memory
         with remote.write(f"{url}/key.txt", metadata={"owner": "me"}) as path:
             path.write_bytes(b"x")
@@ -506,7 +506,7 @@ class TestWriting:
 
 
 class TestPruning:
-    def test_what_was_used_longest_ago_goes_first(self, memory: tuple[str, FaultyMemoryStore], home: Path) -> None:
+    def test_what_was_used_longest_ago_goes_first(self, memory: tuple[str, FaultyStore], home: Path) -> None:
         url, store = memory
         for number, key in enumerate(("a.txt", "b.txt", "c.txt")):
             store.put(key, bytes([number]) * 1000)
@@ -518,7 +518,7 @@ class TestPruning:
         left = [info for info in ("a.txt", "b.txt", "c.txt") if _is_cached(f"{url}/{info}", store)]
         assert left == ["b.txt", "c.txt"]
 
-    def test_what_is_old_goes(self, memory: tuple[str, FaultyMemoryStore], home: Path) -> None:
+    def test_what_is_old_goes(self, memory: tuple[str, FaultyStore], home: Path) -> None:
         url, store = memory
         store.put("key.txt", b"x" * 1000)
         remote.local_path(f"{url}/key.txt")
@@ -530,7 +530,7 @@ class TestPruning:
         assert remote.prune(older_than="1d").files == 1
         assert remote.cache_size() == 0
 
-    def test_what_is_in_use_stays(self, memory: tuple[str, FaultyMemoryStore]) -> None:
+    def test_what_is_in_use_stays(self, memory: tuple[str, FaultyStore]) -> None:
         url, store = memory
         store.put("key.txt", b"data")
         with remote.local_path(f"{url}/key.txt") as path:
@@ -545,7 +545,7 @@ class TestPruning:
             remote.prune(**said)  # type: ignore[arg-type]
 
 
-def _is_cached(uri: str, store: FaultyMemoryStore) -> bool:
+def _is_cached(uri: str, store: FaultyStore) -> bool:
     store.faults.requests.clear()
     remote.local_path(uri, fresh=False)
     return asked(store) == []
@@ -593,20 +593,20 @@ class TestBadInput:
         assert list(tmp_path.glob("x")) == []
 
     @pytest.mark.parametrize("mode", ["", "z", "rw", "rr", "bt", "b", "r+w", "wx", "rbt"])
-    def test_a_mode_that_is_none_is_refused(self, memory: tuple[str, FaultyMemoryStore], mode: str) -> None:
+    def test_a_mode_that_is_none_is_refused(self, memory: tuple[str, FaultyStore], mode: str) -> None:
         with pytest.raises(UsageError, match="Invalid mode"):
             remote.open(f"{memory[0]}/key", mode)
 
     @pytest.mark.parametrize("mode", ["a", "ab", "r+", "w+", "rb+"])
-    def test_an_object_is_not_changed_in_place(self, memory: tuple[str, FaultyMemoryStore], mode: str) -> None:
+    def test_an_object_is_not_changed_in_place(self, memory: tuple[str, FaultyStore], mode: str) -> None:
         with pytest.raises(UsageError, match="in place"):
             remote.open(f"{memory[0]}/key", mode)
 
-    def test_bytes_have_no_encoding(self, memory: tuple[str, FaultyMemoryStore]) -> None:
+    def test_bytes_have_no_encoding(self, memory: tuple[str, FaultyStore]) -> None:
         with pytest.raises(UsageError, match="binary"):
             remote.open(f"{memory[0]}/key", "rb", encoding="utf-8")
 
-    def test_a_folder_where_a_file_should_go_is_told(self, memory: tuple[str, FaultyMemoryStore], tmp_path: Path) -> None:
+    def test_a_folder_where_a_file_should_go_is_told(self, memory: tuple[str, FaultyStore], tmp_path: Path) -> None:
         url, store = memory
         store.put("key", b"data")
         (tmp_path / "down" / "key").mkdir(parents=True)
@@ -627,7 +627,7 @@ class TestBadInput:
 
     def test_a_cache_that_takes_nothing_is_done_without(
         self,
-        memory: tuple[str, FaultyMemoryStore],
+        memory: tuple[str, FaultyStore],
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
         caplog: pytest.LogCaptureFixture,
@@ -648,7 +648,7 @@ class TestBadInput:
 
     def test_a_disk_that_is_full_is_done_without(
         self,
-        memory: tuple[str, FaultyMemoryStore],
+        memory: tuple[str, FaultyStore],
         small_disk: Path,
         monkeypatch: pytest.MonkeyPatch,
         caplog: pytest.LogCaptureFixture,
@@ -666,7 +666,7 @@ class TestBadInput:
         with pytest.raises(NoSpace, match="no space left"):
             remote.local_path(f"{url}/key.bin")
 
-    def test_a_cache_that_may_only_be_read_is_read(self, memory: tuple[str, FaultyMemoryStore], tmp_path: Path) -> None:
+    def test_a_cache_that_may_only_be_read_is_read(self, memory: tuple[str, FaultyStore], tmp_path: Path) -> None:
         if os.geteuid() != 0:
             pytest.skip("being another user takes root: run the tests as root")
         url, store = memory
@@ -687,7 +687,7 @@ class TestBadInput:
             assert as_somebody_else(read)
 
     def test_a_cache_that_all_may_write_is_written_by_all(
-        self, memory: tuple[str, FaultyMemoryStore], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, memory: tuple[str, FaultyStore], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         if os.geteuid() != 0:
             pytest.skip("being another user takes root: run the tests as root")
@@ -810,7 +810,7 @@ class TestWebServers:
 
 
 def test_warnings_go_to_the_caller_who_wants_them(
-    memory: tuple[str, FaultyMemoryStore], caplog: pytest.LogCaptureFixture
+    memory: tuple[str, FaultyStore], caplog: pytest.LogCaptureFixture
 ) -> None:
     from orbitpkg.reporting import SILENT
 

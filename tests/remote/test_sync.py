@@ -18,7 +18,7 @@ from orbitpkg.objects import open_store
 from orbitpkg.remote.sameness import digest_of_file, is_same
 from orbitpkg.remote.sync_plan import Act
 from orbitpkg.remote.syncing import SyncResult, sync
-from tests.faulty_store import FaultyMemoryStore
+from tests.faulty_store import FaultyStore
 from tests.packages import noise, tree_of
 
 if TYPE_CHECKING:
@@ -301,7 +301,7 @@ class TestOtherTools:
 
     def test_an_etag_that_says_nothing_is_made_up_for_by_reading(self, tmp_path: Path) -> None:
         # As with SSE-KMS: the form of an MD5, and none of the bytes.
-        store = FaultyMemoryStore(uuid4().hex)
+        store = FaultyStore(uuid4().hex)
         info = store.put("a/x", b"some bytes")
         opaque = type(info)(key=info.key, size=info.size, etag=f'"{uuid4().hex}"', modified=info.modified)
         write(tmp_path, {"same": b"some bytes", "other": b"same size!"})
@@ -687,7 +687,7 @@ class TestBadInput:
         notes = _Notes()
         assert sync(folder, place, reporter=notes).unchanged == 1
         assert len(notes.said) == 1
-        assert "the next sync compares contents instead" in notes.said[0]
+        assert "The next sync compares contents instead" in notes.said[0]
 
     def test_what_goes_wrong_with_one_path_is_told_and_the_rest_is_done(self, tmp_path: Path) -> None:
         place = f"memory://{uuid4().hex}/d"
@@ -751,7 +751,7 @@ class _Notes:
 
 def test_a_file_has_the_time_of_its_object(tmp_path: Path) -> None:
     name = uuid4().hex
-    info = FaultyMemoryStore(name).put("d/x", b"x")
+    info = FaultyStore(name).put("d/x", b"x")
     assert info.modified is not None
     sync(f"memory://{name}/d", tmp_path / "here")
     assert datetime.fromtimestamp((tmp_path / "here/x").stat().st_mtime, UTC) == info.modified

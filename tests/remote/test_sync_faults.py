@@ -9,7 +9,7 @@ import pytest
 
 from orbitpkg.errors import RepositoryUnreachable
 from orbitpkg.remote.syncing import sync
-from tests.faulty_store import Fault, Faults, FaultyMemoryStore
+from tests.faulty_store import Fault, Faults, FaultyStore
 from tests.packages import noise
 from tests.remote.test_sync import files_of, write
 
@@ -26,28 +26,28 @@ ENOUGH = 8
 
 
 @pytest.fixture
-def store() -> FaultyMemoryStore:
-    return FaultyMemoryStore(uuid4().hex)
+def store() -> FaultyStore:
+    return FaultyStore(uuid4().hex)
 
 
-def gone(store: FaultyMemoryStore, kind: Literal["before", "after"], nth: int) -> None:
+def gone(store: FaultyStore, kind: Literal["before", "after"], nth: int) -> None:
     """Have the network go with a request, before or after the store did it, and stay away."""
     faults = [Fault(kind=kind, nth=nth), Fault(kind="before", nth=nth + 1, times=None)]
-    FaultyMemoryStore(store.url.removeprefix("memory://"), faults=Faults(faults=faults))
+    FaultyStore(store.url.removeprefix("memory://"), faults=Faults(faults=faults))
 
 
-def back(store: FaultyMemoryStore) -> None:
-    FaultyMemoryStore(store.url.removeprefix("memory://"), faults=Faults())
+def back(store: FaultyStore) -> None:
+    FaultyStore(store.url.removeprefix("memory://"), faults=Faults())
 
 
-def objects(store: FaultyMemoryStore) -> dict[str, bytes]:
+def objects(store: FaultyStore) -> dict[str, bytes]:
     return {info.key.removeprefix("d/"): store.get(info.key)[0] for info in store.list("d/")}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("nth", range(1, ENOUGH + 1))
 def test_up_whatever_is_there_is_right_and_the_next_sync_finishes(
-    store: FaultyMemoryStore, tmp_path: Path, kind: Literal["before", "after"], nth: int
+    store: FaultyStore, tmp_path: Path, kind: Literal["before", "after"], nth: int
 ) -> None:
     uri = f"{store.url}/d/"
     folder = write(tmp_path / "here", FILES)
@@ -71,7 +71,7 @@ def test_up_whatever_is_there_is_right_and_the_next_sync_finishes(
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("nth", range(1, ENOUGH + 1))
 def test_down_whatever_is_there_is_right_and_the_next_sync_finishes(
-    store: FaultyMemoryStore, tmp_path: Path, kind: Literal["before", "after"], nth: int
+    store: FaultyStore, tmp_path: Path, kind: Literal["before", "after"], nth: int
 ) -> None:
     uri, folder = f"{store.url}/d/", tmp_path / "here"
     sync(write(tmp_path / "theirs", FILES), uri)
@@ -92,27 +92,27 @@ def test_down_whatever_is_there_is_right_and_the_next_sync_finishes(
 
 
 @pytest.mark.parametrize("nth", [1, 2])
-def test_a_first_download_that_was_stopped_goes_on(store: FaultyMemoryStore, tmp_path: Path, nth: int) -> None:
+def test_a_first_download_that_was_stopped_goes_on(store: FaultyStore, tmp_path: Path, nth: int) -> None:
     uri, folder = f"{store.url}/d/", tmp_path / "here"
     sync(write(tmp_path / "theirs", LARGE), uri)
     faults = Faults(faults=[Fault(kind="before", operation="get_range", nth=nth, times=None)])
-    FaultyMemoryStore(store.url.removeprefix("memory://"), faults=faults)
+    FaultyStore(store.url.removeprefix("memory://"), faults=faults)
     with pytest.raises(RepositoryUnreachable):
         sync(uri, folder)
     assert "large" not in files_of(folder)
     faults = Faults()
-    FaultyMemoryStore(store.url.removeprefix("memory://"), faults=faults)
+    FaultyStore(store.url.removeprefix("memory://"), faults=faults)
     sync(uri, folder)
     assert files_of(folder) == LARGE
     read = [request.operation for request in faults.requests if request.operation.startswith("get")]
     assert read == ["get_range"] * (3 - nth)
 
 
-def test_an_object_that_is_written_anew_while_it_is_read_is_read_anew(store: FaultyMemoryStore, tmp_path: Path) -> None:
+def test_an_object_that_is_written_anew_while_it_is_read_is_read_anew(store: FaultyStore, tmp_path: Path) -> None:
     uri = f"{store.url}/d/"
     sync(write(tmp_path / "theirs", LARGE), uri)
     faults = Faults(faults=[Fault(kind="change", operation="get_range", nth=2)])
-    FaultyMemoryStore(store.url.removeprefix("memory://"), faults=faults)
+    FaultyStore(store.url.removeprefix("memory://"), faults=faults)
     result = sync(uri, tmp_path / "here")
     assert (result.is_complete, files_of(tmp_path / "here")) == (True, LARGE)
     assert sync(uri, tmp_path / "here").unchanged == len(LARGE)

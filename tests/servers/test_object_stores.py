@@ -847,3 +847,28 @@ class TestDirectories:
         with pytest.raises(StorageError) as caught:
             store.put("a/b", b"x")
         assert str(tmp_path / "a") in caught.value.message
+
+
+class TestCapabilities:
+    def test_what_a_store_lacks_is_unsupported(self, shelf: ObjectStore) -> None:
+        """A store does what its capabilities promise, and refuses the rest."""
+        key = next(iter(OBJECTS))
+        can = shelf.capabilities
+        assert can.listing == succeeds(lambda: next(shelf.list(""), None))
+        assert can.versions or not succeeds(lambda: shelf.get(key, version="1"))
+        assert can.remote_copies or not succeeds(lambda: shelf.copy_from(MemoryStore(), key, "copy"))
+        assert can.writing or not succeeds(lambda: shelf.put("new", b"x"))
+        if can.listing:
+            assert {info.key for info in shelf.list("")} <= {info.key for info in shelf.list_everything("")}
+
+    def test_metadata_is_kept_where_it_is_promised(self, store: ObjectStore) -> None:
+        store.put("key", b"x", metadata={"name": "value"})
+        assert store.metadata("key") == ({"name": "value"} if store.capabilities.metadata else {})
+
+
+def succeeds(work: Callable[[], object]) -> bool:
+    try:
+        work()
+    except (UnsupportedByStore, ReadOnlyRepository):
+        return False
+    return True

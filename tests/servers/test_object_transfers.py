@@ -22,7 +22,7 @@ from orbitpkg.objects.directory import DirectoryStore
 from orbitpkg.objects.http import HttpStore
 from orbitpkg.objects.s3 import S3Store
 from orbitpkg.objects.transfer.files import download_object, upload_object
-from tests.faulty_store import Fault, Faults, FaultyMemoryStore
+from tests.faulty_store import Fault, Faults, FaultyStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ LARGE = b"".join(number.to_bytes(4, "big") for number in range(17 * MIB // 4)) +
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ObjectStore]:
     name: str = request.param
     if name == "memory":
-        opened: ObjectStore = FaultyMemoryStore()
+        opened: ObjectStore = FaultyStore()
     elif name == "directory":
         opened = DirectoryStore(tmp_path / "store")
     else:
@@ -71,7 +71,7 @@ class TestBothWays:
         assert names_in(target.parent) == ["target.bin"]
 
     def test_metadata_goes_with_a_large_file(self, tmp_path: Path) -> None:
-        store = FaultyMemoryStore()
+        store = FaultyStore()
         (tmp_path / "source").write_bytes(LARGE)
         upload_object(store, "key", tmp_path / "source", metadata={"digest": "ab"})
         assert store.metadata("key") == {"digest": "ab"}
@@ -90,12 +90,12 @@ class TestBothWays:
 class TestDownloads:
     def test_what_is_not_there_leaves_nothing(self, tmp_path: Path) -> None:
         with pytest.raises(ObjectNotFound):
-            download_object(FaultyMemoryStore(), "absent", tmp_path / "target")
+            download_object(FaultyStore(), "absent", tmp_path / "target")
         assert names_in(tmp_path) == []
 
     @pytest.mark.parametrize("data", [b"small", LARGE], ids=["small", "large"])
     def test_an_object_that_changes_meanwhile_is_refused(self, tmp_path: Path, data: bytes) -> None:
-        store = FaultyMemoryStore(faults=Faults(faults=[Fault(kind="change", operation="get_range")]))
+        store = FaultyStore(faults=Faults(faults=[Fault(kind="change", operation="get_range")]))
         store.put("key", data)
         (tmp_path / "target").write_bytes(b"before")
         with pytest.raises(ObjectChanged, match="changed"):
@@ -104,7 +104,7 @@ class TestDownloads:
         assert names_in(tmp_path) == ["target"]
 
     def test_one_that_was_stopped_goes_on_where_it_was(self, tmp_path: Path) -> None:
-        store = FaultyMemoryStore()
+        store = FaultyStore()
         store.put("key", LARGE)
         store.faults.faults.append(Fault(kind="before", operation="get_range", nth=2, times=None))
         with pytest.raises(RepositoryUnreachable):
@@ -120,7 +120,7 @@ class TestDownloads:
         assert names_in(tmp_path) == ["target"]
 
     def test_what_the_disk_lost_of_an_earlier_attempt_is_read_again(self, tmp_path: Path) -> None:
-        store = FaultyMemoryStore()
+        store = FaultyStore()
         store.put("key", LARGE)
         store.faults.faults.append(Fault(kind="before", operation="get_range", nth=3, times=None))
         with pytest.raises(RepositoryUnreachable):
@@ -134,7 +134,7 @@ class TestDownloads:
         assert (tmp_path / "target").read_bytes() == LARGE
 
     def test_what_an_earlier_attempt_has_of_another_state_is_not_taken(self, tmp_path: Path) -> None:
-        store = FaultyMemoryStore()
+        store = FaultyStore()
         store.put("key", LARGE)
         store.faults.faults.append(Fault(kind="before", operation="get_range", nth=3, times=None))
         with pytest.raises(RepositoryUnreachable):
@@ -146,7 +146,7 @@ class TestDownloads:
         assert names_in(tmp_path) == ["target"]
 
     def test_a_moment_of_silence_is_waited_out(self, tmp_path: Path) -> None:
-        store = FaultyMemoryStore(faults=Faults(faults=[Fault(kind="before", operation="get_range")]))
+        store = FaultyStore(faults=Faults(faults=[Fault(kind="before", operation="get_range")]))
         store.put("key", b"data")
         download_object(store, "key", tmp_path / "target")
         assert (tmp_path / "target").read_bytes() == b"data"
@@ -159,7 +159,7 @@ class TestDownloads:
         assert got.blake3 == blake3(LARGE).hexdigest()
 
     def test_a_folder_in_the_place_of_the_file_is_told(self, tmp_path: Path) -> None:
-        store = FaultyMemoryStore()
+        store = FaultyStore()
         store.put("key", b"data")
         (tmp_path / "target").mkdir()
         (tmp_path / "file").write_bytes(b"")
@@ -172,7 +172,7 @@ class TestDownloads:
     def test_two_at_once_do_not_spoil_one_another(self, tmp_path: Path) -> None:
         from concurrent.futures import ThreadPoolExecutor
 
-        store = FaultyMemoryStore()
+        store = FaultyStore()
         store.put("key", LARGE)
         with ThreadPoolExecutor(4) as pool:
             got = list(pool.map(lambda _: download_object(store, "key", tmp_path / "target"), range(4)))
@@ -182,7 +182,7 @@ class TestDownloads:
 
     @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere: run the tests as another user")
     def test_a_folder_that_may_not_be_written_is_told(self, tmp_path: Path) -> None:
-        store = FaultyMemoryStore()
+        store = FaultyStore()
         store.put("key", b"data")
         tmp_path.chmod(0o555)
         with pytest.raises(ReadOnlyStore, match="Check who owns it"):
@@ -191,7 +191,7 @@ class TestDownloads:
 
 class TestUploads:
     def test_a_file_that_grows_meanwhile_is_refused(self, tmp_path: Path) -> None:
-        store = FaultyMemoryStore()
+        store = FaultyStore()
         source = tmp_path / "source"
         source.write_bytes(LARGE)
 
@@ -205,7 +205,7 @@ class TestUploads:
 
     @pytest.mark.parametrize("data", [b"small", LARGE], ids=["small", "large"])
     def test_what_is_there_is_not_replaced_when_asked_so(self, tmp_path: Path, data: bytes) -> None:
-        store = FaultyMemoryStore()
+        store = FaultyStore()
         store.put("key", b"before")
         (tmp_path / "source").write_bytes(data)
         with pytest.raises(ObjectExists):
@@ -213,13 +213,13 @@ class TestUploads:
         assert store.get("key")[0] == b"before"
 
     def test_ones_own_object_whose_reply_was_lost_is_not_somebody_elses(self, tmp_path: Path) -> None:
-        store = FaultyMemoryStore()
+        store = FaultyStore()
         store.put("key", b"data")
         (tmp_path / "source").write_bytes(b"data")
         assert upload_object(store, "key", tmp_path / "source", create_only=True).info == store.head("key")
 
     def test_a_store_that_stops_answering_is_left_with_nothing(self, tmp_path: Path) -> None:
-        store = FaultyMemoryStore(faults=Faults(faults=[Fault(kind="before", operation="put_part", nth=2, times=None)]))
+        store = FaultyStore(faults=Faults(faults=[Fault(kind="before", operation="put_part", nth=2, times=None)]))
         (tmp_path / "source").write_bytes(LARGE)
         with pytest.raises(RepositoryUnreachable):
             upload_object(store, "key", tmp_path / "source")
@@ -230,4 +230,4 @@ class TestUploads:
         os.mkfifo(tmp_path / "fifo")
         for name, said in (("fifo", "not a regular file"), (".", "not a regular file"), ("absent", "No such file")):
             with pytest.raises(StorageError, match=said):
-                upload_object(FaultyMemoryStore(), "key", tmp_path / name)
+                upload_object(FaultyStore(), "key", tmp_path / name)

@@ -20,7 +20,7 @@ from orbitpkg.repository.indexing import announce, reindex, set_status, update_i
 from orbitpkg.repository.layout import index_key, markers_prefix, record_key
 from orbitpkg.repository.repository import Repository
 from orbitpkg.repository.status import State, Status, parse_status
-from tests.faulty_store import Fault, Faults, FaultyMemoryStore
+from tests.faulty_store import Fault, Faults, FaultyStore
 from tests.records import record_of
 
 if TYPE_CHECKING:
@@ -30,12 +30,12 @@ YANKED = Status(state=State.YANKED, reason="wrong labels", changed="2026-01-31T1
 
 
 @pytest.fixture
-def store() -> FaultyMemoryStore:
-    return FaultyMemoryStore(faults=Faults())
+def store() -> FaultyStore:
+    return FaultyStore(faults=Faults())
 
 
 @pytest.fixture
-def repository(store: FaultyMemoryStore) -> Repository:
+def repository(store: FaultyStore) -> Repository:
     return Repository(store)
 
 
@@ -62,7 +62,7 @@ def yanked(repository: Repository, cache: Cache | None, version: str, *, one_pag
     return entry.yanked
 
 
-def operations(store: FaultyMemoryStore, since: int) -> list[str]:
+def operations(store: FaultyStore, since: int) -> list[str]:
     return [request.operation for request in store.faults.requests[since:]]
 
 
@@ -76,7 +76,7 @@ class TestStopped:
     ) -> None:
         stopped = 0
         for nth in range(1, 40):
-            store = FaultyMemoryStore(faults=Faults())
+            store = FaultyStore(faults=Faults())
             repository = Repository(store)
             publish(repository, "1.0.0")
             assert seen(repository, cache, one_page=one_page) == ["1.0.0"]
@@ -97,7 +97,7 @@ class TestStopped:
         self, one_page: int, cache: Cache
     ) -> None:
         for nth in range(1, 40):
-            store = FaultyMemoryStore(faults=Faults())
+            store = FaultyStore(faults=Faults())
             repository = Repository(store)
             publish(repository, "1.0.0")
             seen(repository, cache, one_page=one_page)
@@ -111,7 +111,7 @@ class TestStopped:
             cache.forget_index(repository.url, "model")
 
     def test_the_next_publisher_mends_the_index_and_sweeps_old_markers(
-        self, repository: Repository, store: FaultyMemoryStore, monkeypatch: pytest.MonkeyPatch
+        self, repository: Repository, store: FaultyStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         announce(repository, "model")
         repository.commit(record_of("model", "1.0.0"))
@@ -161,7 +161,7 @@ def test_no_reader_misses_what_was_there_before_it_began_while_many_write(reposi
 
 class TestRequests:
     def test_a_small_package_is_listed_and_its_index_not_sent_again(
-        self, repository: Repository, store: FaultyMemoryStore, cache: Cache
+        self, repository: Repository, store: FaultyStore, cache: Cache
     ) -> None:
         publish(repository, "1.0.0")
         seen(repository, cache)
@@ -170,7 +170,7 @@ class TestRequests:
         assert operations(store, before) == ["list", "get_if_changed"]
 
     def test_of_a_large_one_only_the_markers_are_listed(
-        self, repository: Repository, store: FaultyMemoryStore, cache: Cache
+        self, repository: Repository, store: FaultyStore, cache: Cache
     ) -> None:
         for version in ("1.0.0", "1.1.0"):
             publish(repository, version)
@@ -183,7 +183,7 @@ class TestRequests:
         ]
 
     def test_a_record_that_is_kept_is_not_asked_for(
-        self, repository: Repository, store: FaultyMemoryStore, cache: Cache
+        self, repository: Repository, store: FaultyStore, cache: Cache
     ) -> None:
         publish(repository, "1.0.0")
         for _ in range(2):
@@ -290,7 +290,7 @@ class TestLies:
         assert "reindex" not in difference
         assert repository.summary("model").newest == parse_version("1.1.0")
 
-    def test_reindex_names_what_was_wrong(self, repository: Repository, store: FaultyMemoryStore) -> None:
+    def test_reindex_names_what_was_wrong(self, repository: Repository, store: FaultyStore) -> None:
         for version in ("1.0.0", "1.1.0"):
             publish(repository, version)
         self.lie(repository, b'"1.1.0":', b'"7.0.0":')
@@ -325,7 +325,7 @@ class TestKeeping:
             path.write_bytes(whole[:end])
             assert cache.index("s3://a", "model") is None
 
-    def test_offline_what_is_kept_answers_and_what_is_not_is_named(self, store: FaultyMemoryStore, cache: Cache) -> None:
+    def test_offline_what_is_kept_answers_and_what_is_not_is_named(self, store: FaultyStore, cache: Cache) -> None:
         repository = Repository(store)
         publish(repository, "1.0.0")
         publish(repository, "1.1.0")
@@ -351,7 +351,7 @@ class TestStatus:
         set_status(repository, "model", [version], Status(state=State.AVAILABLE))
         assert yanked(repository, None, "1.0.0") is None
 
-    def test_taking_back_what_nobody_said_writes_nothing(self, repository: Repository, store: FaultyMemoryStore) -> None:
+    def test_taking_back_what_nobody_said_writes_nothing(self, repository: Repository, store: FaultyStore) -> None:
         publish(repository, "1.0.0")
         set_status(repository, "model", [parse_version("1.0.0")], Status(state=State.AVAILABLE))
         assert list(store.list("status/")) == []

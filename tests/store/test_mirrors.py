@@ -18,7 +18,7 @@ from orbitpkg.repository.layout import index_key, record_key
 from orbitpkg.repository.mirrors import MirroredStore
 from orbitpkg.repository.repository import Repository
 from orbitpkg.repository.repository_set import RepositorySet
-from tests.faulty_store import Fault, Faults, FaultyMemoryStore
+from tests.faulty_store import Fault, Faults, FaultyStore
 from tests.records import record_of
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ OLD, NEW = "1.0.0", "2.0.0"
 _numbers = itertools.count()
 
 
-def store(*versions: str, name: str = "model", silent: bool = False) -> FaultyMemoryStore:
+def store(*versions: str, name: str = "model", silent: bool = False) -> FaultyStore:
     """A store with a repository that has these versions of a package."""
-    objects = FaultyMemoryStore(f"mirror-{next(_numbers)}", faults=Faults())
+    objects = FaultyStore(f"mirror-{next(_numbers)}", faults=Faults())
     repository = Repository(objects)
     for version in versions:
         marker = announce(repository, name)
@@ -44,7 +44,7 @@ def store(*versions: str, name: str = "model", silent: bool = False) -> FaultyMe
     return objects
 
 
-def seen(*stores: FaultyMemoryStore, cache: Cache | None = None, one_page: int = 990) -> list[str]:
+def seen(*stores: FaultyStore, cache: Cache | None = None, one_page: int = 990) -> list[str]:
     catalogue = Catalogue(Repository(MirroredStore(stores)), cache, mirrored=True, one_page=one_page)
     return [str(version) for version in catalogue.stock("model").versions]
 
@@ -52,7 +52,7 @@ def seen(*stores: FaultyMemoryStore, cache: Cache | None = None, one_page: int =
 @pytest.mark.parametrize(
     "mirrors", [(store(OLD), store(OLD, NEW)), (store(OLD, NEW), store(OLD)), (store(), store(OLD, NEW))]
 )
-def test_what_one_mirror_lacks_another_has(mirrors: tuple[FaultyMemoryStore, ...]) -> None:
+def test_what_one_mirror_lacks_another_has(mirrors: tuple[FaultyStore, ...]) -> None:
     stores = (store(OLD, NEW, silent=True), *mirrors)
     assert seen(*stores) == [OLD, NEW]
     repository = Repository(MirroredStore(stores))

@@ -17,7 +17,7 @@ from orbitpkg.repository.layout import releases_prefix
 from orbitpkg.repository.repository import Repository
 from orbitpkg.repository.repository_set import RepositorySet
 from orbitpkg.store.store import Store
-from tests.faulty_store import Fault, Faults, FaultyMemoryStore
+from tests.faulty_store import Fault, Faults, FaultyStore
 from tests.records import record_of
 from tests.registries import NO_APPS
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _PATIENCE = 20.0
 
 
-class Together(FaultyMemoryStore):
+class Together(FaultyStore):
     """A store that answers listings of some packages only when all of them were asked for."""
 
     def __init__(self, *waves: set[str]) -> None:
@@ -49,7 +49,7 @@ class Together(FaultyMemoryStore):
         return super().list(prefix)
 
 
-def fill(store: FaultyMemoryStore, **packages: dict[str, dict[str, str]]) -> None:
+def fill(store: FaultyStore, **packages: dict[str, dict[str, str]]) -> None:
     repository = Repository(store)
     for name, versions in packages.items():
         for version, needs in versions.items():
@@ -57,7 +57,7 @@ def fill(store: FaultyMemoryStore, **packages: dict[str, dict[str, str]]) -> Non
         update_index(repository, name)
 
 
-def source_of(store: FaultyMemoryStore, home: Path) -> RepositorySource:
+def source_of(store: FaultyStore, home: Path) -> RepositorySource:
     setting = RepositorySetting(name="ours", url=store.url)
     return RepositorySource(RepositorySet([setting], lambda _: Repository(store), cache=None), Store(home), {})
 
@@ -103,7 +103,7 @@ def test_what_the_preferred_and_the_exact_versions_need_is_asked_for_and_no_more
 
 
 def test_what_turns_out_not_to_be_needed_may_be_out_of_reach(tmp_path: Path) -> None:
-    store = FaultyMemoryStore(faults=Faults())
+    store = FaultyStore(faults=Faults())
     fill(store, a={"1.0.0": {}, "2.0.0": {"far": ""}}, b={"1.0.0": {"a": "<2"}}, far={"1.0.0": {}})
     store.faults.faults.append(Fault(kind="before", key="releases/far/*", times=None))
     assert chosen(source_of(store, tmp_path), "b", "a") == {"a": "1.0.0", "b": "1.0.0"}

@@ -33,7 +33,7 @@ from orbitpkg.objects.directory import DirectoryStore
 from orbitpkg.objects.failures import Asked, Failure, Operation, failure_of, translate_error
 from orbitpkg.objects.patience import DEFAULT_PATIENCE
 from orbitpkg.objects.protocol import is_valid_key, joined_length
-from tests.faulty_store import Fault, Faults, FaultyMemoryStore
+from tests.faulty_store import Fault, Faults, FaultyStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -239,9 +239,9 @@ class TestAddresses:
     def test_stores_in_memory_are_shared_by_name(self) -> None:
         open_store("memory://shared-by-name").put("key", b"x")
         assert open_store("memory://shared-by-name").get("key")[0] == b"x"
-        FaultyMemoryStore.forget("shared-by-name")
+        FaultyStore.forget("shared-by-name")
         assert list(open_store("memory://shared-by-name").list("")) == []
-        FaultyMemoryStore.forget("shared-by-name")
+        FaultyStore.forget("shared-by-name")
 
     def test_importing_the_room_loads_no_library_of_stores(self) -> None:
         code = (
@@ -344,17 +344,17 @@ class TestFaults:
     """The store in memory misbehaves when it is told to, and as it is told to."""
 
     @pytest.fixture
-    def store(self) -> FaultyMemoryStore:
-        store = FaultyMemoryStore(faults=Faults())
+    def store(self) -> FaultyStore:
+        store = FaultyStore(faults=Faults())
         store.put("key", b"0123456789")
         return store
 
-    def test_create_can_overwrite_in_silence(self, store: FaultyMemoryStore) -> None:
+    def test_create_can_overwrite_in_silence(self, store: FaultyStore) -> None:
         store.faults.ignore_create_only = True
         store.create("key", b"other")
         assert store.get("key")[0] == b"other"
 
-    def test_operations_can_be_missing(self, store: FaultyMemoryStore) -> None:
+    def test_operations_can_be_missing(self, store: FaultyStore) -> None:
         faults = store.faults
         faults.no_ranges = faults.no_listing = faults.no_replace = faults.no_part_copies = True
         upload = store.start_upload("other")
@@ -368,21 +368,21 @@ class TestFaults:
             with pytest.raises(UnsupportedByStore):
                 use()
 
-    def test_a_request_can_fail_before_its_work(self, store: FaultyMemoryStore) -> None:
+    def test_a_request_can_fail_before_its_work(self, store: FaultyStore) -> None:
         store.faults.faults.append(Fault(kind="before", operation="create", nth=2))
         store.create("a", b"x")
         with pytest.raises(RepositoryUnreachable):
             store.create("b", b"x")
         store.create("b", b"x")
 
-    def test_a_request_can_fail_after_its_work(self, store: FaultyMemoryStore) -> None:
+    def test_a_request_can_fail_after_its_work(self, store: FaultyStore) -> None:
         store.faults.faults.append(Fault(kind="after", operation="create"))
         with pytest.raises(RepositoryUnreachable):
             store.create("a", b"x")
         with pytest.raises(ObjectExists):
             store.create("a", b"x")
 
-    def test_bytes_can_come_wrong_short_or_of_another_state(self, store: FaultyMemoryStore) -> None:
+    def test_bytes_can_come_wrong_short_or_of_another_state(self, store: FaultyStore) -> None:
         etag = store.head("key").etag
         store.faults.faults += [
             Fault(kind="corrupt", operation="get"),
@@ -403,7 +403,7 @@ class TestFaults:
     def test_faults_and_objects_are_shared_by_name(self) -> None:
         faults = Faults()
         try:
-            FaultyMemoryStore("misbehaves", faults=faults).put("key", b"x")
+            FaultyStore("misbehaves", faults=faults).put("key", b"x")
             opened: ObjectStore = open_store("memory://misbehaves")
             faults.faults.append(Fault(kind="before", key="k*", times=None))
             for _ in range(3):
@@ -411,4 +411,4 @@ class TestFaults:
                     opened.get("key")
             assert [request.operation for request in faults.requests] == ["put", "get", "get", "get"]
         finally:
-            FaultyMemoryStore.forget("misbehaves")
+            FaultyStore.forget("misbehaves")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import random
 import stat
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from blake3 import blake3
 
-from orbitpkg.concurrency.pool import WORKERS, Pool, StoppedError
+from orbitpkg.concurrency.pool import WORKERS, Pool
 from orbitpkg.errors import (
     AccessDenied,
     ObjectChanged,
@@ -30,6 +29,7 @@ from orbitpkg.errors import (
     UnsupportedByStore,
 )
 from orbitpkg.files.errors import USER_FILE, storage_errors
+from orbitpkg.objects.retry import AT_ONCE, OVERLOAD, retry
 from orbitpkg.objects.transfer.journal import sent_identity
 from orbitpkg.objects.transfer.partial import PartialFile
 
@@ -40,16 +40,13 @@ if TYPE_CHECKING:
     from orbitpkg.objects.protocol import ObjectInfo, ObjectStore, Upload
     from orbitpkg.objects.transfer.journal import Journal
 
-__all__ = ["Downloaded", "Uploaded", "download_object", "upload_object"]
+__all__ = ["Downloaded", "Uploaded", "download_object", "follow_changes", "upload_object"]
 
 T = TypeVar("T")
 
 _PART_BYTES: Final = 8 << 20
 _MEMORY_BYTES: Final = 64 << 20
 _MAX_PARTS: Final = 10_000
-# The store's own client has tried again by then.
-_TRIES: Final = 3
-_LONGEST_PAUSE: Final = 8.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +121,32 @@ def download_object(
             return Downloaded(info=info, blake3=part.publish(durable=durable), size=info.size)
 
 
+def follow_changes(
+    store: ObjectStore, key: str, info: ObjectInfo, work: Callable[[ObjectInfo], T], *, version: str | None = None
+) -> T:
+    """Call ``work`` with the facts about an object, and with its new facts if it changes during the work.
+
+    Args:
+        store: The store of the object.
+        key: Its key.
+        info: Its facts at present.
+        work: Raises ``ObjectChanged`` if the object is no longer as described.
+        version: The version of the object, in stores that keep several.
+
+    Raises:
+        ObjectChanged: The object changed again and again.
+    """
+
+    def has_changed(error: Exception) -> bool:
+        nonlocal info
+        if not isinstance(error, ObjectChanged):
+            return False
+        info = store.head(key, version=version)
+        return True
+
+    return retry(lambda: work(info), policy=AT_ONCE, when=has_changed)
+
+
 def _nothing(_: int) -> None:
     pass
 
@@ -176,19 +199,19 @@ def _fill_whole(
 
 
 def _persist(pool: Pool, work: Callable[[], T]) -> T:
-    """Do ``work`` again after a pause when the store does not answer; fewer at once when it is overloaded."""
-    for tries in range(1, _TRIES + 1):
-        if pool.stopping.is_set():
-            raise StoppedError
-        try:
-            with pool.gate:
-                return work()
-        except RepositoryUnreachable as error:
-            if tries == _TRIES:
-                raise
-            pool.gate.pause(error)
-            pool.stopping.wait(random.uniform(0.5, 1.0) * min(_LONGEST_PAUSE, 2.0**tries / 2))  # noqa: S311 - jitter
-    raise StoppedError
+    """Do ``work`` again when the store does not answer, with fewer requests at once if it is overloaded."""
+
+    def attempt() -> T:
+        with pool.gate:
+            return work()
+
+    def may_retry(error: Exception) -> bool:
+        if not isinstance(error, RepositoryUnreachable):
+            return False
+        pool.gate.pause(error)
+        return True
+
+    return retry(attempt, policy=OVERLOAD, when=may_retry, stopping=pool.stopping)
 
 
 def upload_object(
