@@ -18,7 +18,7 @@ __all__ = ["sync_files", "sync_folder", "sync_open_folder"]
 
 # Up to this count, one fsync each is cheaper than flushing whatever else waits for the same file system.
 _FEW_FILES = 32
-# More than this waiting for the disks of the machine, besides the files to sync, makes syncfs wait for the work of others.
+# If more data of others than this waits for the machine's disks, syncfs would wait for it as well.
 _FOREIGN_BYTES = 1 << 30
 
 
@@ -77,11 +77,12 @@ def _sync_file_system(folder: str) -> bool:
     try:
         # Refused by some file systems and seccomp filters, and it also reports what befell files of others: each
         # file's own fsync decides then.
-        return ctypes.CDLL(None, use_errno=True).syncfs(descriptor) == 0
+        status: int = ctypes.CDLL(None).syncfs(descriptor)
     except AttributeError:  # a C library without it
         return False
     finally:
         os.close(descriptor)
+    return status == 0
 
 
 def _sync(path: str) -> None:
