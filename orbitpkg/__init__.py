@@ -1,4 +1,4 @@
-"""A package manager for versioned models and data, with nothing but a bucket behind it.
+"""A package manager for versioned models and data. A repository is a bucket or a directory; there is no server.
 
 ::
 
@@ -7,104 +7,70 @@
     model = orbitpkg.package("digits")
     weights = model.file_path("model", "weights.safetensors")
 
-An installed package is used without a network. Everything here is loaded when it is first asked for.
+Installed packages need no network. Each name is imported when it is first used.
 """
 
 from __future__ import annotations
 
-from orbitpkg._version import __version__
+from orbitpkg.lazy import lazy_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from orbitpkg.api.install import install
-    from orbitpkg.api.packages import Removed, package, packages, remove
-    from orbitpkg.api.project.packages import project
-    from orbitpkg.api.publish import build, publish
-    from orbitpkg.datasets.dataset import Dataset, create_dataset, dataset, list_datasets
-    from orbitpkg.datasets.freezing import Frozen, frozen
-    from orbitpkg.datasets.selection import Selection
-    from orbitpkg.errors import (
-        FileNotInPackage,
-        IntegrityError,
-        ManifestError,
-        NotInstalled,
-        OrbitError,
-        RepositoryError,
-        ResolutionError,
-        StorageError,
-        UsageError,
+    from orbitpkg._version import __version__ as __version__
+    from orbitpkg.api.install import install as install
+    from orbitpkg.api.packages import Removed as Removed
+    from orbitpkg.api.packages import package as package
+    from orbitpkg.api.packages import packages as packages
+    from orbitpkg.api.packages import remove as remove
+    from orbitpkg.api.project.packages import project as project
+    from orbitpkg.api.publish import build as build
+    from orbitpkg.api.publish import publish as publish
+    from orbitpkg.datasets.dataset import Dataset as Dataset
+    from orbitpkg.datasets.dataset import create_dataset as create_dataset
+    from orbitpkg.datasets.dataset import dataset as dataset
+    from orbitpkg.datasets.dataset import list_datasets as list_datasets
+    from orbitpkg.datasets.freezing import Frozen as Frozen
+    from orbitpkg.datasets.freezing import frozen as frozen
+    from orbitpkg.datasets.selection import Selection as Selection
+    from orbitpkg.errors import FileNotInPackage as FileNotInPackage
+    from orbitpkg.errors import IntegrityError as IntegrityError
+    from orbitpkg.errors import ManifestError as ManifestError
+    from orbitpkg.errors import NotInstalled as NotInstalled
+    from orbitpkg.errors import OrbitError as OrbitError
+    from orbitpkg.errors import RepositoryError as RepositoryError
+    from orbitpkg.errors import ResolutionError as ResolutionError
+    from orbitpkg.errors import StorageError as StorageError
+    from orbitpkg.errors import UsageError as UsageError
+    from orbitpkg.publisher.publish import Published as Published
+    from orbitpkg.reporting import Reporter as Reporter
+    from orbitpkg.store.package import Package as Package
+    from orbitpkg.store.project import Project as Project
+else:
+    __all__, __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "orbitpkg._version": ("__version__",),
+            "orbitpkg.api.install": ("install",),
+            "orbitpkg.api.packages": ("Removed", "package", "packages", "remove"),
+            "orbitpkg.api.project.packages": ("project",),
+            "orbitpkg.api.publish": ("build", "publish"),
+            "orbitpkg.datasets.dataset": ("Dataset", "create_dataset", "dataset", "list_datasets"),
+            "orbitpkg.datasets.freezing": ("Frozen", "frozen"),
+            "orbitpkg.datasets.selection": ("Selection",),
+            "orbitpkg.errors": (
+                "FileNotInPackage",
+                "IntegrityError",
+                "ManifestError",
+                "NotInstalled",
+                "OrbitError",
+                "RepositoryError",
+                "ResolutionError",
+                "StorageError",
+                "UsageError",
+            ),
+            "orbitpkg.publisher.publish": ("Published",),
+            "orbitpkg.reporting": ("Reporter",),
+            "orbitpkg.store.package": ("Package",),
+            "orbitpkg.store.project": ("Project",),
+        },
     )
-    from orbitpkg.publisher.publish import Published
-    from orbitpkg.reporting import Reporter
-    from orbitpkg.store.package import Package
-    from orbitpkg.store.project import Project
-
-__all__ = [
-    "Dataset",
-    "FileNotInPackage",
-    "Frozen",
-    "IntegrityError",
-    "ManifestError",
-    "NotInstalled",
-    "OrbitError",
-    "Package",
-    "Project",
-    "Published",
-    "Removed",
-    "Reporter",
-    "RepositoryError",
-    "ResolutionError",
-    "Selection",
-    "StorageError",
-    "UsageError",
-    "__version__",
-    "build",
-    "create_dataset",
-    "dataset",
-    "frozen",
-    "install",
-    "list_datasets",
-    "package",
-    "packages",
-    "project",
-    "publish",
-    "remove",
-]
-
-# Where each name is, but for the errors.
-_ROOMS = {
-    "Dataset": "orbitpkg.datasets.dataset",
-    "Frozen": "orbitpkg.datasets.freezing",
-    "Package": "orbitpkg.store.package",
-    "Project": "orbitpkg.store.project",
-    "Published": "orbitpkg.publisher.publish",
-    "Removed": "orbitpkg.api.packages",
-    "Reporter": "orbitpkg.reporting",
-    "Selection": "orbitpkg.datasets.selection",
-    "build": "orbitpkg.api.publish",
-    "create_dataset": "orbitpkg.datasets.dataset",
-    "dataset": "orbitpkg.datasets.dataset",
-    "frozen": "orbitpkg.datasets.freezing",
-    "install": "orbitpkg.api.install",
-    "list_datasets": "orbitpkg.datasets.dataset",
-    "package": "orbitpkg.api.packages",
-    "packages": "orbitpkg.api.packages",
-    "project": "orbitpkg.api.project.packages",
-    "publish": "orbitpkg.api.publish",
-    "remove": "orbitpkg.api.packages",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name not in __all__:
-        msg = f"module 'orbitpkg' has no attribute {name!r}"
-        raise AttributeError(msg)
-    from importlib import import_module
-
-    value = getattr(import_module(_ROOMS.get(name, "orbitpkg.errors")), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)

@@ -13,100 +13,78 @@ netCDF) and takes the calls of BrainIO and Brain-Score. What is here is loaded w
 
 from __future__ import annotations
 
+from orbitpkg.lazy import lazy_names
+
+# Files are fetched and catalogues are read without any extra.
+_WITHOUT_EXTRAS = ("orbitpkg.assemblies.catalogues", "orbitpkg.assemblies.fetching")
+
+
+def _require_extras(module: str, name: str) -> None:
+    if module in _WITHOUT_EXTRAS:
+        return
+    from orbitpkg.extras import require
+
+    for library in ("xarray", "h5netcdf", "h5py"):
+        require(library, extra="netcdf", what=f"orbitpkg.assemblies.{name}")
+
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from orbitpkg.assemblies.arrays import (
-        BehavioralAssembly,
-        DataAssembly,
-        MetadataAssembly,
-        ModelFeaturesAssembly,
-        NeuroidAssembly,
-        NeuronRecordingAssembly,
-        PropertyAssembly,
-        SpikeTimesAssembly,
+    from orbitpkg.assemblies.arrays import BehavioralAssembly as BehavioralAssembly
+    from orbitpkg.assemblies.arrays import DataAssembly as DataAssembly
+    from orbitpkg.assemblies.arrays import MetadataAssembly as MetadataAssembly
+    from orbitpkg.assemblies.arrays import ModelFeaturesAssembly as ModelFeaturesAssembly
+    from orbitpkg.assemblies.arrays import NeuroidAssembly as NeuroidAssembly
+    from orbitpkg.assemblies.arrays import NeuronRecordingAssembly as NeuronRecordingAssembly
+    from orbitpkg.assemblies.arrays import PropertyAssembly as PropertyAssembly
+    from orbitpkg.assemblies.arrays import SpikeTimesAssembly as SpikeTimesAssembly
+    from orbitpkg.assemblies.catalogues import list_assemblies as list_assemblies
+    from orbitpkg.assemblies.catalogues import list_stimulus_sets as list_stimulus_sets
+    from orbitpkg.assemblies.fetching import fetch_file as fetch_file
+    from orbitpkg.assemblies.loading import AssemblyLoader as AssemblyLoader
+    from orbitpkg.assemblies.loading import StimulusMergeAssemblyLoader as StimulusMergeAssemblyLoader
+    from orbitpkg.assemblies.loading import get_assembly as get_assembly
+    from orbitpkg.assemblies.loading import get_stimulus_set as get_stimulus_set
+    from orbitpkg.assemblies.loading import load_assembly_from_s3 as load_assembly_from_s3
+    from orbitpkg.assemblies.loading import load_from_s3 as load_from_s3
+    from orbitpkg.assemblies.loading import load_stimulus_set_from_s3 as load_stimulus_set_from_s3
+    from orbitpkg.assemblies.packaging import Stored as Stored
+    from orbitpkg.assemblies.packaging import package_data_assembly as package_data_assembly
+    from orbitpkg.assemblies.packaging import package_stimulus_set as package_stimulus_set
+    from orbitpkg.assemblies.packaging import upload_data_assembly as upload_data_assembly
+    from orbitpkg.assemblies.stimuli import StimulusSet as StimulusSet
+else:
+    __all__, __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "orbitpkg.assemblies.arrays": (
+                "BehavioralAssembly",
+                "DataAssembly",
+                "MetadataAssembly",
+                "ModelFeaturesAssembly",
+                "NeuroidAssembly",
+                "NeuronRecordingAssembly",
+                "PropertyAssembly",
+                "SpikeTimesAssembly",
+            ),
+            "orbitpkg.assemblies.catalogues": ("list_assemblies", "list_stimulus_sets"),
+            "orbitpkg.assemblies.fetching": ("fetch_file",),
+            "orbitpkg.assemblies.loading": (
+                "AssemblyLoader",
+                "StimulusMergeAssemblyLoader",
+                "get_assembly",
+                "get_stimulus_set",
+                "load_assembly_from_s3",
+                "load_from_s3",
+                "load_stimulus_set_from_s3",
+            ),
+            "orbitpkg.assemblies.packaging": (
+                "Stored",
+                "package_data_assembly",
+                "package_stimulus_set",
+                "upload_data_assembly",
+            ),
+            "orbitpkg.assemblies.stimuli": ("StimulusSet",),
+        },
+        before_import=_require_extras,
     )
-    from orbitpkg.assemblies.catalogues import list_assemblies, list_stimulus_sets
-    from orbitpkg.assemblies.fetching import fetch_file
-    from orbitpkg.assemblies.loading import (
-        AssemblyLoader,
-        StimulusMergeAssemblyLoader,
-        get_assembly,
-        get_stimulus_set,
-        load_assembly_from_s3,
-        load_from_s3,
-        load_stimulus_set_from_s3,
-    )
-    from orbitpkg.assemblies.packaging import (
-        Stored,
-        package_data_assembly,
-        package_stimulus_set,
-        upload_data_assembly,
-    )
-    from orbitpkg.assemblies.stimuli import StimulusSet
-
-__all__ = [
-    "AssemblyLoader",
-    "BehavioralAssembly",
-    "DataAssembly",
-    "MetadataAssembly",
-    "ModelFeaturesAssembly",
-    "NeuroidAssembly",
-    "NeuronRecordingAssembly",
-    "PropertyAssembly",
-    "SpikeTimesAssembly",
-    "StimulusMergeAssemblyLoader",
-    "StimulusSet",
-    "Stored",
-    "fetch_file",
-    "get_assembly",
-    "get_stimulus_set",
-    "list_assemblies",
-    "list_stimulus_sets",
-    "load_assembly_from_s3",
-    "load_from_s3",
-    "load_stimulus_set_from_s3",
-    "package_data_assembly",
-    "package_stimulus_set",
-    "upload_data_assembly",
-]
-
-_ROOMS = {
-    "AssemblyLoader": "loading",
-    "StimulusMergeAssemblyLoader": "loading",
-    "StimulusSet": "stimuli",
-    "Stored": "packaging",
-    "fetch_file": "fetching",
-    "get_assembly": "loading",
-    "get_stimulus_set": "loading",
-    "list_assemblies": "catalogues",
-    "list_stimulus_sets": "catalogues",
-    "load_assembly_from_s3": "loading",
-    "load_from_s3": "loading",
-    "load_stimulus_set_from_s3": "loading",
-    "package_data_assembly": "packaging",
-    "package_stimulus_set": "packaging",
-    "upload_data_assembly": "packaging",
-}
-# Files are fetched, and catalogues read, without any extra.
-_WITHOUT_EXTRAS = {"fetching", "catalogues"}
-
-
-def __getattr__(name: str) -> object:
-    if name not in __all__:
-        msg = f"module 'orbitpkg.assemblies' has no attribute {name!r}"
-        raise AttributeError(msg)
-    from importlib import import_module
-
-    room = _ROOMS.get(name, "arrays")
-    if room not in _WITHOUT_EXTRAS:
-        from orbitpkg.extras import require
-
-        for library in ("xarray", "h5netcdf", "h5py"):
-            require(library, extra="netcdf", what=f"orbitpkg.assemblies.{name}")
-    value = getattr(import_module(f"orbitpkg.assemblies.{room}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)

@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,13 +21,13 @@ if TYPE_CHECKING:
 TOP = Path(__file__).resolve().parents[2]
 OURS = "orbitpkg"
 
-# orbitpkg's own.
-PACKAGE = {"orbitpkg", "orbitpkg._version"}
-USE = PACKAGE | {
+# The modules of orbitpkg.
+PACKAGE = {"orbitpkg", "orbitpkg.lazy"}
+STORE = {
     "orbitpkg.api",
-    "orbitpkg.config.repositories",
-    "orbitpkg.api.packages",
     "orbitpkg.config",
+    "orbitpkg.config.environment",
+    "orbitpkg.config.home",
     "orbitpkg.errors",
     "orbitpkg.model",
     "orbitpkg.model.names",
@@ -36,18 +37,39 @@ USE = PACKAGE | {
     "orbitpkg.store.layout",
     "orbitpkg.store.package",
 }
+USE = PACKAGE | STORE | {"orbitpkg.api.packages"}
+VERSION = PACKAGE | {"orbitpkg._version", "orbitpkg.cli", "orbitpkg.cli.streams"}
+QUICK = VERSION | STORE | {"orbitpkg.cli.quick"}
+PATH = QUICK | {"orbitpkg.api.packages"}
+UNCHANGED = QUICK | {
+    "orbitpkg.api.unchanged",
+    "orbitpkg.cli.layout",
+    "orbitpkg.cli.terminal",
+    "orbitpkg.config.discovery",
+    "orbitpkg.installer",
+    "orbitpkg.installer.policy",
+    "orbitpkg.model.executables",
+    "orbitpkg.model.release_rules",
+    "orbitpkg.model.wording",
+}
 COMMAND = {
-    "orbitpkg.cli",
     "orbitpkg.cli.console",
-    "orbitpkg.cli.interrupt",
+    "orbitpkg.cli.process",
     "orbitpkg.cli.layout",
     "orbitpkg.cli.options",
     "orbitpkg.cli.program",
     "orbitpkg.cli.terminal",
-    "orbitpkg.cli.using",
+    "orbitpkg.cli.installed",
+    "orbitpkg.model.jsontext",
+    "orbitpkg.model.wording",
 }
-# Others' packages, by their top.
+# Packages of others, by their top-level name.
 CLICK = {"click"}
+# Modules of the standard library that take a millisecond or more.
+SLOW = {
+    *("asyncio", "contextlib", "ctypes", "dataclasses", "difflib", "hashlib", "importlib", "inspect", "logging"),
+    *("subprocess", "tempfile", "threading", "tomllib", "typing"),
+}
 
 SHOW = "import json, sys; sys.stdout.write('\\n' + json.dumps(sorted(sys.modules)))"
 
@@ -62,7 +84,7 @@ def _modules(program: str, environment: dict[str, str] | None) -> set[str]:
     done = subprocess.run(
         [sys.executable, "-c", f"{program}\n{SHOW}"],
         env={**os.environ, "PYTHONPATH": str(TOP), **(environment or {})},
-        cwd=TOP,
+        cwd=tempfile.gettempdir(),
         check=True,
         capture_output=True,
         text=True,
@@ -96,18 +118,17 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return environment
 
 
-def test_importing_orbitpkg_loads_itself_and_its_version() -> None:
+def test_importing_orbitpkg_loads_two_modules() -> None:
     modules = loaded_by("import orbitpkg")
     assert ours(modules) == PACKAGE
     assert modules - PACKAGE <= {"__future__"}
 
 
-def test_an_apps_path_to_its_file_loads_no_package_of_others(home: dict[str, str]) -> None:
+def test_an_app_finds_its_file_without_packages_of_others(home: dict[str, str]) -> None:
     modules = loaded_by("import orbitpkg; orbitpkg.package('tiny').file_path('model.bin')", home)
     assert ours(modules) == USE
     assert foreign(modules) == set()
-    slow = {"asyncio", "dataclasses", "difflib", "inspect", "logging", "subprocess", "tempfile", "threading"}
-    assert modules & slow == set()
+    assert modules & SLOW == set()
 
 
 def test_a_named_version_and_a_later_package_load_no_more(home: dict[str, str]) -> None:
@@ -116,19 +137,33 @@ def test_a_named_version_and_a_later_package_load_no_more(home: dict[str, str]) 
 
 
 def command(*words: str) -> str:
-    """Give a program that runs a command."""
+    """Return a program that runs a command."""
     return f"from orbitpkg.cli import main; assert main({list(words)!r}) == 0"
 
 
-def test_the_version_is_printed_before_click_is_loaded() -> None:
+def test_the_version_is_printed_without_click() -> None:
     modules = loaded_by(command("--version"))
-    assert ours(modules) == PACKAGE | {"orbitpkg.cli"}
+    assert ours(modules) == VERSION
     assert modules - ours(modules) <= {"__future__"}
 
 
-def test_orbitpkg_path_loads_click_and_what_an_app_loads(home: dict[str, str]) -> None:
-    modules = loaded_by(command("path", "tiny", "model.bin"), home)
-    assert ours(modules) == USE | COMMAND
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [(("path", "tiny", "model.bin"), PATH), (("install", "tiny==1.0.0"), UNCHANGED)],
+    ids=["path", "install"],
+)
+def test_what_scripts_run_often_is_answered_without_click(
+    words: Sequence[str], expected: set[str], home: dict[str, str]
+) -> None:
+    modules = loaded_by(command(*words), home)
+    assert ours(modules) == expected
+    assert foreign(modules) == set()
+    assert modules & {*SLOW, "pathlib"} == set()
+
+
+def test_another_form_of_path_loads_click_and_what_an_app_loads(home: dict[str, str]) -> None:
+    modules = loaded_by(command("path", "tiny", "model.bin", "--json"), home)
+    assert ours(modules) == PATH | COMMAND
     assert foreign(modules) == CLICK
 
 
