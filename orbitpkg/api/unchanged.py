@@ -12,6 +12,7 @@ import json
 from orbitpkg.config.discovery import has_settings
 from orbitpkg.config.environment import read_variable
 from orbitpkg.config.home import home_folder
+from orbitpkg.installer.policy import Candidate, Policy
 from orbitpkg.model.names import is_valid_name
 from orbitpkg.model.release_rules import follows_rules
 from orbitpkg.model.requirements import parse_requirement
@@ -56,6 +57,7 @@ def find_unchanged(requirements: Sequence[str], *, repository: str | None = None
     Raises:
         UsageError: A requirement is not valid.
         StorageError: The store cannot be read.
+        OrbitError: The policy refuses a release.
     """
     origin = repository or read_variable("ORBITPKG_REPOSITORY")
     # Offline, an installed release may come from any repository, unless the one that is named needs no network.
@@ -72,6 +74,7 @@ def find_unchanged(requirements: Sequence[str], *, repository: str | None = None
             return None
         if origin is not None and package.origin != origin:
             return None
+        Policy().check(Candidate.of_package(package))
         facts = _read_facts(package, wanted.key)
         if facts is None:
             return None

@@ -5,14 +5,13 @@ To add a check, write a function that takes a policy and a candidate and raises 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from orbitpkg.errors import ForbiddenFormat, ResolutionError
 from orbitpkg.model.executables import forbidden_files
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from typing import TypeAlias
+    from typing import Never, TypeAlias
 
     from orbitpkg.model.contents import FileEntry
     from orbitpkg.model.release import Release
@@ -26,9 +25,21 @@ __all__ = ["CHECKS", "Candidate", "Policy"]
 _NAMED_FILES = 3
 
 
-# Named tuples and not dataclasses: an app that opens a project's packages waits for this import.
-class Candidate(NamedTuple):
-    """A release that is about to become visible, or files of it.
+class _Frozen:
+    """An immutable object. A dataclass takes longer to import than an app takes to find its file."""
+
+    __slots__ = ()
+
+    def __init__(self, **fields: object) -> None:
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: object) -> Never:
+        raise AttributeError(f"{type(self).__name__} is immutable.")
+
+
+class Candidate(_Frozen):
+    """A release that is about to become visible, or files of it. Immutable.
 
     Attributes:
         name: The name of the package.
@@ -40,12 +51,33 @@ class Candidate(NamedTuple):
             list of a large release takes time to read.
     """
 
+    __slots__ = ("compatibility", "digest", "list_paths", "name", "origin", "version")
+
     name: str
     version: str
     digest: str
     origin: str
     compatibility: Mapping[str, str]
     list_paths: Callable[[], Iterable[str]]
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        version: str,
+        digest: str,
+        origin: str,
+        compatibility: Mapping[str, str],
+        list_paths: Callable[[], Iterable[str]],
+    ) -> None:
+        super().__init__(
+            name=name,
+            version=version,
+            digest=digest,
+            origin=origin,
+            compatibility=compatibility,
+            list_paths=list_paths,
+        )
 
     def __str__(self) -> str:
         return f"{self.name}=={self.version}"
@@ -75,16 +107,21 @@ class Candidate(NamedTuple):
         )
 
 
-class Policy(NamedTuple):
-    """The rules that apply on this machine, for this project and these apps.
+class Policy(_Frozen):
+    """The rules that apply on this machine, for this project and these apps. Immutable.
 
     Attributes:
         forbidden: The file formats that may not become visible.
         apps: The apps that will use the release; None when they are unknown or the user overrides them.
     """
 
-    forbidden: frozenset[str] = frozenset()
-    apps: Apps | None = None
+    __slots__ = ("apps", "forbidden")
+
+    forbidden: frozenset[str]
+    apps: Apps | None
+
+    def __init__(self, *, forbidden: frozenset[str] = frozenset(), apps: Apps | None = None) -> None:
+        super().__init__(forbidden=forbidden, apps=apps)
 
     def check(self, candidate: Candidate) -> None:
         """Run all checks.

@@ -1,16 +1,16 @@
-"""Which files can run code when they are opened with what they are made for. Pure.
+"""File formats that can run code when a program opens them, such as pickles and notebooks.
 
-orbitpkg opens none of them; it tells of them, and refuses to install them where a project says so. They are known by
-their names: a pickle under another name is not found, so that this warns and does not protect from ill will.
+orbitpkg never opens such files itself. It reports them, and refuses to install formats that the configuration forbids.
+Formats are recognized by file name, so a pickle under another name is not detected: this is a safeguard against
+accidents and not against malicious packages.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from orbitpkg.errors import UsageError
-from orbitpkg.model.names import nearest
+from orbitpkg.model.wording import did_you_mean
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -23,16 +23,16 @@ _SUFFIXES = {
     "keras": (".h5", ".hdf5", ".keras"),
     "notebook": (".ipynb",),
 }
-# What these programs write holds pickles.
+# joblib and PyTorch files contain pickles.
 _PICKLES = ("pickle", "joblib", "pytorch")
 
 FORMATS = tuple(_SUFFIXES)
-"""The formats that are known: pickles; joblib's and PyTorch's files, which hold pickles; Keras models, whose Lambda
-layers hold code; notebooks."""
+"""The known formats: pickles; joblib and PyTorch files, which contain pickles; Keras models, whose Lambda layers
+contain code; notebooks."""
 
 
 def executable_files(paths: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Give the files that can run code, by format."""
+    """Return the files that can run code, by format."""
     found: dict[str, list[str]] = {}
     for path in paths:
         form = _format_of(path)
@@ -46,12 +46,12 @@ def _format_of(path: str) -> str | None:
     for form, suffixes in _SUFFIXES.items():
         if name.endswith(suffixes):
             return form
-    # Hugging Face's name for what torch.save wrote.
+    # Hugging Face's name for a file written by torch.save.
     return "pytorch" if name.startswith("pytorch_model") and name.endswith(".bin") else None
 
 
 def forbidden_files(paths: Iterable[str], forbidden: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Give the files of formats that are forbidden; ``pickle`` forbids what holds pickles, too."""
+    """Return the files of forbidden formats, by format. ``pickle`` includes every format that contains pickles."""
     words = set(forbidden)
     if "pickle" in words:
         words.update(_PICKLES)
@@ -59,19 +59,18 @@ def forbidden_files(paths: Iterable[str], forbidden: Iterable[str]) -> dict[str,
 
 
 def check_formats(words: Iterable[str], *, where: str) -> tuple[str, ...]:
-    """Give the formats that somebody forbids.
+    """Validate a list of formats to forbid, and return it as a tuple.
 
     Args:
-        words: What they wrote.
-        where: Where, for messages.
+        words: The names of the formats.
+        where: Their source, for error messages.
 
     Raises:
-        UsageError: One of them is unknown.
+        UsageError: A format is unknown.
     """
-    said = tuple(words)
-    for word in said:
+    formats = tuple(words)
+    for word in formats:
         if word not in FORMATS:
-            close = nearest(word, FORMATS, n=1)
-            hint = f"Did you mean {close[0]}?" if close else f"Known: {', '.join(FORMATS)}."
-            raise UsageError(f"{where}: {word!r} is no format that can be forbidden.", hint=hint)
-    return said
+            hint = did_you_mean(word, FORMATS) or f"The formats are {', '.join(FORMATS)}."
+            raise UsageError(f"{where}: unknown file format {word!r}.", hint=hint)
+    return formats
