@@ -98,9 +98,14 @@ class TestWriting:
     def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(self, tmp_path: Path) -> None:
         path = tmp_path / "file"
         path.write_bytes(OLD)
-        with pytest.raises(KeyboardInterrupt), atomic_file(path) as file:
-            file.write(NEW)
-            raise KeyboardInterrupt
+
+        def write_a_part() -> None:
+            with atomic_file(path) as file:
+                file.write(NEW)
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            write_a_part()
         assert path.read_bytes() == OLD
         assert os.listdir(tmp_path) == ["file"]
 
@@ -202,7 +207,7 @@ class TestFolders:
 
     def test_a_folder_of_an_image_is_moved(self, image: Path) -> None:
         with pytest.raises(OSError, match="cross-device") as caught:
-            os.rename(image / "release", image / "elsewhere")
+            (image / "release").rename(image / "elsewhere")
         assert caught.value.errno == errno.EXDEV
         written = (image / "release/files/data").stat().st_mtime_ns
         move_folder(image / "release", image / "moved")
