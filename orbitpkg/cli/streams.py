@@ -1,8 +1,8 @@
 """The standard files of the process: opened when it starts, flushed before it ends.
 
-Python flushes stdout once more at its exit. After a broken pipe that fails a second time, and the process ends with exit
-code 120 and a traceback, whatever the command returned. So the program flushes stdout and stderr before it exits, and
-redirects a stream that fails to the null device.
+Python flushes stdout again at exit. After a broken pipe this flush fails too, and the process ends with exit code 120
+and a traceback, whatever the command returned. So the program flushes stdout and stderr before it exits, and redirects
+a stream that fails to the null device.
 """
 
 from __future__ import annotations
@@ -36,11 +36,14 @@ def accept_any_path() -> None:
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:  # a caller may have replaced stdout with an object that cannot be reconfigured
         utf8 = sys.stdout.encoding.lower().replace("-", "") == "utf8"
-        reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
+        try:
+            reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
+        except OSError:  # it flushes first: the next write fails in the same way, and that failure is reported
+            return
 
 
 def try_write(text: str) -> bool:
-    """Write to stdout; return False when a disk or device refuses it. A reader who has gone is not a failure."""
+    """Write to stdout. Return False if a disk or device refuses the text; a closed pipe is not a failure."""
     try:
         sys.stdout.write(text)
         sys.stdout.flush()

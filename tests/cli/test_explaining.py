@@ -234,8 +234,8 @@ def test_an_app_that_is_said_counts_before_one_that_is_installed(stocked: Machin
 def test_an_app_without_a_version_is_looked_up(stocked: Machine) -> None:
     done = stocked.run("install", "bundle", "--app", "my_library")
     assert done.err == (
-        "note: Whether classifier works with my_library was not checked: "
-        "no version of it is known here (--app my_library==VERSION).\n"
+        "note: Did not check whether classifier works with my_library: its version is unknown. "
+        "To check, pass --app my_library==VERSION.\n"
     )
     new = environment_with(stocked.folder / "new", "my_library", "2.0")
     assert stocked.run("install", "bundle", "--app", "my_library", "--python", new).code == 1

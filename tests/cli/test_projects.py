@@ -85,8 +85,8 @@ def test_sync_locked_says_why_the_lock_does_not_do(shop: Machine) -> None:
         1,
         "",
         "error: orbit.lock is outdated:\n"
-        "    The project needs big, which is not locked.\n"
-        "    tiny==1.0.0 is locked, and nothing needs it.\n"
+        "    The project requires big, which is not locked.\n"
+        "    tiny==1.0.0 is locked, but nothing requires it.\n"
         "hint: Update it: orbitpkg lock\n",
     )
     error = shop.run("sync", "--locked", "--json").envelope["error"]
@@ -104,9 +104,9 @@ def test_sync_brings_the_lock_up_and_installs(shop: Machine) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("format = 2\n\n# end\n", "has format 2; this orbitpkg reads format 1."),
-        ("<<<<<<< HEAD\nformat = 1\n", "has a merge conflict, in line 1."),
-        ("format = 1\n\n[[package]]\nname =", "cannot be used: it is truncated"),
+        ("format = 2\n\n# end\n", "has format 2; this version of orbitpkg supports format 1."),
+        ("<<<<<<< HEAD\nformat = 1\n", "contains a merge conflict in line 1."),
+        ("format = 1\n\n[[package]]\nname =", "is not a valid lockfile: it is truncated"),
     ],
 )
 @pytest.mark.parametrize("command", [["lock"], ["sync"], ["sync", "--frozen"], ["add", "tiny"], ["tree"]])

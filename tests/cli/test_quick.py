@@ -71,14 +71,10 @@ ARGUMENTS = st.tuples(st.sampled_from(["path", "install"]), st.lists(WORDS, max_
 def stocked(tmp_path_factory: pytest.TempPathFactory) -> Machine:
     """A machine with four releases installed, one of which depends on another, and one in part."""
     machine = Machine(tmp_path_factory.mktemp("quick"))
-    for name, version, more in [
-        ("tiny", "1.0.0", {}),
-        ("tiny", "1.1.0-rc.1", {}),
-        ("big", "2.0.0", {}),
-        ("needy", "1.0.0", {"dependencies": {"tiny": ">=1"}}),
-    ]:
-        machine.succeed("publish", write_package(machine.folder / name / version, name, version, **more))
-    machine.succeed("install", "tiny==1.0.0", "tiny==1.0.0", "needy==1.0.0")
+    for name, version in [("tiny", "1.0.0"), ("tiny", "1.1.0-rc.1"), ("big", "2.0.0")]:
+        machine.succeed("publish", write_package(machine.folder / name / version, name, version))
+    machine.succeed("publish", write_package(machine.folder / "needy", "needy", dependencies={"tiny": ">=1"}))
+    machine.succeed("install", "tiny==1.0.0", "needy==1.0.0")
     machine.succeed("install", "tiny==1.1.0-rc.1")
     machine.succeed("install", "big==2.0.0", "--only", "*.bin")
     return machine
