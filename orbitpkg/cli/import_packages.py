@@ -65,7 +65,7 @@ def import_(
         results.append(each)
     url = repository_url(repository)
     data: dict[str, object] = {"source": source, "repository": url, "packages": [_facts(each) for each in results]}
-    left_out = [each for each in results if each.outcome is ImportOutcome.LEFT_OUT]
+    left_out = [each for each in results if each.outcome is ImportOutcome.SKIPPED]
     if not results:
         console.note(f"No packages found at {source}")
     if left_out:

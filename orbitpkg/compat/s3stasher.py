@@ -109,19 +109,19 @@ class S3:
         """List the URIs of all objects that begin with ``prefix``.
 
         Raises:
-            RuntimeError: The store cannot be asked.
-            ValueError: It is no URI.
+            RuntimeError: The store is unreachable.
+            ValueError: The URI is invalid.
         """
         with _as_s3stasher():
             return _files().list(prefix)
 
     @staticmethod
     def s3exists(uri: UriOrPath) -> bool:
-        """Say whether there is such an object, or local file; without a connection, whether it is cached.
+        """Return whether an object or a local file exists. Without a connection, the cache answers.
 
         Raises:
-            RuntimeError: The store cannot be asked, and the object is not cached.
-            ValueError: A ``Path`` was made of an S3 URI.
+            RuntimeError: The store is unreachable, and the object is not cached.
+            ValueError: An S3 URI was passed as a ``Path``.
         """
         with _as_s3stasher():
             return _files().exists(uri)

@@ -99,10 +99,10 @@ def remove_repository(path: Path, name: str) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file so that others see it as it was or as it is, never between.
+    """Replace a text file atomically, creating missing folders.
 
     Raises:
-        StorageError: It cannot be written.
+        StorageError: The file cannot be written.
     """
     with storage_errors(str(path)):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -30,6 +30,7 @@ __all__ = [
     "needs_network",
     "open_repositories",
     "open_repository",
+    "refuse_offline",
     "repository_url",
     "settings",
     "store_cache_folder",
@@ -100,6 +101,23 @@ def is_offline(*, requested: bool = False) -> bool:
     return requested or is_set("ORBITPKG_OFFLINE")
 
 
+def refuse_offline(url: str, *, requested: bool = False) -> None:
+    """Refuse an address that needs a network when offline mode is on.
+
+    Raises:
+        OfflineError: The address is refused.
+    """
+    if is_offline(requested=requested) and needs_network(url):
+        from orbitpkg.errors import OfflineError
+        from orbitpkg.redaction import redacted
+
+        raise OfflineError(
+            f"{redacted(url)} cannot be reached: offline mode is on.",
+            hint="Omit --offline, or unset ORBITPKG_OFFLINE.",
+            url=redacted(url),
+        )
+
+
 def open_repository(
     repository: PathLike | None = None, *, offline: bool = False, package: str | None = None
 ) -> Repository:
@@ -114,15 +132,8 @@ def open_repository(
         UsageError: The address is invalid.
         OfflineError: The repository needs a network, and offline mode is on.
     """
-    from orbitpkg.errors import OfflineError
-
     setting = _setting(repository, package)
-    if is_offline(requested=offline) and needs_network(setting.url):
-        raise OfflineError(
-            f"{setting.url} cannot be reached: offline mode is on.",
-            hint="Leave out --offline, or unset ORBITPKG_OFFLINE.",
-            url=setting.url,
-        )
+    refuse_offline(setting.url, requested=offline)
     return _open_repository(setting)
 
 

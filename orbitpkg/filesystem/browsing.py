@@ -52,7 +52,7 @@ class Tree:
         return self.source.contents.by_path.get(path)
 
     def folder(self, path: str) -> Mapping[str, FileEntry | None] | None:
-        """Return the names in a folder, each with its file or None for a subfolder; None if there is no such folder."""
+        """Return the names in a folder, each with its file, or None for a subfolder. Return None without the folder."""
         if self._folders is None:
             self._folders = _folders_of(self.source.contents)
         return self._folders.get(path)

@@ -55,7 +55,7 @@ class ChunkCache:
 
         Args:
             chunks: The chunks.
-            load: Reads those that are not in memory, and yields them in any order. Its errors are passed on.
+            load: Reads the chunks missing from memory, and yields them in any order. Its errors are passed on.
         """
         wanted = {chunk.blake3: chunk for chunk in chunks}
         found: dict[Blake3, bytes] = {}

@@ -73,7 +73,7 @@ class RemoteDraft:
         if session.offline:
             raise OfflineError(
                 f"{location.uri} cannot be written: offline mode is on.",
-                hint="Leave out --offline, or unset ORBITPKG_OFFLINE.",
+                hint="Omit --offline, or unset ORBITPKG_OFFLINE.",
                 uri=location.uri,
             )
         if location.store.startswith("http"):

@@ -65,11 +65,7 @@ def is_same(store: ObjectStore, info: ObjectInfo, path: Path, *, surely: bool) -
         stored = store.metadata(info.key).get(DIGEST_NAME) if info.etag else None
         if stored is not None and stored == digest_of_file(path):
             return True
-        if (
-            by_parts
-            and (size := store.part_size(info.key))
-            and _matches_parts(path, info.size, by_parts, [size])
-        ):
+        if by_parts and (size := store.part_size(info.key)) and _matches_parts(path, info.size, by_parts, [size]):
             return True
         return surely and _holds(path, store.stream(info.key))
 

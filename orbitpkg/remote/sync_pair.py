@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orbitpkg.config.remote import read_remote_settings
-from orbitpkg.errors import ObjectNotFound, OfflineError, StorageError, UsageError
+from orbitpkg.errors import ObjectNotFound, StorageError, UsageError
 from orbitpkg.objects import open_store
 from orbitpkg.objects.addresses import join_uri, local_path_of, split_object_uri, split_uri
 from orbitpkg.remote.sync_plan import Direction
@@ -119,12 +119,11 @@ def open_pair(source: PathOrUri, destination: PathOrUri, *, opener: Callable[[st
         OfflineError: Offline mode is on.
         RepositoryError: The store could not be asked whether the source is a single object.
     """
-    from orbitpkg.config.repositories import is_offline, needs_network
+    from orbitpkg.config.repositories import refuse_offline
 
     local, uri, direction = _sides(source, destination)
     url, key = split_uri(uri)
-    if is_offline() and needs_network(url):
-        raise OfflineError(f"{url} cannot be reached: offline mode is on.", hint="Unset ORBITPKG_OFFLINE.", url=url)
+    refuse_offline(url)
     _check_key(uri, key)
     store = opener(url)
     try:

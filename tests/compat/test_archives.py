@@ -73,6 +73,7 @@ class TestRealArchives:
         assert package.license == said.get("license")
         assert package.compatibility == {app: text or "" for app, text in said.get("compatibility", {}).items()}
         kept = package.metadata["sputnik"]
+        assert isinstance(kept, dict)
         assert (kept["ident"], kept["version"]) == (IDENTS[name], said["version"])
 
     def test_the_writer_of_these_tests_writes_what_sputnik_does(self, name: str, tmp_path: Path) -> None:
@@ -117,7 +118,9 @@ def test_a_package_json_among_the_files_gives_way_to_the_manifest(tmp_path: Path
     path = old_archive(tmp_path / "a.sputnik", {"package.json": b'{"name": "test"}', "data": b"x"}, license="MIT")
     package = install(path)
     assert package.files() == ("data", "package.json")
-    assert package.load_json("package.json")["license"] == "MIT"
+    document = package.load_json("package.json")
+    assert isinstance(document, dict)
+    assert document["license"] == "MIT"
 
 
 def test_the_directory_of_a_test_package_is_what_sputnik_reads(tmp_path: Path) -> None:

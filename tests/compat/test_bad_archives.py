@@ -272,8 +272,9 @@ def test_a_version_that_is_not_semver_is_taken_by_a_stated_rule(tmp_path: Path, 
     assert str(convert_version(old)) == new
     package = install(old_archive(tmp_path / "a.sputnik", version=old))
     assert package.version == new
-    assert package.metadata["sputnik"]["version"] == old
-    assert package.metadata["sputnik"]["ident"] == f"test-{old}"
+    kept = package.metadata["sputnik"]
+    assert isinstance(kept, dict)
+    assert (kept["version"], kept["ident"]) == (old, f"test-{old}")
 
 
 def test_a_file_that_would_be_passed_over_as_an_archive_of_the_package_is_told_of(tmp_path: Path) -> None:

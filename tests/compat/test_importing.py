@@ -84,7 +84,7 @@ def test_running_it_again_reads_no_archive(old: ObjectStore, tmp_path: Path) -> 
     for archive in (tmp_path / "old").rglob("archive.gz"):
         archive.unlink()
     results = bring(old, str(tmp_path / "new"))
-    assert {each.outcome for each in results} == {ImportOutcome.ALREADY}
+    assert {each.outcome for each in results} == {ImportOutcome.EXISTS}
 
 
 def test_what_was_added_since_comes_along_the_next_time(old: ObjectStore, tmp_path: Path) -> None:
@@ -102,12 +102,12 @@ def test_a_dry_run_tells_and_changes_nothing(old: ObjectStore, tmp_path: Path) -
     told = outcomes(bring(old, str(tmp_path / "new"), dry_run=True))
     assert not (tmp_path / "new").exists()
     done = outcomes(bring(old, str(tmp_path / "new")))
-    assert {ident for ident, outcome in told.items() if outcome is ImportOutcome.WOULD} == {
+    assert {ident for ident, outcome in told.items() if outcome is ImportOutcome.WOULD_IMPORT} == {
         ident for ident, outcome in done.items() if outcome is ImportOutcome.IMPORTED
     }
-    left_out = {ident for ident, outcome in done.items() if outcome is ImportOutcome.LEFT_OUT}
+    left_out = {ident for ident, outcome in done.items() if outcome is ImportOutcome.SKIPPED}
     assert left_out == {"test-abc", "cut-1.0.0", "short-1.0.0"}
-    assert left_out == {ident for ident, outcome in told.items() if outcome is ImportOutcome.LEFT_OUT}
+    assert left_out == {ident for ident, outcome in told.items() if outcome is ImportOutcome.SKIPPED}
 
 
 def test_what_cannot_come_along_is_told_with_the_reason(old: ObjectStore, tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ class TestBuckets:
         before = sorted((info.key, info.etag) for info in open_store(old).list(""))
         results = list(import_packages(f"sputnik+{old}", new))
         assert {each.outcome for each in results} == {ImportOutcome.IMPORTED}
-        assert {each.outcome for each in import_packages(f"sputnik+{old}", new)} == {ImportOutcome.ALREADY}
+        assert {each.outcome for each in import_packages(f"sputnik+{old}", new)} == {ImportOutcome.EXISTS}
         assert everything_in(new) == sorted(
             [*EVERYTHING, ("my_model", "1.0.0"), ("orbital_test_model", "2.0.0")], key=_order
         )
@@ -247,13 +247,13 @@ class TestCommand:
         envelope = machine.run("import", f"sputnik+{old.url}", "--json").envelope
         assert envelope["ok"] is False
         (left_out,) = envelope["error"]["data"]["packages"]
-        assert (left_out["ident"], left_out["outcome"], left_out["code"]) == ("test-abc", "left_out", "archive")
+        assert (left_out["ident"], left_out["outcome"], left_out["code"]) == ("test-abc", "skipped", "archive")
 
     def test_one_that_is_interrupted_goes_on(self, old: ObjectStore, tmp_path: Path) -> None:
         new = (tmp_path / "new").as_uri()
         done = next(iter(import_packages(f"sputnik+{old.url}", new)))
         assert done.outcome is ImportOutcome.IMPORTED
         results = bring(old, new)
-        assert [each.outcome for each in results].count(ImportOutcome.ALREADY) == 1
+        assert [each.outcome for each in results].count(ImportOutcome.EXISTS) == 1
         assert everything_in(new) == EVERYTHING
         assert json.loads((Path(tmp_path) / "new" / "orbitpkg.json").read_bytes())["format"] == 1

@@ -10,14 +10,16 @@ import pytest
 from orbitpkg.config.environment import VARIABLES, is_set, read_variable
 
 ROOT = Path(__file__).parents[2]
-# Each reads only what its own layer needs: credentials, the lock timeout, the terminal and the shell.
+# Each reads only what it needs itself: folders of the platform, credentials, the lock timeout, the terminal, the shell.
 READERS = {
     "config/environment.py",
+    "config/home.py",
     "objects/__init__.py",
     "objects/s3_config.py",
     "store/store.py",
     "cli/terminal.py",
     "cli/program.py",
+    "cli/quick.py",
 }
 
 

@@ -1,7 +1,7 @@
-"""Bringing what others' package managers left into a repository: every package and version, verified, as new releases.
+"""Import of all packages and versions of a Sputnik repository into an orbitpkg repository, as verified new releases.
 
-The old place is only read. What is there already is not downloaded again, so that an import that was stopped goes on
-where it was. What cannot come along is told of, with the reason, and keeps nothing else from coming.
+The source is only read. Packages that were already imported are not downloaded again, so an interrupted import resumes.
+A package that cannot be imported is reported with the reason and does not stop the others.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orbitpkg.errors import OfflineError, OrbitError, ReleaseExists, UsageError
+from orbitpkg.errors import OrbitError, ReleaseExists, UsageError
 
 if TYPE_CHECKING:
     import os
@@ -28,26 +28,26 @@ __all__ = ["ImportOutcome", "Imported", "import_packages"]
 
 
 class ImportOutcome(StrEnum):
-    """What came of one package."""
+    """The outcome of an import for one package."""
 
     IMPORTED = "imported"
-    ALREADY = "already there"
-    WOULD = "would be imported"
-    LEFT_OUT = "left out"
+    EXISTS = "already imported"
+    WOULD_IMPORT = "would be imported"
+    SKIPPED = "skipped"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
-    """One package of the old place, and what came of it.
+    """A package of the source and the outcome of its import.
 
     Attributes:
-        ident: What it is called there.
-        outcome: What came of it.
-        name: What it is called here; None when it is left out before that is known.
-        version: Its version here; None as above.
-        files: How many files it has, its manifest not counted.
+        ident: Its name and version in the source.
+        outcome: The outcome.
+        name: Its name in the target; None if it was skipped before the name was known.
+        version: Its version in the target; None if it was skipped before the version was known.
+        files: The number of its files, without the manifest.
         bytes: The sum of their sizes.
-        error: Why it was left out; None when it was not.
+        error: The reason if it was skipped, else None.
     """
 
     ident: str
@@ -60,7 +60,7 @@ class Imported:
 
     @property
     def reason(self) -> str | None:
-        """Why it was left out, in words."""
+        """The message of the error, if the package was skipped."""
         from orbitpkg.compat.sputnik.formats.listing import reason_of
 
         return None if self.error is None else reason_of(self.ident, self.error)
@@ -75,21 +75,21 @@ def import_packages(
     unsafe_single_writer: bool = False,
     reporter: Reporter | None = None,
 ) -> Iterator[Imported]:
-    """Import every package of a place; each is told of when it is done, those that are left out at last.
+    """Import all packages, and yield the outcome of each as soon as it is known; unreadable packages come last.
 
     Args:
-        source: The old place: ``sputnik+s3://bucket/prefix``, ``sputnik+https://host`` or
+        source: The Sputnik repository: ``sputnik+s3://bucket/prefix``, ``sputnik+https://host`` or
             ``sputnik+file:///directory``.
-        repository: Where to, as for :func:`orbitpkg.api.settings`.
-        dry_run: Find out what would come along and what could not, without downloading or changing anything.
-        offline: Refuse places that take a network.
-        unsafe_single_writer: As for :func:`orbitpkg.api.publish`.
-        reporter: Told how far it is.
+        repository: The target, as for :func:`orbitpkg.config.repositories.settings`.
+        dry_run: Find out which packages can be imported, without downloading or changing anything.
+        offline: Refuse repositories that need a network.
+        unsafe_single_writer: As for :func:`orbitpkg.api.publish.publish`.
+        reporter: Receives the progress.
 
     Raises:
-        UsageError: An address cannot be read, or is of the wrong kind.
-        RepositoryError: A place cannot be read, or the repository does not take anything.
-        StorageError: There is no space on this machine.
+        UsageError: An address is invalid or of the wrong kind.
+        RepositoryError: The source cannot be read, or the target cannot be written.
+        StorageError: This machine's disk is full.
     """
     from orbitpkg.compat.sputnik.formats.listing import read_listing
     from orbitpkg.compat.sputnik.formats.repositories import is_sputnik_address
@@ -100,40 +100,39 @@ def import_packages(
     _check_source(source, offline=offline)
     target = open_repository(repository, offline=offline)
     if is_sputnik_address(target.url):
-        raise UsageError(f"{target.url} can only be read.", hint="Name the repository to import into: --repository URL")
+        raise UsageError(
+            f"Cannot import into {target.url}: Sputnik repositories are read-only.",
+            hint="Name the target repository: --repository URL",
+        )
     report = reporter or SILENT
     fetcher = open_sputnik_store(source, store_cache_folder() / "sputnik", reporter=report).fetcher
     listing = read_listing(fetcher, fetcher.idents())
     for package in listing.all():
-        there = target.find_release(package.manifest.key, package.manifest.version)
-        if there is not None:
-            yield _compared(package, there, target)
+        published = target.find_release(package.manifest.key, package.manifest.version)
+        if published is not None:
+            yield _compare(package, published, target)
         elif dry_run:
-            yield _rehearse(package, fetcher)
+            yield _check(package, fetcher)
         else:
-            yield _bring(package, fetcher, target, unsafe_single_writer=unsafe_single_writer, reporter=report)
+            yield _import(package, fetcher, target, unsafe_single_writer=unsafe_single_writer, reporter=report)
     for ident, error in listing.problems.items():
-        yield Imported(ident=ident, outcome=ImportOutcome.LEFT_OUT, error=error)
+        yield Imported(ident=ident, outcome=ImportOutcome.SKIPPED, error=error)
 
 
 def _check_source(source: str, *, offline: bool) -> None:
     from orbitpkg.compat.sputnik.formats.repositories import is_sputnik_address
-    from orbitpkg.config.repositories import is_offline, needs_network
+    from orbitpkg.config.repositories import refuse_offline
     from orbitpkg.redaction import redacted
 
     if not is_sputnik_address(source):
         raise UsageError(
-            f"{redacted(source)} is no address of packages to import.",
-            hint=f"Of Sputnik's or PyOrbital's: sputnik+{redacted(source)}" if "://" in source else None,
+            f"{redacted(source)} is not the address of a Sputnik repository.",
+            hint=f"For packages of Sputnik or PyOrbital: sputnik+{redacted(source)}" if "://" in source else None,
         )
-    if is_offline(requested=offline) and needs_network(source):
-        raise OfflineError(
-            f"{redacted(source)} cannot be reached: offline mode is on.",
-            hint="Leave out --offline, or unset ORBITPKG_OFFLINE.",
-        )
+    refuse_offline(source, requested=offline)
 
 
-def _told(package: ListedPackage, outcome: ImportOutcome, error: OrbitError | None = None) -> Imported:
+def _imported(package: ListedPackage, outcome: ImportOutcome, error: OrbitError | None = None) -> Imported:
     return Imported(
         ident=package.ident,
         outcome=outcome,
@@ -145,18 +144,18 @@ def _told(package: ListedPackage, outcome: ImportOutcome, error: OrbitError | No
     )
 
 
-def _compared(package: ListedPackage, there: Release, target: Repository) -> Imported:
-    """Say whether what is published is what would be: its record tells what archive of Sputnik's it was made of."""
-    if dict(there.metadata) == dict(package.manifest.metadata):
-        return _told(package, ImportOutcome.ALREADY)
+def _compare(package: ListedPackage, published: Release, target: Repository) -> Imported:
+    """Compare a package with a published release, whose metadata records the archive that it was imported from."""
+    if dict(published.metadata) == dict(package.manifest.metadata):
+        return _imported(package, ImportOutcome.EXISTS)
     error = ReleaseExists(
-        f"{there.name} {there.version} is published already in {target.url}, and was not made of this one.",
-        hint="Import into another repository, or publish this one under a version of its own.",
+        f"{published.name} {published.version} already exists in {target.url} with another origin.",
+        hint="Import into another repository, or publish this package with another version.",
     )
-    return _told(package, ImportOutcome.LEFT_OUT, error)
+    return _imported(package, ImportOutcome.SKIPPED, error)
 
 
-def _bring(
+def _import(
     package: ListedPackage, fetcher: Fetcher, target: Repository, *, unsafe_single_writer: bool, reporter: Reporter
 ) -> Imported:
     from orbitpkg.compat.sputnik.formats.listing import PACKAGE_ERRORS
@@ -174,17 +173,17 @@ def _bring(
                 reporter=reporter,
             )
     except (*PACKAGE_ERRORS, ReleaseExists) as error:
-        return _told(package, ImportOutcome.LEFT_OUT, error)
-    # Another import may have been faster.
+        return _imported(package, ImportOutcome.SKIPPED, error)
+    # A concurrent import may have published it first.
     is_new = published.outcome is Outcome.PUBLISHED
-    return _told(package, ImportOutcome.IMPORTED if is_new else ImportOutcome.ALREADY)
+    return _imported(package, ImportOutcome.IMPORTED if is_new else ImportOutcome.EXISTS)
 
 
-def _rehearse(package: ListedPackage, fetcher: Fetcher) -> Imported:
+def _check(package: ListedPackage, fetcher: Fetcher) -> Imported:
     from orbitpkg.compat.sputnik.formats.listing import PACKAGE_ERRORS
 
     try:
         fetcher.check(package.ident)
     except PACKAGE_ERRORS as error:
-        return _told(package, ImportOutcome.LEFT_OUT, error)
-    return _told(package, ImportOutcome.WOULD)
+        return _imported(package, ImportOutcome.SKIPPED, error)
+    return _imported(package, ImportOutcome.WOULD_IMPORT)

@@ -1,7 +1,7 @@
-"""The app that asks, held against what packages say they work with.
+"""The compatibility of packages with the app that the caller names.
 
-Only the app that the caller names counts; a caller who names none asks for no check. Dots and spaces at the end of an
-app's version, which PEP 440 knows nothing of, are passed over: the README of PyOrbital writes one.
+Other apps are not checked, and without an app there is no check. Trailing dots and spaces in an app's version, which
+PEP 440 does not allow, are ignored, since PyOrbital's README has such a version.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ __all__ = ["excluded_by", "read_app"]
 
 
 def read_app(app_name: str | None, app_version: str | None) -> Apps:
-    """Give the app as the resolver holds releases against it; of other apps it knows nothing.
+    """Parse the app for the resolver.
 
     Args:
-        app_name: None is no app.
-        app_version: None is the version that is installed beside the interpreter, if it is.
+        app_name: The app's name; None for no app.
+        app_version: The app's version; None for the installed one, if any.
 
     Raises:
-        InvalidAppNameException: The name is none.
-        InvalidAppVersionException: The version is none.
+        InvalidAppNameException: The name is invalid.
+        InvalidAppVersionException: The version is invalid.
     """
     from packaging.utils import InvalidName, canonicalize_name
     from packaging.version import InvalidVersion, Version
@@ -40,20 +40,20 @@ def read_app(app_name: str | None, app_version: str | None) -> Apps:
     try:
         key = str(canonicalize_name(app_name, validate=True))
     except InvalidName as error:
-        hint = "Give its distribution's name, or None to check nothing."
-        raise InvalidAppNameException(f"{app_name!r} is not the name of an app.", hint=hint) from error
-    said = app_version if app_version is None else str(app_version).strip().rstrip(".")
-    if said is None:
-        said = installed_app_version(app_name)
-        return Apps({key: said} if said else {}, lambda _: None)
+        hint = "Give the name of its distribution, or None to skip the check."
+        raise InvalidAppNameException(f"Invalid app name {app_name!r}.", hint=hint) from error
+    if app_version is None:
+        installed = installed_app_version(app_name)
+        return Apps({key: installed} if installed else {}, lambda _: None)
+    version = str(app_version).strip().rstrip(".")
     try:
-        Version(said)
+        Version(version)
     except InvalidVersion as error:
-        hint = "Give it like 1.0.0 (PEP 440), or None for both name and version to check nothing."
-        raise InvalidAppVersionException(f"{app_version!r} is not a version of {app_name}.", hint=hint) from error
-    return Apps({key: said}, lambda _: None)
+        hint = "Give a PEP 440 version like 1.0.0, or None for both name and version to skip the check."
+        raise InvalidAppVersionException(f"Invalid version of {app_name}: {app_version!r}.", hint=hint) from error
+    return Apps({key: version}, lambda _: None)
 
 
 def excluded_by(apps: Apps, compatibility: Mapping[str, str]) -> str | None:
-    """Say which app keeps a package out, as the end of a sentence; None when none does."""
+    """Return the app and version that exclude a package, to complete a message, or None if it is compatible."""
     return " nor ".join(apps.verdict(compatibility).excluded) or None

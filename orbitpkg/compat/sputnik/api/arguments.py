@@ -1,4 +1,4 @@
-"""Sputnik's command line, understood: its sub-commands and flags, and the function that each of them calls."""
+"""The parser of Sputnik's command line: its commands and options, and the function that each command calls."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
 def new_parser() -> argparse.ArgumentParser:
-    """Make the parser; what it makes of arguments has ``run``, which gives what is to be printed as JSON, or a text."""
+    """Create the parser. Parsed arguments have a function ``run``, whose result is printed as text or as JSON."""
     parser = argparse.ArgumentParser(
         prog="python -m orbitpkg.compat.sputnik",
-        description="Sputnik's command line over orbitpkg's store and repositories.",
+        description="Sputnik's command line on top of orbitpkg's store and repositories.",
     )
     parser.add_argument("--name", help="the app's name")
     parser.add_argument("--version", help="the app's version")
-    parser.add_argument("--data-path", help="where packages are installed; default: orbitpkg's own store")
-    parser.add_argument("--repository-url", help="the repository; default: that of orbitpkg's settings")
+    parser.add_argument("--data-path", help="the folder that packages are installed in; default: orbitpkg's own store")
+    parser.add_argument("--repository-url", help="the repository; default: the one in orbitpkg's settings")
     parser.add_argument("--log-level", default="info", choices=LOG_LEVELS, type=str.lower, help="default: info")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def add(name: str, run: Callable[[argparse.Namespace], Any], text: str) -> argparse.ArgumentParser:
-        made = subparsers.add_parser(name, help=text, description=text)
-        made.set_defaults(run=run)
-        return made
+        command = subparsers.add_parser(name, help=text, description=text)
+        command.set_defaults(run=run)
+        return command
 
     build = add("build", _build, "build the archive of a directory with a package.json")
     build.add_argument("package_path", nargs="?", default=".", help="the directory; default: the working directory")
@@ -42,18 +42,18 @@ def new_parser() -> argparse.ArgumentParser:
     remove.add_argument("package_string", help="like 'my_model ==1.0.0'")
     find = add("find", _find, "list installed packages")
     find.add_argument("package_string", nargs="?", default="", help="default: all")
-    find.add_argument("--meta", action="store_true", help="print all that is said of them")
-    find.add_argument("--cache", action="store_true", help="list what update last saw in the repository instead")
-    search = add("search", _search, "list what can be installed")
+    find.add_argument("--meta", action="store_true", help="print all metadata")
+    find.add_argument("--cache", action="store_true", help="list the packages that update last found instead")
+    search = add("search", _search, "list the packages that can be installed")
     search.add_argument("search_string", nargs="?", help="default: all")
     upload = add("upload", _upload, "publish an archive")
     upload.add_argument("package_path", help="the archive")
-    add("update", _update, "see what can be installed, for find --cache")
-    files = add("files", _files, "list the files of an installed package, or of an archive")
+    add("update", _update, "save the list of packages that can be installed, for find --cache")
+    files = add("files", _files, "list the files of an installed package or of an archive")
     files.add_argument("package_string", help="like 'my_model ==1.0.0', or the path of an archive")
-    purge = add("purge", _purge, "remove all installed packages of a data path, and what is kept of repositories")
-    purge.add_argument("--cache", action="store_true", help="only what is kept of repositories")
-    purge.add_argument("--pool", action="store_true", help="only installed packages")
+    purge = add("purge", _purge, "remove all installed packages in a data path, and the saved list of packages")
+    purge.add_argument("--cache", action="store_true", help="remove only the saved list of packages")
+    purge.add_argument("--pool", action="store_true", help="remove only installed packages")
     return parser
 
 

@@ -1,8 +1,8 @@
-"""From a directory with a ``package.json`` of Sputnik's to an archive.
+"""Building an archive from a directory with Sputnik's ``package.json``.
 
-``include`` is read as Sputnik reads it: a list of path parts with ``*``, ``?`` and ``[…]``, which match no name that
-begins with a dot; an entry that matches nothing is passed over, and so are keys that nobody knows. What only orbitpkg
-knows (``dependencies``, ``exclude``, ``metadata`` and so on) counts as it does there.
+``include`` has Sputnik's meaning: each entry is a list of path components with the wildcards ``*``, ``?`` and ``[…]``,
+which never match a leading dot. Entries without a match and unknown keys are ignored. Keys that only orbitpkg has, such
+as ``dependencies``, ``exclude`` and ``metadata``, have their meaning in orbitpkg.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["build_archive"]
 
 _log = logging.getLogger(__name__)
-_ADAPTED = {"name", "version", "description", "license", "compatibility", "include"}
+_CONVERTED = {"name", "version", "description", "license", "compatibility", "include"}
 
 
 def build_archive(folder: Path, target: Path) -> Path:
@@ -40,23 +40,23 @@ def build_archive(folder: Path, target: Path) -> Path:
 
     Args:
         folder: The directory.
-        target: The file; or the folder to put ``NAME-VERSION.sputnik`` into.
+        target: The archive's path, or a folder for ``NAME-VERSION.sputnik``.
 
     Returns:
-        The file.
+        The archive's path.
 
     Raises:
-        ValidationException: The ``package.json`` cannot be used.
-        InvalidPathException: It includes a path that is not in the directory.
+        ValidationException: The ``package.json`` is invalid.
+        InvalidPathException: It includes a path outside the directory.
         EmptyArchiveException: It includes no file.
-        StorageError: Something cannot be read or written.
+        StorageError: A file cannot be read or written.
     """
     document = _read_document(folder)
-    text = _adapted(document, folder)
+    text = _converted(document, folder)
     manifest = parse_manifest(text)
     path = target / f"{manifest.name}-{manifest.version}{SUFFIX}" if target.is_dir() else target
     picked = _pick(folder, document.get("include"), path)
-    # Beside the archive, so that links to the files can stand for them.
+    # Hard links need the same file system, which the folder of the archive usually is.
     with scratch_folder(path.absolute().parent) as scratch:
         write_archive(_staged(folder, picked, text, scratch), path)
     return path
@@ -72,22 +72,22 @@ def _read_document(folder: Path) -> dict[str, Any]:
         raise ValidationException(error.message, hint=error.hint) from error
     for key in ("name", "version", "include"):
         if not isinstance(document, dict) or document.get(key) is None:
-            raise ValidationException(f"{path} lacks {key!r}.")
+            raise ValidationException(f"{path}: {key!r} is missing.")
     assert isinstance(document, dict)
     return document
 
 
-def _adapted(document: dict[str, Any], folder: Path) -> bytes:
-    """Write the manifest that goes into the archive: what Sputnik knows, adapted, and what only orbitpkg does."""
+def _converted(document: dict[str, Any], folder: Path) -> bytes:
+    """Return the text of the archive's manifest: Sputnik's keys, converted, and those that only orbitpkg has."""
     where = str(folder / MANIFEST_NAME)
     known = set(load_schema("package")["properties"])
     unknown = sorted(document.keys() - known)
     if unknown:
         _log.warning("%s: unknown keys are left out: %s", where, ", ".join(unknown))
-    more = {key: document[key] for key in document if key in known - _ADAPTED and document[key] is not None}
+    more = {key: document[key] for key in document if key in known - _CONVERTED and document[key] is not None}
     try:
-        said = {**load_json(convert_manifest(document, where=where)), **more}
-        text = pretty_json(said).encode()
+        fields = {**load_json(convert_manifest(document, where=where)), **more}
+        text = pretty_json(fields).encode()
         parse_manifest(text, where=where)
     except (ArchiveError, ManifestError) as error:
         raise ValidationException(error.message, hint=error.hint) from error
@@ -95,20 +95,22 @@ def _adapted(document: dict[str, Any], folder: Path) -> bytes:
 
 
 def _pick(folder: Path, include: object, archive: Path) -> list[str]:
-    """List the files that are included, as paths with slashes; the archive itself is none of them."""
+    """List the included files except the archive itself, as paths with slashes."""
     found: set[str] = set()
     for entry in include if isinstance(include, list) else [include]:
         pattern = "/".join(_parts(entry, folder))
         for path in glob.iglob(pattern, root_dir=folder, recursive=True):  # noqa: PTH207 - Path.glob takes dotfiles
-            place = folder / path
-            if place.is_file() and not (archive.exists() and place.samefile(archive)):
-                if not place.resolve().is_relative_to(folder.resolve()):
-                    raise InvalidPathException(f"{place} is a link out of {folder}.", hint="Copy the file there.")
+            file = folder / path
+            if file.is_file() and not (archive.exists() and file.samefile(archive)):
+                if not file.resolve().is_relative_to(folder.resolve()):
+                    raise InvalidPathException(
+                        f"{file} is a link to a file outside {folder}.", hint="Replace the link with a copy."
+                    )
                 found.add(Path(path).as_posix())
     found.discard(MANIFEST_NAME)
     if not found:
         raise EmptyArchiveException(
-            f"{folder / MANIFEST_NAME} includes no file.", hint='Write "include" like [["data", "*"]].'
+            f"{folder / MANIFEST_NAME} includes no files.", hint='Example of "include": [["data", "*"]]'
         )
     return sorted(found)
 
@@ -116,18 +118,20 @@ def _pick(folder: Path, include: object, archive: Path) -> list[str]:
 def _parts(entry: object, folder: Path) -> list[str]:
     parts = entry.split("/") if isinstance(entry, str) else entry
     if not isinstance(parts, list) or not parts or not all(isinstance(part, str) for part in parts):
-        raise ValidationException(f"{folder / MANIFEST_NAME}: the entry {entry!r} of include is no list of path parts.")
+        raise ValidationException(
+            f"{folder / MANIFEST_NAME}: the entry {entry!r} of include must be a list of path components."
+        )
     for part in parts:
         if part in {"", ".", ".."} or "/" in part or "\\" in part:
             raise InvalidPathException(
-                f"{folder / MANIFEST_NAME}: the entry {entry!r} of include has the part {part!r}.",
-                hint="Give each folder as a part of its own, from the package's directory downwards.",
+                f"{folder / MANIFEST_NAME}: the entry {entry!r} of include has an invalid component {part!r}.",
+                hint="List each folder and the file as separate components, relative to the package's directory.",
             )
     return parts
 
 
 def _staged(folder: Path, paths: Iterable[str], manifest: bytes, scratch: Path) -> SourceTree:
-    """Put what is picked, and the manifest, into a folder, where nothing else lies."""
+    """Place the selected files and the manifest in an empty folder."""
     with storage_errors(str(scratch)):
         for path in paths:
             target = scratch / path

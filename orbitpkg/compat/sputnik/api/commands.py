@@ -1,4 +1,4 @@
-"""Sputnik's functions. None of them prints; those that Sputnik had print return what it printed."""
+"""Sputnik's functions. They print nothing: functions that printed in Sputnik return the same data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from orbitpkg.compat.sputnik.api.errors import (
     PackageNotFoundException,
     renamed_errors,
 )
-from orbitpkg.compat.sputnik.api.installed import best_installed, fitting, layout_of
+from orbitpkg.compat.sputnik.api.installed import best_installed, find_matching, layout_of
 from orbitpkg.compat.sputnik.api.packages import Archive, Package, PackageStub
 from orbitpkg.files.atomic import atomic_write
 from orbitpkg.files.errors import storage_errors
@@ -42,7 +42,7 @@ __all__ = ["build", "files", "find", "install", "package", "purge", "remove", "s
 
 _log = logging.getLogger(__name__)
 
-# What update() and search() saw, in the cache folder of a data path.
+# The packages that update() and search() found, in the cache folder of a data path.
 _SEEN_NAME = "sputnik.json"
 
 
@@ -51,12 +51,12 @@ def build(package_path: PathLike | None = ".", archive_path: PathLike | None = N
 
     Args:
         package_path: The directory.
-        archive_path: The file, or the folder to put ``NAME-VERSION.sputnik`` into; the directory when None.
+        archive_path: The archive's path, or a folder for ``NAME-VERSION.sputnik``; the directory when None.
 
     Raises:
-        ValidationException: The ``package.json`` cannot be used.
-        InvalidPathException: It includes a path that is not in the directory.
-        EmptyArchiveException: It includes no file.
+        ValidationException: The ``package.json`` is invalid.
+        InvalidPathException: It includes a path outside the directory.
+        EmptyArchiveException: It includes no files.
     """
     from orbitpkg.compat.sputnik.api.building import build_archive
 
@@ -73,38 +73,38 @@ def install(
     data_path: PathLike | None = None,
     repository_url: PathLike | None = None,
 ) -> Package:
-    """Install a package: the newest version that fits, or an archive.
+    """Install a package: the newest version that matches, or an archive.
 
-    One that is installed and fits is given without asking anybody. Other versions stay installed. Where a lone ``==``
-    names the version, that one is installed whatever app asks, which is logged as a warning: :func:`package` gives it
-    to no app that it does not work with.
+    If a matching version is installed, it is returned without contacting a repository. Other versions stay installed.
+    An exact version (a single ``==``) is installed even if it is incompatible with the app. This logs a warning, and
+    :func:`package` does not return that version to the app.
 
     Args:
-        app_name: The app that will use it; None holds it against no app.
+        app_name: The app that will use the package; None for no compatibility check.
         app_version: The app's version.
-        package_name: A package string; or the path of an archive, which ends in ``.sputnik`` or ``.tar.zst`` or has a
-            slash.
-        data_path: Where to; orbitpkg's own store when None.
-        repository_url: Where from; the repository of orbitpkg's settings when None.
+        package_name: A package string, or the path of an archive. A path ends in ``.sputnik`` or ``.tar.zst``, or
+            contains a slash.
+        data_path: The folder of the store; orbitpkg's own store when None.
+        repository_url: The repository; the one in orbitpkg's settings when None.
 
     Raises:
-        PackageNotFoundException: Nobody has it.
-        CompatiblePackageNotFoundException: No version of it fits the constraint and the app.
-        InvalidChecksumException: It is damaged; nothing was installed.
+        PackageNotFoundException: No repository has the package.
+        CompatiblePackageNotFoundException: No version satisfies the constraint and is compatible with the app.
+        InvalidChecksumException: The package is damaged. Nothing was installed.
         NotEnoughSpaceException: The disk is full.
         RepositoryError: The repository cannot be read.
     """
     from orbitpkg.api.publish import is_archive
 
     apps, layout = read_app(app_name, app_version), layout_of(data_path)
-    word = os.path.expanduser(os.fspath(package_name))  # noqa: PTH111 - a package string is no path
+    word = os.path.expanduser(os.fspath(package_name))  # noqa: PTH111 - may be a package string
     if is_archive(word) or "/" in word or os.sep in word:
         return _install_archive(layout, Path(word), apps, repository_url)
     wanted = parse_package_string(word, named=True)
     package = _install_named(layout, wanted, read_app(None, None) if wanted.is_exact else apps, repository_url)
     excluded = excluded_by(apps, package.installed.compatibility)
     if excluded:
-        _log.warning("%s was installed as it was asked for, and does not work with %s.", package.ident, excluded)
+        _log.warning("%s was installed as requested, but it does not work with %s.", package.ident, excluded)
     return package
 
 
@@ -130,8 +130,8 @@ def _install_archive(layout: Layout, path: Path, apps: Apps, repository_url: Pat
     from orbitpkg.store.store import Store
 
     if not path.is_file():
-        hint = "It is a directory: build() makes an archive of it." if path.is_dir() else "Check the path."
-        raise PackageNotFoundException(f"There is no archive {path}.", hint=hint, path=str(path))
+        hint = "It is a directory. Make an archive of it with build()." if path.is_dir() else "Check the path."
+        raise PackageNotFoundException(f"The archive {path} does not exist.", hint=hint, path=str(path))
     with contextlib.ExitStack() as stack, renamed_errors():
         available = available_archive(stack.enter_context(opened_archive(path, layout=layout)))
         release = available.release
@@ -139,10 +139,10 @@ def _install_archive(layout: Layout, path: Path, apps: Apps, repository_url: Pat
         if excluded:
             raise CompatiblePackageNotFoundException(
                 f"{release.name} {release.version} does not work with {excluded}.",
-                hint="Install another version, or give None for the app's name and version to check nothing.",
+                hint="Install another version, or give None for the app's name and version to skip the check.",
             )
-        places = open_repositories(default_repository(repository_url))
-        source = RepositorySource(places, Store(layout.home), {release.key: available})
+        repositories = open_repositories(default_repository(repository_url))
+        source = RepositorySource(repositories, Store(layout.home), {release.key: available})
         resolution = resolve_as_recorded([parse_requirement(str(release))], source, apps=apps, prereleases=True)
         return _install(layout, release.key, Found(source=source, resolution=resolution))
 
@@ -169,23 +169,23 @@ def _install(layout: Layout, key: str, found: Found) -> Package:
 def remove(
     app_name: str | None, app_version: str | None, package_string: str, data_path: PathLike | None = None
 ) -> None:
-    """Remove every installed version that fits a package string.
+    """Remove all installed versions that match a package string.
 
     Raises:
         PackageNotFoundException: No version of the package is installed.
-        CompatiblePackageNotFoundException: None of those that are fits.
+        CompatiblePackageNotFoundException: None of the installed versions matches.
     """
     from orbitpkg.store.store import Store
 
     del app_name, app_version
     layout, wanted = layout_of(data_path), parse_package_string(package_string, named=True)
-    chosen = fitting(layout, wanted)
+    chosen = find_matching(layout, wanted)
     if not chosen:
-        there = installed_versions(layout, wanted.key)
-        kind = CompatiblePackageNotFoundException if there else PackageNotFoundException
+        versions = installed_versions(layout, wanted.key)
+        kind = CompatiblePackageNotFoundException if versions else PackageNotFoundException
         close = nearest(wanted.name, installed_names(layout))
-        hint = f"Did you mean {' or '.join(close)}?" if close and not there else None
-        raise kind(f"{wanted.text!r} fits nothing that is installed in {layout.home}.", hint=hint, name=wanted.name)
+        hint = f"Did you mean {' or '.join(close)}?" if close and not versions else None
+        raise kind(f"{wanted.text!r} matches no package installed in {layout.home}.", hint=hint, name=wanted.name)
     for each in chosen:
         Store(layout.home).remove(wanted.key, parse_version(each.version))
 
@@ -197,9 +197,9 @@ def search(
     data_path: PathLike | None = None,
     repository_url: PathLike | None = None,
 ) -> list[PackageStub]:
-    """List what can be installed: all versions that fit a package string and the app, by name, oldest first.
+    """List the versions that can be installed and match a package string and the app, by name, oldest version first.
 
-    What is said of each is what the index of a repository tells: no licence, and the description of the newest version.
+    The metadata comes from a repository's index: it has no licence, and the description is that of the newest version.
 
     Raises:
         RepositoryError: The repository cannot be read.
@@ -210,7 +210,7 @@ def search(
     with renamed_errors():
         found = installable(wanted, apps, repository_url)
     if not search_string:
-        _keep_seen(layout_of(data_path), found)
+        _save_seen(layout_of(data_path), found)
     return found
 
 
@@ -222,15 +222,15 @@ def find(  # noqa: PLR0917 - as Sputnik has it
     cache: bool | None = False,
     data_path: PathLike | None = None,
 ) -> Sequence[PackageStub]:
-    """List what is installed and fits a package string, whatever app it is for, by name, oldest version first.
+    """List the installed packages that match a package string, for any app, by name, oldest version first.
 
     Args:
-        app_name: Not looked at.
-        app_version: Not looked at.
-        package_string: All packages when None.
-        meta: Only the command line prints more with it.
-        cache: List what :func:`update` last saw in the repository instead.
-        data_path: Where; orbitpkg's own store when None.
+        app_name: Ignored.
+        app_version: Ignored.
+        package_string: The package string; all packages when None.
+        meta: Ignored. The command line prints all metadata with it.
+        cache: List the packages that :func:`update` last found in the repository instead.
+        data_path: The folder of the store; orbitpkg's own store when None.
     """
     del app_name, app_version, meta
     layout, wanted = layout_of(data_path), parse_package_string(package_string)
@@ -240,17 +240,17 @@ def find(  # noqa: PLR0917 - as Sputnik has it
             for each in _seen(layout)
             if wanted.key in {"", each.name} and wanted.allows(parse_version(each.version))
         ]
-    return [Package(each) for each in fitting(layout, wanted)]
+    return [Package(each) for each in find_matching(layout, wanted)]
 
 
 def package(
     app_name: str | None, app_version: str | None, package_string: str, data_path: PathLike | None = None
 ) -> Package:
-    """Give the newest installed version that fits a package string and the app; asks no network.
+    """Return the newest installed version that matches a package string and the app, without a network.
 
     Raises:
         PackageNotFoundException: No version of the package is installed.
-        CompatiblePackageNotFoundException: None of those that are fits.
+        CompatiblePackageNotFoundException: None of the installed versions matches.
     """
     apps = read_app(app_name, app_version)
     return best_installed(layout_of(data_path), parse_package_string(package_string, named=True), apps)
@@ -262,19 +262,19 @@ def files(
     package_string: PathLike | None = None,
     data_path: PathLike | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """List the files of an installed package, or of an archive: ``size`` and ``checksum`` by path.
+    """Return the files of an installed package or of an archive: ``size`` and ``checksum`` by path.
 
-    With one argument, that is the package: ``files('my_model')``, as Sputnik's README writes it.
+    A single argument is the package, as in Sputnik's README: ``files('my_model')``.
 
     Raises:
         PackageNotFoundException: No version of the package is installed.
-        CompatiblePackageNotFoundException: None of those that are fits.
+        CompatiblePackageNotFoundException: None of the installed versions matches.
     """
     from orbitpkg.api.publish import is_archive
 
     if app_version is None and package_string is None:
         app_name, package_string = None, app_name
-    word = os.path.expanduser(os.fspath(package_string or ""))  # noqa: PTH111 - a package string is no path
+    word = os.path.expanduser(os.fspath(package_string or ""))  # noqa: PTH111 - may be a package string
     shown = Archive(word) if is_archive(word) else package(app_name, app_version, word, data_path)
     return {str(PurePath(*row["path"])): {"checksum": row["checksum"], "size": row["size"]} for row in shown.manifest}
 
@@ -285,7 +285,7 @@ def update(
     data_path: PathLike | None = None,
     repository_url: PathLike | None = None,
 ) -> None:
-    """See what can be installed, for :func:`find` with ``cache``. Nothing else needs it.
+    """Save the list of packages that can be installed, for :func:`find` with ``cache``. Nothing else needs it.
 
     Raises:
         RepositoryError: The repository cannot be read.
@@ -300,14 +300,14 @@ def upload(
     data_path: PathLike | None = None,
     repository_url: PathLike | None = None,
 ) -> bool:
-    """Publish an archive, or a directory with a ``package.json`` of orbitpkg's.
+    """Publish an archive, or a directory with orbitpkg's ``package.json``.
 
     Returns:
-        True: it is there, by this or by an earlier call.
+        True: the package is published, by this or an earlier call.
 
     Raises:
-        ReleaseExists: The version is there with other content.
-        RepositoryError: The repository did not take it.
+        ReleaseExists: The version exists with other contents.
+        RepositoryError: The upload failed.
     """
     from orbitpkg.api.publish import publish
     from orbitpkg.compat.sputnik.api.repositories import default_repository
@@ -324,10 +324,10 @@ def purge(
     pool: bool | None = None,
     data_path: PathLike | None = None,
 ) -> None:
-    """Remove what is kept of repositories (``cache``), every installed package (``pool``), or, without a word, both.
+    """Remove the saved list of packages (``cache``), all installed packages (``pool``), or by default both.
 
     Raises:
-        InvalidDataPathException: Every package of orbitpkg's own store would go, of whatever app: that takes a path.
+        InvalidDataPathException: Packages would be removed from orbitpkg's own store, which requires a data path.
     """
     from orbitpkg.store.store import Store
 
@@ -335,8 +335,8 @@ def purge(
     both, layout = not cache and not pool, layout_of(data_path)
     if (pool or both) and data_path is None:
         raise InvalidDataPathException(
-            f"This would remove every package in {layout.home}, of whatever app.",
-            hint=f"Name the data path if that is meant: data_path={layout.home!r}",
+            f"This would remove all packages in {layout.home}, including those of other apps.",
+            hint=f"To remove them, give the data path: data_path={layout.home!r}",
         )
     if cache or both:
         with storage_errors(layout.home):
@@ -349,7 +349,7 @@ def _seen_path(layout: Layout) -> Path:
     return Path(layout.home, "cache", _SEEN_NAME)
 
 
-def _keep_seen(layout: Layout, found: Sequence[PackageStub]) -> None:
+def _save_seen(layout: Layout, found: Sequence[PackageStub]) -> None:
     path = _seen_path(layout)
     with storage_errors(str(path)):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""Package strings: a name, and constraints that all hold, like ``"my_model >=1.0.0,<2.0.0"``.
+"""Package strings: a name and constraints that must all hold, like ``"my_model >=1.0.0,<2.0.0"``.
 
-Empty parts between commas are nothing, spaces mean nothing, numbers that a version lacks are zeros (``>=1.0`` is
-``>=1.0.0``). Versions compare as SemVer does, pre-releases among them: ``<2.0.0`` allows 2.0.0-rc.1.
+Empty constraints and spaces are ignored. Missing numbers of a version are zeros (``>=1.0`` means ``>=1.0.0``). Versions
+are compared as SemVer, including pre-releases: ``<2.0.0`` allows 2.0.0-rc.1.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ _NAME = re.compile(r"[A-Za-z0-9._-]*")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackageString:
-    """A package string, understood.
+    """A parsed package string.
 
     Attributes:
-        text: As it was written.
-        name: The package's name as it was written; "" is any package.
-        clauses: Operators and the versions they compare with.
+        text: The text.
+        name: The package's name as written; "" for any package.
+        clauses: The operators, each with the version to compare with.
     """
 
     text: str
@@ -52,53 +52,53 @@ class PackageString:
 
     @property
     def key(self) -> str:
-        """The canonical name; "" is any package."""
+        """The canonical name; "" for any package."""
         return canonical_name(self.name) if self.name else ""
 
     @property
     def requirement(self) -> str:
-        """The same as a requirement of orbitpkg's."""
+        """The equivalent orbitpkg requirement."""
         return self.name + ",".join(f"{'==' if sign == '=' else sign}{version}" for sign, version in self.clauses)
 
     @property
     def is_exact(self) -> bool:
-        """Whether it names one version, and says nothing else."""
+        """Whether it consists of a name and a single ``==`` constraint."""
         return [sign for sign, _ in self.clauses] in (["=="], ["="])
 
     def allows(self, version: Version) -> bool:
-        """Say whether a version fits."""
+        """Return whether a version satisfies all constraints."""
         return all(_OPERATORS[sign](version, bound) for sign, bound in self.clauses)
 
     def is_about(self, name: str, version: str) -> bool:
-        """Say whether a package of this name and version is one that is asked for."""
+        """Return whether a package of this name and version matches."""
         return self.key in {"", canonical_name(name)} and self.allows(convert_version(version))
 
 
 def parse_package_string(text: str | None, *, named: bool = False) -> PackageString:
-    """Read a package string.
+    """Parse a package string.
 
     Args:
-        text: It; None or "" is every package.
-        named: Whether it must name one.
+        text: The text; None and "" mean every package.
+        named: Whether a name is required.
 
     Raises:
-        InvalidConstraintException: It cannot be read.
+        InvalidConstraintException: The text is invalid.
     """
     stripped = (text or "").strip()
     found = _NAME.match(stripped)
     name = found[0] if found else ""
     if (name and not is_valid_name(name)) or (named and not name):
         raise InvalidConstraintException(
-            f"{text!r} does not begin with the name of a package.", hint="Write it like 'my_model >=1.0.0,<2.0.0'."
+            f"{text!r} does not begin with a package name.", hint="Example: 'my_model >=1.0.0,<2.0.0'"
         )
     return PackageString(text=stripped, name=name, clauses=_clauses(stripped[len(name) :]))
 
 
 def constraint_match(constraint_string: str | None, version: str) -> bool:
-    """Say whether a version fits constraints, like ``">=1.0.0, <2.0.0"``.
+    """Return whether a version satisfies constraints like ``">=1.0.0, <2.0.0"``.
 
     Raises:
-        InvalidConstraintException: One of them, or the version, cannot be read.
+        InvalidConstraintException: A constraint or the version is invalid.
     """
     clauses = _clauses(constraint_string or "")
     return PackageString(text="", name="", clauses=clauses).allows(_version(version, version))
@@ -112,7 +112,7 @@ def _clauses(text: str) -> tuple[tuple[str, Version], ...]:
 def _clause(text: str) -> tuple[str, Version]:
     found = _CLAUSE.fullmatch(text)
     if found is None:
-        raise InvalidConstraintException(f"{text!r} is no constraint.", hint="Write it like >=1.0.0 or ==2.1.0.")
+        raise InvalidConstraintException(f"Invalid constraint {text!r}.", hint="Examples: >=1.0.0, ==2.1.0")
     return found[1], _version(found[2], text)
 
 

@@ -1,7 +1,7 @@
-"""Sputnik's exceptions, by their old names, under one base; each is also the error of orbitpkg's that it stands for.
+"""Sputnik's exceptions under their original names, each a subclass of the equivalent orbitpkg error.
 
-Errors that Sputnik had no name for (no network, wrong credentials) come as orbitpkg's own: ``OrbitError`` is the base
-of all of them.
+Errors that Sputnik has no exception for (no network, wrong credentials) are orbitpkg's own. All errors derive from
+``OrbitError``.
 """
 
 from __future__ import annotations
@@ -51,39 +51,39 @@ __all__ = [
 
 
 class SputnikException(OrbitError):
-    """The base of the exceptions that Sputnik had."""
+    """The base of Sputnik's exceptions."""
 
 
 class PackageNotFoundException(SputnikException, PackageNotFound):
-    """There is no package of this name, neither installed nor, where it was looked for, in the repository."""
+    """No package of this name is installed or, if the repository was searched, published."""
 
 
 class CompatiblePackageNotFoundException(SputnikException, VersionNotFound):
-    """There is a package of this name, and no version of it that fits the constraint and the app."""
+    """No version of the package satisfies the constraint and is compatible with the app."""
 
 
 class NotIncludedException(SputnikException, FileNotInPackage):
-    """The package holds no such file, or directory."""
+    """The package contains no such file or directory."""
 
 
 class InvalidPathPartsException(SputnikException, UsageError):
-    """A path was not given part by part, or leaves the package."""
+    """A path is not given as separate components, or leads out of the package."""
 
 
 class InvalidConstraintException(SputnikException, UsageError):
-    """A package string cannot be read."""
+    """A package string is invalid."""
 
 
 class InvalidAppNameException(SputnikException, UsageError):
-    """The app's name is none."""
+    """The app's name is invalid."""
 
 
 class InvalidAppVersionException(SputnikException, UsageError):
-    """The app's version is none that can be compared."""
+    """The app's version is invalid."""
 
 
 class InvalidDataPathException(SputnikException, UsageError):
-    """The data path is empty, or must be given and is not."""
+    """The data path is empty, or missing where it is required."""
 
 
 class InvalidPathException(SputnikException, UsageError):
@@ -91,11 +91,11 @@ class InvalidPathException(SputnikException, UsageError):
 
 
 class ValidationException(SputnikException):
-    """The ``package.json`` cannot be used."""
+    """The ``package.json`` is invalid."""
 
 
 class EmptyArchiveException(SputnikException):
-    """The ``package.json`` includes no file."""
+    """The ``package.json`` includes no files."""
 
 
 class NameMismatchException(SputnikException, TypeError):
@@ -107,34 +107,34 @@ class NotEnoughSpaceException(SputnikException, NoSpace):
 
 
 class InvalidChecksumException(SputnikException, IntegrityError):
-    """What was read is not what was promised."""
+    """Data is damaged."""
 
 
-# Never raised here; for apps that catch them.
+# orbitpkg never raises the following exceptions. They exist for apps that catch them.
 
 
 class PackageAlreadyInstalledException(SputnikException):
-    """What is installed already is given instead."""
+    """Never raised: installing an installed package returns it."""
 
 
 class UnknownAppNameException(SputnikException):
-    """An app need not be installed."""
+    """Never raised: an app need not be installed."""
 
 
 class MissingChecksumHeader(SputnikException):
-    """An archive is held against its manifest, with a header or without."""
+    """Never raised: archives are verified by their manifests, not by headers."""
 
 
 class InvalidOffsetException(SputnikException):
-    """A download that cannot go on begins anew."""
+    """Never raised: a download that cannot resume restarts."""
 
 
 class UnknownContentLengthException(SputnikException):
-    """What a server answers wrongly is told as :class:`orbitpkg.RepositoryError`."""
+    """Never raised: invalid answers of servers are a :class:`orbitpkg.RepositoryError`."""
 
 
 class UnsupportedHTTPCodeException(SputnikException):
-    """As above."""
+    """Never raised: invalid answers of servers are a :class:`orbitpkg.RepositoryError`."""
 
 
 _RENAMED: tuple[tuple[type[OrbitError], type[SputnikException]], ...] = (
@@ -148,7 +148,7 @@ _RENAMED: tuple[tuple[type[OrbitError], type[SputnikException]], ...] = (
 
 @contextlib.contextmanager
 def renamed_errors() -> Iterator[None]:
-    """Give errors of orbitpkg's the names that Sputnik had for them."""
+    """Translate orbitpkg's errors to Sputnik's exceptions."""
     try:
         yield
     except SputnikException:
@@ -156,5 +156,5 @@ def renamed_errors() -> Iterator[None]:
     except OrbitError as error:
         for kind, name in _RENAMED:
             if isinstance(error, kind):
-                raise name(error.message, hint=error.hint, **error.data) from error
+                raise name(error.message, hint=error.hint, **error.data) from None
         raise

@@ -1,4 +1,4 @@
-"""Packages as Sputnik shows them: installed ones, directories and archives."""
+"""Sputnik's classes for packages: installed packages, directories and archives."""
 
 from __future__ import annotations
 
@@ -30,90 +30,90 @@ if TYPE_CHECKING:
     from orbitpkg.model.contents import Contents
     from orbitpkg.model.manifest import Manifest
 
-__all__ = ["Archive", "DirPackage", "Package", "PackageStub", "described"]
+__all__ = ["Archive", "DirPackage", "Package", "PackageStub", "metadata_of"]
 
 # store/v1/packages/<name>/<version>/files
 _DEPTH_OF_FILES = 5
 
 
 class PackageStub:
-    """What is said of a package: ``name``, ``version``, ``description``, ``license``, ``compatibility``.
+    """The metadata of a package: ``name``, ``version``, ``description``, ``license``, ``compatibility``.
 
-    Packages of one name are ordered by version; comparing those of two names raises :class:`NameMismatchException`.
+    Packages of the same name are ordered by version. Comparing different names raises :class:`NameMismatchException`.
     """
 
     keys: ClassVar[list[str]] = ["name", "version", "description", "license", "compatibility"]
 
     def __init__(self, defaults: Mapping[str, Any] | None = None) -> None:
-        said = defaults or {}
-        self.name: Any = said.get("name")
-        self.version: Any = said.get("version")
-        self.description: str | None = said.get("description")
-        self.license: str | None = said.get("license")
-        self.compatibility: dict[str, str | None] | None = said.get("compatibility")
+        fields = defaults or {}
+        self.name: Any = fields.get("name")
+        self.version: Any = fields.get("version")
+        self.description: str | None = fields.get("description")
+        self.license: str | None = fields.get("license")
+        self.compatibility: dict[str, str | None] | None = fields.get("compatibility")
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name} {self.version}>"
 
     @property
     def ident(self) -> str:
-        """Name and version, joined.
+        """Name and version, joined by a hyphen.
 
         Raises:
-            ValidationException: It lacks one of them.
+            ValidationException: The name or the version is missing.
         """
         self.is_valid(raise_exception=True)
         return f"{self.name}-{self.version}"
 
     def is_valid(self, raise_exception: bool = False) -> bool:
-        """Say whether it has a name and a version; raises ValidationException instead of saying no, if told to."""
+        """Return whether it has a name and a version, or raise ValidationException if ``raise_exception`` is set."""
         valid = bool(self.name and self.version)
         if raise_exception and not valid:
-            raise ValidationException(f"{self!r} lacks a name or a version.")
+            raise ValidationException(f"{self!r} has no name or no version.")
         return valid
 
     def to_dict(self, keys: Iterable[str] | None = None) -> dict[str, Any]:
-        """Give what is said of it, or of that the keys that are named."""
+        """Return the metadata, or only the given keys of it."""
         wanted = set(keys or self.keys)
         return {key: getattr(self, key) for key in self.keys if key in wanted}
 
     def to_json(self, keys: Iterable[str] | None = None) -> bytes:
-        """Give the same as a JSON text."""
+        """Return :meth:`to_dict` as JSON."""
         return json.dumps(self.to_dict(keys), sort_keys=True, indent=2).encode("utf-8")
 
-    __hash__ = None  # type: ignore[assignment]  # as those of Sputnik: two of them may not even be comparable
+    __hash__ = None  # type: ignore[assignment]  # Sputnik's are not hashable either
 
     def __eq__(self, other: object) -> bool:
-        return self._compared(other) == 0 if isinstance(other, PackageStub) else NotImplemented
+        return self._compare(other) == 0 if isinstance(other, PackageStub) else NotImplemented
 
     def __lt__(self, other: PackageStub) -> bool:
-        return self._compared(other) < 0 if isinstance(other, PackageStub) else NotImplemented
+        return self._compare(other) < 0 if isinstance(other, PackageStub) else NotImplemented
 
     def __le__(self, other: PackageStub) -> bool:
-        return self._compared(other) <= 0 if isinstance(other, PackageStub) else NotImplemented
+        return self._compare(other) <= 0 if isinstance(other, PackageStub) else NotImplemented
 
     def __gt__(self, other: PackageStub) -> bool:
-        return self._compared(other) > 0 if isinstance(other, PackageStub) else NotImplemented
+        return self._compare(other) > 0 if isinstance(other, PackageStub) else NotImplemented
 
     def __ge__(self, other: PackageStub) -> bool:
-        return self._compared(other) >= 0 if isinstance(other, PackageStub) else NotImplemented
+        return self._compare(other) >= 0 if isinstance(other, PackageStub) else NotImplemented
 
-    def _compared(self, other: PackageStub) -> int:
+    def _compare(self, other: PackageStub) -> int:
         if self.name != other.name:
-            raise NameMismatchException(f"Packages of two names have no order: {self.name} and {other.name}.")
+            raise NameMismatchException(f"Cannot compare versions of different packages: {self.name}, {other.name}.")
         own, theirs = convert_version(self.version), convert_version(other.version)
         return (own > theirs) - (own < theirs)
 
 
 class _Files(PackageStub):
-    """A package with files to be opened."""
+    """A package with files."""
 
     def has_file(self, *path_parts: str) -> bool:
-        """Say whether it holds a file."""
+        """Return whether it contains a file."""
         raise NotImplementedError
 
     def file_path(self, *path_parts: str) -> str:
-        """Give the path of a file."""
+        """Return the path of a file."""
         raise NotImplementedError
 
     @contextlib.contextmanager
@@ -127,10 +127,10 @@ class _Files(PackageStub):
         """Open a file for reading.
 
         Args:
-            path_parts: Its path, part by part.
+            path_parts: The components of its path.
             mode: ``"r"``, ``"rt"`` or ``"rb"``.
-            encoding: Of a text; nothing to ``"rb"``.
-            default: What is given when there is no such file; an exception, or a class of them, is raised.
+            encoding: The encoding of a text file; ignored with ``"rb"``.
+            default: The value to yield if the file does not exist; an exception or an exception class is raised.
         """
         parts = _listed(path_parts)
         if not self.has_file(*parts):
@@ -146,7 +146,7 @@ class _Files(PackageStub):
         encoding: str | None = "utf8",
         default: object = OSError,
     ) -> Any:
-        """Read a JSON file; arguments are those of :meth:`open`."""
+        """Read a JSON file; the arguments are those of :meth:`open`."""
         parts = _listed(path_parts)
         if not self.has_file(*parts):
             return _default(default, "/".join(parts))
@@ -158,36 +158,35 @@ class Package(_Files):
     """An installed package.
 
     Args:
-        path: The folder of its files, as ``path`` of one that ``install`` or ``package`` gave; or a package as
-            orbitpkg gives it.
+        path: The ``path`` of a package that ``install`` or ``package`` returned, or orbitpkg's own package object.
 
     Attributes:
-        path: The folder its files are in.
-        installed: The same package, as orbitpkg gives it.
+        path: The folder of its files.
+        installed: orbitpkg's own object of the same package.
 
     Raises:
-        PackageNotFoundException: There is none.
+        PackageNotFoundException: The path is not that of an installed package.
     """
 
     def __init__(self, path: str | os.PathLike[str] | InstalledPackage) -> None:
         self.installed = path if isinstance(path, InstalledPackage) else _installed_at(os.fspath(path))
-        super().__init__(described(self.installed))
+        super().__init__(metadata_of(self.installed))
         self.path = str(self.installed.path)
 
     @property
     def manifest(self) -> list[dict[str, Any]]:
-        """Its files: ``path`` (in parts), ``size``, ``checksum`` (algorithm and digest) of each."""
+        """Its files: the ``path`` (as components), ``size`` and ``checksum`` (algorithm and digest) of each."""
         return _rows(self.installed.contents)
 
     def has_file(self, *path_parts: str) -> bool:
-        """Say whether it holds a file; a directory is none."""
+        """Return whether it contains a file; a directory is not a file."""
         try:
             return self.installed.has_file(_joined(path_parts))
         except InvalidPathPartsException:
             return False
 
     def has_path(self, *path_parts: str) -> bool:
-        """Say whether it holds a file or a directory."""
+        """Return whether it contains a file or a directory."""
         try:
             self.dir_path(*path_parts)
         except NotIncludedException:
@@ -197,86 +196,86 @@ class Package(_Files):
         return True
 
     def file_path(self, *path_parts: str) -> str:
-        """Give the path of a file.
+        """Return the path of a file.
 
         Raises:
-            InvalidPathPartsException: A part is no single name.
-            NotIncludedException: It holds no such file.
+            InvalidPathPartsException: A component is invalid.
+            NotIncludedException: The package contains no such file.
         """
         with _not_included():
             return str(self.installed.file_path(_joined(path_parts)))
 
     def dir_path(self, *path_parts: str) -> str:
-        """Give the path of a directory; without parts, that of all files. Raises as :meth:`file_path` does."""
+        """Return the path of a directory, by default that of all files. Raises the same errors as :meth:`file_path`."""
         with _not_included():
             return str(self.installed.dir_path(*([_joined(path_parts)] if path_parts else [])))
 
 
 class DirPackage(_Files):
-    """A directory of files, used as if it were a package; it need not have a ``package.json``.
+    """A directory used like a package. It need not have a ``package.json``.
 
     Args:
         path: The directory.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        super().__init__(_said_in(Path(path)))
+        super().__init__(_read_metadata(Path(path)))
         self.path = os.fspath(path)
 
     def has_file(self, *path_parts: str) -> bool:
-        """Say whether it holds a file."""
+        """Return whether it contains a file."""
         try:
             return Path(self.file_path(*path_parts)).is_file()
         except InvalidPathPartsException:
             return False
 
     def file_path(self, *path_parts: str) -> str:
-        """Give the path that a file has, or would have.
+        """Return the path of a file, whether or not it exists.
 
         Raises:
-            InvalidPathPartsException: A part is no single name.
+            InvalidPathPartsException: A component is invalid.
         """
         return os.path.join(self.path, _joined(path_parts))  # noqa: PTH118 - as the caller wrote the directory
 
     def dir_path(self, *path_parts: str) -> str:
-        """Give the path that a directory has, or would have. Raises as :meth:`file_path` does."""
+        """Return the path of a directory, whether or not it exists. Raises the same errors as :meth:`file_path`."""
         return self.file_path(*path_parts) if path_parts else self.path
 
 
 class Archive(PackageStub):
-    """An archive: one that Sputnik built, or one of orbitpkg's.
+    """An archive built by Sputnik or by orbitpkg.
 
     Args:
         path: The file.
 
     Attributes:
-        path: The file, as it was named.
-        manifest: Its files: ``path`` (in parts), ``size``, ``checksum`` (algorithm and digest) of each.
+        path: The path of the file, as given.
+        manifest: Its files: the ``path`` (as components), ``size`` and ``checksum`` (algorithm and digest) of each.
 
     Raises:
-        InvalidChecksumException: It is damaged, or no archive.
-        StorageError: It cannot be read.
+        InvalidChecksumException: The file is damaged or not an archive.
+        StorageError: The file cannot be read.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
         with renamed_errors():
             manifest, self.manifest = _read_archive(Path(path))
-        super().__init__(described(manifest))
+        super().__init__(metadata_of(manifest))
 
     def has_file(self, *path_parts: str) -> bool:
-        """Say whether it holds a file."""
+        """Return whether it contains a file."""
         return any(row["path"] == list(path_parts) for row in self.manifest)
 
 
-def described(said: InstalledPackage | Manifest) -> dict[str, Any]:
-    """Give what is said of a package as Sputnik does: nothing is None, and so is "every version" of an app."""
-    compatibility = {app: specifier or None for app, specifier in said.compatibility.items()}
+def metadata_of(package: InstalledPackage | Manifest) -> dict[str, Any]:
+    """Return a package's metadata in Sputnik's form, in which None stands for "" and for "every version" of an app."""
+    compatibility = {app: specifier or None for app, specifier in package.compatibility.items()}
     return {
-        "name": said.name,
-        "version": str(said.version),
-        "description": said.description or None,
-        "license": said.license,
+        "name": package.name,
+        "version": str(package.version),
+        "description": package.description or None,
+        "license": package.license,
         "compatibility": compatibility or None,
     }
 
@@ -312,17 +311,17 @@ def _installed_at(path: str) -> InstalledPackage:
     if installed is None or installed.path != folder:
         raise PackageNotFoundException(
             f"{path} is not the folder of an installed package.",
-            hint="Give the path of one that install() or package() gave; DirPackage opens any directory.",
+            hint="Give the path of a package that install() or package() returned, or use DirPackage.",
         )
     return installed
 
 
-def _said_in(folder: Path) -> dict[str, Any]:
+def _read_metadata(folder: Path) -> dict[str, Any]:
     try:
-        said = json.loads((folder / MANIFEST_NAME).read_bytes())
+        metadata = json.loads((folder / MANIFEST_NAME).read_bytes())
     except (OSError, ValueError):
         return {}
-    return said if isinstance(said, dict) else {}
+    return metadata if isinstance(metadata, dict) else {}
 
 
 def _listed(path_parts: Iterable[str]) -> tuple[str, ...]:
@@ -333,7 +332,7 @@ def _joined(path_parts: tuple[str, ...]) -> str:
     for part in path_parts:
         if not isinstance(part, str) or part in {"", ".", ".."} or not {"/", "\\", "\0"}.isdisjoint(part):
             raise InvalidPathPartsException(
-                f"{part!r} is not one part of a path.", hint="Give each folder and the file as an argument of its own."
+                f"{part!r} is not a valid path component.", hint="Give each folder and the file as separate arguments."
             )
     return "/".join(path_parts)
 
@@ -343,14 +342,12 @@ def _not_included() -> Iterator[None]:
     try:
         yield
     except FileNotInPackage as error:
-        raise NotIncludedException(error.message, hint=error.hint, **error.data) from error
+        raise NotIncludedException(error.message, hint=error.hint, **error.data) from None
 
 
 def _default(default: object, path: str) -> object:
     if isinstance(default, type) and issubclass(default, BaseException):
-        raise (
-            default(f"There is no file {path!r} in the package.") if issubclass(default, OrbitError) else default(path)
-        )
+        raise (default(f"The package contains no file {path!r}.") if issubclass(default, OrbitError) else default(path))
     if isinstance(default, BaseException):
         raise default
     return default
@@ -358,5 +355,5 @@ def _default(default: object, path: str) -> object:
 
 def _opened(path: str, mode: str, encoding: str | None) -> IO[Any]:
     if mode not in {"r", "rt", "rb"}:
-        raise ValueError(f"mode {mode!r}: files of a package can only be read ('r', 'rt', 'rb')")
+        raise ValueError(f"invalid mode {mode!r}: files of a package are read-only ('r', 'rt' or 'rb')")
     return open(path, mode, encoding=None if "b" in mode else encoding)  # noqa: PTH123 - the caller closes it

@@ -1,8 +1,8 @@
-"""The repositories that Sputnik's functions ask: orbitpkg's, and what Sputnik or PyOrbital left.
+"""The repositories that Sputnik's functions search: orbitpkg's own, and those of Sputnik and PyOrbital.
 
-An address that begins with ``sputnik+`` is what Sputnik left. At any other address that is named to these functions
-there may be either, and ``orbitpkg.json`` tells which: Sputnik's users have the address of their old server in their
-code. Where PyOrbital keeps its packages both are asked, so that a bucket can be used on while it is being left.
+An address that begins with ``sputnik+`` is a Sputnik repository. Any other address may be either kind, since apps have
+the address of their old server in their code; ``orbitpkg.json`` exists only in orbitpkg's own. In PyOrbital's bucket
+both kinds are searched, so the bucket stays in use during a migration.
 """
 
 from __future__ import annotations
@@ -31,31 +31,31 @@ if TYPE_CHECKING:
     from orbitpkg.resolver.resolver import Resolution
     from orbitpkg.store.layout import Layout
 
-__all__ = ["Found", "choose", "default_repository", "installable", "places_of", "use_bucket"]
+__all__ = ["Found", "choose", "default_repository", "installable", "repositories_of", "use_bucket"]
 
 
 class _Default:
-    """Which repository is asked when none is named; set by ``patch_sputnik``, for that is what it is for."""
+    """The default repository, a process-wide setting because ``patch_sputnik`` is one."""
 
     url: str | None = None
 
 
 def use_bucket(url: str | None) -> None:
-    """Have a bucket be asked when no repository is named; None ends that."""
+    """Make a bucket the default repository; None removes it."""
     _Default.url = url
 
 
 def default_repository(repository_url: str | os.PathLike[str] | None) -> str | os.PathLike[str] | None:
-    """Give the repository to upload to: the one that is named, else the bucket, else None for orbitpkg's settings."""
+    """Return the repository to upload to: the given one, else the bucket, else None for orbitpkg's settings."""
     return repository_url if repository_url is not None else _Default.url
 
 
-def places_of(repository_url: str | os.PathLike[str] | None) -> list[RepositorySet]:
-    """Give the repositories to ask, of which each may have what the others lack.
+def repositories_of(repository_url: str | os.PathLike[str] | None) -> list[RepositorySet]:
+    """Return the repositories to search, each of which may have packages that the others lack.
 
     Raises:
-        UsageError: The address cannot be read.
-        RepositoryError: It cannot be asked what is there.
+        UsageError: The address is invalid.
+        RepositoryError: The repository cannot be reached.
     """
     if repository_url is None and _Default.url is not None:
         return [open_repositories(_Default.url), open_repositories(f"{SCHEME_PREFIX}{_Default.url}")]
@@ -72,11 +72,11 @@ def places_of(repository_url: str | os.PathLike[str] | None) -> list[RepositoryS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What is to be installed.
+    """A package to install.
 
     Attributes:
-        source: Where it is.
-        resolution: What it is, with what it depends on.
+        source: The source of its release.
+        resolution: Its release and those of its dependencies.
     """
 
     source: RepositorySource
@@ -84,17 +84,17 @@ class Found:
 
 
 def choose(layout: Layout, wanted: PackageString, apps: Apps, repository_url: str | os.PathLike[str] | None) -> Found:
-    """Choose the newest version, of all repositories, that fits a package string and the app.
+    """Choose the newest version in all repositories that matches a package string and is compatible with the app.
 
     Raises:
-        PackageNotFoundException: None of them has the package.
-        CompatiblePackageNotFoundException: None of them has a version that fits.
-        RepositoryError: One of them did not say.
+        PackageNotFoundException: No repository has the package.
+        CompatiblePackageNotFoundException: No repository has a version that matches.
+        RepositoryError: A repository cannot be read.
     """
     requirement = parse_requirement(wanted.requirement)
     refusals: list[ResolutionError] = []
-    for places in _best_first(places_of(repository_url), wanted, apps):
-        source = RepositorySource(places, Store(layout.home), {})
+    for repositories in _best_first(repositories_of(repository_url), wanted, apps):
+        source = RepositorySource(repositories, Store(layout.home), {})
         try:
             resolution = resolve_as_recorded([requirement], source, apps=apps, prereleases=True)
         except RepositoryNotFound as error:
@@ -107,34 +107,34 @@ def choose(layout: Layout, wanted: PackageString, apps: Apps, repository_url: st
 
 
 def _best_first(asked: list[RepositorySet], wanted: PackageString, apps: Apps) -> list[RepositorySet]:
-    """Put those that offer the newest version first, as indexes tell: a record of Sputnik's takes its archive."""
+    """Sort repositories by the newest version in their indexes: reading a Sputnik record downloads its archive."""
     if len(asked) == 1:
         return asked
     newest: dict[int, Version] = {}
-    for at, places in enumerate(asked):
-        offered = _offered(places.catalogue(places.settings[0]), wanted.key, wanted, apps)
+    for at, repositories in enumerate(asked):
+        offered = _offered(repositories.catalogue(repositories.settings[0]), wanted.key, wanted, apps)
         newest |= {at: max(version for _, version in offered)} if offered else {}
     order = sorted(newest, key=newest.__getitem__, reverse=True)
     return [asked[at] for at in dict.fromkeys([*order, *range(len(asked))])]
 
 
 def _refusal(refusals: list[ResolutionError]) -> PackageNotFoundException | CompatiblePackageNotFoundException:
-    # Who has the package and no fitting version says more than who lacks it.
+    # A repository that has the package but no matching version gives the more useful error.
     error = min(refusals, key=lambda each: isinstance(each, PackageNotFound))
     kind = PackageNotFoundException if isinstance(error, PackageNotFound) else CompatiblePackageNotFoundException
     return kind(error.message, hint=error.hint, **error.data)
 
 
 def installable(wanted: PackageString, apps: Apps, repository_url: str | os.PathLike[str] | None) -> list[PackageStub]:
-    """List all versions, in all repositories, that fit a package string and the app, by name, oldest first.
+    """List all versions in all repositories that match a package string and the app, by name, oldest first.
 
     Raises:
-        RepositoryError: One of them did not say.
+        RepositoryError: A repository cannot be read.
     """
     found: dict[tuple[str, Version], PackageStub] = {}
-    for places in places_of(repository_url):
-        for setting in places.settings:
-            catalogue = places.catalogue(setting)
+    for repositories in repositories_of(repository_url):
+        for setting in repositories.settings:
+            catalogue = repositories.catalogue(setting)
             for name in [wanted.key] if wanted.name else catalogue.repository.names():
                 found = {**_offered(catalogue, name, wanted, apps), **found}
     return [found[key] for key in sorted(found)]
@@ -149,11 +149,11 @@ def _offered(
     for version, entry in entries.items():
         if head is None or entry is None or entry.yanked is not None or excluded_by(apps, entry.compatibility):
             continue
-        said = {
+        fields = {
             "name": head.name,
             "version": str(version),
             "description": head.description or None,
             "compatibility": {app: text or None for app, text in entry.compatibility.items()} or None,
         }
-        offered[name, version] = PackageStub(said)
+        offered[name, version] = PackageStub(fields)
     return offered

@@ -131,7 +131,7 @@ def _write_member(file: IO[bytes], start: int, member: Member, folder: Path, *, 
         raise ArchiveError(f"{where} is damaged: its gzip member does not end where its manifest says.")
     if (written, digest.hexdigest()) != (member.size, member.digest):
         raise IntegrityError(
-            f"{where} is damaged: its {member.algorithm} is {digest.hexdigest()}, not {member.digest} as in its manifest.",
+            f"{where} is damaged: its {member.algorithm} is {digest.hexdigest()}; expected {member.digest}.",
             path=member.path,
         )
 
