@@ -1,4 +1,4 @@
-"""Installed packages that an app can use: no network, no write; the apps and nothing else are asked about."""
+"""Finding an installed package that works with an app. Reads the store only: no network and no writes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from orbitpkg.config.apps import read_apps
 from orbitpkg.errors import NotInstalled
+from orbitpkg.model.requirements import find_newest
 from orbitpkg.resolver.apps import app_names
 from orbitpkg.store.package import installed_versions, not_installed, open_package
 
@@ -16,15 +17,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from orbitpkg.model.requirements import Requirement
+    from orbitpkg.model.versions import Version
     from orbitpkg.store.layout import Layout
     from orbitpkg.store.package import Package
 
-__all__ = ["find_suiting"]
+__all__ = ["find_compatible"]
 
 _log = logging.getLogger(__name__)
 
 
-def find_suiting(
+def find_compatible(
     layout: Layout,
     requirement: Requirement,
     apps: Sequence[str],
@@ -32,49 +34,49 @@ def find_suiting(
     python: str | os.PathLike[str] | None = None,
     prereleases: bool = False,
 ) -> Package:
-    """Give the best installed version that a requirement allows and that works with apps.
+    """Return the newest installed version that meets a requirement and works with the apps.
 
     Args:
-        layout: Of the store.
-        requirement: What is asked for.
-        apps: ``NAME==VERSION`` or ``NAME`` of each; the package's word on others does not count.
-        python: The interpreter beside which versions are looked up; the running one when None.
+        layout: The layout of the store.
+        requirement: The requirement.
+        apps: ``NAME==VERSION`` or ``NAME`` of each app. A package's compatibility with other apps is ignored.
+        python: The interpreter whose installed apps are looked up; the running interpreter when None.
         prereleases: Whether pre-releases are candidates.
 
     Raises:
-        UsageError: An app cannot be read.
-        NotInstalled: There is none; the message says what stands against each that is there.
+        UsageError: An app is invalid.
+        NotInstalled: No installed version qualifies; the message says why each is excluded.
     """
-    held, named = read_apps(apps, python=python), app_names(apps)
-    there = installed_versions(layout, requirement.key)
-    willing = prereleases or requirement.range.mentions_prerelease
-    misfits = []
-    for version in reversed(there):
-        if not requirement.range.allows(version) or (version.prerelease and not willing):
-            continue
+    known, is_named = read_apps(apps, python=python), app_names(apps)
+    installed = installed_versions(layout, requirement.key)
+    found: list[Package] = []
+    reasons: list[str] = []
+
+    def works(version: Version) -> bool:
         package = open_package(layout, requirement.key, version)
         if package is None:
-            continue
-        verdict = held.verdict({app: text for app, text in package.compatibility.items() if named(app)})
-        if not verdict.excluded:
-            if verdict.unchecked:
-                unchecked = ", ".join(verdict.unchecked)
-                said = f"{package.name} {package.version}"
-                _log.warning("Whether %s works with %s was not checked: no version of it is known.", said, unchecked)
-            return package
-        misfits.append(f"{package.name} {package.version} does not work with {' nor '.join(verdict.excluded)}")
-    if not misfits:
-        raise not_installed(layout, requirement, there)
+            return False
+        verdict = known.verdict({app: text for app, text in package.compatibility.items() if is_named(app)})
+        if verdict.excluded:
+            excluded = " or ".join(verdict.excluded)
+            reasons.append(f"{package.name} {package.version} does not work with {excluded}")
+            return False
+        if verdict.unchecked:
+            label, unchecked = f"{package.name} {package.version}", ", ".join(verdict.unchecked)
+            _log.warning("Compatibility of %s was not checked with %s: the version is unknown.", label, unchecked)
+        found.append(package)
+        return True
+
+    if find_newest(installed, [requirement.range], prereleases=prereleases, accept=works) is not None:
+        return found[0]
+    if not reasons:
+        raise not_installed(layout, requirement, installed)
     options = " ".join(f"--app {app}" for app in apps)
+    lines = "\n".join(f"  {line}" for line in reasons)
     raise NotInstalled(
-        "\n".join(
-            [
-                f"No installed version of {requirement.name} fits {requirement} and the app:",
-                *(f"  {line}" for line in misfits),
-            ]
-        ),
+        f"No installed version of {requirement.name} meets {requirement} and works with the app:\n{lines}",
         hint=f"orbitpkg install {shlex.quote(str(requirement))} {options}",
         name=requirement.name,
-        installed=[str(version) for version in there],
-        because=misfits,
+        installed=[str(version) for version in installed],
+        because=reasons,
     )

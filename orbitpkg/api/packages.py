@@ -65,10 +65,10 @@ def package(
     wanted = parse_requirement(requirement)
     if app is None:
         return find_package(Layout(home_folder()), wanted, prereleases=prereleases)
-    from orbitpkg.api.compatible import find_suiting
+    from orbitpkg.api.compatible import find_compatible
     from orbitpkg.api.options import as_tuple
 
-    return find_suiting(Layout(home_folder()), wanted, as_tuple(app), python=python, prereleases=prereleases)
+    return find_compatible(Layout(home_folder()), wanted, as_tuple(app), python=python, prereleases=prereleases)
 
 
 def packages() -> list[Package]:

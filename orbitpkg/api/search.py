@@ -90,19 +90,13 @@ def located(
 
 
 def _released(requirement: str, source: RepositorySource, *, prereleases: bool) -> Release:
-    from orbitpkg.model.requirements import best
-
     wanted = parse_requirement(requirement)
     if wanted.range.exact:
         return source.release(wanted.key, wanted.range.exact)
-    there = source.versions(wanted.key)
-    left = list(there)
-    while (version := best(left, wanted.range, prereleases=prereleases)) is not None:
-        offer = source.offer(wanted.key, version)
-        if offer is not None and offer.yanked is None:
-            return source.release(wanted.key, version)
-        left.remove(version)
-    raise source.nothing_found(wanted.key, str(wanted), there)
+    version = source.newest(wanted.key, [wanted.range], prereleases=prereleases)
+    if version is None:
+        raise source.nothing_found(wanted.key, str(wanted), source.versions(wanted.key))
+    return source.release(wanted.key, version)
 
 
 def search(text: str = "", *, repository: PathLike | None = None, offline: bool = False) -> list[Found]:

@@ -13,7 +13,7 @@ from orbitpkg.archive.reader import LocalArchive
 from orbitpkg.errors import OfflineError, OrbitError, PackageNotFound, ResolutionError, UsageError
 from orbitpkg.installer.install import available_release
 from orbitpkg.model.project import bound_to
-from orbitpkg.model.requirements import Requirement, parse_range
+from orbitpkg.model.requirements import Requirement, find_newest, parse_range
 from orbitpkg.repository.indexing import read_all
 from orbitpkg.resolver.offers import Offer
 from orbitpkg.resolver.resolver import resolve
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from orbitpkg.installer.install import Available
     from orbitpkg.model.release import Release
+    from orbitpkg.model.requirements import VersionRange
     from orbitpkg.model.versions import Version
     from orbitpkg.repository.catalogue import Catalogue
     from orbitpkg.repository.repository_set import RepositorySet
@@ -94,15 +95,13 @@ class RepositorySource:
     ) -> list[Requirement]:
         """Say what the version needs that will be taken if nothing speaks against it."""
         preferred = prefer.get(want.key)
-        versions = [preferred] if preferred is not None and want.range.allows(preferred) else []
+        if exact is None and preferred is not None and want.range.allows(preferred):
+            exact = preferred
         try:
-            if exact is None:
-                there = self.versions(want.key)
-                versions += [each for each in reversed(there) if want.range.allows(each) and not each.prerelease]
-            for version in versions if exact is None else [exact]:
-                offer = self.offer(want.key, version)
-                if offer is not None and offer.yanked is None:
-                    return [Requirement(name, parse_range(text)) for name, text in offer.dependencies.items()]
+            version = exact or self.newest(want.key, [want.range])
+            offer = self.offer(want.key, version) if version is not None else None
+            if offer is not None and offer.yanked is None:
+                return [Requirement(name, parse_range(text)) for name, text in offer.dependencies.items()]
         except (OfflineError, UsageError):
             pass  # what is not kept, or cannot be read, is told when it is needed
         return []
@@ -112,6 +111,15 @@ class RepositorySource:
         if name in self._archives:
             return [self._archives[name].release.version]
         return self._catalogue(name).stock(name).versions
+
+    def newest(self, name: str, ranges: Sequence[VersionRange], *, prereleases: bool = False) -> Version | None:
+        """Return the newest version of a package that all ranges match and that is not yanked, or None."""
+
+        def is_available(version: Version) -> bool:
+            offer = self.offer(name, version)
+            return offer is not None and offer.yanked is None
+
+        return find_newest(self.versions(name), ranges, prereleases=prereleases, accept=is_available)
 
     def offer(self, name: str, version: Version) -> Offer | None:
         """Say what is known of a version; None when there is no such version."""

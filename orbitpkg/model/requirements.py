@@ -1,30 +1,29 @@
-"""Requirements: a package's name and the range of versions that will do.
+"""Requirements: a package name and a range of acceptable versions.
 
-A range is clauses joined by commas, all of which must hold. Versions in clauses may leave out their last numbers:
+A range consists of clauses joined by commas, all of which must match. A version in a clause may omit its last numbers:
 
 =================  ==========================================  =====================================
-clause             allows                                      note
+clause             matches                                     note
 =================  ==========================================  =====================================
-``==2.0.0``        that version and no other
+``==2.0.0``        only that version
 ``==1.4``          ``>=1.4.0,<1.5.0``                          also written ``==1.4.*``
-``!=1.3.0``        all but that version and its pre-releases   ``!=1.3``: all but ``1.3.*``
+``!=1.3.0``        all but that version and its pre-releases   ``!=1.3`` excludes ``1.3.*``
 ``>=1.2``          ``>=1.2.0``
-``>1.2``           ``>=1.3.0``                                 ``>1.2.0`` allows 1.2.1
+``>1.2``           ``>=1.3.0``                                 ``>1.2.0`` matches 1.2.1
 ``<2``             ``<2.0.0``                                  not 2.0.0-rc.1 either
-``<=1.4``          ``<1.5.0``                                  ``<=1.4.0`` allows no 1.4.1
+``<=1.4``          ``<1.5.0``                                  ``<=1.4.0`` does not match 1.4.1
 ``~=1.4``          ``>=1.4.0,<2.0.0``                          ``~=1.4.2``: ``>=1.4.2,<1.5.0``
 ``~1.4``           ``>=1.4.0,<1.5.0``                          ``~1``: ``>=1.0.0,<2.0.0``
 ``^1.2``           ``>=1.2.0,<2.0.0``                          ``^0.2.1``: ``>=0.2.1,<0.3.0``
 =================  ==========================================  =====================================
 
-These are the meanings of ``semantic_version.SimpleSpec``, with two departures where it surprises: ``^0`` and ``^0.0``
-end at 1.0.0 and 0.1.0 (there: at 0.0.1), and ``^1.0.0-rc.1``, ``~1.0.0-rc.1`` and ``~=1.0.0-rc.1`` go on past the
-release of that pre-release (there: they allow nothing). Whether a pre-release is *offered* is :func:`best`'s matter.
+Clauses mean what they mean to ``semantic_version.SimpleSpec``, with two exceptions where that is surprising. ``^0`` and
+``^0.0`` end at 1.0.0 and 0.1.0 (``SimpleSpec``: at 0.0.1). ``^1.0.0-rc.1``, ``~1.0.0-rc.1`` and ``~=1.0.0-rc.1`` also
+match later final releases (``SimpleSpec``: nothing). :func:`best` decides whether a pre-release is *offered*.
 
-A range is evaluated here, as a stretch of the order of versions less the gaps that ``!=`` leaves in it: that is a
-hundred times as fast as ``semantic_version``, against which it is tested, and a resolver asks a million times. This
-module is on the path of an app that starts, so ``typing``, ``re`` and the errors are not imported before they are
-needed.
+A range is an interval in the order of versions, minus the gaps that ``!=`` leaves. Evaluating it that way is a hundred
+times as fast as ``semantic_version``, against which the tests check it; a resolver does it a million times.
+Applications import this module when they start, so ``typing``, ``re`` and the errors are imported only when needed.
 """
 
 from __future__ import annotations
@@ -34,19 +33,19 @@ from orbitpkg.model.versions import MAX_VERSION_LENGTH, Immutable, Version, is_i
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import TypeAlias
 
     from orbitpkg.errors import UsageError
 
     _Clause: TypeAlias = tuple[str, str]  # an operator and its operand
     _Point: TypeAlias = tuple[object, ...]  # comparable with Version.precedence
-    _Span: TypeAlias = tuple[_Point, _Point]  # from the first, up to and without the second
+    _Span: TypeAlias = tuple[_Point, _Point]  # half-open: without the second point
 
-__all__ = ["MAX_REQUIREMENT_LENGTH", "Requirement", "VersionRange", "best", "parse_range", "parse_requirement"]
+__all__ = ["MAX_REQUIREMENT_LENGTH", "Requirement", "VersionRange", "find_newest", "parse_range", "parse_requirement"]
 
 MAX_REQUIREMENT_LENGTH = 1000
-"""Characters; a range that needs more is a mistake, or an attack on whoever shows it."""
+"""In characters. Anything longer is a mistake, or an attack on the program that displays it."""
 
 _OPERATORS = ("==", "!=", ">=", "<=", "~=", ">", "<", "~", "^")
 _OPERATOR_CHARACTERS = frozenset("=!<>~^|≥≤≠&")
@@ -59,12 +58,12 @@ _SPACES = " \t\r\n"
 
 
 class VersionRange(Immutable):
-    """Which versions will do; immutable. Made by :func:`parse_range`.
+    """An immutable range of versions. Use :func:`parse_range` to create one.
 
     Attributes:
-        text: The range without spaces, as it can be parsed again; ``""`` allows any version.
-        exact: The one version that is allowed when the range is a lone ``==X.Y.Z``, else None.
-        mentions_prerelease: Whether a clause names a pre-release as one to have (``!=`` names one to avoid).
+        text: The range without spaces, which can be parsed again. ``""`` matches any version.
+        exact: The version X.Y.Z if the range is just ``==X.Y.Z``, else None.
+        mentions_prerelease: Whether a clause other than ``!=`` names a pre-release.
     """
 
     __slots__ = ("_clauses", "_spans", "exact", "mentions_prerelease", "text")
@@ -84,19 +83,19 @@ class VersionRange(Immutable):
         put(self, "exact", _exact_version(clauses))
 
     def allows(self, version: Version) -> bool:
-        """Whether ``version`` is in the range; a pre-release is judged by its place in the order alone."""
+        """Return whether ``version`` is in the range. A pre-release matches if it sorts between the bounds."""
         (low, high), gaps = self._spans or self._find_spans()
         point = version.precedence
         return low <= point < high and not any(start <= point < end for start, end in gaps)
 
-    def stretches(self, points: Sequence[_Point]) -> list[tuple[int, int]]:
-        """Find the versions that are allowed among many.
+    def allowed_slices(self, points: Sequence[_Point]) -> list[tuple[int, int]]:
+        """Find all matching versions in a sorted sequence.
 
         Args:
-            points: The :attr:`~orbitpkg.model.versions.Version.precedence` of each, in ascending order.
+            points: The :attr:`~orbitpkg.model.versions.Version.precedence` of each version, in ascending order.
 
         Returns:
-            The stretches of ``points`` that are allowed, each from an index up to and without another.
+            The slices of ``points`` that match, as pairs of a start index and an end index (exclusive).
         """
         from bisect import bisect_left
 
@@ -134,12 +133,12 @@ class VersionRange(Immutable):
 
 
 class Requirement(Immutable):
-    """A package and which of its versions will do.
+    """A package name and a range of acceptable versions.
 
     Attributes:
-        name: The package's name as it was written.
-        key: The same in canonical form.
-        range: The versions that will do.
+        name: The package name as written.
+        key: The canonical name.
+        range: The acceptable versions.
     """
 
     __slots__ = ("key", "name", "range")
@@ -166,16 +165,16 @@ class Requirement(Immutable):
         return hash((self.key, self.range))
 
     def __eq__(self, other: object) -> bool:
-        """Equal when they ask for the same, however the name is spelled."""
+        """Compare canonical names and ranges, regardless of how the names are spelled."""
         return (self.key, self.range) == (other.key, other.range) if isinstance(other, Requirement) else NotImplemented
 
 
 def parse_requirement(text: str) -> Requirement:
-    """Read ``model``, ``model==2.0.0``, ``model >= 1.2, < 2``, ``model~=1.4``, ``model^1.2``, ``model!=1.3.0``.
+    """Parse a requirement: ``model``, ``model==2.0.0``, ``model >= 1.2, < 2``, ``model~=1.4``, ``model^1.2``.
 
     Raises:
-        UsageError: It cannot be read; the message points at the character, the hint says what was probably meant.
-            ``data`` has ``reason`` and ``position`` (characters from 0).
+        UsageError: The text is not a valid requirement. The message points at the first invalid character; the hint
+            suggests a correction. ``data`` has ``reason`` and ``position`` (in characters, from 0).
     """
     _check_length(text)
     start = _skip_spaces(text, 0)
@@ -185,28 +184,43 @@ def parse_requirement(text: str) -> Requirement:
     name = text[start:end]
     after = _skip_spaces(text, end)
     if not is_valid_name(name) or (after < len(text) and text[after] not in _OPERATOR_CHARACTERS):
-        raise _unreadable_name(text, start, end, after)
-    return Requirement(name, VersionRange(_read_clauses(text, after)))
+        raise _name_error(text, start, end, after)
+    return Requirement(name, VersionRange(_parse_clauses(text, after)))
 
 
 def parse_range(text: str) -> VersionRange:
-    """Read ``>=1.2,<2``, ``==2.0.0``, ``^1.2`` …; ``""`` and ``"*"`` are any version.
+    """Parse a range: ``>=1.2,<2``, ``==2.0.0``, ``^1.2``. ``""`` and ``"*"`` match any version.
 
     Raises:
-        UsageError: As :func:`parse_requirement`.
+        UsageError: As for :func:`parse_requirement`.
     """
     _check_length(text)
-    return VersionRange(() if text.strip(_SPACES) == "*" else _read_clauses(text, 0))
+    return VersionRange(() if text.strip(_SPACES) == "*" else _parse_clauses(text, 0))
 
 
-def best(versions: Iterable[Version], range: VersionRange, *, prereleases: bool = False) -> Version | None:  # noqa: A002
-    """The newest of ``versions`` in ``range``, or None.
+def find_newest(
+    versions: Iterable[Version],
+    ranges: Sequence[VersionRange],
+    *,
+    prereleases: bool = False,
+    accept: Callable[[Version], bool] | None = None,
+) -> Version | None:
+    """Return the newest version that all ranges match, or None.
 
-    Pre-releases are considered when ``prereleases`` says so or the range names one; never merely because there is
-    nothing else.
+    Pre-releases are considered only if ``prereleases`` is true or a range names one. They are not a fallback when no
+    final release matches.
+
+    Args:
+        versions: The versions that exist, in any order.
+        ranges: The ranges to match; any version matches none.
+        prereleases: Whether pre-releases are candidates.
+        accept: Called with matching versions, newest first, until it returns True.
     """
-    wanted = prereleases or range.mentions_prerelease
-    return max((v for v in versions if (wanted or not v.prerelease) and range.allows(v)), default=None)
+    wanted = prereleases or any(each.mentions_prerelease for each in ranges)
+    matching = [v for v in versions if (wanted or not v.prerelease) and all(each.allows(v) for each in ranges)]
+    if accept is None:
+        return max(matching, default=None)
+    return next(filter(accept, sorted(matching, reverse=True)), None)
 
 
 def _exact_version(clauses: tuple[_Clause, ...]) -> Version | None:
@@ -218,7 +232,7 @@ def _exact_version(clauses: tuple[_Clause, ...]) -> Version | None:
 
 
 def _span(operator: str, operand: str) -> _Span:
-    """The stretch of versions that a clause allows, if it is not ``!=``."""
+    """Return the interval that a clause other than ``!=`` matches."""
     numbers = _numbers(operand)
     whole = len(numbers) == _PARTS
     if operator in ("^", "~", "~="):
@@ -231,12 +245,12 @@ def _span(operator: str, operand: str) -> _Span:
         return (_after(operand) if whole else _at_numbers(_next(numbers))), _LAST
     if operator == "<=":
         return _FIRST, _after(operand) if whole else _before(_next(numbers))
-    # A pre-release is before its release, but who says "less than 2" does not mean what is about to be 2.
+    # 2.0.0-rc.1 sorts before 2.0.0, but "<2" is not meant to match it.
     return _FIRST, _at(operand) if "-" in operand else _before(numbers)
 
 
 def _gap(operand: str) -> _Span:
-    """The stretch of versions that ``!=`` takes out."""
+    """Return the interval that a ``!=`` clause excludes."""
     numbers = _numbers(operand)
     start = _at(operand) if "-" in operand else _before(numbers)
     return start, _after(operand) if len(numbers) == _PARTS else _at_numbers(_next(numbers))
@@ -251,7 +265,7 @@ def _next(numbers: list[int]) -> list[int]:
 
 
 def _before(numbers: list[int]) -> _Point:
-    """The point before all pre-releases of a version."""
+    """Return the point just before all pre-releases of a version."""
     return (*numbers, *[0] * (_PARTS - len(numbers)))
 
 
@@ -270,9 +284,9 @@ def _after(operand: str) -> _Point:
 
 
 def _ceiling(operator: str, numbers: list[int]) -> list[int]:
-    """The first numbers that a ``^``, ``~`` or ``~=`` does not reach."""
+    """Return the first version numbers that a ``^``, ``~`` or ``~=`` clause no longer matches."""
     if operator == "^":
-        # The leftmost number that is not zero stays; of zeros alone, the last one given.
+        # Keep the leftmost non-zero number, or the last number if all are zero.
         kept = next((at for at, number in enumerate(numbers) if number), len(numbers) - 1)
     elif operator == "~":
         kept = min(len(numbers) - 1, 1)
@@ -291,48 +305,49 @@ def _check_length(text: str) -> None:
     if len(text) > MAX_REQUIREMENT_LENGTH:
         from orbitpkg.errors import UsageError
 
-        reason = f"it has {len(text)} characters, and {MAX_REQUIREMENT_LENGTH} is the most"
-        raise UsageError(f"Cannot read {text[:60]!r}…: {reason}.", reason=reason, position=MAX_REQUIREMENT_LENGTH)
+        reason = f"it has {len(text)} characters; the maximum is {MAX_REQUIREMENT_LENGTH}"
+        raise UsageError(f"Cannot parse {text[:60]!r}…: {reason}.", reason=reason, position=MAX_REQUIREMENT_LENGTH)
 
 
-def _read_clauses(text: str, at: int) -> tuple[_Clause, ...]:
+def _parse_clauses(text: str, at: int) -> tuple[_Clause, ...]:
     clauses: list[_Clause] = []
     at = _skip_spaces(text, at)
     while at < len(text):
-        clause, at = _read_clause(text, at)
+        clause, at = _parse_clause(text, at)
         clauses.append(clause)
         at = _skip_spaces(text, at)
         if at < len(text):
-            at = _read_comma(text, at)
+            at = _skip_comma(text, at)
     return tuple(clauses)
 
 
-def _read_comma(text: str, at: int) -> int:
+def _skip_comma(text: str, at: int) -> int:
     if text[at] in "|&":
-        raise _unreadable_operator(text, at, text[at : at + 2].strip(_SPACES))
+        raise _operator_error(text, at, text[at : at + 2].strip(_SPACES))
     if text[at] != ",":
         mended = f"{text[:at].rstrip(_SPACES)},{text[at:]}" if text[at] in _OPERATOR_CHARACTERS else None
-        hint = f'Did you mean "{mended}"?' if mended else "Clauses are joined by commas, and all of them must hold."
-        raise _unreadable(text, at, "a comma is missing before this", hint)
+        hint = f'Did you mean "{mended}"?' if mended else "Join clauses with commas. All of them must match."
+        following = text[at:].partition(",")[0].rstrip(_SPACES)
+        raise _syntax_error(text, at, f'a comma is missing before "{following}"', hint)
     after = _skip_spaces(text, at + 1)
     if after == len(text):
-        raise _unreadable(text, at, "nothing follows the comma", f'Did you mean "{text[:at].rstrip(_SPACES)}"?')
+        raise _syntax_error(text, at, "nothing follows the comma", f'Did you mean "{text[:at].rstrip(_SPACES)}"?')
     return after
 
 
-def _read_clause(text: str, at: int) -> tuple[_Clause, int]:
+def _parse_clause(text: str, at: int) -> tuple[_Clause, int]:
     start = at
     while at < len(text) and text[at] in _OPERATOR_CHARACTERS:
         at += 1
     operator = text[start:at]
     if operator not in _OPERATORS:
-        raise _unreadable_operator(text, start, operator)
+        raise _operator_error(text, start, operator)
     at = operand_start = _skip_spaces(text, at)
     while at < len(text) and text[at] not in _SPACES and text[at] != "," and text[at] not in _OPERATOR_CHARACTERS:
         at += 1
     operand = text[operand_start:at]
     if not _is_operand(operator, operand):
-        raise _unreadable_operand(text, operand_start, operator, operand)
+        raise _operand_error(text, operand_start, operator, operand)
     return (operator, operand), at
 
 
@@ -350,37 +365,36 @@ def _is_operand(operator: str, operand: str) -> bool:
     )
 
 
-def _unreadable(text: str, at: int, reason: str, hint: str | None) -> UsageError:
-    """An error whose message shows the text with a caret under the character at ``at``."""
+def _syntax_error(text: str, at: int, reason: str, hint: str | None) -> UsageError:
+    """Return an error whose message shows the text with a caret under the character at ``at``."""
     from orbitpkg.errors import UsageError
 
-    # A window, because a caret under a wrapped line points nowhere; one column for whatever cannot be printed.
+    # Long text is cut, because a caret under a wrapped line points nowhere. Each character must take one column.
     first = max(0, at - 50)
     shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text[first : at + 30])
-    message = f"Cannot read {text!r}: {reason}.\n    {shown}\n    {' ' * (at - first)}^"
+    message = f"Cannot parse {text!r}: {reason}.\n    {shown}\n    {' ' * (at - first)}^"
     return UsageError(message, hint=hint, text=text, reason=reason, position=at)
 
 
-def _unreadable_name(text: str, start: int, end: int, after: int) -> UsageError:
+def _name_error(text: str, start: int, end: int, after: int) -> UsageError:
     name, rest = text[start:end], text[after:].strip(_SPACES)
     if not text.strip(_SPACES):
-        return _unreadable(text, 0, "it is empty", 'Write a name, as in "model" or "model==2.0.0".')
+        return _syntax_error(text, 0, "it is empty", 'Write a name, as in "model" or "model==2.0.0".')
     if "/" in text or "\\" in text:
-        hint = "A requirement is a name, as in model or model==2.0.0."
-        return _unreadable(text, max(text.find("/"), text.find("\\")), "this looks like a path or a URL", hint)
+        hint = "Write a package name, as in model or model==2.0.0."
+        return _syntax_error(text, max(text.find("/"), text.find("\\")), "this looks like a path or a URL", hint)
     if not is_valid_name(name) or not rest:
-        return _refused_name(text, start, end, after)
+        return _invalid_name(text, start, end, after)
     if rest[0] in "@:([;,*" or (after > end and rest == "latest"):
         stray = rest if rest == "latest" else rest[0]
-        hint = _meant(name, rest.strip("@:()[]{};, "))
-        return _unreadable(text, after, f'"{stray}" does not belong here' + "; use ==" * (stray in "@:"), hint)
+        hint = _suggestion(name, rest.strip("@:()[]{};, "))
+        return _syntax_error(text, after, f'unexpected "{stray}"' + "; use ==" * (stray in "@:"), hint)
     if after > end and (rest[0].isdigit() or _is_operand("==", rest.lstrip("v"))):
-        return _unreadable(text, after, "an operator is missing before the version", _meant(name, rest))
-    return _refused_name(text, start, end, after)
+        return _syntax_error(text, after, "an operator is missing before the version", _suggestion(name, rest))
+    return _invalid_name(text, start, end, after)
 
 
-def _refused_name(text: str, start: int, end: int, after: int) -> UsageError:
-    """The error for a name that is wrong in itself, told by the room that knows names."""
+def _invalid_name(text: str, start: int, end: int, after: int) -> UsageError:
     from orbitpkg.errors import UsageError
 
     stop = min((at for at in range(after, len(text)) if text[at] in _OPERATOR_CHARACTERS), default=len(text))
@@ -389,51 +403,67 @@ def _refused_name(text: str, start: int, end: int, after: int) -> UsageError:
     except UsageError as error:
         hint = error.hint
         at = end if stop > end else start
-        return _unreadable(text, min(at, len(text) - 1), f"the name is not valid: {error.data['reason']}", hint)
+        return _syntax_error(text, min(at, len(text) - 1), f"invalid package name: {error.data['reason']}", hint)
     raise AssertionError(text)
 
 
-def _meant(name: str, rest: str) -> str:
-    """A hint with the requirement that ``name`` and ``rest`` were probably to be, or else one that shows the form."""
+def _suggestion(name: str, rest: str) -> str:
+    """Return a hint with the requirement that ``name`` and ``rest`` probably stand for, or else an example."""
     from orbitpkg.errors import UsageError
 
     if rest in ("*", "latest"):
-        return f'Write "{name}" alone: it allows any version, and the newest is taken.'
+        return f'Write just "{name}" to get the newest version.'
     range_text = rest if rest[:1] in _OPERATOR_CHARACTERS else "==" + rest.lstrip("v")
     try:
         return f'Did you mean "{name}{parse_range(range_text)}"?'
     except UsageError:
-        return f'Write "{name}" alone, or with a range as in "{name}==2.0.0" or "{name}>=1.2,<2".'
+        return f'Write just "{name}", or add a range, as in "{name}==2.0.0" or "{name}>=1.2,<2".'
 
 
-def _unreadable_operator(text: str, at: int, operator: str) -> UsageError:
-    known = ", ".join(_OPERATORS)
+def _operator_error(text: str, at: int, operator: str) -> UsageError:
     if not operator:
-        rest = text[at:].partition(",")[0].strip(_SPACES)
-        hint = f'Did you mean "=={rest}"?' if _is_operand("==", rest) else f"A range begins with one of {known}."
-        return _unreadable(text, at, "an operator is missing before the version", hint)
+        return _missing_operator(text, at)
     if "|" in operator or "&" in operator:
-        hint = "There are no alternatives: clauses are joined by commas, and all of them must hold."
-        return _unreadable(text, at, f'"{operator}" is not an operator', hint)
+        hint = "Alternatives are not supported; join clauses that must all match with commas."
+        return _syntax_error(text, at, f'"{operator}" is not an operator', hint)
     slip = _OPERATOR_SLIPS.get(operator)
-    hint = f'Did you mean "{slip}"?' if slip else f"The operators are {known}."
-    return _unreadable(text, at, f'"{operator}" is not an operator', hint)
+    mended = f"{text[:at]}{slip}{text[at + len(operator) :]}".strip(_SPACES)
+    hint = f'Did you mean "{mended}"?' if slip else f"The operators are {', '.join(_OPERATORS)}."
+    return _syntax_error(text, at, f'"{operator}" is not an operator', hint)
 
 
-def _unreadable_operand(text: str, at: int, operator: str, operand: str) -> UsageError:
+def _missing_operator(text: str, at: int) -> UsageError:
+    version = text[at:].partition(",")[0].strip(_SPACES)
+    if _is_operand("==", version):
+        hint = f'Did you mean "=={version}"?'
+    elif version.lower() in ("latest", "any"):
+        hint = 'Write "*" to allow any version.'
+    else:
+        hint = f"Start a range with one of {', '.join(_OPERATORS)}."
+    return _syntax_error(text, at, "an operator is missing before the version", hint)
+
+
+def _operand_error(text: str, at: int, operator: str, operand: str) -> UsageError:
     if not operand:
-        return _unreadable(text, min(at, len(text) - 1), f'a version is missing after "{operator}"', None)
+        return _syntax_error(text, min(at, len(text) - 1), f'a version is missing after "{operator}"', None)
     if "*" in operand:
         kept = operand.partition("*")[0].rstrip(".-")
-        hint = f'Did you mean "{operator}{kept}"?' if kept else "Leave this clause out: any version will do."
-        return _unreadable(text, at, f'"*" may only end an "==" or "!=" version, not {operand!r}', hint)
+        hint = f'Did you mean "{operator}{kept}"?' if kept else "Remove this clause to allow any version."
+        return _syntax_error(text, at, f'"*" is allowed only at the end of an "==" or "!=" version: {operand!r}', hint)
     from orbitpkg.errors import UsageError
 
     try:
         parse_version(operand)
     except UsageError as error:
-        reason = f"{operand!r} is not a version: {error.data['reason']}"
+        reason = f"{operand!r} is not a valid version: {error.data['reason']}"
         if "-" in operand and len(operand.partition("-")[0].split(".")) < _PARTS:
-            reason = "a pre-release needs all three numbers before it"
-        return _unreadable(text, at, reason, error.hint)
+            reason = "a pre-release needs all three version numbers"
+        return _syntax_error(text, at, reason, _operand_hint(operator, operand) or error.hint)
     raise AssertionError(operand)
+
+
+def _operand_hint(operator: str, operand: str) -> str | None:
+    numbers, dot, last = operand.rpartition(".")
+    if not dot or last not in ("x", "X") or not _is_operand(operator, numbers):
+        return None
+    return f'Did you mean "{operator}{numbers}"?'

@@ -11,7 +11,7 @@ import json
 import os
 
 from orbitpkg.errors import FileNotInPackage, NotInstalled, StorageError, UsageError
-from orbitpkg.model.requirements import Requirement, best
+from orbitpkg.model.requirements import Requirement, find_newest
 from orbitpkg.model.versions import Version, parse_version
 from orbitpkg.store.layout import FILES_NAME, ORIGIN_NAME, RECORD_NAME, STATE_NAME, Layout
 
@@ -321,7 +321,7 @@ def find_package(layout: Layout, requirement: Requirement, *, prereleases: bool 
         NotInstalled: There is none; the message says what is there instead.
     """
     versions = installed_versions(layout, requirement.key)
-    version = best(versions, requirement.range, prereleases=prereleases)
+    version = find_newest(versions, [requirement.range], prereleases=prereleases)
     if version is None:
         raise not_installed(layout, requirement, versions)
     package = open_package(layout, requirement.key, version)

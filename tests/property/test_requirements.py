@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orbitpkg.errors import UsageError
-from orbitpkg.model.requirements import best, parse_range, parse_requirement
+from orbitpkg.model.requirements import find_newest, parse_range, parse_requirement
 from orbitpkg.model.versions import Version, parse_version
 
 small = st.integers(0, 3)
@@ -67,7 +67,7 @@ def test_the_best_is_the_greatest_of_what_is_allowed(
     range_ = parse_range(",".join(clauses))
     mentioned = wanted or any("-" in clause for clause in clauses if not clause.startswith("!="))
     fitting = [version for version in offered if range_.allows(version) and (mentioned or not version.is_prerelease)]
-    assert best(offered, range_, prereleases=wanted) == max(fitting, default=None)
+    assert find_newest(offered, [range_], prereleases=wanted) == max(fitting, default=None)
 
 
 @given(version=versions, other=versions)
@@ -90,7 +90,7 @@ def test_what_is_written_is_read_back(clauses: list[str]) -> None:
 )
 def test_stretches_hold_what_is_allowed(clauses: list[str], offered: list[Version]) -> None:
     range_, ordered = parse_range(",".join(clauses)), sorted(offered)
-    stretches = range_.stretches([version.precedence for version in ordered])
+    stretches = range_.allowed_slices([version.precedence for version in ordered])
     found = [version for start, end in stretches for version in ordered[start:end]]
     assert found == [version for version in ordered if range_.allows(version)]
     assert all(start < end for start, end in stretches)

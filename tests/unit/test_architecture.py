@@ -59,6 +59,8 @@ SLOW = {*HOMES, "packaging", "semantic_version"}
 # The model knows no disk, network, clock or environment.
 IMPURE = {"glob", "http", "os", "random", "shutil", "socket", "subprocess", "tempfile", "threading", "time", "urllib"}
 # Where JSON is read and written otherwise than through model/jsontext.py, and why.
+# The resolver is a function of what its source answers.
+PURE = {"model": IMPURE, "resolver": {*IMPURE, "datetime", "pathlib", "platform", "importlib"}}
 JSON_HOMES = {
     "orbitpkg/model/jsontext.py": "the one home",
     "orbitpkg/api/unchanged.py": "runs before an app's first line, and reads a record that was checked when installed",
@@ -232,9 +234,16 @@ def test_importing_orbitpkg_loads_no_slow_library() -> None:
     assert libraries(set(done.stdout.split())) & SLOW == set()
 
 
-@pytest.mark.parametrize("module", [module for module in SOURCE if module.room == "model"], ids=str)
-def test_the_model_knows_no_disk_network_clock_or_environment(module: Module) -> None:
-    assert libraries(module.imports) & IMPURE == set()
+@pytest.mark.parametrize("module", [module for module in SOURCE if module.room in PURE], ids=str)
+def test_the_model_and_the_resolver_use_no_disk_network_clock_or_environment(module: Module) -> None:
+    assert libraries(module.imports) & PURE[module.room] == set()
+    assert rooms_imported(module) <= {"errors", "model"}
+
+
+@every_module
+def test_only_the_pool_starts_threads_for_work(module: Module) -> None:
+    if module.room != "concurrency":
+        assert not {name for name in module.imports if name.startswith(("concurrent", "multiprocessing"))}
 
 
 @every_module

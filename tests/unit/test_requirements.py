@@ -8,8 +8,8 @@ import pickle
 import pytest
 
 from orbitpkg.errors import UsageError
-from orbitpkg.model.requirements import best, parse_range, parse_requirement
-from orbitpkg.model.versions import parse_version
+from orbitpkg.model.requirements import find_newest, parse_range, parse_requirement
+from orbitpkg.model.versions import Version, parse_version
 
 VERSIONS = [
     "0.0.0", "0.0.1", "0.1.0", "0.2.1", "0.2.9", "1.0.0-rc.1", "1.0.0", "1.2.0", "1.3.0-rc.1", "1.3.0", "1.4.0",
@@ -116,14 +116,14 @@ def test_a_range_mentions_a_prerelease_when_it_names_one_to_have(text: str, *, m
 )
 def test_the_best_version_is_the_newest_that_fits(text: str, *, prereleases: bool, expected: str | None) -> None:
     versions = [parse_version(version) for version in VERSIONS]
-    found = best(versions, parse_range(text), prereleases=prereleases)
+    found = find_newest(versions, [parse_range(text)], prereleases=prereleases)
     assert found == (parse_version(expected) if expected else None)
 
 
 def test_prereleases_are_not_chosen_merely_because_there_is_nothing_else() -> None:
     only = [parse_version("1.0.0-rc.1")]
-    assert best(only, parse_range("")) is None
-    assert best(only, parse_range(""), prereleases=True) == only[0]
+    assert find_newest(only, [parse_range("")]) is None
+    assert find_newest(only, [parse_range("")], prereleases=True) == only[0]
 
 
 def test_requirements_are_equal_when_they_ask_for_the_same() -> None:
@@ -151,10 +151,10 @@ def test_a_requirement_cannot_be_changed() -> None:
         requirement.range.text = ">=1"
 
 
-PLAIN = 'Write "model" alone, or with a range as in "model==2.0.0" or "model>=1.2,<2".'
-ALONE = 'Write "model" alone: it allows any version, and the newest is taken.'
-VERSION = 'A version is three numbers, as in "1.0.0" or "1.0.0-rc.1".'
-COMMAS = "Clauses are joined by commas, and all of them must hold."
+PLAIN = 'Write just "model", or add a range, as in "model==2.0.0" or "model>=1.2,<2".'
+ALONE = 'Write just "model" to get the newest version.'
+VERSION = 'A version has three numbers, as in "1.0.0" or "1.0.0-rc.1".'
+COMMAS = "Join clauses with commas. All of them must match."
 OPERATORS = "==, !=, >=, <=, ~=, >, <, ~, ^"
 
 
@@ -163,47 +163,50 @@ OPERATORS = "==, !=, >=, <=, ~=, >, <, ~, ^"
     [
         ("", 0, "it is empty", 'Write a name, as in "model" or "model==2.0.0".'),
         ("  ", 0, "it is empty", 'Write a name, as in "model" or "model==2.0.0".'),
-        ("model=2.0.0", 5, '"=" is not an operator', 'Did you mean "=="?'),
-        ("model===2.0.0", 5, '"===" is not an operator', 'Did you mean "=="?'),
-        ("model=>2", 5, '"=>" is not an operator', 'Did you mean ">="?'),
-        ("model ≥ 2", 6, '"≥" is not an operator', 'Did you mean ">="?'),
+        ("model=2.0.0", 5, '"=" is not an operator', 'Did you mean "model==2.0.0"?'),
+        ("model===2.0.0", 5, '"===" is not an operator', 'Did you mean "model==2.0.0"?'),
+        ("model=>2", 5, '"=>" is not an operator', 'Did you mean "model>=2"?'),
+        ("model ≥ 2", 6, '"≥" is not an operator', 'Did you mean "model >= 2"?'),
         ("model<<2", 5, '"<<" is not an operator', f"The operators are {OPERATORS}."),
         ("model 2.0.0", 6, "an operator is missing before the version", 'Did you mean "model==2.0.0"?'),
         ("model v2", 6, "an operator is missing before the version", 'Did you mean "model==2"?'),
         ("model 2.0.x", 6, "an operator is missing before the version", PLAIN),
-        ("model@2.0.0", 5, '"@" does not belong here; use ==', 'Did you mean "model==2.0.0"?'),
-        ("model @ v2", 6, '"@" does not belong here; use ==', 'Did you mean "model==2"?'),
-        ("model:>=2", 5, '":" does not belong here; use ==', 'Did you mean "model>=2"?'),
-        ("model@", 5, '"@" does not belong here; use ==', PLAIN),
-        ("model@latest", 5, '"@" does not belong here; use ==', ALONE),
-        ("model latest", 6, '"latest" does not belong here', ALONE),
-        ("model*", 5, '"*" does not belong here', ALONE),
-        ("model[all]", 5, '"[" does not belong here', PLAIN),
-        ("model (>=1)", 6, '"(" does not belong here', 'Did you mean "model>=1"?'),
-        ("model,>=1", 5, '"," does not belong here', 'Did you mean "model>=1"?'),
-        ("model\x1f", 5, r"the name is not valid: '\x1f' may not be in it", 'Did you mean "model"?'),
-        ("my model", 2, "the name is not valid: ' ' may not be in it", 'Did you mean "my-model"?'),
-        ("modèle>=1", 3, r"the name is not valid: '\xe8' may not be in it", 'Did you mean "modele"?'),
-        (" -x", 1, "the name is not valid: it must start and end with a letter or a digit", 'Did you mean "x"?'),
-        (">=1", 0, "the name is not valid: it is empty", "A name is letters and digits, with . _ - between them."),
-        ("./x", 1, "this looks like a path or a URL", "A requirement is a name, as in model or model==2.0.0."),
-        ("d\\x", 1, "this looks like a path or a URL", "A requirement is a name, as in model or model==2.0.0."),
+        ("model@2.0.0", 5, 'unexpected "@"; use ==', 'Did you mean "model==2.0.0"?'),
+        ("model @ v2", 6, 'unexpected "@"; use ==', 'Did you mean "model==2"?'),
+        ("model:>=2", 5, 'unexpected ":"; use ==', 'Did you mean "model>=2"?'),
+        ("model@", 5, 'unexpected "@"; use ==', PLAIN),
+        ("model@latest", 5, 'unexpected "@"; use ==', ALONE),
+        ("model latest", 6, 'unexpected "latest"', ALONE),
+        ("model*", 5, 'unexpected "*"', ALONE),
+        ("model[all]", 5, 'unexpected "["', PLAIN),
+        ("model (>=1)", 6, 'unexpected "("', 'Did you mean "model>=1"?'),
+        ("model,>=1", 5, 'unexpected ","', 'Did you mean "model>=1"?'),
+        ("model\x1f", 5, r"invalid package name: '\x1f' is not allowed", 'Did you mean "model"?'),
+        ("my model", 2, "invalid package name: ' ' is not allowed", 'Did you mean "my-model"?'),
+        ("modèle>=1", 3, r"invalid package name: 'è' (U+00E8) is not allowed", 'Did you mean "modele"?'),
+        (" -x", 1, "invalid package name: it must start and end with a letter or a digit", 'Did you mean "x"?'),
+        (">=1", 0, "invalid package name: it is empty", "Use letters and digits, with '.', '_' or '-' between them."),
+        ("./x", 1, "this looks like a path or a URL", "Write a package name, as in model or model==2.0.0."),
+        ("d\\x", 1, "this looks like a path or a URL", "Write a package name, as in model or model==2.0.0."),
         ("model==", 6, 'a version is missing after "=="', None),
         ("model==1,<", 9, 'a version is missing after "<"', None),
-        ("model==v1", 7, "'v1' is not a version: the \"v\" does not belong to it", 'Did you mean "1.0.0"?'),
-        ("model==1.2.3.4", 7, "'1.2.3.4' is not a version: it has 4 numbers, and needs three: MAJOR.MINOR.PATCH",
+        ("model==v1", 7, "'v1' is not a valid version: a leading \"v\" is not allowed", 'Did you mean "1.0.0"?'),
+        ("model==1.2.3.4", 7, "'1.2.3.4' is not a valid version: it has 4 numbers instead of three (MAJOR.MINOR.PATCH)",
          VERSION),
-        ("model>=1.2-rc1", 7, "a pre-release needs all three numbers before it", 'Did you mean "1.2.0-rc1"?'),
-        ("model>=1.4.*", 7, "\"*\" may only end an \"==\" or \"!=\" version, not '1.4.*'", 'Did you mean ">=1.4"?'),
-        ("model==*", 7, "\"*\" may only end an \"==\" or \"!=\" version, not '*'",
-         "Leave this clause out: any version will do."),
-        ("model==1.*.2", 7, "\"*\" may only end an \"==\" or \"!=\" version, not '1.*.2'", 'Did you mean "==1"?'),
-        ("model>=1.2 <2", 11, "a comma is missing before this", 'Did you mean "model>=1.2,<2"?'),
-        ("model>=1 2", 9, "a comma is missing before this", COMMAS),
+        ("model>=1.2-rc1", 7, "a pre-release needs all three version numbers", 'Did you mean "1.2.0-rc1"?'),
+        ("model>=1.4.*", 7, "\"*\" is allowed only at the end of an \"==\" or \"!=\" version: '1.4.*'",
+         'Did you mean ">=1.4"?'),
+        ("model==*", 7, "\"*\" is allowed only at the end of an \"==\" or \"!=\" version: '*'",
+         "Remove this clause to allow any version."),
+        ("model==1.*.2", 7, "\"*\" is allowed only at the end of an \"==\" or \"!=\" version: '1.*.2'",
+         'Did you mean "==1"?'),
+        ("model>=1.2 <2", 11, 'a comma is missing before "<2"', 'Did you mean "model>=1.2,<2"?'),
+        ("model>=1 2", 9, 'a comma is missing before "2"', COMMAS),
         ("model>=1,", 8, "nothing follows the comma", 'Did you mean "model>=1"?'),
-        ("model>=1 || <0", 9, '"||" is not an operator', f"There are no alternatives: {COMMAS.lower()}"),
+        ("model>=1 || <0", 9, '"||" is not an operator',
+         "Alternatives are not supported; join clauses that must all match with commas."),
         ("model>=1,2", 9, "an operator is missing before the version", 'Did you mean "==2"?'),
-        ("model>=1,,<2", 9, "an operator is missing before the version", f"A range begins with one of {OPERATORS}."),
+        ("model>=1,,<2", 9, "an operator is missing before the version", f"Start a range with one of {OPERATORS}."),
     ],
 )  # fmt: skip
 def test_a_bad_requirement_is_told_where_and_why(text: str, position: int, reason: str, hint: str | None) -> None:
@@ -216,7 +219,8 @@ def test_the_message_points_at_the_character() -> None:
     with pytest.raises(UsageError) as caught:
         parse_requirement("model=2.0.0")
     assert str(caught.value) == (
-        'Cannot read \'model=2.0.0\': "=" is not an operator.\n    model=2.0.0\n         ^\nDid you mean "=="?'
+        "Cannot parse 'model=2.0.0': \"=\" is not an operator.\n    model=2.0.0\n         ^\n"
+        'Did you mean "model==2.0.0"?'
     )
 
 
@@ -229,10 +233,24 @@ def test_the_caret_stays_under_its_character_in_long_and_unprintable_text() -> N
 
 
 def test_a_requirement_of_unreasonable_length_is_refused_unread() -> None:
-    with pytest.raises(UsageError, match="it has 1001 characters, and 1000 is the most"):
+    with pytest.raises(UsageError, match="it has 1001 characters; the maximum is 1000"):
         parse_requirement("a" * 1001)
 
 
 def test_a_version_in_a_range_is_bounded_too() -> None:
-    with pytest.raises(UsageError, match="128 is the most"):
+    with pytest.raises(UsageError, match="the maximum is 128"):
         parse_range(">=" + "1" * 500)
+
+
+def test_the_newest_version_that_is_accepted_is_found_newest_first() -> None:
+    versions = [parse_version(f"1.{minor}.0") for minor in (3, 0, 2, 1)]
+    asked: list[str] = []
+
+    def accept(version: Version) -> bool:
+        asked.append(str(version))
+        return version.minor == 1
+
+    found = find_newest(versions, [parse_range("<1.3"), parse_range(">=1.0")], accept=accept)
+    assert str(found) == "1.1.0"
+    assert asked == ["1.2.0", "1.1.0"]
+    assert find_newest(versions, [], accept=lambda _: False) is None

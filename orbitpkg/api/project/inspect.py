@@ -81,8 +81,8 @@ def outdated(*, repository: PathLike | None = None, offline: bool = False) -> li
         source.repositories.named(name)
     source.repositories.look_up(key for _, key, _, _ in used)
     for name, key, current, wants in used:
-        allowed = _newest(source, key, wants) or current
-        newest = _newest(source, key, ()) or current
+        allowed = source.newest(key, [want.range for want in wants]) or current
+        newest = source.newest(key, []) or current
         if newest > current or allowed > current:
             found.append(Outdated(name, str(current), str(max(allowed, current)), str(newest)))
     return found
@@ -114,18 +114,6 @@ def _newest_installed() -> list[tuple[str, str, Version, list[Requirement]]]:
 
     newest = {canonical_name(package.name): package for package in installed_packages(Layout(home()))}
     return [(package.name, key, parse_version(package.version), []) for key, package in newest.items()]
-
-
-def _newest(source: RepositorySource, key: str, wants: Sequence[Requirement]) -> Version | None:
-    """Give the newest version that somebody who asks so would get."""
-    pre = any(want.range.mentions_prerelease for want in wants)
-    for version in reversed(source.versions(key)):
-        if (version.prerelease and not pre) or not all(want.range.allows(version) for want in wants):
-            continue
-        offer = source.offer(key, version)
-        if offer is not None and offer.yanked is None:
-            return version
-    return None
 
 
 def dependency_tree() -> list[Branch]:
@@ -213,7 +201,7 @@ def _contents(text: str, source: RepositorySource, *, installed: bool) -> tuple[
         with contextlib.suppress(NotInstalled):
             package = find_package(Layout(home()), wanted)
             return load_release(str(Path(package.path).parent)), package.contents
-    version = wanted.range.exact or _newest(source, wanted.key, [wanted])
+    version = wanted.range.exact or source.newest(wanted.key, [wanted.range])
     if version is None:
         raise source.nothing_found(wanted.key, str(wanted), source.versions(wanted.key))
     release = source.release(wanted.key, version)

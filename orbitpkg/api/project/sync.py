@@ -238,7 +238,7 @@ def _refuse_missing(missing: Sequence[LockedPackage], source: RepositorySource, 
         names = ", ".join(map(str, remote))
         raise OfflineError(
             f"Offline mode is on, and these locked packages are not installed: {names}.",
-            hint="Leave out --offline, or unset ORBITPKG_OFFLINE.",
+            hint="Omit --offline, or unset ORBITPKG_OFFLINE.",
             missing=[str(package) for package in remote],
         )
 
