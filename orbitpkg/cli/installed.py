@@ -113,26 +113,13 @@ def show(
 
     Shows the installed release, or the published one if none is installed or --repository is given.
     """
-    from orbitpkg.api.packages import package as open_package
-    from orbitpkg.api.search import home_of, located
-    from orbitpkg.cli.facts import installed_release, package_facts, release_facts
-    from orbitpkg.errors import NotInstalled, OfflineError, RepositoryNotFound
+    from orbitpkg.api.search import home_of
+    from orbitpkg.cli.facts import release_facts
     from orbitpkg.model.executables import executable_files
+    from orbitpkg.store.package import Package
 
-    package: Package | None = None
-    found: Repository | None = None
-    if repository is None:
-        try:
-            package = open_package(requirement, prereleases=pre)
-        except NotInstalled as missing:
-            try:
-                release, found = located(requirement, offline=offline, prereleases=pre)
-            except (OfflineError, RepositoryNotFound):
-                raise missing from None
-        else:
-            release = installed_release(package)
-    else:
-        release, found = located(requirement, repository=repository, offline=offline, prereleases=pre)
+    release, source = _find_release(requirement, repository, offline=offline, prereleases=pre)
+    package = source if isinstance(source, Package) else None
     location = (
         {"path": str(package.path), "origin": package.origin}
         if package is not None
@@ -141,20 +128,40 @@ def show(
     console.sentence(f"{release.name} {release.version}")
     if release.description:
         console.sentence(release.description)
-    contents = _contents(release, package or found)
+    contents = _contents(release, source)
     executable = executable_files(file.path for file in contents.files) if contents is not None else None
     console.pairs([*_facts(release, location), ("can run code", _executable(executable))], unwrapped=("from", "path"))
-    complete = package is not None and bool(package_facts(package)["complete"])
     return {
         **release_facts(release),
         "installed": package is not None,
-        "complete": complete,
+        "complete": package is not None and package.is_complete,
         "executable": executable,
         **location,
     }
 
 
-def _contents(release: Release, source: Package | Repository | None) -> Contents | None:
+def _find_release(
+    requirement: str, repository: str | None, *, offline: bool, prereleases: bool
+) -> tuple[Release, Package | Repository]:
+    """Return a release, and the installed package or the repository that contains it."""
+    from orbitpkg.api.packages import package as open_package
+    from orbitpkg.api.search import located
+    from orbitpkg.cli.facts import installed_release
+    from orbitpkg.errors import NotInstalled, OfflineError, RepositoryNotFound
+
+    if repository is not None:
+        return located(requirement, repository=repository, offline=offline, prereleases=prereleases)
+    try:
+        package = open_package(requirement, prereleases=prereleases)
+    except NotInstalled as missing:
+        try:
+            return located(requirement, offline=offline, prereleases=prereleases)
+        except (OfflineError, RepositoryNotFound):
+            raise missing from None
+    return installed_release(package), package
+
+
+def _contents(release: Release, source: Package | Repository) -> Contents | None:
     """Return the contents of an installed or published release, or None if they cannot be read."""
     from orbitpkg.errors import OrbitError
     from orbitpkg.store.package import Package
@@ -162,7 +169,7 @@ def _contents(release: Release, source: Package | Repository | None) -> Contents
     try:
         if isinstance(source, Package):
             return source.contents
-        return source.contents(release)[1] if source is not None else None
+        return source.contents(release)[1]
     except OrbitError:
         return None
 

@@ -147,7 +147,7 @@ def remote_stat(console: Console, uri: str, *, version_id: str | None, offline: 
     "orbitpkg remote cat 's3://my-bucket/logs/*.txt'",
     group=remote,
 )
-@click.argument("uris", metavar="URI…", nargs=-1, required=True)
+@click.argument("uris", metavar="URI...", nargs=-1, required=True)
 @offline_option
 def remote_cat(console: Console, uris: tuple[str, ...], *, offline: bool) -> dict[str, object]:
     """Write objects to stdout.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -25,6 +25,12 @@ _AT_ONCE = 8
 _SMALL_BYTES = 8 << 20
 
 
+def _transfer_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    target = click.argument("target", metavar="DST")
+    sources = click.argument("sources", metavar="SRC...", nargs=-1, required=True)
+    return sources(target(recursive_option(dry_run_option(function))))
+
+
 @command(
     "cp",
     "orbitpkg remote cp s3://my-bucket/data/table.csv .",
@@ -32,10 +38,7 @@ _SMALL_BYTES = 8 << 20
     "orbitpkg remote cp 's3://my-bucket/data/*.csv' ./data/",
     "orbitpkg remote cp --recursive --dry-run ./data s3://my-bucket/data/",
 )
-@click.argument("sources", metavar="SRC…", nargs=-1, required=True)
-@click.argument("target", metavar="DST")
-@recursive_option
-@dry_run_option
+@_transfer_options
 def remote_cp(
     console: Console, sources: tuple[str, ...], target: str, *, recursive: bool, dry_run: bool
 ) -> dict[str, object]:
@@ -52,10 +55,7 @@ def remote_cp(
     "orbitpkg remote mv s3://my-bucket/old.csv s3://my-bucket/new.csv",
     "orbitpkg remote mv 's3://my-bucket/in/*.csv' s3://my-bucket/done/",
 )
-@click.argument("sources", metavar="SRC…", nargs=-1, required=True)
-@click.argument("target", metavar="DST")
-@recursive_option
-@dry_run_option
+@_transfer_options
 def remote_mv(
     console: Console, sources: tuple[str, ...], target: str, *, recursive: bool, dry_run: bool
 ) -> dict[str, object]:
@@ -72,7 +72,7 @@ def remote_mv(
     "orbitpkg remote rm --dry-run 's3://my-bucket/tmp/**'",
     "orbitpkg remote rm --recursive s3://my-bucket/tmp/",
 )
-@click.argument("uris", metavar="URI…", nargs=-1, required=True)
+@click.argument("uris", metavar="URI...", nargs=-1, required=True)
 @recursive_option
 @dry_run_option
 def remote_rm(console: Console, uris: tuple[str, ...], *, recursive: bool, dry_run: bool) -> dict[str, object]:

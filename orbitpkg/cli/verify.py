@@ -58,13 +58,7 @@ def verify(
         reporter=console.reporter(),
     )
     for each in checked:
-        console.data([f"{each.name} {each.version}  {_verdict(each)}"])
-        console.data(f"  {finding.flaw}  {finding.path}" for finding in each.findings)
-        if each.aside is not None:
-            console.note(f"Moved files that do not belong to {each.name} {each.version} to {each.aside}")
-        if each.failure is not None:
-            why = " ".join(filter(None, [each.failure.message, each.failure.hint]))
-            console.note(f"Could not repair {each.name} {each.version}. {why}")
+        _report(console, each)
     if not checked:
         console.note(f"No packages are installed in {home()}")
     data: dict[str, object] = {"packages": [_facts(each) for each in checked]}
@@ -76,10 +70,21 @@ def verify(
     return data
 
 
+def _report(console: Console, checked: Checked) -> None:
+    label = f"{checked.name} {checked.version}"
+    console.data([f"{label}  {_verdict(checked)}"])
+    console.data(f"  {finding.flaw}  {finding.path}" for finding in checked.findings)
+    if checked.aside is not None:
+        console.note(f"Moved files that do not belong to {label} to {checked.aside}")
+    if checked.failure is not None:
+        reason = " ".join(filter(None, [checked.failure.message, checked.failure.hint]))
+        console.note(f"Could not repair {label}. {reason}")
+
+
 def _verdict(checked: Checked) -> str:
     if checked.left:
         return "damaged"
-    return "repaired" if checked.findings else "good"
+    return "repaired" if checked.findings else "ok"
 
 
 def _facts(checked: Checked) -> dict[str, object]:

@@ -268,7 +268,7 @@ def installed_file(machine: Machine, path: str) -> Path:
 
 
 def test_verify_is_content_with_what_is_whole(furnished: Machine) -> None:
-    assert furnished.run("verify") == Result(0, "tiny 1.0.0  good\n", "")
+    assert furnished.run("verify") == Result(0, "tiny 1.0.0  ok\n", "")
 
 
 def test_verify_lists_what_is_damaged_and_says_of_what_kind_by_its_exit_code(furnished: Machine) -> None:
@@ -290,7 +290,7 @@ def test_verify_repairs_when_asked_to_and_says_where_it_put_what(furnished: Mach
     assert (done.code, done.out) == (0, "tiny 1.0.0  repaired\n  missing  data/words.txt\n  extra  more\n")
     (aside,) = (furnished.home / "store" / "v1" / "aside").iterdir()
     assert done.err.splitlines()[-1] == f"note: Moved files that do not belong to tiny 1.0.0 to {aside}"
-    assert furnished.run("verify") == Result(0, "tiny 1.0.0  good\n", "")
+    assert furnished.run("verify") == Result(0, "tiny 1.0.0  ok\n", "")
 
 
 def test_verify_says_why_it_cannot_repair(furnished: Machine) -> None:
