@@ -44,18 +44,18 @@ class Candidate(_Frozen):
     Attributes:
         name: The name of the package.
         version: The version of the release.
-        digest: The digest of the release's record.
+        record: The release's record, byte for byte.
         origin: The address of the repository or archive it comes from.
         compatibility: PEP 440 specifiers by app.
         list_paths: Returns the paths of the files concerned. Called only by checks that look at files, because the
             list of a large release takes time to read.
     """
 
-    __slots__ = ("compatibility", "digest", "list_paths", "name", "origin", "version")
+    __slots__ = ("compatibility", "list_paths", "name", "origin", "record", "version")
 
     name: str
     version: str
-    digest: str
+    record: bytes
     origin: str
     compatibility: Mapping[str, str]
     list_paths: Callable[[], Iterable[str]]
@@ -65,7 +65,7 @@ class Candidate(_Frozen):
         *,
         name: str,
         version: str,
-        digest: str,
+        record: bytes,
         origin: str,
         compatibility: Mapping[str, str],
         list_paths: Callable[[], Iterable[str]],
@@ -73,7 +73,7 @@ class Candidate(_Frozen):
         super().__init__(
             name=name,
             version=version,
-            digest=digest,
+            record=record,
             origin=origin,
             compatibility=compatibility,
             list_paths=list_paths,
@@ -88,7 +88,7 @@ class Candidate(_Frozen):
         return cls(
             name=release.name,
             version=str(release.version),
-            digest=release.digest,
+            record=release.raw,
             origin=origin,
             compatibility=release.compatibility,
             list_paths=lambda: [file.path for file in files],
@@ -100,7 +100,7 @@ class Candidate(_Frozen):
         return cls(
             name=package.name,
             version=package.version,
-            digest=package.digest,
+            record=package.record,
             origin=package.origin,
             compatibility=package.compatibility,
             list_paths=package.files,

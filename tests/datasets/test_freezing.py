@@ -58,7 +58,9 @@ def test_a_frozen_selection_gives_its_files_and_what_was_said_of_them(
     assert (sorted(done.fetched), done.failures) == (["run 2#%.bin", "run 3#%.bin"], [])
     assert (tmp_path / "out" / "run 3#%.bin").read_bytes() == noise(103)
     assert found.fetch(tmp_path / "out").present == 2
-    assert found.package.metadata["dataset"]["where"] == ["count >= 2"]
+    facts = found.package.metadata["dataset"]
+    assert isinstance(facts, dict)
+    assert facts["where"] == ["count >= 2"]
 
 
 def test_a_packed_one_needs_the_dataset_no_more(filled: Dataset) -> None:

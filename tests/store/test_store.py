@@ -131,7 +131,7 @@ class TestUsing:
     @pytest.mark.parametrize("mode", ["w", "r+", "a", "x", "rbx", ""])
     def test_files_cannot_be_opened_for_writing(self, package: Package, mode: str) -> None:
         with pytest.raises(ValueError, match="can only be read"):
-            package.open("empty", mode=mode)
+            package.open("empty", mode=mode)  # type: ignore[call-overload]
 
     def test_installed_files_are_read_only_and_keep_their_execute_bit(self, tmp_path: Path) -> None:
         folder = make_package(tmp_path / "p", name="tools", files={"run": b"#!/bin/sh\n", "data": b"x" * 50_000})
