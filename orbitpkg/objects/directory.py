@@ -1,10 +1,11 @@
 """A directory as an object store: ``KEY`` is the file ``ROOT/KEY``.
 
-Promises: a write is visible whole or not at all, after a crash too (own temporary file, fsync, link or rename, fsync
-of the folder); a create-only write has one winner, on a network file system as well (``link`` is atomic there).
-Locks (flock) are taken only where "unchanged" must hold up to the rename; where they do not work, ``replace`` says so.
+Promises: a write becomes visible as a whole or not at all, even after a crash (a temporary file, fsync, link or rename,
+fsync of the folder); exactly one of several create-only writes wins, on network file systems too (``link`` is atomic
+there). Locks (flock) are taken only where an object must stay unchanged until the rename; on file systems without
+locks, ``replace`` raises ``UnsupportedByStore``.
 
-Temporary files live in ``ROOT/.tmp``, which no listing shows. What a killed process leaves there is never read again.
+Temporary files are in ``ROOT/.tmp``, which is not listed. Files that a killed process leaves there are never read.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class DirectoryStore(SimpleStore):
     """An ``ObjectStore`` over a directory.
 
     Args:
-        root: The directory. It is made on the first write; before that the store is empty.
+        root: The directory. It is created by the first write; until then the store is empty.
     """
 
     def __init__(self, root: Path) -> None:
@@ -88,7 +89,7 @@ class DirectoryStore(SimpleStore):
 
     def _get(self, key: str, etag: str | None, max_bytes: int | None) -> tuple[bytes, ObjectInfo] | None:
         path = self._path(key)
-        with _translated(path), _opened(path) as fd:
+        with _translate_errors(path), _opened(path) as fd:
             info = _info(key, os.fstat(fd))
             if info.etag == etag:
                 return None
@@ -102,7 +103,7 @@ class DirectoryStore(SimpleStore):
         check_range(start, length)
         self._check_current(version)
         path = self._path(key)
-        with _translated(path), _opened(path) as fd:
+        with _translate_errors(path), _opened(path) as fd:
             if etag is not None and _info(key, os.fstat(fd)).etag != etag:
                 raise ObjectChanged(f"{path} changed while it was being read.", key=key)
             return _read(fd, path, start, length)
@@ -110,47 +111,47 @@ class DirectoryStore(SimpleStore):
     def stream(self, key: str, start: int = 0, length: int | None = None) -> Iterator[memoryview]:
         """Read in pieces; see ``ObjectStore.stream``."""
         path = self._path(key)
-        with _translated(path), _opened(path) as fd:
+        with _translate_errors(path), _opened(path) as fd:
             end = os.fstat(fd).st_size if length is None else start + length
             for position in range(start, end, STREAM_BYTES):
                 yield memoryview(_read(fd, path, position, min(STREAM_BYTES, end - position)))
 
     def head(self, key: str, *, version: str | None = None) -> ObjectInfo:
-        """Tell about an object; see ``ObjectStore.head``."""
+        """Return the facts about an object; see ``ObjectStore.head``."""
         path = self._path(key)
-        with _translated(path):
+        with _translate_errors(path):
             self._check_current(version)
             return _info(key, _regular(path, path.stat()))
 
     def list_folders(self, prefix: str) -> list[str]:
-        """Name the folders right below a prefix; see ``ObjectStore.list_folders``."""
+        """List the folders directly below a prefix; see ``ObjectStore.list_folders``."""
         folder = check_prefix(prefix).rpartition("/")[0]
-        with _translated(self.root / folder):
+        with _translate_errors(self.root / folder):
             names = [name for name, found in self._look(folder) if stat.S_ISDIR(found.st_mode)]
-        # A folder without files below it is none: an object store has no empty folders.
+        # Folders without files are skipped: an object store has no empty folders.
         return sorted(name[:-1] for name in names if any(True for _ in self.list(f"{prefix}{name}")))
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Tell about all objects under a prefix; see ``ObjectStore.list``."""
+        """List objects; see ``ObjectStore.list``."""
         folder = check_prefix(prefix).rpartition("/")[0]
-        with _translated(self.root / folder):
+        with _translate_errors(self.root / folder):
             yield from self._walk(folder, prefix, frozenset())
 
     def _walk(self, folder: str, prefix: str, above: frozenset[tuple[int, int]]) -> Iterator[ObjectInfo]:
-        """Tell about what is in ``folder`` (a key, or empty) and below, in the order of the whole keys."""
+        """List the objects in ``folder`` (a key, or empty) and below, in the order of their keys."""
         for name, found in self._look(folder):
             key = f"{folder}/{name}" if folder else name
             if stat.S_ISREG(found.st_mode):
                 if key.startswith(prefix) and is_valid_key(key):
                     yield _info(key, found)
-            # `above` stops at a link that leads back up.
+            # `above` stops at a symbolic link that leads back up.
             elif key.startswith(prefix) and (found.st_dev, found.st_ino) not in above:
                 yield from self._walk(key[:-1], prefix, above | {(found.st_dev, found.st_ino)})
 
     def _look(self, folder: str) -> Iterable[tuple[str, os.stat_result]]:
-        """Tell the files and the folders in ``folder``, in the order of the keys that they make.
+        """Return the files and the folders in ``folder``, in the order of the keys that they form.
 
-        "a.b" comes before "a/b" among keys ('.' < '/'), so a folder is sorted, and named, with its slash.
+        The key "a.b" sorts before "a/b" ('.' < '/'), so a folder is sorted, and named, with its slash.
         """
         if folder.partition("/")[0] == TEMPORARY:
             return []
@@ -166,7 +167,7 @@ class DirectoryStore(SimpleStore):
         """Write an object; see ``ObjectStore.put``."""
         check_metadata(metadata)
         path = self._path(key)
-        with _translated(path, needed=len(data)), self._written(data) as temporary, self._lock():
+        with _translate_errors(path, needed=len(data)), self._written(data) as temporary, self._lock():
             return self._rename(temporary, key)
 
     def copy(self, source: str, key: str) -> ObjectInfo:
@@ -179,21 +180,21 @@ class DirectoryStore(SimpleStore):
             upload.abort()
 
     def create(self, key: str, data: bytes | memoryview, *, metadata: Mapping[str, str] | None = None) -> ObjectInfo:
-        """Write an object only if it is absent; see ``ObjectStore.create``."""
+        """Write an object only if it does not exist; see ``ObjectStore.create``."""
         check_metadata(metadata)
         path = self._path(key)
-        with _translated(path, needed=len(data)), self._written(data) as temporary:
+        with _translate_errors(path, needed=len(data)), self._written(data) as temporary:
             return self._appear(temporary, key)
 
     def _appear(self, temporary: Path, key: str) -> ObjectInfo:
-        """Show a whole file under its name, unless there is one."""
+        """Make a complete file visible under its key, unless the key is used."""
         path = self._path(key)
         _make_folder(path.parent)
         info = _info(key, temporary.stat())
         try:
             self._link(temporary, path)
         except FileExistsError as error:
-            raise ObjectExists(f"{path} exists already.", key=key) from error
+            raise ObjectExists(f"{path} already exists.", key=key) from error
         return info
 
     def _link(self, temporary: Path, path: Path) -> None:
@@ -207,35 +208,35 @@ class DirectoryStore(SimpleStore):
             self._claim(temporary, path)
 
     def _claim(self, temporary: Path, path: Path) -> None:
-        """Do as ``_link`` on a file system without hard links (FAT, some FUSE), by a lock."""
+        """Do the work of ``_link`` under a lock, on a file system without hard links (FAT, some FUSE)."""
         with self._lock() as locked:
             if not locked:
                 raise UnsupportedByStore(
                     f"{self.root} is on a file system with neither hard links nor locks: "
-                    "two writers could overwrite one another there."
+                    "two writers could overwrite each other."
                 )
             if path.exists():
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
             move_file(temporary, path)
 
     def replace(self, key: str, data: bytes | memoryview, *, etag: str) -> ObjectInfo:
-        """Write over an unchanged object; see ``ObjectStore.replace``."""
+        """Overwrite an unchanged object; see ``ObjectStore.replace``."""
         path = self._path(key)
-        with _translated(path, needed=len(data)), self._written(data) as temporary, self._lock() as locked:
+        with _translate_errors(path, needed=len(data)), self._written(data) as temporary, self._lock() as locked:
             if not locked:
-                raise UnsupportedByStore(f"{self.root} is on a file system without locks: no conditional writes.")
+                raise UnsupportedByStore(f"{self.root} is on a file system without locks, so writes are unconditional.")
             try:
                 same = _info(key, path.stat()).etag == etag
             except FileNotFoundError:
                 same = False
             if not same:
-                raise ObjectChanged(f"{path} is not the file it was.", key=key)
+                raise ObjectChanged(f"{path} has changed.", key=key)
             return self._rename(temporary, key)
 
     def delete(self, key: str) -> None:
-        """Remove an object; see ``ObjectStore.delete``."""
+        """Delete an object; see ``ObjectStore.delete``."""
         path = self._path(key)
-        with _translated(path):
+        with _translate_errors(path):
             if not path.is_file():
                 return
             with self._lock(), suppress(FileNotFoundError):
@@ -243,20 +244,20 @@ class DirectoryStore(SimpleStore):
                 sync_folder(path.parent)
 
     def start_upload(self, key: str, *, metadata: Mapping[str, str] | None = None) -> _DirectoryUpload:
-        """Begin to write by parts; see ``ObjectStore.start_upload``."""
+        """Begin to write in parts; see ``ObjectStore.start_upload``."""
         check_metadata(metadata)
         path = self._path(key)
-        with _translated(path):
+        with _translate_errors(path):
             return _DirectoryUpload(self, key, self._temporary())
 
     def resume_upload(self, key: str, upload: str) -> None:
-        """Go on with none: writing a file anew is cheap beside remembering which of its bytes reached the disk."""
+        """Return None: rewriting a file is cheaper than recording which of its bytes reached the disk."""
         del key, upload
 
     def list_uploads(self) -> Iterator[UploadInfo]:
-        """Tell about temporary files, those of writes under way among them; see ``ObjectStore.list_uploads``."""
+        """List temporary files, including those of running writes; see ``ObjectStore.list_uploads``."""
         folder = self.root / TEMPORARY
-        with _translated(folder):
+        with _translate_errors(folder):
             for name, found in _entries(folder):
                 if name == LOCK_NAME:
                     continue
@@ -266,12 +267,12 @@ class DirectoryStore(SimpleStore):
     def abort_upload(self, info: UploadInfo) -> None:
         """Delete a temporary file; see ``ObjectStore.abort_upload``."""
         path = self.root / TEMPORARY / check_key(info.id)
-        with _translated(path):
+        with _translate_errors(path):
             path.unlink(missing_ok=True)
 
     def _path(self, key: str) -> Path:
         if check_key(key).partition("/")[0] == TEMPORARY:
-            raise RepositoryError(f"The object key {key!r} cannot be used: {TEMPORARY} holds temporary files.", key=key)
+            raise RepositoryError(f"The object key {key!r} is not valid: {TEMPORARY} holds temporary files.", key=key)
         return self.root / key
 
     def _temporary(self) -> Path:
@@ -281,7 +282,7 @@ class DirectoryStore(SimpleStore):
 
     @contextmanager
     def _written(self, data: bytes | memoryview) -> Iterator[Path]:
-        """Give a temporary file that holds ``data`` and is on the disk; remove it in the end."""
+        """Yield a temporary file that contains ``data`` and is on the disk; delete it at the end."""
         temporary = self._temporary()
         try:
             with _created(temporary) as fd:
@@ -300,7 +301,7 @@ class DirectoryStore(SimpleStore):
 
     @contextmanager
     def _lock(self) -> Iterator[bool]:
-        """Keep other writers of this directory from renaming; False where locks do not work."""
+        """Prevent other writers of this directory from renaming; yield False on a file system without locks."""
         _make_folder(self.root / TEMPORARY)
         fd = os.open(self.root / TEMPORARY / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
@@ -317,7 +318,7 @@ class DirectoryStore(SimpleStore):
 
 
 class _DirectoryUpload:
-    """An ``Upload`` into one temporary file, each part at its own place."""
+    """An ``Upload`` into one temporary file, each part at its own offset."""
 
     def __init__(self, store: DirectoryStore, key: str, temporary: Path) -> None:
         self._store = store
@@ -340,7 +341,7 @@ class _DirectoryUpload:
 
     def copy_part(self, number: int, offset: int, source: str, start: int, length: int) -> None:
         path = self._store._path(source)  # noqa: SLF001 - two halves of one store
-        with _translated(path), _opened(path) as source_fd, self._writing(length) as fd:
+        with _translate_errors(path), _opened(path) as source_fd, self._writing(length) as fd:
             check_range(start, length)
             if os.fstat(source_fd).st_size < start + length:
                 raise IntegrityError(f"{path} ends before byte {start + length}.")
@@ -349,21 +350,21 @@ class _DirectoryUpload:
 
     @contextmanager
     def _writing(self, length: int) -> Iterator[int]:
-        # Opened anew for each part (microseconds beside megabytes), so that a forgotten upload holds no descriptor.
-        with _translated(self._store.root / self._key, needed=length):
+        # Opening the file for each part takes microseconds, and an abandoned upload holds no descriptor.
+        with _translate_errors(self._store.root / self._key, needed=length):
             try:
                 fd = os.open(self._temporary, os.O_RDWR | os.O_CLOEXEC)
             except FileNotFoundError as error:
-                raise RepositoryError(f"The upload of {self._store.root / self._key} is over.") from error
+                raise RepositoryError(f"The upload of {self._store.root / self._key} has ended.") from error
             try:
                 yield fd
             finally:
                 os.close(fd)
 
     def copy_whole(self, source: str) -> None:
-        """Copy all of a file of the same directory, which may be empty."""
+        """Copy a whole file, which may be empty, of the same store."""
         path = self._store._path(source)  # noqa: SLF001
-        with _translated(path), _opened(path) as source_fd, self._writing(0) as fd:
+        with _translate_errors(path), _opened(path) as source_fd, self._writing(0) as fd:
             length = os.fstat(source_fd).st_size
             _copy(source_fd, 0, fd, 0, length)
             self._parts[1] = 0, length
@@ -380,7 +381,7 @@ class _DirectoryUpload:
                 return self._store._rename(self._temporary, self._key)  # noqa: SLF001
 
     def abort(self) -> None:
-        with _translated(self._temporary):
+        with _translate_errors(self._temporary):
             self._temporary.unlink(missing_ok=True)
 
 
@@ -388,7 +389,7 @@ def _entries(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                # It can have vanished since, or be a link that leads nowhere or in a circle.
+                # The entry may be gone by now, or be a link that leads nowhere or in a circle.
                 with suppress(FileNotFoundError), _ignored(errno.ELOOP):
                     yield entry.name, entry.stat()
     except OSError as error:
@@ -406,7 +407,7 @@ def _ignored(number: int) -> Iterator[None]:
 
 
 def _info(key: str, found: os.stat_result) -> ObjectInfo:
-    """Describe a file. Every write makes a new inode with its time to the nanosecond: the two tell states apart."""
+    """Describe a file. Every write creates an inode with a time in nanoseconds; together they identify the content."""
     etag = f'"{found.st_ino:x}-{found.st_size:x}-{found.st_mtime_ns:x}"'
     modified = datetime.fromtimestamp(found.st_mtime, tz=UTC)
     return ObjectInfo(key=key, size=found.st_size, etag=etag, modified=modified)
@@ -422,7 +423,7 @@ def _regular(path: Path, found: os.stat_result) -> os.stat_result:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[int]:
-    # O_NONBLOCK: a FIFO in the place of an object must not hang the reader.
+    # O_NONBLOCK: a FIFO among the objects must not block the reader.
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         _regular(path, os.fstat(fd))
@@ -433,7 +434,7 @@ def _opened(path: Path) -> Iterator[int]:
 
 @contextmanager
 def _created(path: Path) -> Iterator[int]:
-    # Not tempfile's 0600: what a repository holds is for everyone whom the umask lets in.
+    # Not tempfile's 0600: the umask decides who may read a repository.
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         yield fd
@@ -442,7 +443,7 @@ def _created(path: Path) -> Iterator[int]:
 
 
 def _seal(fd: int) -> None:
-    """Set the file's time to the nanosecond (the kernel's own is as coarse as 4 ms) and bring it to the disk."""
+    """Set the file's time in nanoseconds (the kernel's own can be as coarse as 4 ms) and sync the file to the disk."""
     now = time.time_ns()
     os.utime(fd, ns=(now, now))
     os.fsync(fd)
@@ -469,7 +470,7 @@ def _read(fd: int, path: Path, start: int, length: int) -> bytes:
 
 
 def _copy(source: int, start: int, target: int, offset: int, length: int) -> None:
-    """Copy in the kernel, which on XFS, btrfs and NFS 4.2 moves no bytes; else through memory."""
+    """Copy in the kernel, which on XFS, btrfs and NFS 4.2 moves no bytes; otherwise through memory."""
     done = 0
     while done < length:
         try:
@@ -478,14 +479,14 @@ def _copy(source: int, start: int, target: int, offset: int, length: int) -> Non
             if error.errno not in _NO_KERNEL_COPY:
                 raise
             count = 0
-        # 0 is what some file systems answer instead of an error (Linux 5.3 to 5.18 on procfs and some FUSE).
+        # Some file systems return 0 instead of an error (Linux 5.3 to 5.18 on procfs and some FUSE).
         done += count or _copy_through_memory(source, start + done, target, offset + done, length - done)
 
 
 def _copy_through_memory(source: int, start: int, target: int, offset: int, length: int) -> int:
     data = os.pread(source, min(length, _COPY_BYTES), start)
     if not data:
-        raise IntegrityError("The file that was being copied became shorter.")
+        raise IntegrityError("The file was truncated while it was being copied.")
     _write(target, offset, data)
     return len(data)
 
@@ -493,22 +494,22 @@ def _copy_through_memory(source: int, start: int, target: int, offset: int, leng
 def _make_folder(folder: Path) -> None:
     if folder.is_dir():
         return
-    # The names of new folders have to reach the disk too, or a crash takes what was written in them.
+    # The names of new folders must reach the disk too, or a crash loses the files in them.
     for path in reversed([folder, *folder.parents]):
         with suppress(FileExistsError):
             path.mkdir()
             sync_folder(path.parent)
     if not folder.is_dir():
-        raise StorageError(f"{folder} is not a folder: something else of that name is in the way.")
+        raise StorageError(f"{folder} is not a folder: another file has that name.")
 
 
 @contextmanager
-def _translated(path: Path, *, needed: int | None = None) -> Iterator[None]:
-    """Turn the operating system's errors about ``path`` into ours.
+def _translate_errors(path: Path, *, needed: int | None = None) -> Iterator[None]:
+    """Translate the operating system's errors about a file.
 
     Args:
-        path: What it was about, for the message when the error names no path of its own.
-        needed: How many bytes were to be written.
+        path: The file, for the message if the error does not name one.
+        needed: The number of bytes to be written.
     """
     try:
         yield
@@ -522,9 +523,9 @@ def _error_of(error: OSError, path: Path, needed: int | None) -> RepositoryError
     if error.errno in _ABSENT and needed is None:
         return ObjectNotFound(f"{path} does not exist.", path=str(path))
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        what = f" for the {needed:,} bytes to be written" if needed else ""
+        size = f" for {needed:,} bytes" if needed else ""
         return NoSpace(
-            f"No space left{what} in {path.parent} ({reason}).",
+            f"No space left{size} in {path.parent} ({reason}).",
             hint="Free some space or choose a repository on another disk.",
             path=str(path),
             needed=needed,
@@ -532,7 +533,7 @@ def _error_of(error: OSError, path: Path, needed: int | None) -> RepositoryError
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return AccessDenied(
             f"{place}: {reason}.",
-            hint="Check who owns the directory and whether its file system is mounted for writing.",
+            hint="Check the owner of the directory, and whether its file system is mounted read-only.",
             path=place,
         )
     return StorageError(f"{place}: {reason}.", path=place)

@@ -1,8 +1,8 @@
-"""What network stores' errors mean: obstore's and botocore's become those of ``orbitpkg.errors``, here alone.
+"""Translation of obstore's and botocore's exceptions to those of ``orbitpkg.errors``.
 
-A foreign exception is first read into a ``Failure`` (status, S3 error code, a short cause), then told as an error of
-ours. Of what the server sent, only the error code, and for a refusal its one-line message, are ever repeated: the
-rest of an S3 error can hold keys, signatures and strings to sign. Query strings are never repeated.
+A foreign exception is first parsed into a ``Failure`` (status, S3 error code, a short cause), which is then translated.
+Messages repeat only the error code from the server's answer, and for a refusal its one-line message: the rest of an S3
+error can contain keys, signatures and strings to sign. Query strings are never repeated.
 
 S3's codes: Amazon S3 API Reference, "Error responses".
 """
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Asked", "Failure", "Operation", "failure_of", "translate_error"]
 
-Operation = Literal["read", "list", "write", "create", "replace", "delete", "copy", "upload", "make"]
+Operation = Literal["read", "list", "write", "create", "replace", "delete", "copy", "upload", "create bucket"]
 
 _MESSAGE_CHARACTERS: Final = 300
 
@@ -44,12 +44,12 @@ _MESSAGE: Final = re.compile(r"<Message>([^<]*)</Message>")
 _REGION: Final = re.compile(r"<Region>\s*([a-z0-9-]{1,40})\s*</Region>")
 _OS_MESSAGE: Final = re.compile(r'message: "([^"]{1,100})"')
 
-# obstore tells what happened below HTTP only in the Debug form of Rust's errors, which follows its message.
+# obstore reports failures below HTTP only in the debug form of Rust's errors, which follows its message.
 _BELOW_HTTP: Final = (
     ("dns error", "its name cannot be resolved"),
     ("Connection refused", "connection refused"),
-    ("InvalidContentType", "it does not speak TLS: is it an http:// address?"),
-    ("UnknownIssuer", "its certificate is signed by nobody known here: set AWS_CA_BUNDLE to the signer's"),
+    ("InvalidContentType", "the server does not use TLS: try an http:// address"),
+    ("UnknownIssuer", "the issuer of its certificate is unknown: set AWS_CA_BUNDLE to the issuer's certificate"),
     ("InvalidCertificate", "its certificate is not valid"),
     ("BadScheme", "its address is neither http:// nor https://"),
     ("IncompleteBody", "the answer was cut short"),
@@ -61,7 +61,7 @@ _BELOW_HTTP: Final = (
     ("ConnectionReset", "the connection was reset"),
     ("BrokenPipe", "the connection was reset"),
     ("InvalidListResponse", "its answer is not a listing"),
-    ("hyper::Error(Parse", "it does not speak HTTP"),
+    ("hyper::Error(Parse", "it does not use HTTP"),
 )
 
 _OTHER_REGION: Final = frozenset({"PermanentRedirect", "TemporaryRedirect", "IllegalLocationConstraintException"})
@@ -70,16 +70,16 @@ _AGAIN: Final = frozenset({"ConditionalRequestConflict", "OperationAborted"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """What a foreign exception says.
+    """The facts in a foreign exception.
 
     Attributes:
-        status: The HTTP status; None when there was no answer.
-        code: The S3 error code, when the answer had one.
-        message: The server's own words; to be repeated only where it is known to hold no secret.
-        region: The region the answer says the bucket is in.
-        cause: What went wrong below or beside HTTP, in a few words.
-        kind: ``precondition``, ``exists``, ``not-partial``, ``wrong-region`` where the library says so beyond status
-            and code.
+        status: The HTTP status; None if there was no answer.
+        code: The S3 error code, if the answer contains one.
+        message: The server's message. It may be shown only where it is known to contain no secret.
+        region: The bucket's region, if the answer contains it.
+        cause: The cause below HTTP, in a few words.
+        kind: ``precondition``, ``exists``, ``not-partial`` or ``wrong-region`` if the library reports it in another
+            way than by status and code.
     """
 
     status: int | None = None
@@ -91,13 +91,13 @@ class Failure:
 
     @property
     def other_region(self) -> bool:
-        """Whether the bucket may be in another region than the one that was asked."""
-        # AuthorizationHeaderMalformed is also the answer to a key that is none; it names a region only to a right one.
+        """Whether the bucket may be in a region other than the requested one."""
+        # AuthorizationHeaderMalformed is also the answer to an invalid key; only to a valid one it names a region.
         return self.kind == "wrong-region" or self.code in _OTHER_REGION or self.region is not None
 
     @property
     def conflict(self) -> bool:
-        """Whether another request on the same key was in the way, so that asking again may do."""
+        """Whether a concurrent request for the same key caused the failure; repeating the request may succeed."""
         return self.code in _AGAIN
 
     @property
@@ -110,17 +110,17 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What was asked of whom, for the message.
+    """The request that failed, for the message.
 
     Attributes:
-        operation: What was to be done.
-        name: The object's or bucket's address.
-        key: The object's key; None when it is about no single object.
+        operation: The operation.
+        name: The address of the object or bucket.
+        key: The object's key; None if the request was not for a single object.
         host: The endpoint, as scheme and host.
         bucket: The bucket; None for a web server.
         url: The repository's address.
-        credentials: Where the credentials came from; None when there were none.
-        profile: The profile they came from, if any.
+        credentials: Where the credentials came from; None for an unsigned request.
+        profile: The profile that they came from, if any.
     """
 
     operation: Operation
@@ -134,7 +134,7 @@ class Asked:
 
 
 def failure_of(error: Exception) -> Failure:
-    """Read an exception of obstore or botocore."""
+    """Parse an exception of obstore or botocore."""
     response: object = getattr(error, "response", None)
     if isinstance(response, dict):
         return _from_response(response)
@@ -150,7 +150,7 @@ def _from_response(response: Mapping[str, Mapping[str, object]]) -> Failure:
     region = reported.get("Region")
     return Failure(
         status=status if isinstance(status, int) else None,
-        # A HEAD has no body to tell a code: botocore then gives the status in its place.
+        # The answer to a HEAD has no body with a code: botocore then reports the status as the code.
         code=code if code and not code.isdigit() else None,
         message=_one_line(str(reported.get("Message", ""))),
         region=region if isinstance(region, str) else None,
@@ -162,7 +162,7 @@ def _botocore_cause(error: Exception) -> str:
     if "Timeout" in name:
         return "no answer in time"
     if name == "SSLError":
-        return "its certificate is not trusted here, or it does not speak TLS"
+        return "its certificate is not trusted here, or it does not use TLS"
     if name == "EndpointConnectionError":
         return "connection refused, or its name cannot be resolved"
     return "the connection was closed or reset"
@@ -210,12 +210,12 @@ def _one_line(message: str) -> str | None:
 
 
 def translate_error(failure: Failure, asked: Asked) -> OrbitError:
-    """Tell a failure as an error of ours."""
+    """Translate a failure to one of orbitpkg's errors."""
     if failure.other_region:
         return _other_region(failure, asked)
     for rule in _RULES:
         if failure.code in rule.codes or failure.kind in rule.kinds or failure.status in rule.statuses:
-            return rule.tell(failure, asked)
+            return rule.translate(failure, asked)
     if (failure.status or 0) >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return _overloaded(failure, asked)
     if failure.status is None and failure.cause is not None:
@@ -225,7 +225,7 @@ def translate_error(failure: Failure, asked: Asked) -> OrbitError:
 
 def _other_region(_: Failure, asked: Asked) -> OrbitError:
     return RepositoryUnreachable(
-        f"The bucket {asked.bucket} is in another region than {asked.host} serves.",
+        f"The bucket {asked.bucket} is not in the region that {asked.host} serves.",
         hint="Set AWS_REGION to the bucket's region.",
         host=asked.host,
     )
@@ -234,7 +234,7 @@ def _other_region(_: Failure, asked: Asked) -> OrbitError:
 def _no_bucket(_: Failure, asked: Asked) -> OrbitError:
     return BucketNotFound(
         f"The bucket {asked.bucket} does not exist at {asked.host}.",
-        hint=f"To make it: orbitpkg repo init {asked.url} --create-bucket",
+        hint=f"Create it: orbitpkg repo init {asked.url} --create-bucket",
         bucket=asked.bucket,
     )
 
@@ -244,67 +244,67 @@ def _no_key(_: Failure, asked: Asked) -> OrbitError:
 
 
 def _no_page(failure: Failure, asked: Asked) -> OrbitError:
-    """Tell a 404 without S3's words for it: certain from a web server, and from S3 a sign that it is none.
+    """Translate a 404 without an S3 error code: reliable from a web server, but not an answer that S3 would give.
 
-    moto leaves the words out where the source of a copy is missing; what else could be has been found by then.
+    moto omits the code if the source of a copy is missing; other causes have been ruled out by then.
     """
     if asked.bucket is None or asked.operation == "copy":
         return _no_key(failure, asked)
     return RepositoryUnreachable(
-        f"{asked.host} answered 404 to {asked.name}, but not in the way of an S3 server.",
+        f"{asked.host} answered 404 for {asked.name}, but not as an S3 server does.",
         hint="Check the endpoint (AWS_ENDPOINT_URL_S3, or endpoint_url in the profile).",
         host=asked.host,
     )
 
 
 def _no_upload(_: Failure, asked: Asked) -> OrbitError:
-    return RepositoryError(f"The upload of {asked.name} is over: it was completed, aborted or forgotten.")
+    return RepositoryError(f"The upload of {asked.name} has ended: it was completed, aborted or discarded.")
 
 
 def _exists(_: Failure, asked: Asked) -> OrbitError:
-    return ObjectExists(f"{asked.name} exists already.", key=asked.key)
+    return ObjectExists(f"{asked.name} already exists.", key=asked.key)
 
 
 def _changed(failure: Failure, asked: Asked) -> OrbitError:
     if asked.operation == "create":
         return _exists(failure, asked)
-    return ObjectChanged(f"{asked.name} is not the object it was.", key=asked.key)
+    return ObjectChanged(f"{asked.name} has changed.", key=asked.key)
 
 
 def _short(_: Failure, asked: Asked) -> OrbitError:
-    return IntegrityError(f"{asked.name} is shorter than it should be.", key=asked.key)
+    return IntegrityError(f"{asked.name} is shorter than expected.", key=asked.key)
 
 
 def _bad_argument(failure: Failure, asked: Asked) -> OrbitError:
-    # AWS's word for a copy's range that leaves its source; of copies nothing else is asked that could be wrong.
+    # AWS's answer to a copy whose range exceeds its source; no other argument of a copy can be invalid.
     if asked.operation == "copy":
         return _short(failure, asked)
     return RepositoryError(f"Could not {asked.operation} {asked.name}: {failure.brief}.", key=asked.key)
 
 
 def _no_ranges(_: Failure, asked: Asked) -> OrbitError:
-    return UnsupportedByStore(f"{asked.host} does not answer ranged reads.")
+    return UnsupportedByStore(f"{asked.host} does not support ranged reads.")
 
 
 def _expired(_: Failure, asked: Asked) -> OrbitError:
     login = f"aws sso login --profile {asked.profile}" if asked.profile else "aws sso login"
     return CredentialsError(
         f"The credentials from {asked.credentials} have expired.",
-        hint=f"Log in again ({login}), or renew the session's keys where they come from.",
+        hint=f"Log in again ({login}), or renew the session keys at their source.",
         source=asked.credentials,
     )
 
 
 def _wrong_clock(_: Failure, asked: Asked) -> OrbitError:
     return RepositoryError(
-        f"{asked.host} refuses the request because this machine's clock is wrong.", hint="Set the clock."
+        f"{asked.host} rejects the request because the clock of this machine is wrong.", hint="Set the clock."
     )
 
 
 def _wrong_credentials(failure: Failure, asked: Asked) -> OrbitError:
     return _no_credentials(asked) or CredentialsError(
         f"{asked.host} does not accept the credentials from {asked.credentials} ({failure.code}).",
-        hint="Check the key and its secret, and that they are of this endpoint.",
+        hint="Check the access key and its secret, and that they belong to this endpoint.",
         source=asked.credentials,
     )
 
@@ -313,26 +313,26 @@ def _no_credentials(asked: Asked) -> CredentialsError | None:
     if asked.credentials is not None or asked.bucket is None:
         return None
     return CredentialsError(
-        f"{asked.host} wants credentials to {asked.operation} {asked.name}, and none were found.",
+        f"{asked.host} requires credentials to {asked.operation} {asked.name}, and none were found.",
         hint="Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run: aws configure",
     )
 
 
 def _denied(failure: Failure, asked: Asked) -> OrbitError:
-    reason = f" {asked.host} says: {failure.message}" if failure.message and failure.code == "AccessDenied" else ""
+    reason = f" {asked.host}: {failure.message}" if failure.message and failure.code == "AccessDenied" else ""
     if asked.bucket is not None and asked.operation == "read" and asked.key is not None:
-        whose = f"the credentials from {asked.credentials}" if asked.credentials else "someone without credentials"
+        user = f"the credentials from {asked.credentials} do" if asked.credentials else "anonymous access does"
         return AccessDenied(
-            f"{asked.name} does not exist, or {whose} may not see it "
-            f"(S3 answers 403 for a missing key to someone who may not list).{reason}",
-            hint=f"Allow s3:ListBucket on {asked.bucket} to tell the two apart, and s3:GetObject to read.",
+            f"{asked.name} does not exist, or {user} not permit reading it "
+            f"(without permission to list, S3 answers 403 for a missing key).{reason}",
+            hint=f"Allow s3:ListBucket on {asked.bucket} to distinguish the two cases, and s3:GetObject to read.",
             key=asked.key,
             anonymous=asked.credentials is None,
         )
     if (anonymous := _no_credentials(asked)) is not None:
         return anonymous
-    whose = f" with the credentials from {asked.credentials}" if asked.credentials else ""
-    return AccessDenied(f"Not allowed to {asked.operation} {asked.name}{whose}.{reason}", key=asked.key)
+    user = f" with the credentials from {asked.credentials}" if asked.credentials else ""
+    return AccessDenied(f"Not allowed to {asked.operation} {asked.name}{user}.{reason}", key=asked.key)
 
 
 def _full(failure: Failure, asked: Asked) -> OrbitError:
@@ -354,7 +354,7 @@ def _unreachable(failure: Failure, asked: Asked) -> OrbitError:
 
 def _overloaded(failure: Failure, asked: Asked) -> OrbitError:
     return RepositoryUnreachable(
-        f"{asked.host} failed to {asked.operation} {asked.name}: {failure.brief}, and so it did when asked again.",
+        f"{asked.host} failed to {asked.operation} {asked.name}, repeatedly: {failure.brief}.",
         hint="It may be overloaded: try again later.",
         host=asked.host,
         status=failure.status,
@@ -362,15 +362,15 @@ def _overloaded(failure: Failure, asked: Asked) -> OrbitError:
 
 
 class _Rule(NamedTuple):
-    """What to tell when the code, the library's kind or the status is one of these."""
+    """How to translate a failure whose code, kind or status is one of these."""
 
-    tell: Callable[[Failure, Asked], OrbitError]
+    translate: Callable[[Failure, Asked], OrbitError]
     codes: frozenset[str]
     statuses: frozenset[int] = frozenset()
     kinds: frozenset[str] = frozenset()
 
 
-# The first that fits: codes before statuses, since one status stands for many codes.
+# The first rule that matches counts: codes before statuses, because one status stands for many codes.
 _RULES: Final = (
     _Rule(_no_bucket, frozenset({"NoSuchBucket"})),
     _Rule(_no_key, frozenset({"NoSuchKey", "NoSuchVersion"})),

@@ -1,7 +1,8 @@
-"""Whether this process was forked from one that used obstore, whose threads do not come along: it would wait for ever.
+"""Detection of processes forked from one that used obstore.
 
-(multiprocessing's "fork", which PyTorch's DataLoader uses on Linux up to Python 3.13, does that to a program that has
-read an object before.) obstore has one set of threads for a process, so what is known here is known for the process.
+A fork does not copy threads, so obstore would wait for its own threads forever. (This affects multiprocessing's "fork",
+which PyTorch's DataLoader uses on Linux up to Python 3.13.) obstore has one set of threads per process, so the state of
+this module is per process, too.
 """
 
 from __future__ import annotations
@@ -16,20 +17,20 @@ _owner: int | None = None
 
 
 def claim_threads() -> None:
-    """Say that obstore is about to be used.
+    """Record that this process uses obstore.
 
     Raises:
-        RepositoryUnreachable: Its threads stayed in the process that this one was forked from.
+        RepositoryUnreachable: obstore cannot work here, because this process was forked from one that used it.
     """
     global _owner  # noqa: PLW0603 - obstore's threads are as global
     if is_forked():
         raise RepositoryUnreachable(
-            "This process was forked from one that had used an object store, whose threads do not come along.",
-            hint='Start workers by multiprocessing\'s "spawn" or "forkserver", or open stores in them alone.',
+            "This process was forked from one that had used an object store, and a fork does not copy threads.",
+            hint='Start workers with multiprocessing\'s "spawn" or "forkserver", or open stores only in the workers.',
         )
     _owner = os.getpid()
 
 
 def is_forked() -> bool:
-    """Say whether obstore cannot be used here."""
+    """Return whether this process was forked from one that used obstore."""
     return _owner is not None and _owner != os.getpid()

@@ -83,6 +83,6 @@ class OfflineStore(ReadOnlyStore):
     def _refuse(self, key: str) -> NoReturn:
         raise OfflineError(
             f"{self.url}/{key} is needed, and offline mode is on.".replace("/ is", " is"),
-            hint="Leave out --offline, or unset ORBITPKG_OFFLINE.",
+            hint="Omit --offline, or unset ORBITPKG_OFFLINE.",
             url=self.url,
         )

@@ -1,9 +1,9 @@
-"""How long a network store is waited for, and how often it is asked again.
+"""Timeouts and retries of single requests over a network.
 
-Two promises pull against one another. A host that is not there, or that takes the connection and never answers, is
-given up within 30 s in all. A body that flows is never cut off, however slow the link: 8 MiB at 1 Mbit/s take 64 s.
-So the bound is on silence, not on duration. (obstore's ``timeout``, reqwest's total one, runs from the connection to
-the body's last byte and is 30 s unless told otherwise; its ``read_timeout`` begins anew with every read.)
+Two goals conflict. A host that does not exist, or accepts the connection and never answers, must fail within 30 s in
+all. A body that is being transferred must never be cut off, however slow the link: 8 MiB at 1 Mbit/s take 64 s. So the
+limits apply to silence, not to duration. (obstore's ``timeout`` is reqwest's total timeout: it runs from the connection
+to the last byte of the body, and defaults to 30 s. Its ``read_timeout`` restarts with every read.)
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_PATIENCE", "NO_RETRIES", "Patience", "client_options", "retry_config"]
 
 _BODY_SECONDS: Final = 3600.0
-"""The longest a body may flow. obstore has no "never"; this bounds a server that sends a byte now and then."""
+"""The maximum duration of a body. obstore requires one; it limits a server that sends a byte now and then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """How long to wait for what, in seconds.
+    """Timeouts in seconds, and the number of retries.
 
     Attributes:
-        connect: For a connection, name resolution and TLS included.
-        silence: For the first byte of an answer, and between two reads of it. While a body is sent, reqwest counts
-            the sending too, so it also bounds how long a small object may take to go up.
-        upload: The same for what is large on its way up, or slow to be done (a part, a copy, the completion).
-        retry: Since the first try of a request; no other try is begun after that.
-        retries: How often at most a request is tried again: on 5xx, on a lost connection, and on silence if it is
-            safe to repeat.
+        connect: The maximum time for a connection, including name resolution and TLS.
+        silence: The maximum time until the first byte of an answer, and between two reads of it. reqwest includes
+            the time for sending a body, so it also limits the upload of a small object.
+        upload: The same for requests that take long to send or to execute (a part, a copy, the completion).
+        retry: The time since the first try of a request after which no further try is started.
+        retries: The maximum number of retries of a request: after 5xx, after a lost connection, and after silence if
+            the request is safe to repeat.
     """
 
     connect: float = 5.0
@@ -46,7 +46,7 @@ class Patience:
 
     @property
     def worst(self) -> float:
-        """Seconds after which a small request has failed for good: a last try begun at the last moment."""
+        """The maximum time until a small request fails finally, in seconds: its last try starts at the last moment."""
         return self.retry + max(self.connect, self.silence)
 
 
@@ -58,16 +58,16 @@ NO_RETRIES: Final[RetryConfig] = {
     "retry_timeout": timedelta(seconds=1),
     "backoff": {"init_backoff": timedelta(seconds=1), "max_backoff": timedelta(seconds=1), "base": 2},
 }
-"""obstore's settings for what is tried again by whoever asks."""
+"""obstore's settings for requests that the caller retries."""
 
 
 def client_options(patience: Patience, *, silence: float | None = None, ca_bundle: str | None = None) -> ClientConfig:
-    """Give obstore's settings for one client. Proxies are taken from ``HTTP(S)_PROXY`` and ``NO_PROXY`` by reqwest.
+    """Return obstore's settings for a client. reqwest reads proxies from ``HTTP(S)_PROXY`` and ``NO_PROXY``.
 
     Args:
         patience: How long to wait.
-        silence: Overrides the patience's own.
-        ca_bundle: A PEM file of certificates to trust besides the system's.
+        silence: Overrides ``patience.silence``.
+        ca_bundle: A PEM file of certificates to trust in addition to the system's.
 
     Raises:
         RepositoryError: ``ca_bundle`` cannot be read.
@@ -83,13 +83,13 @@ def client_options(patience: Patience, *, silence: float | None = None, ca_bundl
             options["root_certificate"] = Path(ca_bundle).read_bytes()
         except OSError as error:
             raise RepositoryError(
-                f"The certificates of AWS_CA_BUNDLE, {ca_bundle}, cannot be read: {error.strerror}."
+                f"The certificate file {ca_bundle}, set by AWS_CA_BUNDLE, cannot be read: {error.strerror}."
             ) from error
     return options
 
 
 def retry_config(patience: Patience) -> RetryConfig:
-    """Give obstore's settings for trying again: exponential, with jitter."""
+    """Return obstore's settings for retries: exponential backoff with jitter."""
     return {
         "max_retries": patience.retries,
         "retry_timeout": timedelta(seconds=patience.retry),

@@ -1,8 +1,8 @@
-"""S3, and what speaks like it: AWS, Ceph, MinIO, moto, rclone.
+"""S3 and compatible stores: AWS, Ceph, MinIO, moto, rclone.
 
-Promises what the protocol does, as far as the store keeps S3's own promises. A store that answers a create-only or a
-conditional write with success and overwrites all the same (rclone's server does) cannot be told apart by the write
-itself: who depends on them tries them first, on a key of no importance.
+The promises of the protocol hold as far as the server keeps S3's. A server that reports success for a create-only or
+conditional write and overwrites the object nevertheless (rclone's does) cannot be recognized by the write itself: a
+caller that depends on such writes first tries them on a key without importance.
 """
 
 from __future__ import annotations
@@ -54,31 +54,31 @@ T = TypeVar("T")
 Data = TypeVar("Data", bytes, memoryview)
 
 _PATIENT_BYTES: Final = 1 << 20
-"""From this size on a write is given the patience of an upload: 1 MiB takes 8 s at 1 Mbit/s."""
+"""Writes of this size and above have the timeout of an upload: 1 MiB takes 8 s at 1 Mbit/s."""
 
 _COPY_BYTES: Final = 1 << 30
-"""The most that is copied by one request. S3 takes five times that, and answers when all is done."""
+"""The maximum copied by one request. S3 accepts five times as much, but answers only when it is done."""
 
 _MAX_COPY_BYTES: Final = 5_000_000_000
 
 _HEADERS: Final = frozenset(
     {"Content-Disposition", "Content-Encoding", "Content-Language", "Content-Type", "Cache-Control", "Storage-Class"}
 )
-"""What obstore gives beside the user's own metadata."""
+"""The attributes that obstore reports besides the user's metadata."""
 
 
 class S3Store:
-    """An ``ObjectStore`` over a bucket, or what is under a prefix of it.
+    """An ``ObjectStore`` over a bucket, or over the objects below a prefix.
 
     Args:
-        bucket: Its name.
-        prefix: What stands before every key; without slashes at its ends.
-        env: The environment to take settings from; the process's own when not given.
-        settings: How to talk to the bucket, instead of what the environment says.
+        bucket: The name of the bucket.
+        prefix: The prefix of every key, without leading and trailing slashes.
+        env: The environment variables to read settings from; the process's own when None.
+        settings: The settings, instead of those from the environment.
         patience: How long to wait.
 
     Raises:
-        CredentialsError: The environment names credentials that cannot be had.
+        CredentialsError: The environment refers to credentials that are not available.
     """
 
     capabilities: Final = Capabilities(metadata=True, versions=True, remote_copies=True, foreign_keys=True)
@@ -107,37 +107,37 @@ class S3Store:
         return found
 
     def _read(self, key: str, work: Callable[[], T], version: str | None = None) -> T:
-        """Do ``work``, which reads an object; one that is missing is told from one that may not be seen, if it can be.
+        """Do ``work``, which reads an object, and distinguish a missing object from a forbidden one if possible.
 
         Raises:
-            ObjectNotFound: There is none.
-            AccessDenied: There may be one.
+            ObjectNotFound: The object does not exist.
+            AccessDenied: The object may exist.
         """
         try:
             return self._connection.ask("read", key, work)
         except AccessDenied:
-            # Of older versions the listing says nothing.
+            # The listing does not include older versions.
             if version is None and self._is_unlisted(key):
                 raise ObjectNotFound(f"{self.url}/{key} does not exist.", key=key) from None
             raise
 
     def _is_unlisted(self, key: str) -> bool:
-        """Say whether a listing tells that there is no such object; False where listing is not allowed either.
+        """Return whether a listing shows that an object does not exist; False if listing is not allowed either.
 
-        To someone who may list only what is below a prefix, S3 answers 403 for a missing key below it: it asks itself
-        whether they may list the bucket, of which a request to read names no prefix.
+        S3 answers 403 for a missing key if the credentials do not permit listing the whole bucket, even if they
+        permit listing the prefix of the key.
         """
         path = self._path(key)
 
         def work() -> bool:
             answer = self._connection.botocore().list_objects_v2(Bucket=self._connection.bucket, Prefix=path, MaxKeys=1)
-            # The key itself is the first of those that begin with it.
+            # Of the keys that begin with this one, the key itself is listed first.
             return not any(row["Key"] == path for row in answer.get("Contents", []))
 
         try:
             return self._connection.ask("list", key, work)
         except RepositoryError:
-            return False  # what went wrong first is what is told
+            return False  # the first failure is the one to report
 
     def get_if_changed(self, key: str, *, etag: str, max_bytes: int | None = None) -> tuple[bytes, ObjectInfo] | None:
         """Read an object unless it is unchanged; see ``ObjectStore.get_if_changed``."""
@@ -163,7 +163,7 @@ class S3Store:
             try:
                 return self._get_range(key, start, length, etag, version)
             except UnsupportedByStore:
-                # rclone answers 200 with a Content-Range and the right part, which obstore refuses.
+                # rclone answers 200 with a Content-Range and the requested bytes, which obstore refuses.
                 self._odd_ranges.set()
         return self._get_odd_range(key, start, length, etag, version)
 
@@ -173,7 +173,7 @@ class S3Store:
         path = self._path(key)
 
         def work() -> memoryview:
-            # No If-Match: the answer names its ETag before its body comes, and not every store reads the header.
+            # No If-Match: the answer contains its ETag before its body, and not every server supports the header.
             options: obstore.GetOptions = {"range": (start, start + length), **_of(version)}
             result = obstore.get(self._connection.client(), path, options=options)
             self._check_etag(key, result.meta["e_tag"], etag)
@@ -194,7 +194,7 @@ class S3Store:
             with answer["Body"] as body:
                 self._check_etag(key, answer.get("ETag"), etag)
                 if not answer.get("ContentRange", "").startswith(f"bytes {start}-"):
-                    raise UnsupportedByStore(f"{self.url} does not answer ranged reads.")
+                    raise UnsupportedByStore(f"{self.url} does not support ranged reads.")
                 data: bytes = body.read()
                 return data
 
@@ -222,11 +222,11 @@ class S3Store:
             raise ObjectChanged(f"{self.url}/{key} changed while it was being read.", key=key)
 
     def head(self, key: str, *, version: str | None = None) -> ObjectInfo:
-        """Tell about an object; see ``ObjectStore.head``."""
+        """Return the facts about an object; see ``ObjectStore.head``."""
         return self._read(key, lambda: _info(key, self._described(key, version).meta), version)
 
     def metadata(self, key: str, *, version: str | None = None) -> dict[str, str]:
-        """Give an object's metadata; see ``ObjectStore.metadata``."""
+        """Return an object's metadata; see ``ObjectStore.metadata``."""
         attributes = self._read(key, lambda: self._described(key, version).attributes, version)
         return {name.lower(): value for name, value in attributes.items() if name not in _HEADERS}
 
@@ -240,7 +240,7 @@ class S3Store:
             status = failure_of(error).status
             if status is None or status >= 500:  # noqa: PLR2004
                 raise
-        # The answer to a HEAD has no body to say what is missing, the key or the bucket, or what is wrong.
+        # The answer to a HEAD has no body that says what is wrong, or whether the key or the bucket is missing.
         return obstore.get(client, path, options=_of(version))
 
     def list_folders(self, prefix: str) -> list[str]:
@@ -293,10 +293,10 @@ class S3Store:
         return found if found is not None and all(info.size for info in found) else None
 
     def list_everything(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Tell about all objects under a prefix as :meth:`list` does, also of those whose keys no other call takes.
+        """List objects with any key; see ``ObjectStore.list_everything``.
 
-        Other tools write such: ``folder/`` for a folder, or a key with an empty part. obstore would refuse them, or
-        take away what makes them so.
+        Other tools write ``folder/`` for a folder, or keys with an empty part. obstore refuses such keys or changes
+        them.
         """
         path = self._prefix + prefix
 
@@ -316,7 +316,7 @@ class S3Store:
         return iter(sorted(self._connection.ask("list", prefix, work), key=lambda info: info.key))
 
     def part_size(self, key: str) -> int | None:
-        """Give the size in bytes of the first part that an object was uploaded in; None where the store does not tell.
+        """Return the size of an object's first part; see ``ObjectStore.part_size``.
 
         Source: Amazon S3 API Reference, HeadObject, ``partNumber``.
         """
@@ -355,9 +355,9 @@ class S3Store:
 
     def copy_from(self, other: ObjectStore, source: str, key: str) -> ObjectInfo:
         """Copy from another bucket of the same service, with the same credentials; see ``ObjectStore.copy_from``."""
-        if not isinstance(other, S3Store) or not other._can_be_copied_to(self, source):
+        if not isinstance(other, S3Store) or not other._can_be_copied_to(self, source):  # noqa: SLF001
             raise UnsupportedByStore(f"{self.url} cannot copy {other.url}/{source} by itself.")
-        bucket, path, where = self._connection.bucket, self._path(key), other._copy_source(source)
+        bucket, path, where = self._connection.bucket, self._path(key), other._copy_source(source)  # noqa: SLF001
 
         def work() -> None:
             self._connection.botocore(patient=True).copy_object(Bucket=bucket, Key=path, CopySource=where)
@@ -373,7 +373,7 @@ class S3Store:
         return {"Bucket": self._connection.bucket, "Key": self._path(key)}
 
     def _copy_by_parts(self, source: ObjectInfo, key: str) -> ObjectInfo:
-        """Copy what is too large for one request (Amazon S3 API Reference, CopyObject: 5 GB)."""
+        """Copy an object that is too large for one request (Amazon S3 API Reference, CopyObject: 5 GB)."""
         upload = self.start_upload(key, metadata=self.metadata(source.key))
         try:
             for number, start in enumerate(range(0, source.size, _COPY_BYTES), start=1):
@@ -384,22 +384,20 @@ class S3Store:
             raise
 
     def create(self, key: str, data: bytes | memoryview, *, metadata: Mapping[str, str] | None = None) -> ObjectInfo:
-        """Write an object only if it is absent; see ``ObjectStore.create``."""
+        """Write an object only if it does not exist; see ``ObjectStore.create``."""
         return self._write("create", key, data, "create", check_metadata(metadata))
 
     def replace(self, key: str, data: bytes | memoryview, *, etag: str) -> ObjectInfo:
-        """Write over an unchanged object; see ``ObjectStore.replace``."""
+        """Overwrite an unchanged object; see ``ObjectStore.replace``."""
         try:
-            # Without a `version`: even a null one makes obstore ask for that version of the object.
+            # Without a `version`: even None makes obstore request that version of the object.
             return self._write("replace", key, data, {"e_tag": etag})
         except ObjectNotFound as error:
-            raise ObjectChanged(f"{self.url}/{key} is gone.", key=key) from error
+            raise ObjectChanged(f"{self.url}/{key} was deleted.", key=key) from error
         except ObjectChanged as error:
             if self._is_unchanged(key, etag):
-                # Ceph 16 compares the quoted ETag with its own unquoted one: 412 whatever the object's state.
-                raise UnsupportedByStore(
-                    f"{self.url} refuses every write on condition that an object is unchanged."
-                ) from error
+                # Ceph 16 compares the quoted ETag with its own unquoted one, and answers 412 in any case.
+                raise UnsupportedByStore(f"{self.url} does not support conditional writes.") from error
             raise
 
     def _is_unchanged(self, key: str, etag: str) -> bool:
@@ -430,7 +428,7 @@ class S3Store:
         return self._connection.ask(operation, key, work)
 
     def delete(self, key: str) -> None:
-        """Remove an object; see ``ObjectStore.delete``."""
+        """Delete an object; see ``ObjectStore.delete``."""
         import obstore
 
         path = self._path(key)
@@ -440,15 +438,15 @@ class S3Store:
             return
 
     def start_upload(self, key: str, *, metadata: Mapping[str, str] | None = None) -> S3Upload:
-        """Begin to write by parts; see ``ObjectStore.start_upload``."""
+        """Begin to write in parts; see ``ObjectStore.start_upload``."""
         return S3Upload(self._connection, key, self._prefix, metadata=check_metadata(metadata))
 
     def resume_upload(self, key: str, upload: str) -> S3Upload | None:
-        """Go on with an upload; see ``ObjectStore.resume_upload``."""
+        """Resume an upload; see ``ObjectStore.resume_upload``."""
         return S3Upload.resumed(self._connection, key, self._prefix, upload)
 
     def list_uploads(self) -> Iterator[UploadInfo]:
-        """Tell about uploads that are not over; see ``ObjectStore.list_uploads``."""
+        """List unfinished uploads; see ``ObjectStore.list_uploads``."""
         connection = self._connection
 
         def work() -> list[UploadInfo]:
@@ -462,13 +460,13 @@ class S3Store:
         return (info for info in connection.ask("list", None, work) if is_valid_key(info.key))
 
     def abort_upload(self, info: UploadInfo) -> None:
-        """Forget an upload; see ``ObjectStore.abort_upload``."""
+        """Discard an upload; see ``ObjectStore.abort_upload``."""
         upload = S3Upload.resumed(self._connection, info.key, self._prefix, info.id)
         if upload is not None:
             upload.abort()
 
     def close(self) -> None:
-        """Let go of connections; see ``ObjectStore.close``."""
+        """Close connections; see ``ObjectStore.close``."""
         self._connection.close()
 
     def _path(self, key: str) -> str:
@@ -486,5 +484,5 @@ def _of(version: str | None) -> obstore.GetOptions:
 
 def _whole(data: Data, name: str, start: int, length: int) -> Data:
     if len(data) != length:
-        raise IntegrityError(f"{name}: {length} bytes from byte {start} were asked for, {len(data)} came.")
+        raise IntegrityError(f"{name}: requested {length} bytes from byte {start}, received {len(data)}.")
     return data

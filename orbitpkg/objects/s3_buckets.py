@@ -1,4 +1,4 @@
-"""What is asked of S3 that is about no single bucket's objects: making a bucket, and listing those that there are."""
+"""Requests to S3 that concern buckets rather than objects: creating a bucket, and listing buckets."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class BucketInfo:
     """A bucket.
 
     Attributes:
-        name: Its name.
-        created: When it was made; None where the store does not say.
+        name: The name of the bucket.
+        created: When it was created; None if the store does not report it.
     """
 
     name: str
@@ -31,14 +31,14 @@ class BucketInfo:
 
 
 def list_buckets(*, env: Mapping[str, str] | None = None) -> list[BucketInfo]:
-    """List the buckets that the credentials may see.
+    """List the buckets that the credentials give access to.
 
     Raises:
-        CredentialsError: There are no credentials, or they are wrong.
-        AccessDenied: They may not list buckets.
-        RepositoryUnreachable: Nobody answers.
+        CredentialsError: The credentials are missing or wrong.
+        AccessDenied: The credentials do not permit listing buckets.
+        RepositoryUnreachable: The server does not answer.
     """
-    # No bucket has this name; its dot keeps it out of the host's name.
+    # No bucket has this name, and because of its dot it is not made part of the host name.
     connection = S3Connection(resolve_s3(".", env=env), url="s3://", patience=DEFAULT_PATIENCE)
 
     def work() -> list[BucketInfo]:
@@ -56,16 +56,16 @@ def list_buckets(*, env: Mapping[str, str] | None = None) -> list[BucketInfo]:
 
 
 def create_bucket(bucket: str, *, env: Mapping[str, str] | None = None) -> None:
-    """Make a bucket in the region of the settings; one's own that is there already is fine.
+    """Create a bucket in the region of the settings. A bucket that the user already owns is left as it is.
 
     Raises:
-        AccessDenied: The credentials may not make buckets, or the name belongs to somebody else.
-        CredentialsError: There are no credentials, or they are wrong.
+        AccessDenied: The credentials do not permit it, or the name belongs to another account.
+        CredentialsError: The credentials are missing or wrong.
     """
     settings = resolve_s3(bucket, env=env)
     connection = S3Connection(settings, url=f"s3://{bucket}", patience=DEFAULT_PATIENCE)
     try:
-        connection.ask("make", None, lambda: _create_bucket(connection, settings.region or DEFAULT_REGION))
+        connection.ask("create bucket", None, lambda: _create_bucket(connection, settings.region or DEFAULT_REGION))
     finally:
         connection.close()
 
@@ -81,10 +81,10 @@ def _create_bucket(connection: S3Connection, region: str) -> None:
     except foreign_errors() as error:
         code = failure_of(error).code
         if code == "InvalidLocationConstraint":
-            # Other stores than AWS have their own words for places, and put a bucket where nobody names one.
+            # Servers other than AWS have other names for locations, and create the bucket without one.
             client.create_bucket(Bucket=connection.bucket)
         elif code == "BucketAlreadyExists":
-            # Not every store tells one's own from somebody else's in the code.
+            # Some servers use this code for the user's own buckets, too; only the owner may read their state.
             client.head_bucket(Bucket=connection.bucket)
         elif code != "BucketAlreadyOwnedByYou":
             raise

@@ -1,9 +1,9 @@
-"""Which endpoint, region and credentials a bucket is asked with: as AWS's own tools decide it.
+"""The endpoint, region and credentials for a bucket, found in the same places as AWS's own tools find them.
 
-The order: the environment's keys, then a profile of the shared config and credentials files (static keys, SSO, a role
-to assume, a process), web identity, the container's role, the instance's role; with none of these, requests are not
-signed, which is how public buckets are read. botocore does all but the first, and is imported only when that is not
-enough: it costs more time than a small install.
+Credentials are searched in this order: keys in the environment, a profile of the shared config and credentials files
+(static keys, SSO, an assumed role, a process), web identity, the container's role, the instance's role. Without any,
+requests are not signed, which is enough for public buckets. botocore does everything except the first step, and is
+imported only if that step is not enough: importing it takes longer than a small install.
 
 Sources: AWS SDKs and Tools Reference Guide ("Shared config and credentials files", "Service-specific endpoints").
 """
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_REGION", "Keys", "S3Settings", "resolve_s3"]
 
 DEFAULT_REGION: Final = "us-east-1"
-"""The region asked first when nobody names one; S3 there knows where every bucket is."""
+"""The region used first if none is set; S3 in this region knows the region of every bucket."""
 
 _FROM_ENVIRONMENT: Final = "the environment (AWS_ACCESS_KEY_ID)"
 _SOURCES: Final = {
@@ -47,13 +47,13 @@ _FROM_NO_PROFILE: Final = ("container-role", "iam-role")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keys:
-    """What requests are signed with.
+    """The keys that requests are signed with.
 
     Attributes:
-        access_key: The key's id.
+        access_key: The id of the key.
         secret_key: Its secret; not in the repr.
-        token: The session's token, for keys that expire; not in the repr.
-        expires_at: Until when these may be used without asking again; None for good.
+        token: The session token of keys that expire; not in the repr.
+        expires_at: When they must be requested again; None for keys that do not expire.
     """
 
     access_key: str = field(repr=False)
@@ -64,17 +64,17 @@ class Keys:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class S3Settings:
-    """How to talk to a bucket.
+    """The settings of requests to a bucket.
 
     Attributes:
-        bucket: Its name.
-        endpoint: The endpoint that was named, as a URL; None for AWS.
-        region: The region that was named; None when none was.
-        virtual_host: Whether the bucket is a part of the host's name rather than of the path.
-        source: Where the credentials come from, for messages; None when there are none.
-        profile: The profile in use; None when none was named.
-        keys: Gives keys that are valid now; None when requests are not to be signed.
-        ca_bundle: A PEM file of certificates to trust besides the system's.
+        bucket: The name of the bucket.
+        endpoint: The endpoint that is set, as a URL; None for AWS.
+        region: The region that is set, or None.
+        virtual_host: Whether the bucket is part of the host name rather than of the path.
+        source: Where the credentials come from, for messages; None without credentials.
+        profile: The profile that is set, or None.
+        keys: Returns keys that are valid now; None for unsigned requests.
+        ca_bundle: A PEM file of certificates to trust in addition to the system's.
     """
 
     bucket: str
@@ -87,9 +87,9 @@ class S3Settings:
     ca_bundle: str | None = None
 
     def address(self) -> str:
-        """Give the URL at which the bucket is asked, without the bucket where it is a part of the path."""
+        """Return the URL of requests to the bucket, without the bucket if it is part of the path."""
         region = self.region or DEFAULT_REGION
-        # China's regions are under a domain of their own (AWS General Reference, "Amazon S3 endpoints").
+        # Regions in China have another domain (AWS General Reference, "Amazon S3 endpoints").
         suffix = ".cn" if region.startswith("cn-") else ""
         endpoint = self.endpoint or f"https://s3.{region}.amazonaws.com{suffix}"
         if not self.virtual_host:
@@ -99,18 +99,18 @@ class S3Settings:
 
 
 def resolve_s3(bucket: str, *, env: Mapping[str, str] | None = None) -> S3Settings:
-    """Find out how to talk to a bucket.
+    """Find the settings for a bucket.
 
     Args:
-        bucket: Its name.
-        env: The environment; the process's own when not given. What botocore alone knows about, web identity, it
-            takes from the process's environment in any case.
+        bucket: The name of the bucket.
+        env: The environment variables; the process's own when None. botocore reads those for web identity from the
+            process's environment in any case.
 
     Raises:
-        CredentialsError: Credentials are named and cannot be had: half a pair of keys, an unknown profile, an expired
-            login, a file that cannot be read.
-        RepositoryUnreachable: The service that would give credentials does not answer.
-        UsageError: An endpoint is not a URL.
+        CredentialsError: Credentials are configured but not available: half a pair of keys, an unknown profile, an
+            expired login, an unreadable file.
+        RepositoryUnreachable: The service that provides credentials does not answer.
+        UsageError: An endpoint is not a valid URL.
     """
     env = os.environ if env is None else env
     keys = _environment_keys(env)
@@ -125,7 +125,8 @@ def resolve_s3(bucket: str, *, env: Mapping[str, str] | None = None) -> S3Settin
     except Exception as error:
         if (translated := _translated(error, env)) is None:
             raise
-        raise translated from error
+        # botocore's own error says no more, and its traceback shows botocore's internals.
+        raise translated from None
 
 
 def _settings(
@@ -176,11 +177,13 @@ def _environment_keys(env: Mapping[str, str]) -> Keys | None:
     if not access_key and not secret_key:
         return None
     if not access_key or not secret_key:
-        there, missing = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
+        present, missing = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
         if secret_key:
-            there, missing = missing, there
+            present, missing = missing, present
         raise CredentialsError(
-            f"{there} is set and {missing} is not.", hint="Set both, or neither to use a profile.", source="environment"
+            f"{present} is set, but {missing} is not.",
+            hint="Set both, or neither to use a profile.",
+            source="environment",
         )
     token = env.get("AWS_SESSION_TOKEN") or env.get("AWS_SECURITY_TOKEN") or None
     return Keys(access_key=access_key, secret_key=secret_key, token=token)
@@ -205,7 +208,7 @@ def _profile(env: Mapping[str, str]) -> str | None:
 
 
 def _config_matters(env: Mapping[str, str]) -> bool:
-    """Tell whether the shared config file may say where S3 is or how to address it."""
+    """Return whether the shared config file may contain an endpoint or an addressing style."""
     try:
         text = _config_file(env).read_bytes()
     except OSError:
@@ -216,14 +219,14 @@ def _config_matters(env: Mapping[str, str]) -> bool:
 def _from_files(bucket: str, env: Mapping[str, str], keys: Keys | None) -> S3Settings:
     session = _session(env)
     config: Mapping[str, Any] = session.get_scoped_config()
-    source, give = (_FROM_ENVIRONMENT, lambda: keys) if keys is not None else _find_keys(session, env)
+    source, get_keys = (_FROM_ENVIRONMENT, lambda: keys) if keys is not None else _find_keys(session, env)
     s3 = config.get("s3")
     return _settings(
         bucket,
         env,
         endpoint=_endpoint(session, config, env),
         region=env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or config.get("region"),
-        keys=give,
+        keys=get_keys,
         source=source,
         profile=_profile(env),
         addressing=s3.get("addressing_style") if isinstance(s3, dict) else None,
@@ -232,14 +235,13 @@ def _from_files(bucket: str, env: Mapping[str, str], keys: Keys | None) -> S3Set
 
 
 def _session(env: Mapping[str, str]) -> Session:
-    """Open a botocore session that reads the files ``env`` names."""
+    """Open a botocore session that reads the files named in ``env``."""
     from botocore.session import Session
 
     session = Session()
     session.set_config_variable("config_file", str(_config_file(env)))
     session.set_config_variable("credentials_file", str(_credentials_file(env)))
-    # Only when one is named: botocore takes a profile set so as more than AWS_PROFILE, and then disregards the
-    # environment's web identity.
+    # Only if a profile is set: a profile that is set here overrides the environment's web identity in botocore.
     if (profile := _profile(env)) is not None:
         session.set_config_variable("profile", profile)
     return session
@@ -261,7 +263,7 @@ def _find_keys(session: Session, env: Mapping[str, str]) -> tuple[str | None, Ca
     from botocore.credentials import ContainerProvider
 
     resolver = session.get_component("credential_provider")
-    # The environment's keys have been looked at already, and container roles are to be seen in `env`.
+    # The keys in the environment were checked already, and container roles must be read from `env`.
     resolver.remove("env")
     resolver.insert_after("container-role", ContainerProvider(environ=dict(env)))
     resolver.remove("container-role")
@@ -272,24 +274,24 @@ def _find_keys(session: Session, env: Mapping[str, str]) -> tuple[str | None, Ca
         return None, None
     profile = _profile(env)
 
-    def give() -> Keys:
+    def get_keys() -> Keys:
         try:
             return _frozen(credentials)
         except Exception as error:
             if (translated := _translated(error, env)) is None:
                 raise
-            raise translated from error
+            raise translated from None
 
     source = _SOURCES.get(credentials.method, credentials.method)
     named = profile is not None and credentials.method not in _FROM_NO_PROFILE
-    return f"profile {profile} ({source})" if named else source, give
+    return f"profile {profile} ({source})" if named else source, get_keys
 
 
 def _frozen(credentials: Any) -> Keys:
     from datetime import UTC, datetime, timedelta
 
     frozen = credentials.get_frozen_credentials()
-    # botocore renews keys that have less than 10 to 15 minutes left; so what it gives is good for five.
+    # botocore renews keys 10 to 15 minutes before they expire, so any keys it returns are valid for five.
     renewed = hasattr(credentials, "refresh_needed")
     return Keys(
         access_key=frozen.access_key,
@@ -300,9 +302,9 @@ def _frozen(credentials: Any) -> Keys:
 
 
 def _translated(error: Exception, env: Mapping[str, str]) -> OrbitError | None:
-    """Tell an error of botocore's about credentials as one of ours; None for what is no error of botocore's.
+    """Translate botocore's errors about credentials; return None for any other exception.
 
-    The messages are botocore's where they name a file or a setting; they never hold a key's value.
+    botocore's messages are repeated where they name a file or a setting; they never contain the value of a key.
     """
     from botocore import exceptions as botocore
 
@@ -315,17 +317,17 @@ def _translated(error: Exception, env: Mapping[str, str]) -> OrbitError | None:
     )
     if isinstance(error, botocore.ProfileNotFound):
         return CredentialsError(
-            f"There is no profile {profile!r} in {_config_file(env)} or {_credentials_file(env)}.",
-            hint=f"Check AWS_PROFILE, or make the profile: aws configure --profile {profile}",
+            f"The profile {profile!r} was not found in {_config_file(env)} or {_credentials_file(env)}.",
+            hint=f"Check AWS_PROFILE, or create the profile: aws configure --profile {profile}",
             profile=profile,
         )
     if isinstance(error, expired):
         return CredentialsError(
-            f"The login of profile {profile} has expired, or never was.", hint=f"Log in again: {login}", profile=profile
+            f"The login of profile {profile} is missing or has expired.", hint=f"Log in: {login}", profile=profile
         )
     if isinstance(error, botocore.HTTPClientError):
         return RepositoryUnreachable(
-            f"The service that gives the credentials of profile {profile} does not answer.",
+            f"The service that provides the credentials of profile {profile} does not answer.",
             hint="Check the network and the proxy settings (HTTPS_PROXY, NO_PROXY).",
         )
     if isinstance(error, botocore.ClientError):
@@ -333,8 +335,8 @@ def _translated(error: Exception, env: Mapping[str, str]) -> OrbitError | None:
         return CredentialsError(f"The credentials of profile {profile} were refused: {code}.", profile=profile)
     if isinstance(error, botocore.BotoCoreError):
         return CredentialsError(
-            f"The credentials of profile {profile} cannot be had: {_one_line(error)}.",
-            hint="aws configure list --profile NAME shows what is set and where.",
+            f"The credentials of profile {profile} are not available: {_one_line(error)}.",
+            hint="Check the profile's settings: aws configure list --profile NAME",
             profile=profile,
         )
     return None

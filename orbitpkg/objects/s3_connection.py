@@ -1,7 +1,8 @@
-"""A bucket's clients, made when they are first needed, and the one way to ask them something.
+"""The clients of a bucket, created on first use, and the one way to send a request through them.
 
-obstore moves objects; botocore does what obstore lacks (multipart uploads by part, part copies, odd ranges, buckets,
-regions) and is imported only then. Both sign with the same keys, and both follow a bucket into its region.
+obstore moves objects. botocore does what obstore cannot (single parts of multipart uploads, copies of parts, ranges
+with an unusual answer, buckets, regions) and is imported only for that. Both sign with the same keys, and both follow a
+bucket to its region.
 """
 
 from __future__ import annotations
@@ -37,17 +38,17 @@ T = TypeVar("T")
 ClientKind = Literal["plain", "patient", "eager"]
 
 _POOL: Final = 32
-"""Connections kept by a botocore client: above the 16 threads that upload or read at once."""
+"""The number of connections that a botocore client keeps: more than the 16 threads that upload or read."""
 
 _CONFLICTS: Final = RetryPolicy(tries=4)
 """For a write that met another one of the same key: AWS answers 409 and asks the client to repeat it."""
 
 
 class S3Connection:
-    """How one bucket is asked. Safe to use from several threads.
+    """The connection to one bucket. Safe to use from several threads.
 
     Args:
-        settings: What ``resolve_s3`` found.
+        settings: The settings that ``resolve_s3`` found.
         url: The repository's address, for messages.
         patience: How long to wait.
     """
@@ -63,7 +64,7 @@ class S3Connection:
         self._botocore: dict[bool, S3Client] = {}
 
     def client(self, kind: ClientKind = "plain") -> Client:
-        """Give obstore's client: a patient one for what takes long to send, an eager one that tries nothing again."""
+        """Return an obstore client: a patient one for requests that take long to send, an eager one without retries."""
         claim_threads()
         with self._lock:
             if kind not in self._clients:
@@ -71,7 +72,7 @@ class S3Connection:
             return self._clients[kind]
 
     def botocore(self, *, patient: bool = False) -> S3Client:
-        """Give botocore's client; the patient one for what takes long to send or to be done."""
+        """Return a botocore client; the patient one is for requests that take long to send or to execute."""
         with self._lock:
             if patient not in self._botocore:
                 self._botocore[patient] = self._new_botocore(patient=patient)
@@ -103,12 +104,12 @@ class S3Connection:
             raise self._error(error, failure_of(error), operation, key) from None
 
     def serves_with(self, other: S3Connection) -> bool:
-        """Say whether another bucket is of the same service, asked for the same credentials."""
+        """Return whether another bucket belongs to the same service and is accessed with the same credentials."""
         mine, others = self._settings, other._settings
         return (mine.endpoint, mine.source, mine.profile) == (others.endpoint, others.source, others.profile)
 
     def close(self) -> None:
-        """Let go of all connections."""
+        """Close all connections."""
         with self._lock:
             self._clients.clear()
             for client in self._botocore.values():
@@ -117,9 +118,9 @@ class S3Connection:
 
     def _error(self, error: Exception, failure: Failure, operation: Operation, key: str | None) -> OrbitError:
         if type(error).__name__ == "UnauthenticatedError" and failure.status is None:
-            # obstore could not get keys from the lender, and tells only the text of what the lender raised.
+            # obstore got no keys from the lender, and reports only the text of the lender's exception.
             cause = self._lender.error if self._lender is not None else None
-            return cause or CredentialsError(f"The credentials from {self._settings.source} cannot be had.")
+            return cause or CredentialsError(f"The credentials from {self._settings.source} are not available.")
         return translate_error(failure, self._asked(operation, key))
 
     def _asked(self, operation: Operation, key: str | None) -> Asked:
@@ -136,10 +137,10 @@ class S3Connection:
         )
 
     def _follow(self, asked: S3Settings, region: str | None) -> bool:
-        """Go to the bucket's region; False when it is not known or is the one that was asked."""
+        """Switch to the bucket's region; return False if it is unknown or was used already."""
         with self._lock:
             if self._settings is not asked:
-                # Another thread has gone there already.
+                # Another thread has switched already.
                 return True
             region = region or self._find_region()
             if region is None or region == (asked.region or DEFAULT_REGION):
@@ -149,7 +150,7 @@ class S3Connection:
             return True
 
     def _find_region(self) -> str | None:
-        # Whatever the answer (200, 301, 400, 403), AWS names the region in a header of it (API Reference, HeadBucket).
+        # AWS names the region in a header of every answer (200, 301, 400, 403; API Reference, HeadBucket).
         answer: Any = {}
         try:
             answer = self.botocore().head_bucket(Bucket=self.bucket)
@@ -165,8 +166,8 @@ class S3Connection:
         settings = self._settings
         address = settings.address()
         silence = self._patience.upload if kind == "patient" else None
-        # Everything is said, since obstore itself takes what is not from AWS_… variables of the process: a stale
-        # AWS_SESSION_TOKEN, an endpoint that is to be ignored.
+        # All settings are passed, because obstore takes missing ones from AWS_… variables of the process: a stale
+        # AWS_SESSION_TOKEN, an endpoint that must be ignored.
         return ObstoreS3(
             self.bucket,
             endpoint=address,
@@ -174,7 +175,7 @@ class S3Connection:
             region=settings.region or DEFAULT_REGION,
             virtual_hosted_style_request=settings.virtual_host,
             skip_signature=self._lender is None,
-            # Not every store has the bulk one, and one object at a time is all that is asked for here.
+            # Not every server supports bulk deletion, and only single objects are deleted here.
             disable_bulk_delete=True,
             credential_provider=self._lender,
             client_options=client_options(self._patience, silence=silence, ca_bundle=settings.ca_bundle),
@@ -186,12 +187,12 @@ class S3Connection:
         from botocore.session import Session
 
         settings = self._settings
-        # Everything has been decided: neither a profile nor the shared files are to be looked at once more.
+        # All settings are known: botocore must not read the profile or the shared files again.
         session = Session(session_vars={"profile": (None, None, None, None)})
         session.set_config_variable("config_file", os.devnull)
         session.register_component("credential_provider", _resolver(self._lender))
         silence = self._patience.upload if patient else self._patience.silence
-        # botocore would look for an endpoint in the process's environment once more; its stubs lack the word for "no".
+        # botocore would also read an endpoint from the process's environment; its stubs lack the option against that.
         decided: Any = {"ignore_configured_endpoint_urls": True}
         config = Config(
             **decided,
@@ -201,13 +202,13 @@ class S3Connection:
             read_timeout=silence,
             retries={"mode": "standard", "total_max_attempts": 4 if patient else 2},
             max_pool_connections=_POOL,
-            # Where it is not required, a checksum trailer is what other stores than AWS stumble over.
+            # Servers other than AWS fail on a checksum trailer.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
             s3={
                 "addressing_style": "virtual" if settings.virtual_host else "path",
-                # Over TLS, hashing every part once more on this side costs as much as sending it. Over plain HTTP
-                # botocore hashes all the same.
+                # Hashing every part again takes as long as sending it over TLS. Over plain HTTP botocore hashes in any
+                # case.
                 "payload_signing_enabled": False,
             },
         )
@@ -220,10 +221,10 @@ class S3Connection:
 
 
 class _Lender:
-    """Gives keys to obstore and botocore, and remembers why it could not.
+    """Provides keys to obstore and botocore, and records the error if it cannot.
 
-    It knows nothing of the connection: obstore's clients hold it from Rust, where Python's garbage collector cannot
-    see a circle.
+    It does not refer to the connection: obstore's clients hold it from Rust, where Python's garbage collector cannot
+    see a reference cycle.
     """
 
     def __init__(self, keys: Callable[[], Keys]) -> None:
@@ -245,7 +246,7 @@ class _Lender:
 
 
 def _resolver(lender: _Lender | None) -> Any:
-    """Make botocore ask ``lender`` for keys whenever it signs."""
+    """Make botocore get its keys from ``lender`` for each signature."""
     from botocore.credentials import CredentialProvider, CredentialResolver, Credentials, ReadOnlyCredentials
 
     class Lent(Credentials):
@@ -270,10 +271,10 @@ def _unsigned() -> Any:
 
 
 def foreign_errors() -> tuple[type[Exception], ...]:
-    """Give the exceptions of the libraries that have been imported so far."""
+    """Return the exceptions of the libraries that are imported so far."""
     from obstore.exceptions import BaseError
 
-    # obstore raises a plain FileNotFoundError for what is not found.
+    # obstore raises a plain FileNotFoundError for a missing object.
     errors: list[type[Exception]] = [BaseError, OSError]
     with suppress(KeyError):
         botocore = sys.modules["botocore.exceptions"]

@@ -1,12 +1,12 @@
-"""S3 by botocore alone, for a process that was forked from one that used obstore; see ``orbitpkg.objects.forks``."""
+"""S3 through botocore alone, for a process forked from one that used obstore; see ``orbitpkg.objects.forks``."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from orbitpkg.errors import IntegrityError
 from orbitpkg.objects.failures import failure_of
 from orbitpkg.objects.protocol import STREAM_BYTES, ObjectInfo, check_metadata, check_prefix, is_valid_key
+from orbitpkg.objects.read_only import check_size
 from orbitpkg.objects.s3 import S3Store
 from orbitpkg.objects.s3_connection import foreign_errors
 from orbitpkg.objects.s3_upload import quoted
@@ -24,27 +24,28 @@ class ForkedS3Store(S3Store):
 
     def get(self, key: str, *, max_bytes: int | None = None, version: str | None = None) -> tuple[bytes, ObjectInfo]:
         """Read a whole object; see ``ObjectStore.get``."""
-        found = self._got(key, _which(version), max_bytes)
+        found = self._get_object(key, _which(version), max_bytes)
         assert found is not None
         return found
 
     def get_if_changed(self, key: str, *, etag: str, max_bytes: int | None = None) -> tuple[bytes, ObjectInfo] | None:
         """Read an object unless it is unchanged; see ``ObjectStore.get_if_changed``."""
-        return self._got(key, {"IfNoneMatch": etag}, max_bytes)
+        return self._get_object(key, {"IfNoneMatch": etag}, max_bytes)
 
-    def _got(self, key: str, said: Mapping[str, str], max_bytes: int | None) -> tuple[bytes, ObjectInfo] | None:
+    def _get_object(
+        self, key: str, options: Mapping[str, str], max_bytes: int | None
+    ) -> tuple[bytes, ObjectInfo] | None:
         def work() -> tuple[bytes, ObjectInfo] | None:
             client: Any = self._connection.botocore(patient=True)
             try:
-                answer = client.get_object(Bucket=self._connection.bucket, Key=self._path(key), **said)
+                answer = client.get_object(Bucket=self._connection.bucket, Key=self._path(key), **options)
             except foreign_errors() as error:
                 if failure_of(error).status == 304:  # noqa: PLR2004 - not modified
                     return None
                 raise
             with answer["Body"] as body:
                 info = _info(key, answer)
-                if max_bytes is not None and info.size > max_bytes:
-                    raise IntegrityError(f"{self.url}/{key} has {info.size} bytes; at most {max_bytes} expected.")
+                check_size(self.url, info, max_bytes)
                 return body.read(), info
 
         return self._connection.ask("read", key, work)
@@ -59,37 +60,37 @@ class ForkedS3Store(S3Store):
             yield memoryview(self._get_odd_range(key, position, min(STREAM_BYTES, end - position)))
 
     def head(self, key: str, *, version: str | None = None) -> ObjectInfo:
-        """Tell about an object; see ``ObjectStore.head``."""
-        return _info(key, self._told(key, version))
+        """Return the facts about an object; see ``ObjectStore.head``."""
+        return _info(key, self._head(key, version))
 
     def metadata(self, key: str, *, version: str | None = None) -> dict[str, str]:
-        """Give an object's metadata; see ``ObjectStore.metadata``."""
-        return {name.lower(): value for name, value in self._told(key, version)["Metadata"].items()}
+        """Return an object's metadata; see ``ObjectStore.metadata``."""
+        return {name.lower(): value for name, value in self._head(key, version)["Metadata"].items()}
 
-    def _told(self, key: str, version: str | None) -> Any:
+    def _head(self, key: str, version: str | None) -> Any:
         def work() -> Any:
             client: Any = self._connection.botocore()
-            said = {"Bucket": self._connection.bucket, "Key": self._path(key), **_which(version)}
+            request = {"Bucket": self._connection.bucket, "Key": self._path(key), **_which(version)}
             try:
-                return client.head_object(**said)
+                return client.head_object(**request)
             except foreign_errors() as error:
                 status = failure_of(error).status
                 if status is None or status >= 500:  # noqa: PLR2004
                     raise
-            # The answer to a HEAD has no body to say what is missing, the key or the bucket, or what is wrong.
-            answer = client.get_object(**said)
+            # The answer to a HEAD has no body that says what is wrong, or whether the key or the bucket is missing.
+            answer = client.get_object(**request)
             answer["Body"].close()
             return answer
 
         return self._connection.ask("read", key, work)
 
     def list_folders(self, prefix: str) -> list[str]:
-        """Name the folders right below a prefix; see ``ObjectStore.list_folders``."""
+        """List the folders directly below a prefix; see ``ObjectStore.list_folders``."""
         rests = (info.key.removeprefix(prefix) for info in self.list(prefix))
         return sorted({rest.partition("/")[0] for rest in rests if "/" in rest})
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Tell about all objects under a prefix; see ``ObjectStore.list``."""
+        """List objects; see ``ObjectStore.list``."""
         return (info for info in self.list_everything(check_prefix(prefix)) if is_valid_key(info.key))
 
     def _write(
@@ -101,7 +102,7 @@ class ForkedS3Store(S3Store):
         metadata: dict[str, str] | None = None,
     ) -> ObjectInfo:
         conditions = {"overwrite": {}, "create": {"IfNoneMatch": "*"}}
-        said: Any = conditions[mode] if isinstance(mode, str) else {"IfMatch": mode["e_tag"]}
+        condition: Any = conditions[mode] if isinstance(mode, str) else {"IfMatch": mode["e_tag"]}
 
         def work() -> ObjectInfo:
             answer = self._connection.botocore(patient=True).put_object(
@@ -109,7 +110,7 @@ class ForkedS3Store(S3Store):
                 Key=self._path(key),
                 Body=bytes(data),
                 Metadata=check_metadata(metadata),
-                **said,
+                **condition,
             )
             etag, version = quoted(answer["ETag"]), answer.get("VersionId")
             return ObjectInfo(key=key, size=len(data), etag=etag, modified=None, version=version)
@@ -117,7 +118,7 @@ class ForkedS3Store(S3Store):
         return self._connection.ask(operation, key, work)
 
     def delete(self, key: str) -> None:
-        """Remove an object; see ``ObjectStore.delete``."""
+        """Delete an object; see ``ObjectStore.delete``."""
         client, path = self._connection.botocore(), self._path(key)
         self._connection.ask("delete", key, lambda: client.delete_object(Bucket=self._connection.bucket, Key=path))
 

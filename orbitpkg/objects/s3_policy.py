@@ -1,4 +1,4 @@
-"""A bucket's policy: read and written as the text that the store keeps."""
+"""The policy of a bucket, read and written as text."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class BucketPolicy:
     """The policy of a bucket.
 
     Args:
-        bucket: Its name.
+        bucket: The name of the bucket.
 
     Attributes:
-        is_aws: Whether the bucket is one of AWS, as far as the settings say.
-        region: The region that the settings name, or None.
+        is_aws: Whether the bucket is on AWS, according to the settings.
+        region: The region in the settings, or None.
 
     Raises:
-        CredentialsError: The environment names credentials that cannot be had.
+        CredentialsError: The environment refers to credentials that are not available.
     """
 
     def __init__(self, bucket: str) -> None:
@@ -34,11 +34,11 @@ class BucketPolicy:
         self._connection = S3Connection(settings, url=f"s3://{bucket}", patience=DEFAULT_PATIENCE)
 
     def read(self) -> str | None:
-        """Give the policy; None when the bucket has none.
+        """Return the policy, or None if the bucket has none.
 
         Raises:
-            AccessDenied: The credentials may not see it.
-            RepositoryError: The store did not say.
+            AccessDenied: The credentials do not permit reading it.
+            RepositoryError: The store did not answer.
         """
 
         def work() -> str | None:
@@ -55,8 +55,8 @@ class BucketPolicy:
         """Replace the policy.
 
         Raises:
-            AccessDenied: The credentials may not, or the bucket blocks what it would allow.
-            RepositoryError: The store did not take it.
+            AccessDenied: The credentials do not permit it, or the bucket blocks public access.
+            RepositoryError: The store did not accept it.
         """
 
         def work() -> None:
@@ -66,10 +66,10 @@ class BucketPolicy:
             self._connection.ask("write", None, work)
         except AccessDenied as error:
             error.hint = (
-                "It takes s3:PutBucketPolicy; and a bucket with Block Public Access takes no policy for everybody."
+                "Writing requires s3:PutBucketPolicy. A bucket with Block Public Access rejects a public policy."
             )
             raise
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close connections."""
         self._connection.close()

@@ -36,11 +36,11 @@ class S3Upload:
     """An ``Upload`` to a bucket.
 
     Args:
-        connection: How the bucket is asked.
+        connection: The connection to the bucket.
         key: The object's key, without the store's prefix.
-        prefix: The store's prefix, with the slash at its end, or empty.
-        upload: The store's name for an upload to go on with; a new one is begun when None.
-        metadata: What a new one is to be given.
+        prefix: The store's prefix, with its trailing slash, or empty.
+        upload: The identifier of an upload to resume; a new upload is started when None.
+        metadata: The metadata of a new upload.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class S3Upload:
 
     @classmethod
     def resumed(cls, connection: S3Connection, key: str, prefix: str, upload: str) -> S3Upload | None:
-        """Go on with an upload and learn which parts arrived; None when it is over."""
+        """Resume an upload and find out which parts arrived; return None if the upload has ended."""
         resumed = cls(connection, key, prefix, upload=upload)
         found = connection.ask("upload", key, resumed._list_parts)
         if found is None:
@@ -110,7 +110,7 @@ class S3Upload:
 
         etag = self._connection.ask("copy", source, work)
         if not etag:
-            # rclone's server takes the request for the upload of an empty part.
+            # rclone's server treats the request as the upload of an empty part.
             raise UnsupportedByStore(f"s3://{self._bucket} cannot copy parts of objects.")
         self._parts[number] = _Part(offset=offset, length=length, etag=etag)
 
@@ -122,11 +122,11 @@ class S3Upload:
         try:
             return self._connection.ask("read", self._key, lambda: self._seen(size))
         except AccessDenied:
-            # One may be let write and not read.
+            # Credentials can permit writing without permitting reading.
             return ObjectInfo(key=self._key, size=size, etag=quoted(etag), modified=None)
 
     def _seen(self, size: int) -> ObjectInfo:
-        """Tell what became visible: rclone's server completes an upload under one ETag and shows it under another."""
+        """Return the facts about the visible object: rclone's server reports another ETag than for the completion."""
         answer = self._client().head_object(Bucket=self._bucket, Key=self._path)
         if answer["ContentLength"] != size:
             raise IntegrityError(f"s3://{self._bucket}/{self._path} has {answer['ContentLength']} bytes, not {size}.")
@@ -134,7 +134,7 @@ class S3Upload:
         return ObjectInfo(key=self._key, size=size, etag=etag, modified=answer["LastModified"], version=version)
 
     def abort(self) -> None:
-        """Forget what was sent; see ``Upload.abort``."""
+        """Discard the parts; see ``Upload.abort``."""
         self._connection.ask("upload", self._key, self._abort)
 
     def _client(self) -> S3Client:
@@ -177,10 +177,10 @@ class S3Upload:
         return answer["ETag"]
 
     def _etag_if_complete(self, client: S3Client) -> str | None:
-        """Give the object's ETag if it is made of these very parts: a completion whose reply was lost has worked.
+        """Return the object's ETag if it consists of exactly these parts: a completion whose reply was lost succeeded.
 
-        The ETag of a multipart object is the MD5 of its parts' MD5s and their count, everywhere but under encryption
-        with KMS, where nothing can be told.
+        The ETag of a multipart object is the MD5 of its parts' MD5s and their count, except under encryption with
+        KMS, where the question cannot be decided.
         """
         try:
             digests = [bytes.fromhex(self._parts[number].etag.strip('"')) for number in sorted(self._parts)]
@@ -190,7 +190,7 @@ class S3Upload:
         try:
             etag = client.head_object(Bucket=self._bucket, Key=self._path)["ETag"]
         except foreign_errors():
-            # What went wrong first is what is told.
+            # The first failure is the one to report.
             return None
         return etag if etag.strip('"') == f"{digest}-{len(digests)}" else None
 
@@ -203,14 +203,14 @@ class S3Upload:
 
 
 def quoted(etag: str | None) -> str | None:
-    """Give an ETag as HTTP spells it. rclone's listings leave the quotes out, and its other answers do not."""
+    """Return an ETag with quotes, as HTTP requires. rclone's listings omit them; its other answers do not."""
     if not etag or etag.endswith('"'):
         return etag or None
     return f'"{etag}"'
 
 
 def _as_bytes(data: bytes | memoryview) -> Any:
-    """Give ``data`` as what botocore sends in one piece, copying only if it is a part of something larger."""
+    """Return ``data`` as an object that botocore sends in one piece, copying it only if it is part of a larger one."""
     if isinstance(data, bytes):
         return data
     whole = data.obj

@@ -94,7 +94,7 @@ class TestNoAnswer:
             store.get("key")
 
     def test_a_server_without_tls_is_told(self) -> None:
-        told = pytest.raises(RepositoryUnreachable, match="does not speak TLS")
+        told = pytest.raises(RepositoryUnreachable, match="does not use TLS")
         with answering([b"HTTP/1.1 400 Bad Request\r\n\r\n"]) as endpoint:
             store = hasty(endpoint.replace("http://", "https://"))
             with closing(store), told:
@@ -104,7 +104,7 @@ class TestNoAnswer:
         ("said", "told"),
         [
             pytest.param(b"", "closed without an answer", id="nothing"),
-            pytest.param(b"SSH-2.0-OpenSSH_9.2\r\n", "not speak HTTP", id="another protocol"),
+            pytest.param(b"SSH-2.0-OpenSSH_9.2\r\n", "not use HTTP", id="another protocol"),
             pytest.param(b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\n\r\n", "503", id="overload"),
             pytest.param(b"HTTP/1.1 404 Not Found\r\nContent-Length: 6\r\n\r\n<html>", "not in the way", id="no S3"),
             pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\ncut", "cut short", id="half a body"),
@@ -218,11 +218,11 @@ class TestCredentials:
         with closing(open_store(f"s3://{bucket}/p", env=env)) as store:
             assert store.get("key")[0] == b"public"
             for read in (store.get, store.head):
-                with pytest.raises(AccessDenied, match="does not exist, or someone without credentials may not see it"):
+                with pytest.raises(AccessDenied, match="does not exist, or anonymous access does not permit reading it"):
                     read("absent")
-            with pytest.raises(CredentialsError, match="wants credentials to create"):
+            with pytest.raises(CredentialsError, match="requires credentials to create"):
                 store.create("new", b"x")
-            with pytest.raises(CredentialsError, match="wants credentials to list"):
+            with pytest.raises(CredentialsError, match="requires credentials to list"):
                 store.list("")
 
     def test_a_missing_key_is_told_apart_from_a_forbidden_one_to_whoever_may_list(self, ceph: S3Server) -> None:
@@ -239,7 +239,7 @@ class TestBuckets:
         with closing(store), pytest.raises(BucketNotFound) as caught:
             uses(store)[use]()
         assert "no-such-bucket-here" in caught.value.message
-        assert caught.value.hint == "To make it: orbitpkg repo init s3://no-such-bucket-here/p --create-bucket"
+        assert caught.value.hint == "Create it: orbitpkg repo init s3://no-such-bucket-here/p --create-bucket"
 
     def test_a_bucket_is_made_once_and_the_second_time_is_fine(self, s3_server: S3Server) -> None:
         name = f"made-{os.urandom(6).hex()}"

@@ -85,7 +85,7 @@ CASES: list[tuple[int, str, Operation, type[OrbitError]]] = [
     (412, "PreconditionFailed", "replace", ObjectChanged),
     (416, "InvalidRange", "read", IntegrityError),
     (400, "InvalidArgument", "copy", IntegrityError),
-    (409, "OperationAborted", "make", RepositoryUnreachable),
+    (409, "OperationAborted", "create bucket", RepositoryUnreachable),
     (500, "InternalError", "read", RepositoryUnreachable),
     (503, "SlowDown", "read", RepositoryUnreachable),
     (429, "", "read", RepositoryUnreachable),
@@ -116,9 +116,9 @@ class TestWords:
     def test_a_forbidden_read_says_that_the_key_may_be_missing(self) -> None:
         error = translate_error(Failure(status=403, code="AccessDenied", message="not authorized"), asked())
         assert error.message == (
-            "s3://bucket/p/key does not exist, or the credentials from profile models may not see it "
-            "(S3 answers 403 for a missing key to someone who may not list). "
-            "https://s3.example.org says: not authorized"
+            "s3://bucket/p/key does not exist, or the credentials from profile models do not permit reading it "
+            "(without permission to list, S3 answers 403 for a missing key). "
+            "https://s3.example.org: not authorized"
         )
         assert "s3:ListBucket" in str(error.hint)
 
@@ -129,7 +129,7 @@ class TestWords:
 
     def test_a_missing_bucket_says_how_to_make_it(self) -> None:
         error = translate_error(Failure(status=404, code="NoSuchBucket"), asked())
-        assert error.hint == "To make it: orbitpkg repo init s3://bucket/p --create-bucket"
+        assert error.hint == "Create it: orbitpkg repo init s3://bucket/p --create-bucket"
 
     def test_a_refusal_without_credentials_asks_for_them(self) -> None:
         error = translate_error(Failure(status=403, code="AccessDenied"), asked("write", credentials=None))

@@ -186,21 +186,21 @@ class TestProfiles:
         assert keys_of(settings).access_key == "AKIAENV"
 
     def test_an_unknown_profile_is_told_with_where_it_was_looked_for(self, home: dict[str, str]) -> None:
-        with pytest.raises(CredentialsError, match="There is no profile 'ghost'") as caught:
+        with pytest.raises(CredentialsError, match="The profile 'ghost' was not found") as caught:
             resolve_s3("bucket", env=home | {"AWS_PROFILE": "ghost"})
         assert home["AWS_CONFIG_FILE"] in caught.value.message
         assert home["AWS_SHARED_CREDENTIALS_FILE"] in caught.value.message
 
     def test_half_a_pair_of_keys_in_a_profile_is_refused(self, home: dict[str, str]) -> None:
-        with pytest.raises(CredentialsError, match="profile half cannot be had"):
+        with pytest.raises(CredentialsError, match="profile half are not available"):
             resolve_s3("bucket", env=home | {"AWS_PROFILE": "half"})
 
     def test_a_login_that_is_needed_is_told_with_the_command(self, home: dict[str, str], tmp_path: Path) -> None:
         settings = resolve_s3("bucket", env=home | {"AWS_PROFILE": "login", "HOME": str(tmp_path)})
         assert settings.source == "profile login (SSO)"
-        with pytest.raises(CredentialsError, match="The login of profile login has expired") as caught:
+        with pytest.raises(CredentialsError, match="The login of profile login is missing or has expired") as caught:
             keys_of(settings)
-        assert caught.value.hint == "Log in again: aws sso login --profile login"
+        assert caught.value.hint == "Log in: aws sso login --profile login"
 
     def test_a_process_can_give_the_keys(self, home: dict[str, str]) -> None:
         settings = resolve_s3("bucket", env=home | {"AWS_PROFILE": "runs"})
