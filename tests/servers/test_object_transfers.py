@@ -199,7 +199,7 @@ class TestUploads:
             with source.open("ab") as file:
                 file.write(b"more")
 
-        with pytest.raises(TreeChanged, match="nothing was uploaded"):
+        with pytest.raises(TreeChanged, match="was not uploaded"):
             upload_object(store, "key", source, progress=grow)
         assert list(store.list("")) == []
 

@@ -1,1 +1,1 @@
-"""Single objects to and from local files: parallel, resumable, all or nothing."""
+"""Downloads and uploads of single objects: parallel, resumable, all or nothing."""

@@ -1,8 +1,8 @@
-"""One object to a local file, or a local file to one object: parallel, resumable, all or nothing.
+"""Download of an object to a local file, and upload of a file to an object: parallel, resumable, all or nothing.
 
-A download reads ranges, each held against the object's ETag, into a hidden file beside its target; a journal beside
-that says which ranges arrived, with their digests, so that a download that was stopped goes on and believes nothing
-that the disk lost. The target appears by one rename. An upload reads the file once, in order, while its parts are sent.
+A download reads ranges, each checked against the object's ETag, into a hidden file beside its target. A journal records
+which ranges arrived and their digests, so a later download continues with them and notices ranges that the disk lost.
+The target appears through one rename. An upload reads the file once, in order, while its parts are sent.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ _MAX_PARTS: Final = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Downloaded:
-    """What a download came to.
+    """The result of a download.
 
     Attributes:
-        info: The object as it was read.
+        info: The facts about the object.
         blake3: The digest of the file, 64 hexadecimal digits.
-        size: Of the file in bytes.
+        size: The size of the file in bytes.
     """
 
     info: ObjectInfo
@@ -66,10 +66,10 @@ class Downloaded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Uploaded:
-    """What an upload came to.
+    """The result of an upload.
 
     Attributes:
-        info: The object as it was written.
+        info: The facts about the object.
         blake3: The digest of the file, 64 hexadecimal digits.
         size: Of the file in bytes.
     """
@@ -89,21 +89,21 @@ def download_object(
     progress: Callable[[int], None] | None = None,
     durable: bool = True,
 ) -> Downloaded:
-    """Read an object into a file, which appears, or takes the place of one, when it is whole.
+    """Download an object to a file, which appears, or replaces an existing one, when it is complete.
 
     Args:
-        store: Where from.
-        key: Of the object.
-        path: Of the file; the folders above it are made.
-        info: What ``store.head`` said of the object a moment ago; it is asked when None.
-        version: Of the object, where the store keeps several.
-        progress: Called with the number of bytes that came since the last call, from several threads.
-        durable: Whether the file has to be on the disk, and outlive a power failure, on return.
+        store: The store of the object.
+        key: The key of the object.
+        path: The path of the file; missing parent folders are created.
+        info: The facts about the object, if they were just requested.
+        version: The version of the object, in stores that keep several.
+        progress: Called, from several threads, with the number of bytes received since the last call.
+        durable: Whether the file must be on the disk, and survive a power failure, on return.
 
     Raises:
-        ObjectNotFound: There is no such object.
-        ObjectChanged: It changed while it was read; the file is as it was before.
-        StorageError: The disk did not take it.
+        ObjectNotFound: The object does not exist.
+        ObjectChanged: The object changed during the download; an existing file is unchanged.
+        StorageError: The file cannot be written.
     """
     info = store.head(key, version=version) if info is None else info
     with storage_errors(path, USER_FILE):
@@ -152,7 +152,7 @@ def _nothing(_: int) -> None:
 
 
 def _identity(store: ObjectStore, key: str, info: ObjectInfo, version: str | None) -> str:
-    """Give a text that two states of an object share only if their bytes are the same; empty if nobody can tell."""
+    """Return a text that two states of an object share only if their bytes are equal; empty if there is none."""
     return repr((store.url, key, version, info.etag, info.size)) if info.etag else ""
 
 
@@ -186,7 +186,7 @@ def _fill(
 def _fill_whole(
     part: PartialFile, store: ObjectStore, key: str, info: ObjectInfo, progress: Callable[[int], None]
 ) -> None:
-    """Do so with a store that answers no ranges, and so cannot be held against an ETag while it answers."""
+    """Download from a store without ranged reads, whose answer cannot be checked against an ETag meanwhile."""
     part.forget()
     position = 0
     for piece in store.stream(key):
@@ -224,22 +224,22 @@ def upload_object(
     journal: Journal | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Uploaded:
-    """Write a file as an object, visible when it is whole.
+    """Upload a file as an object, which becomes visible when it is complete.
 
     Args:
-        store: Where to.
-        key: Of the object.
-        path: Of a regular file.
-        metadata: What to say of it beside its bytes, where the store keeps that.
-        create_only: Do not replace an object; not every store heeds that, see ``Upload.complete``.
-        journal: Of this upload and no other that is under way: one that is stopped is left in the store, and gone on
-            with the next time. Without one, nothing is left.
-        progress: Called with the number of bytes that were sent since the last call, from several threads.
+        store: The store to write to.
+        key: The key of the object.
+        path: The path of a regular file.
+        metadata: Metadata to write with the object, if the store keeps any.
+        create_only: Do not replace an existing object. Not every store respects this, see ``Upload.complete``.
+        journal: A journal for this upload alone. With it, an interrupted upload stays in the store and is resumed the
+            next time; without it, an interrupted upload is discarded.
+        progress: Called, from several threads, with the number of bytes sent since the last call.
 
     Raises:
-        ObjectExists: There is one, of other bytes, which was not to be replaced.
-        TreeChanged: The file changed while it was read; nothing became visible.
-        StorageError: It cannot be read.
+        ObjectExists: Another object exists and was not to be replaced.
+        TreeChanged: The file changed during the upload; nothing became visible.
+        StorageError: The file cannot be read.
     """
     with storage_errors(path, USER_FILE), _reading(path) as descriptor:
         source = _Source(path, descriptor)
@@ -255,7 +255,7 @@ def upload_object(
 
 @contextlib.contextmanager
 def _reading(path: Path) -> Iterator[int]:
-    # O_NONBLOCK: a FIFO must not hang the reader.
+    # O_NONBLOCK: a FIFO must not block the reader.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         yield descriptor
@@ -264,7 +264,7 @@ def _reading(path: Path) -> Iterator[int]:
 
 
 class _Source:
-    """A file that is read once, in order, and must not change meanwhile."""
+    """A file that is read once, in order, and must not change during that."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self._path = path
@@ -283,7 +283,7 @@ class _Source:
         return data
 
     def check(self) -> None:
-        """Raise an error if the file is not as it was in the beginning."""
+        """Raise an error if the file has changed since it was opened."""
         now = os.fstat(self._descriptor)
         if (now.st_size, now.st_mtime_ns) != (self.size, self._first.st_mtime_ns):
             raise self._changed()
@@ -293,8 +293,8 @@ class _Source:
 
     def _changed(self) -> TreeChanged:
         return TreeChanged(
-            f"{self._path} changed while it was being read; nothing was uploaded.",
-            hint="Upload it again when nobody writes to it.",
+            f"{self._path} changed while it was being read, and was not uploaded.",
+            hint="Upload it again when no process writes to it.",
             path=str(self._path),
         )
 
@@ -309,7 +309,7 @@ def _put(
     try:
         return store.create(key, data, metadata=metadata)
     except ObjectExists:
-        # It may be one's own, written by a request whose reply was lost.
+        # It may be the object of this upload, written by a request whose reply was lost.
         found = store.head(key)
         if found.size == len(data) and store.get(key)[0] == data:
             return found
@@ -317,7 +317,7 @@ def _put(
 
 
 class _Parts:
-    """A file on its way by parts: a few in memory at once, read in order, sent in any."""
+    """An upload in parts, which are read in order and sent in any order, a few at a time."""
 
     def __init__(
         self,
@@ -334,11 +334,11 @@ class _Parts:
         self._journal = journal
         self._progress = progress
         limits = store.part_limits
-        least = -(-source.size // (limits.max_parts or _MAX_PARTS))
-        self._part = max(_PART_BYTES, limits.min_bytes, least)
+        min_bytes = -(-source.size // (limits.max_parts or _MAX_PARTS))
+        self._part = max(_PART_BYTES, limits.min_bytes, min_bytes)
 
     def send(self, metadata: Mapping[str, str] | None, *, create_only: bool) -> ObjectInfo:
-        upload = self._resumed() or self._started(metadata)
+        upload = self._resume() or self._start(metadata)
         at_once = max(1, min(WORKERS, _MEMORY_BYTES // self._part))
         try:
             with Pool(at_once, "orbitpkg-upload") as pool:
@@ -347,7 +347,7 @@ class _Parts:
             self._source.check()
             info = upload.complete(create_only=create_only)
         except BaseException as error:
-            if self._journal is None or not upload.id or not _is_worth_going_on(error):
+            if self._journal is None or not upload.id or not _is_resumable(error):
                 upload.abort()
                 self._forget()
             raise
@@ -358,18 +358,18 @@ class _Parts:
         for number, start in enumerate(range(0, self._source.size, self._part), start=1):
             yield number, start, self._source.read(start, min(self._part, self._source.size - start))
 
-    def _resumed(self) -> Upload | None:
+    def _resume(self) -> Upload | None:
         if self._journal is None or self._journal.upload is None:
             return None
         try:
             upload = self._store.resume_upload(self._key, self._journal.upload)
-        except AccessDenied:  # who may not list parts begins anew
+        except AccessDenied:  # without permission to list parts, the upload starts over
             upload = None
         if upload is None:
             self._journal.forget()
         return upload
 
-    def _started(self, metadata: Mapping[str, str] | None) -> Upload:
+    def _start(self, metadata: Mapping[str, str] | None) -> Upload:
         upload = self._store.start_upload(self._key, metadata=metadata)
         if self._journal is not None and upload.id:
             self._journal.begin(self._key, upload.id)
@@ -394,5 +394,5 @@ class _Parts:
         self._progress(len(data))
 
 
-def _is_worth_going_on(error: BaseException) -> bool:
+def _is_resumable(error: BaseException) -> bool:
     return isinstance(error, RepositoryError | KeyboardInterrupt) and not isinstance(error, ObjectExists)

@@ -1,8 +1,7 @@
-"""What has been sent of an upload, written down beside the store, so that a publisher that was stopped goes on.
+"""A journal of the parts of an upload that arrived, with which an interrupted publish resumes.
 
-One small file for each release that is on its way to a repository: first the upload it belongs to, then a line for
-each part that arrived. A torn last line, or a file that cannot be read or written, costs sending again and nothing
-else.
+There is one small file for each release that is being published: its first line identifies the upload, and each further
+line a part that arrived. If the file is torn or cannot be read or written, the parts are sent again.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ __all__ = ["Journal", "sent_identity"]
 
 
 def sent_identity(data: bytes | bytearray | memoryview) -> str:
-    """Give a text that two sent parts share only if they are the same bytes."""
+    """Return a text that two sent parts share only if their bytes are equal."""
     return f"sent {len(data)} {digest_of(data)}"
 
 
@@ -36,13 +35,13 @@ class _Start:
 
 
 class Journal:
-    """What has been sent of one release's archive to one repository.
+    """The journal of the upload of one release to one repository.
 
     Args:
-        folder: Where journals are kept.
+        folder: The folder of the journals.
         url: The repository's address.
         name: The package's canonical name.
-        version: The version that is on its way.
+        version: The version that is being published.
     """
 
     def __init__(self, folder: Path, *, url: str, name: str, version: str) -> None:
@@ -55,35 +54,35 @@ class Journal:
 
     @property
     def key(self) -> str | None:
-        """The key of the archive that is on its way, if there is one."""
+        """The key of the archive that is being uploaded, or None."""
         return self._start.key if self._start else None
 
     @property
     def upload(self) -> str | None:
-        """The store's name for the upload, if there is one."""
+        """The store's identifier of the upload, or None."""
         return self._start.upload if self._start else None
 
     def has(self, number: int, identity: str) -> bool:
-        """Say whether a part arrived, as it is now."""
+        """Return whether a part with this content arrived."""
         return self._parts.get(number) == identity
 
     def begin(self, key: str, upload: str) -> None:
-        """Forget what was, and note a new upload."""
+        """Start the journal of a new upload."""
         self._start, self._parts = _Start(key=key, upload=upload), {}
         with contextlib.suppress(OSError):
             make_folders(str(self._path.parent))
-            self._path.unlink(missing_ok=True)  # it may be another user's
+            self._path.unlink(missing_ok=True)  # it may belong to another user
             write_file(str(self._path), dump_json({"key": key, "upload": upload}) + b"\n", sync=False)
 
     def arrived(self, number: int, identity: str) -> None:
-        """Note that a part arrived. May be called by several threads."""
+        """Record that a part arrived. May be called from several threads."""
         with self._lock:
             self._parts[number] = identity
             with contextlib.suppress(OSError), self._path.open("ab") as file:
                 file.write(dump_json({"number": number, "part": identity}) + b"\n")
 
     def forget(self) -> None:
-        """Forget everything."""
+        """Delete the journal."""
         self._start, self._parts = None, {}
         with contextlib.suppress(OSError):
             self._path.unlink(missing_ok=True)

@@ -1,8 +1,9 @@
-"""A file that is on its way, hidden beside the place where it will appear.
+"""An incomplete download: a hidden file beside its target.
 
-The hidden file and its journal are named after the target, so that a later attempt finds them. Whoever holds the lock
-on the hidden file uses it; who does not get it (another process is at the same file, or locks do not work there) uses
-one of its own that nobody goes on with. Correctness comes from the rename in the end, and from digests.
+The hidden file and its journal are named after the target, so a later download finds and continues them. The process
+that holds the lock on the hidden file uses it. A process that cannot lock it (because another one downloads the same
+file, or locks are not supported) uses a file of its own, which is never continued. Correctness does not depend on the
+lock: it comes from the final rename and from digests.
 """
 
 from __future__ import annotations
@@ -31,20 +32,20 @@ __all__ = ["PartialFile", "file_digest"]
 
 _READ_BYTES: Final = 1 << 20
 _HASH_BYTES: Final = 8 << 20
-# Below this size a file is had in one request, and there is nothing to go on with.
+# A file up to this size arrives in one request, so there is nothing to continue.
 _RESUMABLE_BYTES: Final = 8 << 20
 
 
 def file_digest(path: Path) -> str:
-    """Give the BLAKE3 of a file's bytes, 64 hexadecimal digits.
+    """Return the BLAKE3 digest of a file, 64 hexadecimal digits.
 
     Raises:
-        OSError: It cannot be read.
+        OSError: The file cannot be read.
     """
     size = path.stat().st_size
-    # Threads of its own, where they pay: blake3.AUTO's are the process's, and stay behind in a fork.
+    # Not blake3.AUTO: its threads belong to the process, and a fork does not copy them.
     hasher = blake3(max_threads=os.cpu_count() or 1) if size > _RESUMABLE_BYTES else blake3()
-    # Not mapped: the pages of a large file would count as this process's memory.
+    # Not mmap: the pages of a large file would count as memory of this process.
     buffer = memoryview(bytearray(min(_HASH_BYTES, size)))
     with path.open("rb", buffering=0) as file:
         while buffer and (count := file.readinto(buffer)):
@@ -53,15 +54,15 @@ def file_digest(path: Path) -> str:
 
 
 class PartialFile:
-    """The hidden file of one target. A context manager: what is not published stays for a later attempt, if it can.
+    """The hidden file of one target. A context manager that keeps an unpublished file for a later attempt if possible.
 
     Args:
-        target: Where the file will appear.
-        identity: A text that two contents never share; an empty one is never gone on with.
-        size: How large the file will be.
+        target: The path at which the file will appear.
+        identity: A text that two contents never share. A file with an empty identity is never continued.
+        size: The size of the complete file in bytes.
 
     Raises:
-        OSError: It cannot be made.
+        OSError: The file cannot be created.
     """
 
     def __init__(self, target: Path, *, identity: str, size: int) -> None:
@@ -79,14 +80,14 @@ class PartialFile:
 
     def __enter__(self) -> Self:
         if not (self._identity and self._size > _RESUMABLE_BYTES and self._adopt()):
-            self._own()
+            self._create()
         return self
 
     def _adopt(self) -> bool:
-        """Take the file that an earlier attempt left, or begin one that a later attempt may take."""
+        """Continue the file of an earlier attempt, or begin one that a later attempt can continue."""
         try:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        except PermissionError:  # another user's
+        except PermissionError:  # it belongs to another user
             return False
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -110,12 +111,12 @@ class PartialFile:
             os.ftruncate(self._journal, 0)
             self._note(self._identity)
 
-    def _own(self) -> None:
+    def _create(self) -> None:
         self._path = self._target.with_name(f"{HIDDEN}{token_hex(12)}.tmp")
         self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
 
     def _read_journal(self) -> None:
-        """Learn what an earlier attempt has; what cannot be read, or is about something else, says nothing."""
+        """Read which ranges an earlier attempt received; an unreadable journal or one of other content is ignored."""
         try:
             first, *lines = self._journal_path.read_text("utf-8").splitlines() or [""]
         except (OSError, ValueError):
@@ -137,7 +138,7 @@ class PartialFile:
     ) -> None:
         if self._descriptor < 0:
             return
-        # Of what the disk refused, nothing is to take its room.
+        # A file that could not be written must not take up space on the full disk.
         if self._journal is None or not self._digests or isinstance(error, OSError):
             if self._journal is not None:
                 self._journal_path.unlink(missing_ok=True)
@@ -145,7 +146,7 @@ class PartialFile:
         self._close()
 
     def has(self, start: int, length: int) -> bool:
-        """Say whether a range is there, and is what arrived: the journal may know more than the disk kept."""
+        """Return whether a range arrived and is still intact: the disk may have lost ranges listed in the journal."""
         expected = self._digests.get((start, length))
         return expected is not None and self._digest_of(start, length) == expected
 
@@ -156,7 +157,7 @@ class PartialFile:
         return hasher.hexdigest()
 
     def write(self, start: int, data: bytes | memoryview) -> None:
-        """Write a range. From several threads."""
+        """Write a range. May be called from several threads."""
         with self._writing:
             write_at(self._descriptor, data, start)
         begin_writing(self._descriptor, start, len(data))
@@ -167,16 +168,16 @@ class PartialFile:
                 self._note([start, len(data), digest])
 
     def forget(self) -> None:
-        """Drop what is there: it is of something else by now."""
+        """Discard all ranges, because they belong to other content."""
         self._digests.clear()
         os.ftruncate(self._descriptor, 0)
         self._begin()
 
     def publish(self, *, durable: bool) -> str:
-        """Show the file under its name; returns the digest of what is shown.
+        """Move the file to its target and return its digest.
 
         Raises:
-            OSError: It cannot be shown.
+            OSError: The file cannot be moved.
         """
         os.ftruncate(self._descriptor, self._size)
         digest = self._synced_digest() if durable else self._digest()
@@ -190,7 +191,7 @@ class PartialFile:
         if self._size <= _RESUMABLE_BYTES:
             os.fsync(self._descriptor)
             return self._digest()
-        # The disk is waited for while the processor is busy.
+        # The disk writes while the processor computes the digest.
         with Pool(1, "orbitpkg-sync") as pool:
             synced = pool.submit(os.fsync, self._descriptor)
             digest = self._digest()
