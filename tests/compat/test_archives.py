@@ -54,18 +54,18 @@ def included(name: str, folder: Path) -> Mapping[str, bytes]:
 
 @pytest.mark.parametrize("name", sorted(IDENTS))
 class TestRealArchives:
-    def test_one_built_just_now_installs_the_files_that_sputnik_installs(self, name: str, made: Path) -> None:
+    def test_a_fresh_archive_installs_the_same_files_as_sputnik(self, name: str, made: Path) -> None:
         package = install(f"{made}/{IDENTS[name]}.sputnik")
         theirs = contents(made / "installed" / IDENTS[name], without="meta.json")
         assert contents(package.path, without="package.json") == theirs
         assert theirs == included(name, made)
 
-    def test_one_that_is_kept_here_installs_the_same(self, name: str) -> None:
+    def test_a_stored_archive_installs_the_same_files_as_sputnik(self, name: str) -> None:
         package = install(f"{KEPT}/{IDENTS[name]}.sputnik")
         assert contents(package.path, without="package.json") == included(name, KEPT)
         assert [(each, found) for each, found in verify([name]) if found] == []
 
-    def test_what_is_said_of_the_package_is_kept(self, name: str) -> None:
+    def test_metadata_is_kept(self, name: str) -> None:
         package = install(f"{KEPT}/{IDENTS[name]}.sputnik")
         said = PACKAGES[name]["package"]
         assert (package.name, package.version) == (name, VERSIONS[name])
@@ -76,20 +76,22 @@ class TestRealArchives:
         assert isinstance(kept, dict)
         assert (kept["ident"], kept["version"]) == (IDENTS[name], said["version"])
 
-    def test_the_writer_of_these_tests_writes_what_sputnik_does(self, name: str, tmp_path: Path) -> None:
+    def test_the_archives_of_these_tests_equal_those_of_sputnik(self, name: str, tmp_path: Path) -> None:
         said = {key: value for key, value in PACKAGES[name]["package"].items() if key != "include"}
         ours = old_archive(tmp_path / "ours.sputnik", included(name, KEPT), **said)
         package = install(ours)
         assert contents(package.path, without="package.json") == included(name, KEPT)
 
 
-def test_installing_one_again_changes_nothing(tmp_path: Path) -> None:
+def test_installing_an_archive_again_changes_nothing(tmp_path: Path) -> None:
     first = install(f"{KEPT}/test-1.0.0.sputnik")
     assert install(f"{KEPT}/test-1.0.0.sputnik") == first
     assert [package.version for package in packages()] == ["1.0.0"]
 
 
-def test_one_archive_is_one_release_on_every_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_archive_converts_to_the_same_release_on_every_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     here = install(f"{KEPT}/test-1.0.0.sputnik")
     shutil.copy(KEPT / "test-1.0.0.sputnik", tmp_path / "renamed.sputnik")
     monkeypatch.setenv("ORBITPKG_HOME", str(tmp_path / "another home"))
@@ -97,24 +99,24 @@ def test_one_archive_is_one_release_on_every_machine(tmp_path: Path, monkeypatch
     assert there.digest == here.digest
 
 
-def test_one_can_be_published_as_it_is(tmp_path: Path) -> None:
+def test_an_archive_can_be_published(tmp_path: Path) -> None:
     published = publish(f"{KEPT}/my_model-1.0.sputnik", str(tmp_path / "models"))
     assert str(published.release) == "my_model==1.0.0"
     assert orbitpkg.install("my_model", repository=tmp_path / "models").file_path("data", "model").stat().st_size
 
 
-def test_nothing_is_left_of_the_work(home: Path) -> None:
+def test_temporary_files_are_removed(home: Path) -> None:
     install(f"{KEPT}/test-1.0.0.sputnik")
     assert list((home / "store" / "v1" / "tmp").iterdir()) == []
 
 
-def test_an_archive_whose_members_are_the_other_way_round_is_read(tmp_path: Path) -> None:
+def test_the_order_of_the_members_does_not_matter(tmp_path: Path) -> None:
     meta, body = old_package()
     path = as_tar(tmp_path / "a.sputnik", [("meta.json", json.dumps(meta).encode()), ("archive.gz", body)])
     assert contents(install(path).path, without="package.json") == FILES
 
 
-def test_a_package_json_among_the_files_gives_way_to_the_manifest(tmp_path: Path) -> None:
+def test_the_manifest_replaces_a_package_json_among_the_files(tmp_path: Path) -> None:
     path = old_archive(tmp_path / "a.sputnik", {"package.json": b'{"name": "test"}', "data": b"x"}, license="MIT")
     package = install(path)
     assert package.files() == ("data", "package.json")
@@ -123,19 +125,19 @@ def test_a_package_json_among_the_files_gives_way_to_the_manifest(tmp_path: Path
     assert document["license"] == "MIT"
 
 
-def test_the_directory_of_a_test_package_is_what_sputnik_reads(tmp_path: Path) -> None:
+def test_sputnik_reads_the_directory_of_a_test_package(tmp_path: Path) -> None:
     folder = write("test", tmp_path / "sample")
     assert sorted(path.name for path in (folder / "data").iterdir()) == ["empty", "xyz.json", "xyz.model"]
 
 
-def test_the_store_that_is_made_for_one_is_for_its_user_alone(home: Path, tmp_path: Path) -> None:
+def test_the_store_created_for_an_archive_is_private(home: Path, tmp_path: Path) -> None:
     install(f"{KEPT}/test-1.0.0.sputnik")
     assert home.stat().st_mode & 0o777 == 0o700
     sputnik.install(None, None, f"{KEPT}/test-1.0.0.sputnik", data_path=tmp_path / "data")
     assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
 
 
-def test_the_command_line_takes_one_by_its_name(tmp_path: Path) -> None:
+def test_the_command_line_installs_an_archive_by_its_path(tmp_path: Path) -> None:
     machine = Machine(tmp_path / "machine")
     machine.folder.mkdir()
     shutil.copy(KEPT / "test-1.0.0.sputnik", machine.folder)

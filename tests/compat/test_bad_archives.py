@@ -67,16 +67,14 @@ def altered(tmp_path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
         (["package.json", "x"], "package.json"),
     ],
 )
-def test_a_path_that_leaves_the_package_or_is_none_elsewhere_is_refused(
-    tmp_path: Path, path: list[str], what: str
-) -> None:
+def test_unsafe_and_unportable_paths_are_refused(tmp_path: Path, path: list[str], what: str) -> None:
     refuse(altered(tmp_path, lambda meta: meta["manifest"][0].update(path=path)), what)
 
 
 @pytest.mark.parametrize(
     "paths", [(["a"], ["a"]), (["a"], ["A"]), (["a"], ["a", "b"])], ids=["twice", "case", "file and folder"]
 )
-def test_paths_that_cannot_be_in_one_tree_are_refused(tmp_path: Path, paths: tuple[list[str], list[str]]) -> None:
+def test_conflicting_paths_are_refused(tmp_path: Path, paths: tuple[list[str], list[str]]) -> None:
     def change(meta: dict[str, Any]) -> None:
         for row, path in zip(meta["manifest"], paths, strict=False):
             row["path"] = path
@@ -120,13 +118,13 @@ def test_paths_that_cannot_be_in_one_tree_are_refused(tmp_path: Path, paths: tup
         (lambda meta: meta["package"].update(compatibility={"spacy": 1}), "no table of apps"),
     ],
 )
-def test_a_meta_json_that_says_what_is_not_so_is_refused(
+def test_an_incorrect_meta_json_is_refused(
     tmp_path: Path, change: Callable[[dict[str, Any]], object], what: str
 ) -> None:
     refuse(altered(tmp_path, change), what)
 
 
-def test_a_compatibility_that_cannot_be_checked_is_refused_rather_than_dropped(tmp_path: Path) -> None:
+def test_an_invalid_compatibility_is_refused_rather_than_dropped(tmp_path: Path) -> None:
     path = altered(tmp_path, lambda meta: meta["package"].update(compatibility={"spacy": "1.x or so"}))
     refuse(path, "not a PEP 440 specifier", ManifestError)
 
@@ -144,7 +142,7 @@ def test_a_compatibility_that_cannot_be_checked_is_refused_rather_than_dropped(t
         (b"null", "not what Sputnik writes"),
     ],
 )
-def test_a_meta_json_that_is_no_json_is_refused(tmp_path: Path, text: bytes, what: str) -> None:
+def test_an_invalid_meta_json_is_refused(tmp_path: Path, text: bytes, what: str) -> None:
     refuse(as_tar(tmp_path / "bad.sputnik", [("archive.gz", b""), ("meta.json", text)]), what)
 
 
@@ -187,13 +185,13 @@ def test_a_member_that_is_a_link_is_refused(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("missing", ["archive.gz", "meta.json"])
-def test_a_member_that_is_missing_is_told(tmp_path: Path, missing: str) -> None:
+def test_a_missing_member_is_reported(tmp_path: Path, missing: str) -> None:
     meta, body = old_package()
     members = [("archive.gz", body), ("meta.json", json.dumps(meta).encode())]
     refuse(as_tar(tmp_path / "bad.sputnik", [each for each in members if each[0] != missing]), "meta.json")
 
 
-def test_a_header_that_claims_gigabytes_is_not_read(tmp_path: Path) -> None:
+def test_a_header_that_declares_gigabytes_is_not_read(tmp_path: Path) -> None:
     info = member("x", tarfile.XHDTYPE)
     info.size = 4 << 30
     path = tmp_path / "bad.sputnik"
@@ -205,7 +203,7 @@ def test_a_header_that_claims_gigabytes_is_not_read(tmp_path: Path) -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 * 1024
 
 
-def test_a_bomb_is_not_unpacked_further_than_it_says(tmp_path: Path) -> None:
+def test_a_bomb_is_unpacked_only_up_to_its_declared_size(tmp_path: Path) -> None:
     meta, _ = old_package({"data": b""})
     body = gzip.compress(bytes(200 * MIB), 1)
     meta["archive"][1] = md5(body)
@@ -214,12 +212,12 @@ def test_a_bomb_is_not_unpacked_further_than_it_says(tmp_path: Path) -> None:
     refuse(as_tar(tmp_path / "bad.sputnik", members), "does not end where")
 
 
-def test_one_that_says_that_it_needs_more_than_the_disk_has_is_refused_first(tmp_path: Path) -> None:
+def test_an_archive_larger_than_the_free_space_is_refused_before_unpacking(tmp_path: Path) -> None:
     path = altered(tmp_path, lambda meta: meta["manifest"][0].update(size=1 << 60))
     refuse(path, "take 1,152,921,504,606,8", NoSpace)
 
 
-def test_every_cut_is_noticed(tmp_path: Path) -> None:
+def test_every_truncation_is_detected(tmp_path: Path) -> None:
     whole = old_archive(tmp_path / "whole", {"data": b"x" * 2000}).read_bytes()
     end = whole.rindex(b"}") + 1
     for length in range(0, end, 97):
@@ -231,7 +229,7 @@ def test_every_cut_is_noticed(tmp_path: Path) -> None:
     assert packages() == []
 
 
-def test_a_flipped_bit_of_the_data_is_noticed(tmp_path: Path) -> None:
+def test_every_flipped_bit_is_detected(tmp_path: Path) -> None:
     whole = bytearray(old_archive(tmp_path / "whole", {"data": bytes(range(256)) * 10}).read_bytes())
     start = whole.index(b"\x1f\x8b")
     for at in range(start, start + 300, 7):
@@ -243,14 +241,14 @@ def test_a_flipped_bit_of_the_data_is_noticed(tmp_path: Path) -> None:
         whole[at] ^= 1
 
 
-def test_what_is_no_archive_at_all_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_archive_is_reported(tmp_path: Path) -> None:
     for data in (b"", b"PK\x03\x04", b"x" * 100_000):
         path = tmp_path / "bad.sputnik"
         path.write_bytes(data)
         refuse(path, "bad.sputnik", ArchiveError)
 
 
-def test_a_folder_or_nothing_in_its_place_is_told(tmp_path: Path) -> None:
+def test_a_folder_or_a_missing_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "folder.sputnik").mkdir()
     for name in ("folder.sputnik", "nothing.sputnik"):
         with pytest.raises(OrbitError, match=name):
@@ -268,7 +266,7 @@ def test_a_folder_or_nothing_in_its_place_is_told(tmp_path: Path) -> None:
         ("2.0-rc.1", "2.0.0-rc.1"),
     ],
 )
-def test_a_version_that_is_not_semver_is_taken_by_a_stated_rule(tmp_path: Path, old: str, new: str) -> None:
+def test_versions_are_converted_to_semver_by_documented_rules(tmp_path: Path, old: str, new: str) -> None:
     assert str(convert_version(old)) == new
     package = install(old_archive(tmp_path / "a.sputnik", version=old))
     assert package.version == new
@@ -277,5 +275,5 @@ def test_a_version_that_is_not_semver_is_taken_by_a_stated_rule(tmp_path: Path, 
     assert (kept["version"], kept["ident"]) == (old, f"test-{old}")
 
 
-def test_a_file_that_would_be_passed_over_as_an_archive_of_the_package_is_told_of(tmp_path: Path) -> None:
+def test_a_file_named_like_an_archive_of_the_package_is_reported(tmp_path: Path) -> None:
     refuse(old_archive(tmp_path / "a.sputnik", {"x": b"", "test-0.9.0.tar.zst": b""}), "looks like an archive")

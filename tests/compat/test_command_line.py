@@ -66,7 +66,7 @@ def terminal(tmp_path: Path) -> Terminal:
     return Terminal(tmp_path)
 
 
-def test_each_of_sputniks_commands_does_what_it_did(terminal: Terminal) -> None:
+def test_every_command_of_sputnik_works(terminal: Terminal) -> None:
     assert terminal.told("build", "sample") == "sample/test-1.0.0.sputnik\n"
     assert terminal.told("upload", "sample/test-1.0.0.sputnik") == ""
     assert terminal.told("search") == ["test-1.0.0"]
@@ -124,7 +124,7 @@ def test_each_of_sputniks_commands_does_what_it_did(terminal: Terminal) -> None:
         (["--log-level", "loud", "find"], 2, "loud"),
     ],
 )
-def test_a_failure_says_what_failed_and_exits_with_a_code(  # noqa: PLR0917
+def test_a_failure_is_reported_with_its_exit_code(  # noqa: PLR0917
     terminal: Terminal,
     words: list[str],
     code: int,
@@ -147,7 +147,7 @@ def test_a_failure_says_what_failed_and_exits_with_a_code(  # noqa: PLR0917
     assert message in printed.err
 
 
-def test_without_a_data_path_nothing_that_all_apps_share_is_purged(terminal: Terminal) -> None:
+def test_purge_requires_a_data_path_for_the_shared_store(terminal: Terminal) -> None:
     assert terminal.run("build", "sample").code == 0
     assert terminal.run("install", "sample/test-1.0.0.sputnik").code == 0
     done = terminal.run("purge")

@@ -54,7 +54,7 @@ def _order(release: tuple[str, str]) -> tuple[str, list[int]]:
     return release[0], [int(number) for number in release[1].split(".")]
 
 
-def test_every_package_and_version_comes_along_with_what_is_said_of_it(old: ObjectStore, tmp_path: Path) -> None:
+def test_every_package_and_version_is_imported_with_its_metadata(old: ObjectStore, tmp_path: Path) -> None:
     new = (tmp_path / "new").as_uri()
     results = bring(old, new)
     assert {each.outcome for each in results} == {ImportOutcome.IMPORTED}
@@ -70,7 +70,7 @@ def test_every_package_and_version_comes_along_with_what_is_said_of_it(old: Obje
     assert files == {**FILES, "data/version": b"9.0.0"}
 
 
-def test_it_is_the_release_that_the_old_bucket_gave(old: ObjectStore, tmp_path: Path) -> None:
+def test_an_imported_release_equals_the_one_installed_from_the_old_bucket(old: ObjectStore, tmp_path: Path) -> None:
     """So that nobody who installed from there has to install again, or is told of a difference."""
     before = orbitpkg.install("test", repository=f"sputnik+{old.url}")
     bring(old, str(tmp_path / "new"))
@@ -79,7 +79,7 @@ def test_it_is_the_release_that_the_old_bucket_gave(old: ObjectStore, tmp_path: 
     assert [found for _, found in verify()] == [[]]
 
 
-def test_running_it_again_reads_no_archive(old: ObjectStore, tmp_path: Path) -> None:
+def test_a_second_import_reads_no_archive(old: ObjectStore, tmp_path: Path) -> None:
     bring(old, str(tmp_path / "new"))
     for archive in (tmp_path / "old").rglob("archive.gz"):
         archive.unlink()
@@ -87,14 +87,14 @@ def test_running_it_again_reads_no_archive(old: ObjectStore, tmp_path: Path) -> 
     assert {each.outcome for each in results} == {ImportOutcome.EXISTS}
 
 
-def test_what_was_added_since_comes_along_the_next_time(old: ObjectStore, tmp_path: Path) -> None:
+def test_packages_added_later_are_imported_next_time(old: ObjectStore, tmp_path: Path) -> None:
     bring(old, str(tmp_path / "new"))
     put_package(old, *old_package(version="11.0.0"))
     results = bring(old, str(tmp_path / "new"))
     assert [each.ident for each in results if each.outcome is ImportOutcome.IMPORTED] == ["test-11.0.0"]
 
 
-def test_a_dry_run_tells_and_changes_nothing(old: ObjectStore, tmp_path: Path) -> None:
+def test_a_dry_run_reports_and_changes_nothing(old: ObjectStore, tmp_path: Path) -> None:
     put_package(old, *old_package(version="abc"))
     old.put("cut-1.0.0/archive.gz", b"half")
     put_package(old, *old_package(name="short"))
@@ -110,7 +110,7 @@ def test_a_dry_run_tells_and_changes_nothing(old: ObjectStore, tmp_path: Path) -
     assert left_out == {ident for ident, outcome in told.items() if outcome is ImportOutcome.SKIPPED}
 
 
-def test_what_cannot_come_along_is_told_with_the_reason(old: ObjectStore, tmp_path: Path) -> None:
+def test_packages_that_cannot_be_imported_are_reported_with_the_reason(old: ObjectStore, tmp_path: Path) -> None:
     put_package(old, *old_package(version="abc"))
     put_package(old, *old_package(name="evil"))
     put_package(old, *old_package(version="1.0"))
@@ -131,7 +131,7 @@ def test_what_cannot_come_along_is_told_with_the_reason(old: ObjectStore, tmp_pa
     assert everything_in(str(tmp_path / "new")) == EVERYTHING
 
 
-def test_a_version_that_somebody_has_published_is_left_as_it_is(old: ObjectStore, tmp_path: Path) -> None:
+def test_a_version_published_by_someone_else_is_not_replaced(old: ObjectStore, tmp_path: Path) -> None:
     new = (tmp_path / "new").as_uri()
     publish(make_package(tmp_path / "package", name="test", version="9.0.0"), new)
     for dry_run in (True, False):
@@ -143,7 +143,7 @@ def test_a_version_that_somebody_has_published_is_left_as_it_is(old: ObjectStore
     assert everything_in(new) == EVERYTHING
 
 
-def test_only_what_versions_do_not_share_is_kept_twice(tmp_path: Path) -> None:
+def test_versions_share_their_common_chunks(tmp_path: Path) -> None:
     old = open_store((tmp_path / "old").as_uri())
     data = noise(3_000_000)
     for version in ("1.0.0", "1.0.1"):
@@ -155,7 +155,7 @@ def test_only_what_versions_do_not_share_is_kept_twice(tmp_path: Path) -> None:
 
 
 class TestWrongWords:
-    def test_an_address_of_something_else_is_refused(self, old: ObjectStore, tmp_path: Path) -> None:
+    def test_an_address_of_another_kind_is_refused(self, old: ObjectStore, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=r"sputnik\+s3://bucket/models"):
             list(import_packages("s3://bucket/models", str(tmp_path)))
         with pytest.raises(UsageError):
@@ -163,16 +163,16 @@ class TestWrongWords:
         with pytest.raises(UsageError, match="can only be read"):
             bring(old, f"sputnik+{old.url}")
 
-    def test_a_password_in_one_is_not_shown(self, tmp_path: Path) -> None:
+    def test_a_password_in_an_address_is_not_shown(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError) as refused:
             list(import_packages("https://user:secret@host/models", str(tmp_path)))
         assert "secret" not in str(refused.value)
 
-    def test_offline_nothing_is_tried(self, tmp_path: Path) -> None:
+    def test_offline_no_request_is_made(self, tmp_path: Path) -> None:
         with pytest.raises(OfflineError):
             list(import_packages("sputnik+s3://bucket/models", str(tmp_path), offline=True))
 
-    def test_an_empty_place_gives_nothing(self, tmp_path: Path) -> None:
+    def test_an_empty_repository_imports_nothing(self, tmp_path: Path) -> None:
         assert bring(open_store((tmp_path / "nothing").as_uri()), str(tmp_path / "new")) == []
         assert not (tmp_path / "new").exists()
 
@@ -186,7 +186,7 @@ class TestBuckets:
             monkeypatch.setenv(name, value)
         return found
 
-    def test_a_bucket_of_pyorbitals_moves_into_another(self, server: S3Server) -> None:
+    def test_a_pyorbital_bucket_is_imported_into_another_bucket(self, server: S3Server) -> None:
         old, new = f"s3://{server.new_bucket()}/models", f"s3://{server.new_bucket()}/prefix"
         old_bucket(open_store(old))
         for archive in KEPT.glob("*.sputnik"):
@@ -202,7 +202,7 @@ class TestBuckets:
         assert orbitpkg.install("my_model", repository=new).file_path("grüße.txt").read_text() == "grüße"
         assert sorted((info.key, info.etag) for info in open_store(old).list("")) == before
 
-    def test_a_bucket_that_does_not_exist_is_told(self, moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_bucket_that_does_not_exist_is_reported(self, moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
         for name, value in moto.env().items():
             monkeypatch.setenv(name, value)
         with pytest.raises(BucketNotFound):
@@ -220,7 +220,7 @@ class TestBuckets:
 
 
 class TestCommand:
-    def test_it_prints_a_line_for_each_and_fails_if_one_is_left_out(self, tmp_path: Path) -> None:
+    def test_it_prints_a_line_per_package_and_fails_if_one_is_skipped(self, tmp_path: Path) -> None:
         machine = Machine(tmp_path / "machine")
         machine.folder.mkdir()
         old = open_store((tmp_path / "old").as_uri())
@@ -239,7 +239,7 @@ class TestCommand:
         )
         assert "error: 1 of 2 packages could not come along: test-abc." in failed.err
 
-    def test_as_json_it_tells_the_same(self, tmp_path: Path) -> None:
+    def test_json_output_has_the_same_facts(self, tmp_path: Path) -> None:
         machine = Machine(tmp_path / "machine")
         machine.folder.mkdir()
         old = open_store((tmp_path / "old").as_uri())
@@ -249,7 +249,7 @@ class TestCommand:
         (left_out,) = envelope["error"]["data"]["packages"]
         assert (left_out["ident"], left_out["outcome"], left_out["code"]) == ("test-abc", "skipped", "archive")
 
-    def test_one_that_is_interrupted_goes_on(self, old: ObjectStore, tmp_path: Path) -> None:
+    def test_an_interrupted_import_resumes(self, old: ObjectStore, tmp_path: Path) -> None:
         new = (tmp_path / "new").as_uri()
         done = next(iter(import_packages(f"sputnik+{old.url}", new)))
         assert done.outcome is ImportOutcome.IMPORTED

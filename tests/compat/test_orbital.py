@@ -40,7 +40,7 @@ def idents(packages: list[sputnik.PackageStub]) -> list[str]:
     return [package.ident for package in packages]
 
 
-def test_what_is_uploaded_is_installed_and_read(bucket: str, tmp_path: Path) -> None:
+def test_uploaded_packages_can_be_installed_and_read(bucket: str, tmp_path: Path) -> None:
     """As PyOrbital's own test has it."""
     sample = write("orbital_test_model", tmp_path / "sputnik_sample")
     (sample / "data" / "model").write_text(str(time.time_ns()))
@@ -56,7 +56,7 @@ def test_what_is_uploaded_is_installed_and_read(bucket: str, tmp_path: Path) -> 
     assert {info.key.partition("/")[0] for info in open_store(f"s3://{bucket}").list("")} == {"models"}
 
 
-def test_what_pyorbital_left_is_found_beside_what_is_uploaded_now(bucket: str, tmp_path: Path) -> None:
+def test_packages_of_pyorbital_and_new_uploads_are_both_found(bucket: str, tmp_path: Path) -> None:
     old_bucket(open_store(f"s3://{bucket}/models"))
     patch_sputnik()
     assert sputnik.install(*APP, "test").version == "10.0.0"
@@ -70,7 +70,7 @@ def test_what_pyorbital_left_is_found_beside_what_is_uploaded_now(bucket: str, t
         sputnik.install(*APP, "unknown")
 
 
-def test_nothing_of_pyorbitals_is_downloaded_for_what_is_newer_beside_it(bucket: str, tmp_path: Path) -> None:
+def test_a_newer_upload_is_found_without_downloading_pyorbitals_packages(bucket: str, tmp_path: Path) -> None:
     store = open_store(f"s3://{bucket}/models")
     old_bucket(store)
     patch_sputnik()
@@ -81,7 +81,7 @@ def test_nothing_of_pyorbitals_is_downloaded_for_what_is_newer_beside_it(bucket:
     assert sputnik.install(*APP, "test").version == "11.0.0"
 
 
-def test_another_prefix_or_bucket_may_be_named(bucket: str) -> None:
+def test_the_bucket_and_the_prefix_can_be_set(bucket: str) -> None:
     put_package(open_store(f"s3://{bucket}/a/b"), *old_package())
     patch_sputnik(bucket, prefix="a/b/")
     assert idents(sputnik.search(*APP)) == ["test-1.0.0"]
@@ -90,7 +90,7 @@ def test_another_prefix_or_bucket_may_be_named(bucket: str) -> None:
     assert idents(sputnik.search(*APP)) == ["test-2.0.0"]
 
 
-def test_a_repository_that_is_named_counts_before_the_bucket(bucket: str, tmp_path: Path) -> None:
+def test_a_given_repository_takes_precedence_over_the_bucket(bucket: str, tmp_path: Path) -> None:
     patch_sputnik()
     archive = str(old_archive(tmp_path / "a.sputnik"))
     sputnik.upload(*APP, archive, repository_url=(tmp_path / "mine").as_uri())
@@ -100,7 +100,7 @@ def test_a_repository_that_is_named_counts_before_the_bucket(bucket: str, tmp_pa
 
 
 @pytest.mark.parametrize("name", [None, "", "not/a/bucket", "x"])
-def test_no_bucket_is_told(name: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_bucket_name_is_reported(name: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     if name is None:
         monkeypatch.delenv("BUCKET", raising=False)
     else:

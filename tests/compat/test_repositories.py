@@ -76,7 +76,7 @@ def files_of(name: str) -> Mapping[str, bytes]:
 
 
 class TestBuckets:
-    def test_packages_are_found_and_installed_like_any_others(self, bucket: str) -> None:
+    def test_packages_are_found_and_installed_like_others(self, bucket: str) -> None:
         assert versions("test", repository=bucket) == ["1.0.0", "9.0.0", "10.0.0"]
         assert [(each.name, each.newest) for each in search(repository=bucket)] == [
             ("other", "1.0.0"),
@@ -87,16 +87,14 @@ class TestBuckets:
         assert install("test<10", repository=bucket).version == "9.0.0"
         assert released("other", repository=bucket).compatibility == {"my_library": ">=1.1.1"}
 
-    def test_compatibility_is_known_before_anything_is_downloaded(self, bucket: str, tmp_path: Path) -> None:
+    def test_compatibility_is_checked_before_downloading(self, bucket: str, tmp_path: Path) -> None:
         for archive in (tmp_path / "bucket").rglob("archive.gz"):
             archive.write_bytes(b"")
         with pytest.raises(ResolutionError, match=r"does not work with my.library 1\.0"):
             install("other", repository=bucket, app="my_library==1.0")
 
     @pytest.mark.parametrize("size", [1000, 6 * MIB], ids=["read whole", "read by ranges"])
-    def test_what_was_removed_is_installed_again_as_the_same_release(
-        self, bucket: str, tmp_path: Path, size: int
-    ) -> None:
+    def test_a_removed_package_is_reinstalled_as_the_same_release(self, bucket: str, tmp_path: Path, size: int) -> None:
         put_package(open_store((tmp_path / "bucket").as_uri()), *old_package({"data": noise(size)}, name="again"))
         digest = install("again", repository=bucket).digest
         remove("again")
@@ -105,39 +103,39 @@ class TestBuckets:
         assert package.digest == digest
         assert package.read_bytes("data") == noise(size)
 
-    def test_what_is_installed_is_not_downloaded_again(self, bucket: str, tmp_path: Path) -> None:
+    def test_installed_packages_are_not_downloaded_again(self, bucket: str, tmp_path: Path) -> None:
         first = install("test", repository=bucket)
         for archive in (tmp_path / "bucket").rglob("archive.gz"):
             archive.write_bytes(b"")
         assert install("test", repository=bucket) == first
         assert install("test==10.0.0", repository=bucket) == first
 
-    def test_two_machines_make_one_release_of_a_package(
+    def test_two_machines_convert_a_package_to_the_same_release(
         self, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         digest = install("test", repository=bucket).digest
         monkeypatch.setenv("ORBITPKG_HOME", str(tmp_path / "another home"))
         assert install("test", repository=bucket).digest == digest
 
-    def test_what_was_read_of_it_is_enough_to_be_offline(self, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_cached_metadata_suffices_offline(self, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
         install("test", repository=bucket)
         assert install("test", repository=bucket, offline=True).version == "10.0.0"
         monkeypatch.setenv("ORBITPKG_OFFLINE", "1")
         with pytest.raises(OfflineError):
             versions("test", repository="sputnik+s3://nowhere/models")
 
-    def test_it_can_only_be_read(self, bucket: str, tmp_path: Path) -> None:
+    def test_the_repository_is_read_only(self, bucket: str, tmp_path: Path) -> None:
         with pytest.raises(ReadOnlyRepository, match="orbitpkg import sputnik"):
             publish(make_package(tmp_path / "new", name="new"), bucket)
         assert not (tmp_path / "bucket" / "orbitpkg.json").exists()
 
-    def test_what_is_not_there_is_told(self, bucket: str) -> None:
+    def test_missing_packages_are_reported(self, bucket: str) -> None:
         with pytest.raises(PackageNotFound, match="There is no package tset"):
             install("tset", repository=bucket)
         with pytest.raises(VersionNotFound, match=r"There are: 1\.0\.0, 9\.0\.0, 10\.0\.0"):
             install("test==2.0.0", repository=bucket)
 
-    def test_one_that_cannot_be_had_keeps_no_other_from_being_had(self, bucket: str, tmp_path: Path) -> None:
+    def test_an_invalid_package_does_not_block_others(self, bucket: str, tmp_path: Path) -> None:
         store = open_store((tmp_path / "bucket").as_uri())
         put_package(store, *old_package(version="abc"))
         put_package(store, *old_package(version="11.0.0", compatibility=["x"]))
@@ -152,21 +150,21 @@ class TestBuckets:
         with pytest.raises(ArchiveError, match=r"test-13\.0\.0 lacks its meta\.json"):
             install("test==13.0.0", repository=bucket)
 
-    def test_a_package_of_which_nothing_can_be_had_is_told_with_the_reasons(self, bucket: str, tmp_path: Path) -> None:
+    def test_a_package_without_a_valid_version_is_reported_with_the_reasons(self, bucket: str, tmp_path: Path) -> None:
         put_package(open_store((tmp_path / "bucket").as_uri()), *old_package(name="only", version="abc"))
         with pytest.raises(ArchiveError, match=r"(?s)No version of only .* only-abc: .*'abc' is not a version"):
             install("only", repository=bucket)
 
-    def test_of_two_that_come_to_one_version_the_one_that_was_called_so_has_it(
-        self, bucket: str, tmp_path: Path
-    ) -> None:
+    def test_the_unchanged_version_wins_when_two_convert_to_the_same(self, bucket: str, tmp_path: Path) -> None:
         store = open_store((tmp_path / "bucket").as_uri())
         put_package(store, *old_package({"which": b"1.0"}, version="1.0"))
         install("test==1.0.0", repository=bucket)
         assert files_of("test") == {**FILES, "data/version": b"1.0.0"}
 
     @pytest.mark.parametrize("name", ["data", "meta"])
-    def test_an_archive_that_is_not_its_manifests_is_refused(self, bucket: str, tmp_path: Path, name: str) -> None:
+    def test_an_archive_that_does_not_match_its_manifest_is_refused(
+        self, bucket: str, tmp_path: Path, name: str
+    ) -> None:
         archive = tmp_path / "bucket" / "other-1.0.0" / "archive.gz"
         data = bytearray(archive.read_bytes())
         data[-9] ^= 1
@@ -175,7 +173,7 @@ class TestBuckets:
             install("other", repository=bucket)
         assert list_packages() == []
 
-    def test_one_that_was_damaged_once_is_downloaded_anew(self, bucket: str, tmp_path: Path) -> None:
+    def test_a_damaged_download_is_repeated(self, bucket: str, tmp_path: Path) -> None:
         archive = tmp_path / "bucket" / "other-1.0.0" / "archive.gz"
         good = archive.read_bytes()
         archive.write_bytes(b"x" * len(good))
@@ -184,21 +182,21 @@ class TestBuckets:
         archive.write_bytes(good)
         assert install("other", repository=bucket).version == "1.0.0"
 
-    def test_what_was_kept_of_it_and_is_spoiled_is_read_anew(self, bucket: str, home: Path) -> None:
+    def test_damaged_cache_files_are_read_again(self, bucket: str, home: Path) -> None:
         install("other", repository=bucket)
         remove("other")
         for kept in [path for path in (home / "cache").rglob("*") if path.is_file()]:
             kept.write_bytes(kept.read_bytes()[: kept.stat().st_size // 2])
         assert install("other", repository=bucket).version == "1.0.0"
 
-    def test_a_meta_json_that_was_written_over_is_read_again(self, bucket: str, tmp_path: Path) -> None:
+    def test_a_replaced_meta_json_is_read_again(self, bucket: str, tmp_path: Path) -> None:
         assert released("other", repository=bucket).description == "Words."
         meta, body = old_package({"words": b"d"}, name="other", description="Other words.")
         put_package(open_store((tmp_path / "bucket").as_uri()), meta, body)
         assert released("other", repository=bucket).description == "Other words."
 
 
-def test_a_download_that_was_stopped_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_an_interrupted_download_resumes(tmp_path: Path) -> None:
     store = FaultyStore()
     put_package(store, *old_package({"data": noise(20 * MIB)}))
     store.faults.faults.append(Fault(kind="before", operation="get_range", nth=2, times=None))
@@ -214,9 +212,7 @@ def test_a_download_that_was_stopped_goes_on_where_it_was(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("metadata", [{"md5": "0" * 32}, {"md5": '"' + "0" * 32 + '"'}])
-def test_an_md5_that_was_written_with_an_archive_and_is_anothers_is_refused(
-    tmp_path: Path, metadata: dict[str, str]
-) -> None:
+def test_an_archive_with_another_recorded_md5_is_refused(tmp_path: Path, metadata: dict[str, str]) -> None:
     store = FaultyStore()
     meta, body = old_package()
     ident = put_package(store, meta, body)
@@ -226,7 +222,7 @@ def test_an_md5_that_was_written_with_an_archive_and_is_anothers_is_refused(
         pass
 
 
-def test_an_archive_without_a_written_md5_is_held_against_its_manifest_alone(tmp_path: Path) -> None:
+def test_an_archive_without_a_recorded_md5_is_verified_by_its_manifest(tmp_path: Path) -> None:
     store = FaultyStore()
     meta, body = old_package()
     ident = put_package(store, meta, body)
@@ -247,7 +243,7 @@ class TestServers:
         url = serve(rangeless_site.new_folder(), [old_package()])
         assert install("test", repository=url).version == "1.0.0"
 
-    def test_packages_may_lie_on_another_server(self, static_site: StaticSite, python_site: StaticSite) -> None:
+    def test_packages_may_be_on_another_server(self, static_site: StaticSite, python_site: StaticSite) -> None:
         here, there = static_site.new_folder(), python_site.new_folder()
         serve(there, [old_package()])
         index = json.loads((there.root / "models").read_bytes())
@@ -255,7 +251,7 @@ class TestServers:
         (here.root / "models").write_text(json.dumps(index))
         assert install("test", repository=f"sputnik+{here.url}").version == "1.0.0"
 
-    def test_a_password_is_shown_to_nobody_else(self, python_site: StaticSite) -> None:
+    def test_a_password_is_sent_to_no_other_server(self, python_site: StaticSite) -> None:
         seen: list[Request] = []
 
         def listen(request: Request) -> Answer | None:
@@ -274,7 +270,7 @@ class TestServers:
             assert "secret" not in open_package("test").origin
         assert {"authorization"} & {name for request in seen for name in request.headers} == set()
 
-    def test_an_ident_that_is_gone_from_the_index_is_gone(self, static_site: StaticSite) -> None:
+    def test_an_ident_removed_from_the_index_is_not_found(self, static_site: StaticSite) -> None:
         site = static_site.new_folder()
         url = serve(site, [old_package(), old_package(version="2.0.0")])
         assert versions("test", repository=url) == ["1.0.0", "2.0.0"]
@@ -285,14 +281,14 @@ class TestServers:
         with pytest.raises(VersionNotFound, match=r"There are: 1\.0\.0"):
             install("test==2.0.0", repository=url)
 
-    def test_an_ident_of_the_index_that_is_nowhere_is_told(self, static_site: StaticSite) -> None:
+    def test_an_indexed_package_without_files_is_reported(self, static_site: StaticSite) -> None:
         site = static_site.new_folder()
         url = serve(site, [old_package()])
         shutil.rmtree(site.root / "test-1.0.0")
         with pytest.raises(ArchiveError, match=r"(?s)No version of test .* test-1\.0\.0"):
             install("test", repository=url)
 
-    def test_an_index_that_lags_is_told(self, static_site: StaticSite) -> None:
+    def test_an_outdated_index_is_reported(self, static_site: StaticSite) -> None:
         site = static_site.new_folder()
         url = serve(site, [old_package(), old_package(version="2.0.0")])
         meta, body = old_package({"new": b"content"}, version="2.0.0")
@@ -312,22 +308,22 @@ class TestServers:
             (b'{"test-1.0.0": ["x/meta.json?signature", "x"]}', "cannot be read"),
         ],
     )
-    def test_an_index_that_is_none_is_refused(self, static_site: StaticSite, index: bytes, match: str) -> None:
+    def test_an_invalid_index_is_refused(self, static_site: StaticSite, index: bytes, match: str) -> None:
         site = static_site.new_folder()
         (site.root / "models").write_bytes(index)
         with pytest.raises(IntegrityError, match=match):
             install("test", repository=f"sputnik+{site.url}")
 
-    def test_a_server_without_an_index_is_told(self, static_site: StaticSite) -> None:
+    def test_a_server_without_an_index_is_reported(self, static_site: StaticSite) -> None:
         with pytest.raises(RepositoryNotFound, match="There is no index of Sputnik's"):
             versions("test", repository=f"sputnik+{static_site.new_folder().url}")
 
-    def test_a_server_that_does_not_answer_is_told(self) -> None:
+    def test_an_unreachable_server_is_reported(self) -> None:
         with pytest.raises(RepositoryUnreachable):
             versions("test", repository="sputnik+http://127.0.0.1:1")
 
 
-def test_a_bucket_of_pyorbitals_is_read_in_s3(moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pyorbital_bucket_is_read_from_s3(moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in moto.env().items():
         monkeypatch.setenv(name, value)
     url = f"s3://{moto.new_bucket()}/models"
@@ -338,7 +334,7 @@ def test_a_bucket_of_pyorbitals_is_read_in_s3(moto: S3Server, monkeypatch: pytes
     assert open_sputnik_repository(f"sputnik+{url}").url == f"sputnik+{url}"
 
 
-def test_what_a_killed_process_left_a_day_ago_is_swept_and_what_is_in_use_is_not(bucket: str, home: Path) -> None:
+def test_old_scratch_folders_are_deleted_and_those_in_use_are_kept(bucket: str, home: Path) -> None:
     install("other", repository=bucket)
     (folder,) = (home / "cache" / "sputnik").iterdir()
     for kind in ("scratch", "runs"):

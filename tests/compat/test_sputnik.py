@@ -91,7 +91,7 @@ def idents(packages: Sequence[sputnik.PackageStub]) -> list[str]:
 
 
 class TestBuilding:
-    def test_an_archive_is_named_by_name_and_version_and_says_the_same_when_opened_again(self, sample: Path) -> None:
+    def test_an_archive_is_named_by_name_and_version_and_has_the_same_metadata(self, sample: Path) -> None:
         built = sputnik.build(str(sample))
         assert built.path == f"{sample}/test-1.0.0.sputnik"
         opened = sputnik.Archive(built.path)
@@ -105,24 +105,22 @@ class TestBuilding:
             ("data", "empty"),
         }
 
-    def test_the_working_directory_is_the_package_when_none_is_named(
-        self, sample: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_the_working_directory_is_the_default_package(self, sample: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(sample)
         assert Path(sputnik.build().path).resolve() == sample / "test-1.0.0.sputnik"
 
-    def test_the_archive_may_be_named_or_its_folder(self, sample: Path, tmp_path: Path) -> None:
+    def test_the_archive_path_may_be_a_file_or_a_folder(self, sample: Path, tmp_path: Path) -> None:
         assert sputnik.build(str(sample), str(tmp_path)).path == f"{tmp_path}/test-1.0.0.sputnik"
         assert sputnik.build(str(sample), str(tmp_path / "x.sputnik")).path == f"{tmp_path}/x.sputnik"
 
-    def test_it_holds_the_files_that_the_real_sputnik_puts_there(self, tmp_path: Path) -> None:
+    def test_an_archive_contains_the_same_files_as_one_of_sputnik(self, tmp_path: Path) -> None:
         for name, old in (("my_model", "my_model-1.0"), ("orbital_test_model", "orbital_test_model-2.0.0")):
             built = sputnik.build(write(name, tmp_path / name))
             kept = sputnik.Archive(KEPT / f"{old}.sputnik")
             assert sorted(row["path"] for row in built.manifest) == sorted(row["path"] for row in kept.manifest)
             assert built.to_dict() == kept.to_dict()
 
-    def test_building_again_does_not_pack_the_archive_into_itself(self, sample: Path) -> None:
+    def test_a_second_build_does_not_include_the_archive(self, sample: Path) -> None:
         document = json.loads((sample / "package.json").read_text())
         (sample / "package.json").write_text(json.dumps({**document, "include": [["*"], ["data", "*"]]}))
         first = sputnik.build(sample).manifest
@@ -144,7 +142,7 @@ class TestBuilding:
             ({"include": [["/etc/passwd"]]}, sputnik.InvalidPathException),
         ],
     )
-    def test_a_package_json_that_cannot_be_used_is_refused(
+    def test_an_invalid_package_json_is_refused(
         self, sample: Path, change: dict[str, object], kind: type[Exception]
     ) -> None:
         document = json.loads((sample / "package.json").read_text())
@@ -158,9 +156,7 @@ class TestBuilding:
         with pytest.raises(sputnik.InvalidPathException, match="link out of"):
             sputnik.build(sample)
 
-    def test_keys_that_nobody_knows_are_passed_over_and_told_to_the_log(
-        self, sample: Path, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_unknown_keys_are_ignored_and_logged(self, sample: Path, caplog: pytest.LogCaptureFixture) -> None:
         document = json.loads((sample / "package.json").read_text())
         (sample / "package.json").write_text(json.dumps({**document, "author": "x", "keywords": ["y"]}))
         sputnik.build(sample)
@@ -186,7 +182,7 @@ class TestConstraints:
             (">9.0.0", "10.0.0"),
         ],
     )
-    def test_what_fits(self, constraint: str, version: str) -> None:
+    def test_matching_versions(self, constraint: str, version: str) -> None:
         assert sputnik.constraint_match(constraint, version)
 
     @pytest.mark.parametrize(
@@ -199,17 +195,17 @@ class TestConstraints:
             ("<10.0.0", "10.0.0"),
         ],
     )
-    def test_what_does_not_fit(self, constraint: str, version: str) -> None:
+    def test_versions_that_do_not_match(self, constraint: str, version: str) -> None:
         assert not sputnik.constraint_match(constraint, version)
 
     @pytest.mark.parametrize("constraint", ["1.0.0", ">>1.0.0", ">=", "latest", ">=abc", "~=1.0"])
-    def test_what_cannot_be_read_is_told(self, constraint: str) -> None:
+    def test_an_invalid_package_string_is_reported(self, constraint: str) -> None:
         with pytest.raises(sputnik.InvalidConstraintException):
             sputnik.constraint_match(constraint, "1.0.0")
         with pytest.raises(sputnik.InvalidConstraintException):
             sputnik.find(*APP, f"test {constraint}")
 
-    def test_package_strings_are_read_wherever_one_is_taken(self, sample: Path, data: str) -> None:
+    def test_every_function_parses_package_strings(self, sample: Path, data: str) -> None:
         package = sputnik.install(*APP, sputnik.build(sample).path, data_path=data)
         for text in ("test ==1.0.0, >=1.0.0 ,<=1.0.0", "test", " test>=1.0", "test,,", "", None, " >=1.0.0"):
             assert idents(sputnik.find(*APP, text, data_path=data)) == [package.ident]
@@ -236,7 +232,7 @@ class TestInstalling:
         assert sputnik.install(*APP, "test <10.0.0", data, repository).version == "9.0.0"
         assert sputnik.package(*APP, "test", data).version == "10.0.0"
 
-    def test_an_unknown_name_and_a_version_that_is_not_there_are_told_apart(self, repository: str, data: str) -> None:
+    def test_an_unknown_name_and_an_unknown_version_are_different_errors(self, repository: str, data: str) -> None:
         with pytest.raises(sputnik.PackageNotFoundException):
             sputnik.install(*APP, "unknown", data, repository)
         with pytest.raises(sputnik.CompatiblePackageNotFoundException, match=r"There are: 1\.0\.0, 9\.0\.0, 10\.0\.0"):
@@ -247,7 +243,7 @@ class TestInstalling:
         with pytest.raises(sputnik.CompatiblePackageNotFoundException, match=r"fits 'test >=1.0.1': 1\.0\.0"):
             sputnik.package(*APP, "test >=1.0.1", data)
 
-    def test_what_sputnik_itself_has_installed_is_told_of_and_left_alone(self, data: str) -> None:
+    def test_packages_installed_by_sputnik_are_reported_and_left_alone(self, data: str) -> None:
         there = Path(data, "test-1.0.0", "meta.json")
         there.parent.mkdir(parents=True)
         there.write_text("{}")
@@ -257,21 +253,21 @@ class TestInstalling:
         sputnik.purge(*APP, data_path=data)
         assert there.read_text() == "{}"
 
-    def test_a_data_path_is_all_that_must_be_writable(
+    def test_only_the_data_path_must_be_writable(
         self, data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         (tmp_path / "a file").touch()
         monkeypatch.setenv("ORBITPKG_HOME", str(tmp_path / "a file"))
         assert sputnik.install(*APP, str(KEPT / "test-1.0.0.sputnik"), data).version == "1.0.0"
 
-    def test_versions_live_side_by_side_and_an_upgrade_removes_nothing(self, repository: str, data: str) -> None:
+    def test_versions_coexist_and_an_upgrade_removes_nothing(self, repository: str, data: str) -> None:
         old = sputnik.install(*APP, "test ==1.0.0", data, repository)
         new = sputnik.install(*APP, "test ==10.0.0", data, repository)
         assert idents(sputnik.find(*APP, data_path=data)) == ["test-1.0.0", "test-10.0.0"]
         assert Path(old.file_path("data", "model")).read_bytes() == FILES["data/model"]
         assert old < new
 
-    def test_an_upgrade_that_fails_leaves_the_old_version(self, repository: str, data: str, tmp_path: Path) -> None:
+    def test_a_failed_upgrade_keeps_the_old_version(self, repository: str, data: str, tmp_path: Path) -> None:
         sputnik.install(*APP, "test ==1.0.0", data, repository)
         for archive in (tmp_path / "repository" / "archives").rglob("*10.0.0*"):
             archive.write_bytes(b"x" * archive.stat().st_size)
@@ -279,7 +275,7 @@ class TestInstalling:
             sputnik.install(*APP, "test ==10.0.0", data, repository)
         assert idents(sputnik.find(*APP, data_path=data)) == ["test-1.0.0"]
 
-    def test_what_is_installed_takes_no_network(
+    def test_installed_packages_need_no_network(
         self, repository: str, data: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         sputnik.install(*APP, "test", data, repository)
@@ -288,20 +284,18 @@ class TestInstalling:
             assert sputnik.install(*APP, "test >=9.0.0", data, url).version == "10.0.0"
         assert sputnik.package(*APP, "test", data).version == "10.0.0"
 
-    def test_installing_an_archive_again_gives_what_is_there(self, data: str) -> None:
+    def test_installing_an_archive_again_returns_the_installed_package(self, data: str) -> None:
         first = sputnik.install(*APP, str(KEPT / "test-1.0.0.sputnik"), data)
         assert sputnik.install(*APP, str(KEPT / "test-1.0.0.sputnik"), data).path == first.path
 
-    def test_a_file_of_the_packages_name_in_the_working_directory_is_nothing(
-        self, repository: str, data: str, tmp_path: Path
-    ) -> None:
+    def test_a_file_with_the_name_of_the_package_is_ignored(self, repository: str, data: str, tmp_path: Path) -> None:
         old_archive(tmp_path / "test", {"evil": b""}, version="99.0.0")
         old_archive(tmp_path / "test ==1.0.0", {"evil": b""}, version="98.0.0")
         assert sputnik.install(*APP, "test", data, repository).version == "10.0.0"
         assert sputnik.install(*APP, "test ==1.0.0", data, repository).version == "1.0.0"
         assert set(sputnik.files(*APP, "test", data)) == set(FILES)
 
-    def test_archives_are_named_by_paths(self, data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_archives_are_given_by_path(self, data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         old_archive(tmp_path / "test-1.0.0.sputnik")
         old_archive(tmp_path / "another", version="2.0.0")
         assert sputnik.install(*APP, "test-1.0.0.sputnik", data).version == "1.0.0"
@@ -319,7 +313,7 @@ class TestInstalling:
             sputnik.install(*APP, "test", data, f"sputnik+{store.url}")
         assert sputnik.find(*APP, data_path=data) == []
 
-    def test_without_a_data_path_it_is_the_store_of_orbitpkg(self, sample: Path) -> None:
+    def test_the_default_store_is_that_of_orbitpkg(self, sample: Path) -> None:
         package = sputnik.install(*APP, sputnik.build(sample).path)
         assert str(orbitpkg.package("test").path) == package.path
         with pytest.raises(sputnik.InvalidDataPathException):
@@ -342,16 +336,14 @@ class TestCompatibility:
             put_package(store, *old_package(version=version, compatibility={"my_library": specifier}))
         return f"sputnik+{store.url}"
 
-    def test_the_newest_version_that_works_with_the_app_is_installed(self, url: str, data: str) -> None:
+    def test_the_newest_version_compatible_with_the_app_is_installed(self, url: str, data: str) -> None:
         assert sputnik.install("my_library", "1.5.0", "test", data, url).version == "2.0.0"
         assert sputnik.install("my_library", "2.1", "test", data, url).version == "3.0.0"
         assert sputnik.package("my_library", "1.5.0", "test", data).version == "2.0.0"
         assert sputnik.package("my_library", "2.1", "test", data).version == "3.0.0"
         assert sputnik.package(None, None, "test", data).version == "3.0.0"
 
-    def test_one_that_does_not_work_with_it_is_refused_with_the_reason(
-        self, url: str, data: str, tmp_path: Path
-    ) -> None:
+    def test_an_incompatible_package_is_refused_with_the_reason(self, url: str, data: str, tmp_path: Path) -> None:
         reason = r"does not work with my.library 1\.5\.0 \(works with my_library>=2\)"
         with pytest.raises(sputnik.CompatiblePackageNotFoundException, match=reason):
             sputnik.install("my_library", "1.5.0", "test >=3.0.0", data, url)
@@ -362,7 +354,7 @@ class TestCompatibility:
         with pytest.raises(sputnik.CompatiblePackageNotFoundException, match=reason):
             sputnik.package("my_library", "1.5.0", "test", data)
 
-    def test_a_version_that_is_named_exactly_is_installed_and_given_to_no_app_that_it_does_not_work_with(
+    def test_an_exact_version_is_installed_but_not_returned_to_an_incompatible_app(
         self, url: str, data: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         """So that a machine can be prepared for the app's next version; PyOrbital's README does."""
@@ -375,13 +367,13 @@ class TestCompatibility:
         assert sputnik.package("my_library", "2.0.0", "test ==3.0.0", data).version == "3.0.0"
         assert caplog.text == ""
 
-    def test_search_lists_what_works_with_it(self, url: str, data: str) -> None:
+    def test_search_lists_compatible_packages(self, url: str, data: str) -> None:
         found = sputnik.search("my_library", "1.5.0", None, data, url)
         assert idents(found) == ["test-1.0.0", "test-2.0.0"]
         assert found[1].compatibility == {"my_library": "<2"}
         assert idents(sputnik.search(None, None, "test >1.0.0", data, url)) == ["test-2.0.0", "test-3.0.0"]
 
-    def test_no_app_is_no_check_and_other_apps_do_not_count(self, data: str, tmp_path: Path) -> None:
+    def test_only_the_given_app_is_checked(self, data: str, tmp_path: Path) -> None:
         archive = str(old_archive(tmp_path / "a.sputnik", compatibility={"pytest": "<1", "my_library": None}))
         assert sputnik.install(None, None, archive, data).version == "1.0.0"
         assert sputnik.package("my_library", "1.0", "test", data).version == "1.0.0"
@@ -389,11 +381,11 @@ class TestCompatibility:
             sputnik.package("pytest", None, "test", data)
 
     @pytest.mark.parametrize("name", ["", "../x", "a b"])
-    def test_an_app_whose_name_is_none_is_refused(self, name: str) -> None:
+    def test_an_invalid_app_name_is_refused(self, name: str) -> None:
         with pytest.raises(sputnik.InvalidAppNameException):
             sputnik.package(name, "1.0.0", "test")
 
-    def test_an_app_whose_version_is_none_is_refused(self) -> None:
+    def test_an_invalid_app_version_is_refused(self) -> None:
         with pytest.raises(sputnik.InvalidAppVersionException, match="'newest' is not a version of my_library"):
             sputnik.package("my_library", "newest", "test")
 
@@ -403,14 +395,14 @@ class TestFiles:
     def package(self, data: str) -> sputnik.Package:
         return sputnik.install(*APP, str(KEPT / "test-1.0.0.sputnik"), data)
 
-    def test_paths_are_texts_of_files_that_are_there(self, package: sputnik.Package) -> None:
+    def test_paths_are_strings_of_existing_files(self, package: sputnik.Package) -> None:
         path = package.file_path("data", "xyz.model")
         assert type(path) is str
         assert path == f"{package.path}/data/xyz.model"
         assert package.dir_path("data") == f"{package.path}/data"
         assert package.dir_path() == package.path
 
-    def test_a_directory_is_no_file(self, package: sputnik.Package) -> None:
+    def test_a_directory_is_not_a_file(self, package: sputnik.Package) -> None:
         assert package.has_file("data", "xyz.json")
         assert not package.has_file("data")
         assert not package.has_file("data", "model")
@@ -424,7 +416,7 @@ class TestFiles:
             package.dir_path("nothing")
 
     @pytest.mark.parametrize("part", ["data/xyz.json", "data\\xyz.json", "..", ".", "", "/etc/passwd", "a\0b"])
-    def test_a_part_that_is_a_path_is_refused(self, package: sputnik.Package, part: str, sample: Path) -> None:
+    def test_a_component_with_a_slash_is_refused(self, package: sputnik.Package, part: str, sample: Path) -> None:
         for opened in (package, sputnik.DirPackage(sample)):
             with pytest.raises(sputnik.InvalidPathPartsException):
                 opened.file_path(part)
@@ -442,7 +434,7 @@ class TestFiles:
         assert package.load_json(["data", "xyz.json"]) == {"test": True}
         assert Path(package.file_path("data", "xyz.json")).read_text(encoding="utf8") == '{"test": true}'
 
-    def test_what_is_missing_gives_the_default_or_raises_it(self, package: sputnik.Package, sample: Path) -> None:
+    def test_a_missing_file_yields_or_raises_the_default(self, package: sputnik.Package, sample: Path) -> None:
         for opened in (package, sputnik.DirPackage(str(sample))):
             for default in (0, None, "", b"x"):
                 with opened.open(["data", "foo"], default=default) as given:
@@ -458,7 +450,7 @@ class TestFiles:
             with pytest.raises(ValueError, match="mine"):
                 opened.load_json(["data", "foo"], default=ValueError("mine"))
 
-    def test_nothing_is_opened_for_writing(self, package: sputnik.Package) -> None:
+    def test_files_are_not_opened_for_writing(self, package: sputnik.Package) -> None:
         with pytest.raises(ValueError, match="can only be read"), package.open(["data", "xyz.json"], mode="w"):
             pass
 
@@ -498,14 +490,14 @@ class TestDescriptions:
             assert (one > other, one >= other, one != other) == (low > high, low > high, True)
         assert packages[0] == sputnik.PackageStub({"name": "abc", "version": "1.0.0-rc.1"})
 
-    def test_packages_of_two_names_have_no_order(self) -> None:
+    def test_packages_with_different_names_cannot_be_compared(self) -> None:
         one, other = (sputnik.PackageStub({"name": name, "version": "1.0.0"}) for name in ("test", "abc"))
         for compare in ("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"):
             with pytest.raises(sputnik.NameMismatchException):
                 getattr(one, compare)(other)
         assert one != "test"
 
-    def test_what_is_said_of_one_is_given_as_a_table(self, data: str) -> None:
+    def test_metadata_is_returned_as_a_dictionary(self, data: str) -> None:
         package = sputnik.install(*APP, str(KEPT / "test-1.0.0.sputnik"), data)
         assert package.to_dict() == {
             "name": "test",
@@ -520,7 +512,7 @@ class TestDescriptions:
         with pytest.raises(sputnik.ValidationException):
             _ = sputnik.PackageStub({"name": "x"}).ident
 
-    def test_every_exception_has_one_base_and_is_an_error_of_orbitpkgs(self) -> None:
+    def test_every_exception_has_a_common_base_and_is_an_orbitpkg_error(self) -> None:
         kinds = [getattr(sputnik, name) for name in sputnik.__all__]
         kinds = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Exception)]
         assert len(kinds) == 21
@@ -553,13 +545,13 @@ class TestDescriptions:
 
 class TestRemoving:
     @pytest.mark.parametrize("text", ["Typo", "typo", "TEST_", "", " ", ">=1.0.0", None])
-    def test_what_names_nothing_removes_nothing(self, text: str, data: str) -> None:
+    def test_a_package_string_without_a_match_removes_nothing(self, text: str, data: str) -> None:
         sputnik.install(*APP, str(KEPT / "test-1.0.0.sputnik"), data)
         with pytest.raises(sputnik.SputnikException):
             sputnik.remove(*APP, text, data_path=data)
         assert idents(sputnik.find(*APP, data_path=data)) == ["test-1.0.0"]
 
-    def test_only_versions_that_fit_go(self, repository: str, data: str) -> None:
+    def test_only_matching_versions_are_removed(self, repository: str, data: str) -> None:
         for version in ("1.0.0", "9.0.0", "10.0.0"):
             sputnik.install(*APP, f"test =={version}", data, repository)
         with pytest.raises(sputnik.CompatiblePackageNotFoundException):
@@ -581,7 +573,7 @@ class TestRemoving:
         sputnik.purge(*APP, data_path=data)
         assert sputnik.find(*APP, cache=True, data_path=data) == []
 
-    def test_purging_the_store_that_all_apps_share_takes_its_path(self, home: Path) -> None:
+    def test_purging_the_shared_store_requires_its_path(self, home: Path) -> None:
         sputnik.install(*APP, str(KEPT / "test-1.0.0.sputnik"))
         for pool in (False, True):
             with pytest.raises(sputnik.InvalidDataPathException, match="every package in"):
@@ -593,7 +585,7 @@ class TestRemoving:
 
 
 class TestRepositories:
-    def test_what_can_be_installed_is_searched_and_kept(self, repository: str, data: str) -> None:
+    def test_search_results_are_saved(self, repository: str, data: str) -> None:
         assert sputnik.find(*APP, cache=True, data_path=data) == []
         found = sputnik.search(*APP, data_path=data, repository_url=repository)
         assert idents(found) == ["test-1.0.0", "test-9.0.0", "test-10.0.0"]
@@ -601,19 +593,19 @@ class TestRepositories:
         assert idents(sputnik.search(*APP, "test ==9.0.0", data, repository)) == ["test-9.0.0"]
         assert sputnik.search(*APP, "unknown", data, repository) == []
 
-    def test_an_address_of_an_old_place_need_not_say_so(self, tmp_path: Path, data: str) -> None:
+    def test_the_address_of_an_old_server_needs_no_prefix(self, tmp_path: Path, data: str) -> None:
         old_bucket(open_store((tmp_path / "old").as_uri()))
         for url in (f"sputnik+{(tmp_path / 'old').as_uri()}", (tmp_path / "old").as_uri(), str(tmp_path / "old")):
             assert idents(sputnik.search(*APP, "test", data, url)) == ["test-1.0.0", "test-9.0.0", "test-10.0.0"]
         assert sputnik.install(*APP, "other", data, str(tmp_path / "old")).version == "1.0.0"
 
-    def test_the_repository_of_the_settings_is_used_when_none_is_named(
+    def test_the_default_repository_comes_from_the_settings(
         self, repository: str, data: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("ORBITPKG_REPOSITORY", repository)
         assert sputnik.install(*APP, "test", data).version == "10.0.0"
 
-    def test_uploading_again_succeeds_and_other_content_does_not(self, repository: str, tmp_path: Path) -> None:
+    def test_uploading_again_succeeds_unless_the_content_differs(self, repository: str, tmp_path: Path) -> None:
         archive = old_archive(tmp_path / "a.sputnik", version="9.0.0", license="MIT")
         assert sputnik.upload(*APP, str(archive), repository_url=repository) is True
         other = old_archive(tmp_path / "b.sputnik", {"x": b"y"}, version="9.0.0")
@@ -621,7 +613,7 @@ class TestRepositories:
             sputnik.upload(*APP, str(other), repository_url=repository)
 
 
-def test_importing_it_loads_nothing_that_orbitpkg_itself_does_not_load_for_an_app() -> None:
+def test_importing_it_loads_no_more_modules_than_orbitpkg_itself() -> None:
     program = "import sys, orbitpkg; before = set(sys.modules); import orbitpkg.compat.sputnik; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     loaded = {name.partition(".")[0] for name in done.stdout.split()}

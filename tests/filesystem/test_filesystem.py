@@ -98,12 +98,12 @@ def files() -> OrbitFileSystem:
 
 
 class TestReachingPlaces:
-    def test_addresses_lead_here_by_the_entry_point(self) -> None:
+    def test_the_entry_point_registers_the_file_system(self) -> None:
         found, path = fsspec.core.url_to_fs("orbit://model@2.0.0/data/x.csv")
         assert (type(found), path) == (OrbitFileSystem, "model@2.0.0/data/x.csv")
 
     @pytest.mark.usefixtures("published")
-    def test_all_files_are_what_was_published_without_installing(self, package: Path) -> None:
+    def test_all_files_are_readable_without_installing(self, package: Path) -> None:
         files = fsspec.filesystem("orbit")
         expected = {path: data for path, (data, _) in tree_of(package).items()}
         found = {path.removeprefix("model@2.0.0/"): files.cat(path) for path in files.find("model@2.0.0")}
@@ -111,7 +111,7 @@ class TestReachingPlaces:
         assert packages() == []
 
     @pytest.mark.usefixtures("published")
-    def test_a_file_is_read_as_one_on_the_disk_is(self, files: OrbitFileSystem) -> None:
+    def test_a_file_is_read_like_a_local_file(self, files: OrbitFileSystem) -> None:
         ours, disk = files.open("model@2.0.0/big.bin"), BytesIO(BIG)
         assert isinstance(ours, OrbitFile)
         for position, length in [(0, 10), (5_000_000, 3_000_000), (8_999_990, 100), (9_000_000, 5), (17, 0), (40, -1)]:
@@ -119,7 +119,7 @@ class TestReachingPlaces:
             assert ours.read(length) == disk.read(length)
             assert ours.tell() == disk.tell()
 
-    def test_a_web_server_without_ranges_gives_small_releases_and_says_what_to_do_with_large_ones(
+    def test_a_server_without_ranges_serves_small_releases_and_refuses_large_ones_with_advice(
         self, rangeless_site: StaticSite, package: Path
     ) -> None:
         site = rangeless_site.new_folder()
@@ -148,13 +148,13 @@ class TestReading:
             (10**9, None),
         ],
     )
-    def test_ranges_are_those_of_python(self, files: OrbitFileSystem, start: int, end: int) -> None:
+    def test_ranges_work_as_in_python(self, files: OrbitFileSystem, start: int, end: int) -> None:
         for path, data in {"data/x.csv": SMALL, "empty": b""}.items():
             assert files.cat_file(f"model/{path}", start, end) == data[start:end]
         orbitpkg.install("model")
         assert files.cat_file("model/data/x.csv", start, end) == SMALL[start:end]
 
-    def test_only_the_chunks_that_hold_what_is_asked_for_are_read(self) -> None:
+    def test_only_the_chunks_with_the_requested_bytes_are_read(self) -> None:
         release, repository = located("model")
         counted = _Counting(repository.objects)
         reader = PublishedFiles(Repository(counted), release, ChunkCache(1 << 26))
@@ -166,7 +166,7 @@ class TestReading:
         assert reader.read(file, 4_000_010, 4_000_020) == BIG[4_000_010:4_000_020]
         assert counted.bytes == before
 
-    def test_a_first_read_takes_three_requests_or_two_and_its_neighbours_none(self, package: Path) -> None:
+    def test_a_first_read_takes_at_most_three_requests_and_adjacent_reads_none(self, package: Path) -> None:
         name = uuid4().hex
         orbitpkg.publish(package, f"memory://{name}")
         orbitpkg.publish(make_package(package.parent / "small", name="small", files={"x": SMALL}), f"memory://{name}")
@@ -193,7 +193,7 @@ class TestReading:
         files.get("model/data", str(tmp_path / "copy"), recursive=True)
         assert (tmp_path / "copy/deep/er/y z.txt").read_text(encoding="utf-8") == "zwölf"
 
-    def test_what_is_asked_for_by_many_threads_at_once_is_read_once(self) -> None:
+    def test_concurrent_threads_read_a_chunk_once(self) -> None:
         release, repository = located("model")
         counted = _Counting(repository.objects)
         reader = PublishedFiles(Repository(counted), release, ChunkCache(1 << 26))
@@ -204,9 +204,7 @@ class TestReading:
         assert answers == [BIG] * 8
         assert counted.bytes <= release.archive.size
 
-    def test_a_file_that_was_opened_stays_with_its_release(
-        self, nearby: str, files: OrbitFileSystem, package: Path
-    ) -> None:
+    def test_an_open_file_keeps_its_release(self, nearby: str, files: OrbitFileSystem, package: Path) -> None:
         opened = files.open("model/data/x.csv")
         assert opened.read(4) == SMALL[:4]
         _publish_next(package, nearby)
@@ -219,12 +217,12 @@ class TestReading:
 @pytest.mark.usefixtures("nearby")
 class TestChoosing:
     @pytest.mark.parametrize("word", ["model", "model@2.0.0", "Model@2.0", "model@^2", "model@>=1,<3", "model==2.0.0"])
-    def test_a_name_a_version_or_a_range(self, files: OrbitFileSystem, word: str) -> None:
+    def test_an_address_has_a_name_and_an_exact_version_or_a_range(self, files: OrbitFileSystem, word: str) -> None:
         assert files.cat(f"{word}/data/x.csv") == SMALL
         orbitpkg.install("model==2.0.0")
         assert files.cat(f"orbit://{word}/data/x.csv") == SMALL
 
-    def test_what_is_installed_is_read_from_the_disk_even_if_the_repository_is_gone(
+    def test_installed_files_are_read_without_the_repository(
         self, nearby: str, files: OrbitFileSystem, package: Path
     ) -> None:
         installed = orbitpkg.install("model")
@@ -235,28 +233,28 @@ class TestChoosing:
         assert files.cat("model@2.0.0/big.bin") == BIG
         assert files.ls("", detail=False) == ["model@2.0.0"]
 
-    def test_what_is_installed_later_is_seen_at_once(self, nearby: str, files: OrbitFileSystem, package: Path) -> None:
+    def test_new_installations_are_seen_at_once(self, nearby: str, files: OrbitFileSystem, package: Path) -> None:
         orbitpkg.install("model==2.0.0")
         assert files.cat("model/data/x.csv") == SMALL
         _publish_next(package, nearby)
         orbitpkg.install("model==2.1.0")
         assert files.cat("model/data/x.csv") == b"newer"
 
-    def test_what_is_published_later_is_seen_when_its_age_is_up(self, nearby: str, package: Path) -> None:
+    def test_new_releases_are_seen_after_max_age(self, nearby: str, package: Path) -> None:
         patient, eager = OrbitFileSystem(), OrbitFileSystem(max_age=0)
         assert patient.cat("model/data/x.csv") == eager.cat("model/data/x.csv") == SMALL
         _publish_next(package, nearby)
         assert patient.cat("model/data/x.csv") == SMALL
         assert eager.cat("model/data/x.csv") == b"newer"
 
-    def test_files_that_were_left_out_of_an_install_come_from_the_repository(self, files: OrbitFileSystem) -> None:
+    def test_files_skipped_by_an_installation_are_read_from_the_repository(self, files: OrbitFileSystem) -> None:
         installed = orbitpkg.install("model", only="data/*.csv")
         with files.open("model/data/x.csv") as opened:
             assert opened.name == str(installed.file_path("data/x.csv"))
         assert files.cat("model/big.bin") == BIG
         assert not installed.has_file("big.bin")
 
-    def test_a_file_that_was_left_out_and_is_another_in_the_repository_by_now_is_not_there(
+    def test_a_skipped_file_that_changed_in_the_repository_is_missing(
         self, nearby: str, files: OrbitFileSystem, package: Path
     ) -> None:
         orbitpkg.install("model", only="data/*.csv")
@@ -267,9 +265,7 @@ class TestChoosing:
         with pytest.raises(FileNotInPackage, match="part of the release but not installed"):
             files.cat("model/big.bin")
 
-    def test_a_repository_that_is_named_is_the_one_it_must_come_from(
-        self, nearby: str, package: Path, tmp_path: Path
-    ) -> None:
+    def test_a_given_repository_is_the_only_source(self, nearby: str, package: Path, tmp_path: Path) -> None:
         orbitpkg.install("model==2.0.0")
         other = (tmp_path / "other").as_uri()
         (package / "data/x.csv").write_bytes(b"other")
@@ -277,9 +273,7 @@ class TestChoosing:
         assert OrbitFileSystem(repository=other).cat("model@2.0.0/data/x.csv") == b"other"
         assert OrbitFileSystem(repository=nearby).cat("model@2.0.0/data/x.csv") == SMALL
 
-    def test_two_versions_are_told_apart_by_what_their_files_hold(
-        self, nearby: str, files: OrbitFileSystem, package: Path
-    ) -> None:
+    def test_keys_depend_on_the_content_of_files(self, nearby: str, files: OrbitFileSystem, package: Path) -> None:
         _publish_next(package, nearby)
         old, new = "model@2.0.0", "model@2.1.0"
         assert files.ukey(f"{old}/data/x.csv") != files.ukey(f"{new}/data/x.csv")
@@ -303,7 +297,7 @@ class TestRefusals:
             "model@<1/x",
         ],
     )
-    def test_what_is_not_there_is_a_file_that_is_not_found(self, files: OrbitFileSystem, path: str) -> None:
+    def test_missing_packages_and_files_raise_file_not_found_error(self, files: OrbitFileSystem, path: str) -> None:
         for ask in (files.open, files.info, files.cat_file, files.ls):
             with pytest.raises(FileNotInPackage) as caught:
                 ask(path)
@@ -311,13 +305,11 @@ class TestRefusals:
         assert not files.exists(path)
 
     @pytest.mark.parametrize("path", ["mod el/x", "model@v2.0.0/x", "model@latest/x", "model@==/x"])
-    def test_an_address_that_cannot_be_read_is_an_error_that_says_how_it_is_written(
-        self, files: OrbitFileSystem, path: str
-    ) -> None:
+    def test_an_invalid_address_is_an_error_with_the_correct_form(self, files: OrbitFileSystem, path: str) -> None:
         with pytest.raises(UsageError, match="orbit://NAME@VERSION/path"):
             files.exists(path)
 
-    def test_a_folder_is_not_opened(self, files: OrbitFileSystem) -> None:
+    def test_a_folder_cannot_be_opened(self, files: OrbitFileSystem) -> None:
         with pytest.raises(IsADirectoryError, match="orbit://model/data is a folder"):
             files.open("model/data")
 
@@ -344,18 +336,18 @@ class TestRefusals:
                 attempt(*words)
         assert files.cat(path) == SMALL
 
-    def test_offline_what_is_not_installed_is_an_error_and_not_absent(self) -> None:
+    def test_offline_a_package_that_is_not_installed_is_an_error_rather_than_absent(self) -> None:
         files = OrbitFileSystem(repository="s3://no-such-bucket", offline=True)
         for ask in (files.exists, files.open, files.isfile):
             with pytest.raises(OfflineError):
                 ask("model/data/x.csv")
 
-    def test_a_repository_that_does_not_answer_is_an_error_and_not_absent(self, unused_tcp_port: int) -> None:
+    def test_an_unreachable_repository_is_an_error_rather_than_absence(self, unused_tcp_port: int) -> None:
         files = OrbitFileSystem(repository=f"http://127.0.0.1:{unused_tcp_port}/models")
         with pytest.raises(RepositoryUnreachable):
             files.exists("model@2.0.0/data/x.csv")
 
-    def test_formats_that_are_forbidden_are_not_read_from_a_repository(
+    def test_forbidden_formats_are_not_read_from_a_repository(
         self, files: OrbitFileSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         folder = make_package(tmp_path / "pickled", name="pickled", files={"m.pkl": b"\x80\x04N.", "x.csv": SMALL})
@@ -367,7 +359,7 @@ class TestRefusals:
             with pytest.raises(ForbiddenFormat):
                 read("pickled/m.pkl")
 
-    def test_a_byte_that_was_flipped_in_the_archive_is_noticed(self, nearby: str, files: OrbitFileSystem) -> None:
+    def test_a_flipped_byte_in_the_archive_is_detected(self, nearby: str, files: OrbitFileSystem) -> None:
         release = released("model")
         archive = Path(open_repository(nearby).objects.url.removeprefix("file://")) / release.archive.key
         tree = PublishedFiles(located("model")[1], release, ChunkCache(0))
@@ -384,7 +376,7 @@ class TestRefusals:
             files.open("model/big.bin").read()
         assert files.cat("model/data/x.csv") == SMALL
 
-    def test_bytes_that_were_wrong_once_are_read_again(self) -> None:
+    def test_bytes_corrupted_in_transit_are_read_again(self) -> None:
         release, repository = located("model")
         flaky = _Counting(repository.objects)
         reader = PublishedFiles(Repository(flaky), release, ChunkCache(1 << 26))
@@ -454,7 +446,7 @@ class TestLibraries:
 
 @pytest.mark.usefixtures("nearby")
 class TestChunkCache:
-    def test_what_was_used_last_is_kept_up_to_the_bound(self) -> None:
+    def test_the_most_recently_used_chunks_are_kept_up_to_the_limit(self) -> None:
         release, repository = located("model")
         reader = PublishedFiles(repository, release, ChunkCache(0))
         chunks = reader.contents.chunks[:4]
@@ -469,7 +461,7 @@ class TestChunkCache:
             assert len(cache.take([chunks[index]], load)) == 1
         assert loaded == [0, 1, 2, 1]
 
-    def test_a_failure_of_one_thread_is_no_failure_of_another(self) -> None:
+    def test_a_failure_in_one_thread_does_not_fail_another(self) -> None:
         release, repository = located("model")
         chunk = PublishedFiles(repository, release, ChunkCache(0)).contents.chunks[0]
         cache, reading, failing = ChunkCache(100), threading.Event(), threading.Event()
@@ -530,7 +522,7 @@ def unused_tcp_port() -> int:
     return free_port()
 
 
-def test_names_of_stores_in_memory_work_too(package: Path) -> None:
+def test_memory_stores_work_too(package: Path) -> None:
     url = f"memory://{uuid4().hex}"
     orbitpkg.publish(package, url)
     assert OrbitFileSystem(repository=url).cat("model/data/x.csv") == SMALL

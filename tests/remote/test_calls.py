@@ -75,7 +75,7 @@ def asked(store: FaultyStore) -> list[str]:
 
 
 class TestEverywhere:
-    def test_what_is_written_is_read(self, place: Place) -> None:
+    def test_written_data_can_be_read(self, place: Place) -> None:
         uri = f"{place.uri}/dir/tables/one.csv"
         with remote.write(uri) as path:
             assert path.suffix == ".csv"
@@ -89,22 +89,22 @@ class TestEverywhere:
 
     @pytest.mark.parametrize("place", WITHOUT_CEPH, indirect=True)
     @pytest.mark.parametrize("mode", ["w", "wb", "x", "xb"])
-    def test_a_file_that_is_opened_to_write_is_there_when_it_is_closed(self, place: Place, mode: str) -> None:
+    def test_a_file_opened_for_writing_appears_when_it_is_closed(self, place: Place, mode: str) -> None:
         uri = f"{place.uri}/folder/new.txt"
         Path(place.uri.removeprefix("file://").replace("%20", " "), "folder").mkdir(
             parents=True
         ) if place.name == "file" else None
-        with remote.open(uri, mode) as file:
+        with remote.open(uri, mode) as file:  # type: ignore[call-overload]
             file.write(b"text" if "b" in mode else "text")
         assert remote.local_path(uri).read_bytes() == b"text"
 
-    def test_a_large_object_goes_up_and_comes_down(self, place: Place) -> None:
+    def test_a_large_object_is_uploaded_and_downloaded(self, place: Place) -> None:
         with remote.write(f"{place.uri}/large.bin", keep=False) as path:
             path.write_bytes(LARGE)
         with remote.local_path(f"{place.uri}/large.bin") as path:
             assert path.read_bytes() == LARGE
 
-    def test_objects_are_listed_found_and_told_of(self, place: Place) -> None:
+    def test_objects_are_listed_found_and_described(self, place: Place) -> None:
         for key in ("dir/a.txt", "dir/b/c.txt", "other.txt"):
             place.store.put(key, key.encode())
         listed = remote.list(f"{place.uri}/dir/")
@@ -129,7 +129,7 @@ class TestEverywhere:
         assert (tmp_path / "down" / "here.txt").read_bytes() == b"one"
         assert remote.local_path(f"{place.uri}/up.txt").read_bytes() == b"one"
 
-    def test_what_is_not_there_is_a_missing_file(self, place: Place, tmp_path: Path) -> None:
+    def test_a_missing_object_raises_file_missing(self, place: Place, tmp_path: Path) -> None:
         uri = f"{place.uri}/absent.txt"
         for use in (
             lambda: remote.open(uri),
@@ -147,7 +147,7 @@ class TestEverywhere:
     @pytest.mark.parametrize(
         "key", ["with space.txt", "100%41+x.txt", "ünïcödé.txt", "日本/語.txt", "k" * 200, "#hash&amp;=.txt", ".hidden"]
     )
-    def test_a_key_may_have_any_letters(self, place: Place, key: str) -> None:
+    def test_a_key_may_have_any_characters(self, place: Place, key: str) -> None:
         uri = f"{place.uri}/{key}" if place.name != "file" else Path(os.fsdecode(place.uri), key).as_posix()
         if place.name == "file":
             from urllib.parse import quote
@@ -160,7 +160,7 @@ class TestEverywhere:
 
 
 class TestCache:
-    def test_what_is_unchanged_takes_one_request(self, memory: tuple[str, FaultyStore]) -> None:
+    def test_an_unchanged_object_takes_one_request(self, memory: tuple[str, FaultyStore]) -> None:
         url, store = memory
         store.put("key.txt", b"data")
         first = remote.local_path(f"{url}/key.txt")
@@ -168,7 +168,7 @@ class TestCache:
         assert remote.local_path(f"{url}/key.txt") == first
         assert asked(store) == ["head"]
 
-    def test_none_is_made_while_the_last_word_is_young_enough(self, memory: tuple[str, FaultyStore]) -> None:
+    def test_no_request_is_made_within_max_age(self, memory: tuple[str, FaultyStore]) -> None:
         url, store = memory
         store.put("key.txt", b"data")
         remote.local_path(f"{url}/key.txt")
@@ -179,7 +179,7 @@ class TestCache:
         assert asked(store) == ["put"]
         assert remote.local_path(f"{url}/key.txt", max_age=0).read_bytes() == b"new"
 
-    def test_what_was_written_over_from_here_is_never_taken_for_the_objects_state(
+    def test_an_object_replaced_from_this_machine_is_never_read_from_the_cache(
         self, memory: tuple[str, FaultyStore], tmp_path: Path
     ) -> None:
         url, store = memory
@@ -201,7 +201,7 @@ class TestCache:
             change()
             assert remote.local_path(f"{url}/key.txt", max_age=3600).read_bytes() == data
 
-    def test_an_object_that_changes_while_it_is_read_is_read_anew(self, memory: tuple[str, FaultyStore]) -> None:
+    def test_a_download_restarts_when_the_object_changes(self, memory: tuple[str, FaultyStore]) -> None:
         url, store = memory
         store.put("key.bin", LARGE)
         store.faults.faults.append(Fault(kind="change", operation="get_range", nth=2))
@@ -210,9 +210,7 @@ class TestCache:
         with pytest.raises(ObjectChanged, match="changed while"):
             remote.local_path(f"{url}/key.bin", force=True)
 
-    def test_a_clock_that_was_set_back_makes_no_old_word_young(
-        self, memory: tuple[str, FaultyStore], home: Path
-    ) -> None:
+    def test_a_clock_set_back_does_not_extend_max_age(self, memory: tuple[str, FaultyStore], home: Path) -> None:
         url, store = memory
         store.put("key.txt", b"data")
         remote.local_path(f"{url}/key.txt")
@@ -221,13 +219,13 @@ class TestCache:
         store.put("key.txt", b"new")
         assert remote.local_path(f"{url}/key.txt", max_age=3600).read_bytes() == b"new"
 
-    def test_a_change_of_the_same_size_within_a_second_is_seen(self, place: Place) -> None:
+    def test_a_change_of_the_same_size_within_a_second_is_detected(self, place: Place) -> None:
         uri = f"{place.uri}/key.txt"
         for data in (b"one", b"two", b"six"):
             place.store.put("key.txt", data)
             assert remote.local_path(uri).read_bytes() == data
 
-    def test_two_states_lie_side_by_side(self, memory: tuple[str, FaultyStore]) -> None:
+    def test_two_states_are_cached_together(self, memory: tuple[str, FaultyStore]) -> None:
         url, store = memory
         store.put("key.txt", b"one")
         first = remote.local_path(f"{url}/key.txt")
@@ -235,7 +233,7 @@ class TestCache:
         second = remote.local_path(f"{url}/key.txt")
         assert (first.read_bytes(), second.read_bytes()) == (b"one", b"two")
 
-    def test_the_same_bytes_are_kept_once(self, memory: tuple[str, FaultyStore]) -> None:
+    def test_equal_contents_are_cached_once(self, memory: tuple[str, FaultyStore]) -> None:
         url, store = memory
         for key in ("a.txt", "b.txt", "dir/a.txt"):
             store.put(key, b"x" * 1000)
@@ -251,7 +249,7 @@ class TestCache:
         assert remote.local_path(f"{url}/d").read_bytes() == b"file"
         assert remote.local_path(f"{url}/d/e").read_bytes() == b"below"
 
-    def test_versions_are_read_and_asked_for_once(self, moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_versions_are_downloaded_once(self, moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
         place = enter(moto, monkeypatch)
         moto.client().put_bucket_versioning(
             Bucket=place.uri.removeprefix("s3://"), VersioningConfiguration={"Status": "Enabled"}
@@ -269,7 +267,7 @@ class TestCache:
         with pytest.raises(RepositoryError):
             remote.stat(uri, version="another")
 
-    def test_a_version_that_was_read_is_not_taken_for_the_objects_state(
+    def test_a_cached_version_is_not_used_as_the_current_state(
         self, moto: S3Server, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         place = enter(moto, monkeypatch)
@@ -290,7 +288,7 @@ class TestCache:
         assert remote.local_path(uri, max_age=3600).read_bytes() == b"two"
         assert remote.local_path(uri, fresh=False).read_bytes() == b"two"
 
-    def test_what_was_written_is_not_read_again(self, memory: tuple[str, FaultyStore]) -> None:
+    def test_a_written_object_is_not_downloaded(self, memory: tuple[str, FaultyStore]) -> None:
         url, store = memory
         with remote.write(f"{url}/key.txt") as path:
             path.write_bytes(b"data")
@@ -298,14 +296,14 @@ class TestCache:
         assert remote.local_path(f"{url}/key.txt").read_bytes() == b"data"
         assert asked(store) == ["head"]
 
-    def test_what_was_written_is_read_again_when_it_was_not_to_be_kept(self, memory: tuple[str, FaultyStore]) -> None:
+    def test_a_written_object_that_was_not_kept_is_downloaded(self, memory: tuple[str, FaultyStore]) -> None:
         url, _ = memory
         with remote.write(f"{url}/key.txt", keep=False) as path:
             path.write_bytes(b"data")
         assert remote.cache_size() == 0
         assert not path.exists()
 
-    def test_force_reads_again(self, memory: tuple[str, FaultyStore]) -> None:
+    def test_force_downloads_again(self, memory: tuple[str, FaultyStore]) -> None:
         url, store = memory
         store.put("key.txt", b"data")
         remote.local_path(f"{url}/key.txt")
@@ -313,7 +311,7 @@ class TestCache:
         assert remote.local_path(f"{url}/key.txt", force=True).read_bytes() == b"data"
         assert "get_range" in asked(store)
 
-    def test_a_file_that_somebody_changed_is_read_again_and_theirs_is_kept(
+    def test_a_changed_cache_file_is_set_aside_and_downloaded_again(
         self, memory: tuple[str, FaultyStore], caplog: pytest.LogCaptureFixture, home: Path
     ) -> None:
         url, store = memory
@@ -323,7 +321,7 @@ class TestCache:
         assert "was changed on this machine" in caplog.text
         assert [path.read_bytes() for path in home.rglob("changed/*")] == [b"my own work"]
 
-    def test_a_change_that_hides_its_time_is_found_by_reading(self, memory: tuple[str, FaultyStore]) -> None:
+    def test_a_change_that_keeps_the_time_is_found_by_verify(self, memory: tuple[str, FaultyStore]) -> None:
         url, store = memory
         store.put("key.txt", b"data")
         path = remote.local_path(f"{url}/key.txt")
@@ -333,7 +331,7 @@ class TestCache:
         assert remote.local_path(f"{url}/key.txt").read_bytes() == b"DATA"
         assert remote.local_path(f"{url}/key.txt", verify=True).read_bytes() == b"data"
 
-    def test_a_touched_file_is_the_same(self, memory: tuple[str, FaultyStore]) -> None:
+    def test_a_touched_file_is_intact(self, memory: tuple[str, FaultyStore]) -> None:
         url, store = memory
         store.put("key.txt", b"data")
         path = remote.local_path(f"{url}/key.txt")
@@ -342,7 +340,7 @@ class TestCache:
         assert remote.local_path(f"{url}/key.txt").read_bytes() == b"data"
         assert asked(store) == ["head"]
 
-    def test_a_touched_file_makes_no_old_word_young(self, memory: tuple[str, FaultyStore], home: Path) -> None:
+    def test_a_touched_file_does_not_extend_max_age(self, memory: tuple[str, FaultyStore], home: Path) -> None:
         url, store = memory
         store.put("key.txt", b"data")
         path = remote.local_path(f"{url}/key.txt")
@@ -353,7 +351,7 @@ class TestCache:
         assert remote.local_path(f"{url}/key.txt", fresh=False).read_bytes() == b"data"
         assert remote.local_path(f"{url}/key.txt", max_age=3600).read_bytes() == b"new"
 
-    def test_records_that_cannot_be_read_are_none(self, memory: tuple[str, FaultyStore], home: Path) -> None:
+    def test_damaged_records_are_ignored(self, memory: tuple[str, FaultyStore], home: Path) -> None:
         url, store = memory
         store.put("key.txt", b"data")
         for damage in (b"", b"{", b"[]", b'{"format": 2}', b'{"format": 1, "uri": 3}', b"\xff\xfe"):
@@ -362,7 +360,7 @@ class TestCache:
                 record.write_bytes(damage)
             assert remote.local_path(f"{url}/key.txt").read_bytes() == b"data"
 
-    def test_of_an_object_that_changes_all_the_time_not_all_states_are_remembered(
+    def test_the_number_of_cached_states_of_an_object_is_limited(
         self, memory: tuple[str, FaultyStore], home: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("orbitpkg.remote.cache._MAX_STATES", 3)
@@ -373,7 +371,7 @@ class TestCache:
         assert len(list(home.rglob("*.json"))) == 3
         assert remote.local_path(f"{url}/key.txt", fresh=False).read_bytes() == b"5"
 
-    def test_an_object_that_was_deleted_is_gone_though_cached(self, memory: tuple[str, FaultyStore]) -> None:
+    def test_a_deleted_object_is_missing_although_it_is_cached(self, memory: tuple[str, FaultyStore]) -> None:
         url, store = memory
         store.put("key.txt", b"data")
         remote.local_path(f"{url}/key.txt")
@@ -385,7 +383,7 @@ class TestCache:
             assert file.read() == "data"
 
     @pytest.mark.parametrize(("mode", "folder"), [("600", 0o700), ("660", 0o770), ("0o644", 0o755)])
-    def test_files_have_the_mode_that_is_set(
+    def test_files_have_the_configured_mode(
         self, memory: tuple[str, FaultyStore], home: Path, monkeypatch: pytest.MonkeyPatch, mode: str, folder: int
     ) -> None:
         monkeypatch.setenv("ORBITPKG_REMOTE_FILE_MODE", mode)
@@ -401,14 +399,14 @@ class TestCache:
         assert {path.stat().st_mode & 0o777 for path in folders} == {folder}
 
     @pytest.mark.parametrize("mode", ["rw", "999", "-1", "4660", "400", "6 60"])
-    def test_what_is_no_mode_is_refused(self, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+    def test_an_invalid_file_mode_is_refused(self, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
         monkeypatch.setenv("ORBITPKG_REMOTE_FILE_MODE", mode)
         with pytest.raises(UsageError, match="ORBITPKG_REMOTE_FILE_MODE"):
             remote.cache_size()
 
 
 class TestWriting:
-    def test_nothing_is_uploaded_and_nothing_left_after_an_exception(
+    def test_after_an_exception_nothing_is_uploaded_or_left_behind(
         self, memory: tuple[str, FaultyStore], home: Path
     ) -> None:
         url, store = memory
@@ -424,22 +422,24 @@ class TestWriting:
         assert [path for path in home.rglob("*") if path.is_file()] == []
 
     @pytest.mark.parametrize("mode", ["w", "wb"])
-    def test_nor_is_a_file_that_was_open_then(self, memory: tuple[str, FaultyStore], home: Path, mode: str) -> None:
+    def test_after_an_exception_an_open_file_is_not_uploaded(
+        self, memory: tuple[str, FaultyStore], home: Path, mode: str
+    ) -> None:
         url, store = memory
 
         def fail(uri: str) -> None:
-            with remote.open(uri, mode) as file:
+            with remote.open(uri, mode) as file:  # type: ignore[call-overload]
                 file.write("half" if mode == "w" else b"half")
                 raise KeyError
 
         with pytest.raises(KeyError):
             fail(f"{url}/key.txt")
-        file = remote.open(f"{url}/key.txt", mode)
+        file = remote.open(f"{url}/key.txt", mode)  # type: ignore[call-overload]
         del file
         assert list(store.list("")) == []
         assert [path for path in home.rglob("*") if path.is_file()] == []
 
-    def test_a_file_that_is_closed_without_a_block_is_uploaded(self, memory: tuple[str, FaultyStore]) -> None:
+    def test_a_file_closed_outside_a_block_is_uploaded(self, memory: tuple[str, FaultyStore]) -> None:
         url, store = memory
         file = remote.open(f"{url}/key.txt", "w", encoding="utf-16", newline="\r\n")
         file.write("a\n")
@@ -447,7 +447,7 @@ class TestWriting:
         file.close()
         assert store.get("key.txt")[0].decode("utf-16") == "a\r\n"
 
-    def test_what_cannot_be_sent_is_kept_and_told(self, memory: tuple[str, FaultyStore]) -> None:
+    def test_a_file_that_cannot_be_uploaded_is_kept_and_reported(self, memory: tuple[str, FaultyStore]) -> None:
         from tests.faulty_store import Fault
 
         url, store = memory
@@ -462,7 +462,7 @@ class TestWriting:
         assert Path(str(caught.value.data["kept"])).read_bytes() == b"hours of work"
         assert str(caught.value.data["kept"]) in str(caught.value)
 
-    def test_nothing_written_is_told(self, memory: tuple[str, FaultyStore]) -> None:
+    def test_a_file_that_was_never_written_is_reported(self, memory: tuple[str, FaultyStore]) -> None:
         url, store = memory
 
         def write() -> None:
@@ -473,7 +473,7 @@ class TestWriting:
             write()
         assert list(store.list("")) == []
 
-    def test_two_at_once_write_two_whole_files(self, memory: tuple[str, FaultyStore]) -> None:
+    def test_concurrent_writes_are_each_complete(self, memory: tuple[str, FaultyStore]) -> None:
         url, store = memory
         with remote.write(f"{url}/key.txt") as one, remote.write(f"{url}/key.txt") as two:
             assert one != two
@@ -482,7 +482,7 @@ class TestWriting:
         assert store.get("key.txt")[0] == b"one"
         assert remote.local_path(f"{url}/key.txt").read_bytes() == b"one"
 
-    def test_what_is_there_is_not_replaced_when_asked_so(self, place: Place) -> None:
+    def test_create_only_replaces_nothing(self, place: Place) -> None:
         if place.name == "rclone":
             pytest.skip("rclone's server ignores create-only writes")
         place.store.put("key.txt", b"before")
@@ -495,7 +495,7 @@ class TestWriting:
             write()
         assert place.store.get("key.txt")[0] == b"before"
 
-    def test_metadata_goes_along(self, memory: tuple[str, FaultyStore], tmp_path: Path) -> None:
+    def test_metadata_is_uploaded(self, memory: tuple[str, FaultyStore], tmp_path: Path) -> None:
         url, _ = memory
         with remote.write(f"{url}/key.txt", metadata={"owner": "me"}) as path:
             path.write_bytes(b"x")
@@ -506,7 +506,7 @@ class TestWriting:
 
 
 class TestPruning:
-    def test_what_was_used_longest_ago_goes_first(self, memory: tuple[str, FaultyStore], home: Path) -> None:
+    def test_the_least_recently_used_files_are_pruned_first(self, memory: tuple[str, FaultyStore], home: Path) -> None:
         url, store = memory
         for number, key in enumerate(("a.txt", "b.txt", "c.txt")):
             store.put(key, bytes([number]) * 1000)
@@ -518,7 +518,7 @@ class TestPruning:
         left = [info for info in ("a.txt", "b.txt", "c.txt") if _is_cached(f"{url}/{info}", store)]
         assert left == ["b.txt", "c.txt"]
 
-    def test_what_is_old_goes(self, memory: tuple[str, FaultyStore], home: Path) -> None:
+    def test_old_files_are_pruned(self, memory: tuple[str, FaultyStore], home: Path) -> None:
         url, store = memory
         store.put("key.txt", b"x" * 1000)
         remote.local_path(f"{url}/key.txt")
@@ -530,7 +530,7 @@ class TestPruning:
         assert remote.prune(older_than="1d").files == 1
         assert remote.cache_size() == 0
 
-    def test_what_is_in_use_stays(self, memory: tuple[str, FaultyStore]) -> None:
+    def test_files_in_use_are_not_pruned(self, memory: tuple[str, FaultyStore]) -> None:
         url, store = memory
         store.put("key.txt", b"data")
         with remote.local_path(f"{url}/key.txt") as path:
@@ -540,7 +540,7 @@ class TestPruning:
         assert not path.exists()
 
     @pytest.mark.parametrize("said", [{}, {"older_than": "yesterday"}, {"max_size": "much"}])
-    def test_what_says_nothing_is_refused(self, said: dict[str, str]) -> None:
+    def test_prune_requires_a_criterion(self, said: dict[str, str]) -> None:
         with pytest.raises(UsageError):
             remote.prune(**said)  # type: ignore[arg-type]
 
@@ -577,7 +577,7 @@ class TestBadInput:
         ],
         ids=str,
     )
-    def test_a_uri_that_is_none_is_refused_by_every_call(self, uri: str | Path, said: str, tmp_path: Path) -> None:
+    def test_every_function_refuses_an_invalid_uri(self, uri: str | Path, said: str, tmp_path: Path) -> None:
         for use in (
             lambda: remote.open(uri),
             lambda: remote.open(uri, "w"),
@@ -593,20 +593,20 @@ class TestBadInput:
         assert list(tmp_path.glob("x")) == []
 
     @pytest.mark.parametrize("mode", ["", "z", "rw", "rr", "bt", "b", "r+w", "wx", "rbt"])
-    def test_a_mode_that_is_none_is_refused(self, memory: tuple[str, FaultyStore], mode: str) -> None:
+    def test_an_invalid_mode_is_refused(self, memory: tuple[str, FaultyStore], mode: str) -> None:
         with pytest.raises(UsageError, match="Invalid mode"):
-            remote.open(f"{memory[0]}/key", mode)
+            remote.open(f"{memory[0]}/key", mode)  # type: ignore[call-overload]
 
     @pytest.mark.parametrize("mode", ["a", "ab", "r+", "w+", "rb+"])
-    def test_an_object_is_not_changed_in_place(self, memory: tuple[str, FaultyStore], mode: str) -> None:
+    def test_an_object_cannot_be_changed_in_place(self, memory: tuple[str, FaultyStore], mode: str) -> None:
         with pytest.raises(UsageError, match="in place"):
-            remote.open(f"{memory[0]}/key", mode)
+            remote.open(f"{memory[0]}/key", mode)  # type: ignore[call-overload]
 
-    def test_bytes_have_no_encoding(self, memory: tuple[str, FaultyStore]) -> None:
+    def test_a_binary_mode_has_no_encoding(self, memory: tuple[str, FaultyStore]) -> None:
         with pytest.raises(UsageError, match="binary"):
-            remote.open(f"{memory[0]}/key", "rb", encoding="utf-8")
+            remote.open(f"{memory[0]}/key", "rb", encoding="utf-8")  # type: ignore[call-overload]
 
-    def test_a_folder_where_a_file_should_go_is_told(self, memory: tuple[str, FaultyStore], tmp_path: Path) -> None:
+    def test_a_folder_instead_of_a_file_is_reported(self, memory: tuple[str, FaultyStore], tmp_path: Path) -> None:
         url, store = memory
         store.put("key", b"data")
         (tmp_path / "down" / "key").mkdir(parents=True)
@@ -625,7 +625,7 @@ class TestBadInput:
         assert path.read_bytes() == b"data"
         assert path.name.endswith(".tar.zst")
 
-    def test_a_cache_that_takes_nothing_is_done_without(
+    def test_without_a_writable_cache_temporary_files_are_used(
         self,
         memory: tuple[str, FaultyStore],
         tmp_path: Path,
@@ -646,7 +646,7 @@ class TestBadInput:
         assert store.get("other.csv")[0] == b"more"
         assert not draft.exists()
 
-    def test_a_disk_that_is_full_is_done_without(
+    def test_with_a_full_disk_temporary_files_are_used(
         self,
         memory: tuple[str, FaultyStore],
         small_disk: Path,
@@ -666,7 +666,7 @@ class TestBadInput:
         with pytest.raises(NoSpace, match="no space left"):
             remote.local_path(f"{url}/key.bin")
 
-    def test_a_cache_that_may_only_be_read_is_read(self, memory: tuple[str, FaultyStore], tmp_path: Path) -> None:
+    def test_a_read_only_cache_is_used(self, memory: tuple[str, FaultyStore], tmp_path: Path) -> None:
         if os.geteuid() != 0:
             pytest.skip("being another user takes root: run the tests as root")
         url, store = memory
@@ -686,7 +686,7 @@ class TestBadInput:
 
             assert as_somebody_else(read)
 
-    def test_a_cache_that_all_may_write_is_written_by_all(
+    def test_a_shared_cache_is_written_by_all_users(
         self, memory: tuple[str, FaultyStore], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         if os.geteuid() != 0:
@@ -745,7 +745,7 @@ class TestLocalFiles:
     """Every call takes a local path in the place of a URI."""
 
     @pytest.mark.parametrize("kind", [str, Path, Path.as_uri])
-    def test_they_are_read_and_written(self, tmp_path: Path, kind: type[str]) -> None:
+    def test_local_files_are_read_and_written(self, tmp_path: Path, kind: type[str]) -> None:
         path = tmp_path / "ein Ordner" / "naïve.txt"
         word = kind(path)
         with remote.write(word) as draft:
@@ -765,7 +765,7 @@ class TestLocalFiles:
         assert not remote.exists(word)
         assert [found.name for found in tmp_path.iterdir() if found.is_file()] == ["moved.txt"]
 
-    def test_one_that_is_being_written_is_seen_when_it_is_whole(self, tmp_path: Path) -> None:
+    def test_a_local_file_appears_when_it_is_complete(self, tmp_path: Path) -> None:
         path = tmp_path / "file.txt"
         path.write_text("before")
 
@@ -780,20 +780,20 @@ class TestLocalFiles:
         assert path.read_text() == "before"
         assert [found.name for found in tmp_path.iterdir() if found.is_file()] == ["file.txt"]
 
-    def test_what_is_copied_or_moved_onto_itself_stays(self, tmp_path: Path) -> None:
+    def test_copying_or_moving_onto_itself_changes_nothing(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("data")
         remote.copy(tmp_path / "file", tmp_path / "file")
         remote.move(tmp_path / "file", f"{tmp_path}/../{tmp_path.name}/file")
         assert (tmp_path / "file").read_text() == "data"
 
-    def test_they_have_no_versions(self, tmp_path: Path) -> None:
+    def test_local_files_have_no_versions(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("data")
         with pytest.raises(UsageError, match="versions"):
             remote.local_path(tmp_path / "file", version="1")
 
 
 class TestWebServers:
-    def test_they_are_read_and_cached(self, static_site: StaticSite) -> None:
+    def test_objects_of_web_servers_are_read_and_cached(self, static_site: StaticSite) -> None:
         site = static_site.new_folder()
         (site.root / "a b.txt").write_bytes(b"data")
         path = remote.local_path(f"{site.url}/a%20b.txt")
@@ -802,16 +802,14 @@ class TestWebServers:
         with pytest.raises(UnsupportedByStore):
             remote.list(site.url)
 
-    def test_they_are_not_written_and_that_is_said_before_the_work(self, static_site: StaticSite) -> None:
+    def test_writing_to_a_web_server_is_refused_at_once(self, static_site: StaticSite) -> None:
         with pytest.raises(ReadOnlyRepository, match="cannot be written"):
             remote.write(f"{static_site.url}/new.txt").__enter__()
         with pytest.raises(ReadOnlyRepository, match="cannot be written"):
             remote.open(f"{static_site.url}/new.txt", "w")
 
 
-def test_warnings_go_to_the_caller_who_wants_them(
-    memory: tuple[str, FaultyStore], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_notes_go_to_the_given_reporter(memory: tuple[str, FaultyStore], caplog: pytest.LogCaptureFixture) -> None:
     from orbitpkg.reporting import SILENT
 
     notes: list[str] = []
@@ -832,7 +830,7 @@ def test_warnings_go_to_the_caller_who_wants_them(
     assert caplog.text == ""
 
 
-def test_workers_that_were_forked_read_and_write(moto: S3Server, monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+def test_forked_workers_read_and_write(moto: S3Server, monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     """As those of PyTorch's DataLoader, which are forked from a program that has opened something before."""
     place = enter(moto, monkeypatch)
     place.store.put("large.bin", LARGE)

@@ -88,7 +88,7 @@ LOSSES = [no_host, no_name, no_credentials, wrong_credentials, no_profile, no_pr
 
 
 @pytest.mark.parametrize("lose", LOSSES)
-def test_what_is_cached_is_there_from_the_first_call_with_one_warning(
+def test_cached_objects_are_read_without_a_connection_with_one_warning(
     cached: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, lose: object
 ) -> None:
     assert callable(lose)
@@ -106,7 +106,7 @@ def test_what_is_cached_is_there_from_the_first_call_with_one_warning(
 
 
 @pytest.mark.parametrize("lose", LOSSES)
-def test_what_is_not_cached_is_told(cached: Place, monkeypatch: pytest.MonkeyPatch, lose: object) -> None:
+def test_an_object_that_is_not_cached_is_reported(cached: Place, monkeypatch: pytest.MonkeyPatch, lose: object) -> None:
     assert callable(lose)
     lose(monkeypatch)
     uri = f"{cached.uri}/other.txt"
@@ -115,7 +115,7 @@ def test_what_is_not_cached_is_told(cached: Place, monkeypatch: pytest.MonkeyPat
             use(uri)
 
 
-def test_a_host_that_never_answers_is_left_alone_for_a_while(
+def test_an_unresponsive_host_is_avoided_for_a_while(
     cached: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with silent() as endpoint:
@@ -126,7 +126,7 @@ def test_a_host_that_never_answers_is_left_alone_for_a_while(
     assert len(caplog.records) == 1
 
 
-def test_an_expired_token_is_told_once_and_a_new_one_is_noticed(
+def test_an_expired_token_is_reported_once_and_a_new_one_is_used(
     rclone: S3Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     place = enter(rclone, monkeypatch)
@@ -167,7 +167,7 @@ def gone_from(server: S3Server, first: int, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("first", [1, 2, 3, 4])
-def test_at_whichever_request_the_network_goes_the_old_state_or_the_new_is_opened(
+def test_a_connection_lost_at_any_request_opens_the_old_or_the_new_state(
     moto: S3Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, first: int
 ) -> None:
     place = enter(moto, monkeypatch)
@@ -184,7 +184,7 @@ def test_at_whichever_request_the_network_goes_the_old_state_or_the_new_is_opene
 
 
 @pytest.mark.parametrize("first", [1, 2, 3])
-def test_at_whichever_request_the_network_goes_what_is_new_is_told_and_gone_on_with(
+def test_a_connection_lost_at_any_request_is_reported_and_the_download_resumes(
     moto: S3Server, monkeypatch: pytest.MonkeyPatch, home: Path, first: int
 ) -> None:
     place = enter(moto, monkeypatch)
@@ -198,7 +198,7 @@ def test_at_whichever_request_the_network_goes_what_is_new_is_told_and_gone_on_w
 
 
 @pytest.mark.parametrize("first", [1, 2, 3, 4, 5])
-def test_at_whichever_request_the_network_goes_a_write_is_whole_or_not_there(
+def test_a_connection_lost_at_any_request_leaves_a_complete_write_or_none(
     moto: S3Server, monkeypatch: pytest.MonkeyPatch, first: int
 ) -> None:
     place = enter(moto, monkeypatch)
@@ -216,9 +216,7 @@ def test_at_whichever_request_the_network_goes_a_write_is_whole_or_not_there(
     assert place.store.get("key.bin")[0] == (NEW if first == 5 else b"before")
 
 
-def test_an_upload_that_was_stopped_goes_on_where_it_was(
-    moto: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_an_interrupted_upload_resumes(moto: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("orbitpkg.remote.session._JOURNALLED_BYTES", 0)
     place = enter(moto, monkeypatch)
     (tmp_path / "large.bin").write_bytes(NEW * 3)
@@ -233,7 +231,7 @@ def test_an_upload_that_was_stopped_goes_on_where_it_was(
     assert list(place.store.list_uploads()) == []
 
 
-def test_of_an_upload_that_was_stopped_nothing_is_taken_for_another_file(
+def test_an_interrupted_upload_is_not_resumed_with_another_file(
     moto: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("orbitpkg.remote.session._JOURNALLED_BYTES", 0)
@@ -248,7 +246,7 @@ def test_of_an_upload_that_was_stopped_nothing_is_taken_for_another_file(
     assert place.store.get("large.bin")[0] == OLD * 3
 
 
-def test_offline_mode_asks_nobody_and_says_so(
+def test_offline_mode_makes_no_request_and_says_so(
     cached: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("ORBITPKG_OFFLINE", "1")
@@ -271,16 +269,14 @@ def test_offline_mode_asks_nobody_and_says_so(
     assert remote.local_path(tmp_path / "local").read_text() == "still here"
 
 
-def test_a_damaged_copy_is_not_opened_without_a_network(cached: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_cache_file_is_not_opened_offline(cached: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     remote.local_path(f"{cached.uri}/cached.txt").write_bytes(b"somebody's")
     no_host(monkeypatch)
     with pytest.raises(RepositoryUnreachable, match="is not cached"):
         remote.local_path(f"{cached.uri}/cached.txt")
 
 
-def test_who_may_not_see_an_object_is_told_so_though_it_is_cached(
-    moto: S3Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_denied_object_is_an_error_although_it_is_cached(moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Offline is when nobody answers; a store that says no has answered."""
     place = enter(moto, monkeypatch)
     place.store.put("key.txt", b"data")

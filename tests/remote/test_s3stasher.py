@@ -48,7 +48,7 @@ def cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", SIGNATURES)
-def test_its_methods_are_static_and_take_what_they_took(name: str) -> None:
+def test_the_methods_are_static_and_have_the_original_arguments(name: str) -> None:
     assert isinstance(inspect.getattr_static(S3, name), staticmethod)
     assert list(inspect.signature(getattr(S3, name)).parameters) == SIGNATURES[name]
 
@@ -61,12 +61,12 @@ class TestQuickstart:
             assert f.suffix == ".csv"
             assert f.read_text() == "a,b\n1,2\n"
 
-    def test_two_layers_open_a_text(self, place: Place) -> None:
+    def test_s3open_and_open_read_a_text(self, place: Place) -> None:
         place.store.put("unstructured.txt", b"one\ntwo\n")
         with S3.s3open(f"{place.uri}/unstructured.txt") as s3f, s3f.open() as f:
             assert f.readlines() == ["one\n", "two\n"]
 
-    def test_a_file_is_written_back_and_kept(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_file_is_uploaded_and_cached(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
         uri = f"{place.uri}/my_data_new.csv"
         with S3.s3write(uri) as f:
             assert f.suffix == ".csv"
@@ -101,7 +101,7 @@ class TestQuickstart:
 
 class TestLocalFiles:
     @pytest.mark.parametrize("kind", [str, Path])
-    def test_a_local_path_is_given_as_it_is(self, tmp_path: Path, kind: type[str]) -> None:
+    def test_a_local_path_is_returned_unchanged(self, tmp_path: Path, kind: type[str]) -> None:
         path = tmp_path / "local.csv"
         with S3.s3write(kind(path)) as f:
             assert f == path
@@ -113,7 +113,7 @@ class TestLocalFiles:
         with pytest.raises(FileNotFoundError), S3.s3open(kind(tmp_path / "absent")):
             pass
 
-    def test_a_path_of_a_uri_is_a_value_error(self) -> None:
+    def test_a_uri_passed_as_a_path_is_a_value_error(self) -> None:
         path = Path("s3://bucket/key")
         with pytest.raises(ValueError, match="pathlib"), S3.s3open(path):
             pass
@@ -124,7 +124,7 @@ class TestLocalFiles:
 
 
 class TestCache:
-    def test_what_has_changed_is_downloaded_again_and_what_has_not_is_not(self, place: Place) -> None:
+    def test_only_changed_objects_are_downloaded_again(self, place: Place) -> None:
         place.store.put("key.txt", b"one")
         uri = f"{place.uri}/key.txt"
         with S3.s3open(uri) as first:
@@ -151,7 +151,7 @@ class TestCache:
             assert f.read_bytes() == b"one"
         assert capfd.readouterr() == ("", "")
 
-    def test_progress_is_shown_when_asked_for(self, place: Place, capfd: pytest.CaptureFixture[str]) -> None:
+    def test_progress_is_shown_on_request(self, place: Place, capfd: pytest.CaptureFixture[str]) -> None:
         place.store.put("key.txt", b"x" * 2000)
         with S3.s3open(f"{place.uri}/key.txt", progress=True):
             pass
@@ -162,11 +162,11 @@ class TestCache:
         assert "key.txt" in err
         assert "up.txt" in err
 
-    def test_an_object_that_is_not_there_is_a_missing_file(self, place: Place) -> None:
+    def test_a_missing_object_is_a_file_not_found_error(self, place: Place) -> None:
         with pytest.raises(FileNotFoundError), S3.s3open(f"{place.uri}/absent"):
             pass
 
-    def test_a_file_need_not_be_kept(self, place: Place) -> None:
+    def test_a_file_need_not_stay_in_the_cache(self, place: Place) -> None:
         with S3.s3write(f"{place.uri}/key.txt", keep_cache_file=False) as f:
             f.write_bytes(b"x")
         assert place.store.get("key.txt")[0] == b"x"
@@ -183,14 +183,14 @@ class TestCache:
             fail()
         assert S3.s3list(place.uri + "/") == []
 
-    def test_its_size_is_told_for_people(self, place: Place) -> None:
+    def test_the_cache_size_is_readable(self, place: Place) -> None:
         assert S3.cache_size() == "0B"
         place.store.put("key.txt", b"x" * 1536)
         with S3.s3open(f"{place.uri}/key.txt"):
             pass
         assert S3.cache_size() == "1.50 KB"
 
-    def test_what_is_older_than_a_date_is_removed(self, place: Place) -> None:
+    def test_files_cached_before_a_date_are_removed(self, place: Place) -> None:
         place.store.put("old.txt", b"old")
         place.store.put("new.txt", b"new")
         with S3.s3open(f"{place.uri}/old.txt") as f:
@@ -213,12 +213,12 @@ class TestConfiguration:
         with S3.s3open(f"{place.uri}/key.txt") as f:
             return Path(f)
 
-    def test_the_cache_is_in_the_users_home_and_for_them_alone(self, place: Place) -> None:
+    def test_the_cache_is_private_and_in_the_users_home(self, place: Place) -> None:
         path = self.read(place)
         assert Path.home() / ".s3_cache" in path.parents
         assert path.stat().st_mode & 0o777 == 0o600
 
-    def test_the_environment_names_folder_and_mode(
+    def test_the_environment_sets_the_folder_and_the_mode(
         self, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("S3STASHER_CACHE_DIR", str(tmp_path / "shared"))
@@ -227,7 +227,7 @@ class TestConfiguration:
         assert tmp_path / "shared" in path.parents
         assert path.stat().st_mode & 0o777 == 0o660
 
-    def test_so_does_the_file_in_the_users_home(self, place: Place, tmp_path: Path) -> None:
+    def test_the_file_in_the_users_home_sets_the_folder_and_the_mode(self, place: Place, tmp_path: Path) -> None:
         (Path.home() / ".s3stasher.env").write_text(
             f'# ours\nexport S3STASHER_CACHE_DIR="{tmp_path}/from file"\nS3STASHER_FILE_MODE=640 # group reads\n'
         )
@@ -235,7 +235,7 @@ class TestConfiguration:
         assert tmp_path / "from file" in path.parents
         assert path.stat().st_mode & 0o777 == 0o640
 
-    def test_another_file_can_be_named_and_the_shell_counts_before_it(
+    def test_the_settings_file_can_be_chosen_and_the_environment_takes_precedence(
         self, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         (tmp_path / "other.env").write_text(f"S3STASHER_CACHE_DIR={tmp_path}/file\nS3STASHER_FILE_MODE=640\n")
@@ -245,7 +245,7 @@ class TestConfiguration:
         assert tmp_path / "shell" in path.parents
         assert path.stat().st_mode & 0o777 == 0o640
 
-    def test_it_may_say_how_the_store_is_reached(self, moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_settings_file_may_configure_the_store(self, moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
         place = enter(moto, monkeypatch)
         said = "".join(f"{name}={value}\n" for name, value in moto.env().items())
         (Path.home() / ".s3stasher.env").write_text(said)
@@ -255,7 +255,7 @@ class TestConfiguration:
 
 
 class TestOffline:
-    def test_what_is_cached_is_read_and_exists(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_cached_objects_are_read_and_exist(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
         place.store.put("key.txt", b"x")
         with S3.s3open(f"{place.uri}/key.txt"):
             pass

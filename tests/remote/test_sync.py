@@ -116,19 +116,19 @@ class TestEverywhere:
     def sync(self, source: PathOrUri, destination: PathOrUri, **options: Any) -> SyncResult:
         return sync(source, destination, opener=self._opener, **options)
 
-    def test_a_folder_goes_up_and_comes_down_as_it_was(self, place: str, folder: Path, tmp_path: Path) -> None:
+    def test_a_folder_is_uploaded_and_downloaded_unchanged(self, place: str, folder: Path, tmp_path: Path) -> None:
         up = self.sync(folder, place)
         assert (sorted(step.path for step in up.done), up.is_complete) == (sorted(FILES), True)
         down = self.sync(place, tmp_path / "copy")
         assert (down.size, down.is_complete) == (sum(map(len, FILES.values())), True)
         assert files_of(tmp_path / "copy") == FILES
 
-    def test_what_is_in_step_is_left_alone_in_both_directions(self, place: str, folder: Path) -> None:
+    def test_unchanged_files_are_not_transferred_in_either_direction(self, place: str, folder: Path) -> None:
         self.sync(folder, place)
         for result in (self.sync(folder, place), self.sync(place, folder)):
             assert (result.done, result.unchanged, result.is_complete) == ((), len(FILES), True)
 
-    def test_a_machine_that_knows_nothing_finds_what_is_the_same(self, place: str, folder: Path, home: Path) -> None:
+    def test_a_machine_without_state_finds_equal_files(self, place: str, folder: Path, home: Path) -> None:
         self.sync(folder, place)
         (home / "cache").rename(home / "lost")
         for path in folder.rglob("*"):
@@ -136,9 +136,7 @@ class TestEverywhere:
         for result in (self.sync(folder, place), self.sync(place, folder)):
             assert (result.done, result.unchanged, result.is_complete) == ((), len(FILES), True)
 
-    def test_edits_go_to_the_other_side_and_not_over_edits_of_it(
-        self, place: str, folder: Path, tmp_path: Path
-    ) -> None:
+    def test_edits_are_synced_unless_the_destination_was_edited(self, place: str, folder: Path, tmp_path: Path) -> None:
         self.sync(folder, place)
         other = tmp_path / "other"
         self.sync(place, other)
@@ -155,7 +153,7 @@ class TestEverywhere:
         assert acts(self.sync(place, other, force=True)) == [("download", "empty")]
         assert files_of(other) == files_of(folder)
 
-    def test_deletions_go_over_only_when_asked_for_and_not_over_edits(
+    def test_deletions_are_synced_only_on_request_and_never_delete_edits(
         self, place: str, folder: Path, tmp_path: Path
     ) -> None:
         self.sync(folder, place)
@@ -175,7 +173,7 @@ class TestEverywhere:
         assert len(self.sync(place, other, delete=True, force=True).done) == 2
         assert files_of(other) == files_of(folder)
 
-    def test_a_dry_run_tells_and_changes_nothing(self, place: str, folder: Path, tmp_path: Path, home: Path) -> None:
+    def test_a_dry_run_reports_and_changes_nothing(self, place: str, folder: Path, tmp_path: Path, home: Path) -> None:
         rehearsal = self.sync(folder, place, dry_run=True)
         with pytest.raises(ObjectNotFound):
             self.sync(place, tmp_path / "copy")
@@ -185,7 +183,7 @@ class TestEverywhere:
         assert self.sync(place, tmp_path / "copy", dry_run=True).size == done.size
         assert not (tmp_path / "copy").exists()
 
-    def test_only_what_is_included_is_looked_at(self, place: str, folder: Path, tmp_path: Path) -> None:
+    def test_only_included_paths_are_read(self, place: str, folder: Path, tmp_path: Path) -> None:
         assert acts(self.sync(folder, place, include=["*.bin"], exclude=["large*"])) == [("upload", "deep/er/b c.bin")]
         self.sync(folder, place)
         (folder / "a.csv").unlink()
@@ -196,9 +194,7 @@ class TestEverywhere:
             ("download", "ünï/x"),
         ]
 
-    def test_one_file_and_one_object_keep_exactly_the_name_that_is_given(
-        self, place: str, folder: Path, tmp_path: Path
-    ) -> None:
+    def test_a_single_file_or_object_gets_the_exact_name(self, place: str, folder: Path, tmp_path: Path) -> None:
         csv = folder / "a.csv"
         assert acts(self.sync(csv, f"{place}/x/renamed")) == [("upload", "a.csv")]
         assert acts(self.sync(csv, f"{place}/x/into/")) == [("upload", "a.csv")]
@@ -216,7 +212,7 @@ class TestEverywhere:
         there = {path: data for path, data in files_of(tmp_path / "all").items() if not path.startswith(".tmp/")}
         assert there == {"renamed": b"edited", "into/a.csv": b"1,2\n"}
 
-    def test_a_prefix_is_a_folder_and_not_the_beginning_of_names(
+    def test_a_prefix_names_a_folder_rather_than_the_start_of_names(
         self, place: str, folder: Path, tmp_path: Path
     ) -> None:
         self.sync(folder / "deep", f"{place}/run1")
@@ -225,7 +221,7 @@ class TestEverywhere:
         assert files_of(tmp_path / "copy") == files_of(folder / "deep")
 
 
-def test_a_production_store_does_the_same(
+def test_a_production_store_behaves_the_same(
     ceph: S3Server, monkeypatch: pytest.MonkeyPatch, folder: Path, tmp_path: Path
 ) -> None:
     place = f"{use(ceph, monkeypatch)}/some/where"
@@ -249,7 +245,9 @@ class TestOtherTools:
             moto.client().put_object(Bucket=bucket, Key=key, Body=data)
         return bucket
 
-    def test_markers_become_folders_and_odd_keys_are_told(self, moto: S3Server, cloud: str, tmp_path: Path) -> None:
+    def test_markers_become_folders_and_invalid_keys_are_reported(
+        self, moto: S3Server, cloud: str, tmp_path: Path
+    ) -> None:
         files = {"d/": b"", "d/marked/": b"", "d/hadoop_$folder$": b"", "d/x": b"x", "d//y": b"", "d/../z": b"z",
                  "d/..": b"", "d/s/": b"not empty", "d/both": b"", "d/both/below": b"b", "d\\w": b""}  # fmt: skip
         self.put(moto, cloud, files)
@@ -275,7 +273,7 @@ class TestOtherTools:
         assert keys == ["d/marked/", "d/y"]
 
     @pytest.mark.parametrize("part", [5 << 20, 8 << 20, 7_654_321, 6 << 20])
-    def test_an_upload_by_parts_of_any_size_is_known_by_its_etag(
+    def test_a_multipart_upload_is_recognized_by_its_etag(
         self, moto: S3Server, cloud: str, tmp_path: Path, part: int
     ) -> None:
         data = noise(20_000_001)
@@ -299,7 +297,7 @@ class TestOtherTools:
         client.complete_multipart_upload(Bucket=bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": parts})
         return bucket
 
-    def test_an_etag_that_says_nothing_is_made_up_for_by_reading(self, tmp_path: Path) -> None:
+    def test_an_uninformative_etag_is_replaced_by_reading_the_object(self, tmp_path: Path) -> None:
         # As with SSE-KMS: the form of an MD5, and none of the bytes.
         store = FaultyStore(uuid4().hex)
         info = store.put("a/x", b"some bytes")
@@ -309,7 +307,7 @@ class TestOtherTools:
         assert not is_same(store, opaque, tmp_path / "other", surely=True)
         assert not is_same(store, opaque, tmp_path / "same", surely=False)
 
-    def test_what_orbitpkg_uploaded_says_its_digest_so_that_nothing_is_read(self, cloud: str, folder: Path) -> None:
+    def test_objects_uploaded_by_orbitpkg_are_compared_by_digest(self, cloud: str, folder: Path) -> None:
         sync(folder, cloud)
         store = open_store(cloud)
         info = store.head("a.csv")
@@ -348,7 +346,7 @@ class _Reads:
 
 
 class TestCosts:
-    def test_what_is_in_step_costs_one_listing(self, cloud: str, folder: Path, tmp_path: Path) -> None:
+    def test_unchanged_files_take_one_listing(self, cloud: str, folder: Path, tmp_path: Path) -> None:
         sync(folder, f"{cloud}/d/")
         sync(f"{cloud}/d/", tmp_path / "copy")
         requests = _Reads()
@@ -356,7 +354,7 @@ class TestCosts:
         sync(f"{cloud}/d/", tmp_path / "copy", opener=requests)
         assert (requests.reads, requests.heads) == (0, 0)
 
-    def test_a_small_object_costs_one_request(self, cloud: str, tmp_path: Path) -> None:
+    def test_a_small_object_takes_one_request(self, cloud: str, tmp_path: Path) -> None:
         sync(write(tmp_path / "many", {f"{n}": b"x" * n for n in range(50)}), f"{cloud}/d/")
         requests = _Reads()
         sync(f"{cloud}/d/", tmp_path / "copy", opener=requests)
@@ -366,7 +364,7 @@ class TestCosts:
 class TestEditsMeanwhile:
     """Somebody writes while a sync is under way."""
 
-    def test_a_file_that_is_edited_while_its_object_is_fetched_stays(self, tmp_path: Path) -> None:
+    def test_a_file_edited_during_its_download_is_kept(self, tmp_path: Path) -> None:
         name = uuid4().hex
         write(tmp_path / "here", {"x": b"old", "y": b"y"})
         sync(tmp_path / "here", f"memory://{name}/d")
@@ -388,7 +386,7 @@ class TestEditsMeanwhile:
         assert files_of(tmp_path / "here") == {"x": b"edited meanwhile", "y": b"y"}
 
     @pytest.mark.parametrize("there_before", [False, True])
-    def test_an_object_that_appears_or_changes_meanwhile_stays(self, tmp_path: Path, *, there_before: bool) -> None:
+    def test_an_object_created_or_changed_during_the_sync_is_kept(self, tmp_path: Path, *, there_before: bool) -> None:
         name = uuid4().hex
         write(tmp_path / "here", {"x": b"x"})
         if there_before:
@@ -412,7 +410,7 @@ class TestEditsMeanwhile:
         assert open_store(f"memory://{name}").get("d/x")[0] == b"somebody else's"
 
     @pytest.mark.parametrize("edits", [1, 9])
-    def test_a_file_that_changes_between_its_digest_and_its_upload_is_not_told_of_wrongly(
+    def test_a_file_changed_between_its_digest_and_its_upload_never_gets_a_wrong_digest(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edits: int
     ) -> None:
         name, left = uuid4().hex, [b"edited %d" % number for number in range(edits)]
@@ -435,7 +433,7 @@ class TestEditsMeanwhile:
             assert [row.error.code for row in result.failed] == ["tree-changed"]
             assert list(store.list("")) == []
 
-    def test_an_object_that_goes_before_it_is_replaced_is_written_all_the_same(self, tmp_path: Path) -> None:
+    def test_an_object_deleted_before_it_is_replaced_is_written(self, tmp_path: Path) -> None:
         name = uuid4().hex
         sync(write(tmp_path / "here", {"x": b"x"}), f"memory://{name}/d")
         write(tmp_path / "here", {"x": b"edited"})
@@ -454,7 +452,7 @@ class TestEditsMeanwhile:
 
         assert acts(sync(tmp_path / "here", f"memory://{name}/d", opener=opener)) == [("upload", "x")]
 
-    def test_a_folder_that_appears_in_the_place_of_a_file_stays(self, tmp_path: Path) -> None:
+    def test_a_folder_that_appears_instead_of_a_file_is_kept(self, tmp_path: Path) -> None:
         name = uuid4().hex
         sync(write(tmp_path / "there", {"x": b"x"}), f"memory://{name}/d")
 
@@ -473,7 +471,7 @@ class TestEditsMeanwhile:
         assert [(row.path, row.reason) for row in result.conflicts] == [("x", "the destination is not a regular file")]
         assert [path.name for path in (tmp_path / "here").iterdir()] == ["x"]
 
-    def test_two_syncs_at_once_are_no_conflict(self, tmp_path: Path) -> None:
+    def test_two_concurrent_syncs_do_not_conflict(self, tmp_path: Path) -> None:
         name = uuid4().hex
         sync(write(tmp_path / "here", {"x": b"x", "large": noise(9_000_000)}), f"memory://{name}/d")
 
@@ -514,21 +512,21 @@ class _Twice:
 
 
 class TestBadInput:
-    def test_two_local_folders_or_two_addresses_are_no_pair(self, tmp_path: Path) -> None:
+    def test_exactly_one_side_must_be_local(self, tmp_path: Path) -> None:
         for source, destination in ((tmp_path, tmp_path / "b"), ("s3://abc/b", "memory://c/d")):
             with pytest.raises(UsageError, match="One side of a sync must be a local folder"):
                 sync(source, destination)
 
     @pytest.mark.parametrize("uri", ["s3:/bucket/key", "s3://", "ftp://host/x", "memory://n/a/../b", "memory://n/a//b"])
-    def test_an_address_that_is_none_is_refused(self, uri: str, tmp_path: Path) -> None:
+    def test_an_invalid_address_is_refused(self, uri: str, tmp_path: Path) -> None:
         with pytest.raises(UsageError):
             sync(tmp_path, uri)
 
-    def test_a_path_that_lost_a_slash_is_told(self, tmp_path: Path) -> None:
+    def test_a_lost_slash_is_reported(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="has removed a slash"):
             sync(Path("s3://bucket/key"), tmp_path)
 
-    def test_nothing_at_the_source_is_an_error_and_deletes_nothing(self, tmp_path: Path) -> None:
+    def test_an_empty_source_is_an_error_and_deletes_nothing(self, tmp_path: Path) -> None:
         place = f"memory://{uuid4().hex}/d"
         write(tmp_path / "here", {"x": b"x"})
         with pytest.raises(StorageError, match="does not exist"):
@@ -541,7 +539,7 @@ class TestBadInput:
             sync(tmp_path / "here", place, delete=True)
         assert acts(sync(tmp_path / "here", place, delete=True, force=True)) == [("delete object", "x")]
 
-    def test_a_bucket_that_was_emptied_does_not_empty_the_folder(self, tmp_path: Path) -> None:
+    def test_an_emptied_bucket_does_not_empty_the_folder(self, tmp_path: Path) -> None:
         name = uuid4().hex
         sync(write(tmp_path / "here", {"x": b"x"}), f"memory://{name}/d")
         open_store(f"memory://{name}").delete("d/x")
@@ -549,7 +547,7 @@ class TestBadInput:
             sync(f"memory://{name}/d", tmp_path / "here", delete=True)
         assert files_of(tmp_path / "here") == {"x": b"x"}
 
-    def test_folders_and_files_in_the_place_of_one_another_are_conflicts(self, tmp_path: Path) -> None:
+    def test_a_folder_in_place_of_a_file_or_the_reverse_is_a_conflict(self, tmp_path: Path) -> None:
         place = f"memory://{uuid4().hex}/d"
         sync(write(tmp_path / "a", {"x": b"x", "y/z": b"z"}), place)
         write(tmp_path / "b", {"x/inside": b"", "y": b"a file"})
@@ -558,13 +556,13 @@ class TestBadInput:
             assert conflicts(result) == ["x", "y/z"]
         assert files_of(tmp_path / "b") == {"x/inside": b"", "y": b"a file"}
 
-    def test_a_file_in_the_place_of_the_folder_is_told(self, tmp_path: Path) -> None:
+    def test_a_file_instead_of_the_folder_is_reported(self, tmp_path: Path) -> None:
         place = f"memory://{uuid4().hex}/d"
         sync(write(tmp_path / "a", {"x": b"x"}), place)
         with pytest.raises(StorageError, match="is a file, but the destination must be a folder"):
             sync(f"{place}/", tmp_path / "a/x")
 
-    def test_what_is_no_file_is_told_and_the_rest_goes_up(self, tmp_path: Path) -> None:
+    def test_special_files_are_reported_and_the_rest_is_uploaded(self, tmp_path: Path) -> None:
         folder = write(tmp_path / "a", {"x": b"x", "back\\slash": b""})
         os.mkfifo(folder / "pipe")
         (folder / "dangling").symlink_to("nowhere")
@@ -575,7 +573,7 @@ class TestBadInput:
         assert acts(result) == [("upload", "link"), ("upload", "x")]
         assert [row.path for row in result.unusable] == ["back\\slash", "dangling", "loop", "pipe"]
 
-    def test_what_cannot_be_synced_any_more_is_not_taken_for_deleted(self, tmp_path: Path) -> None:
+    def test_a_path_that_can_no_longer_be_synced_is_not_deleted(self, tmp_path: Path) -> None:
         name = uuid4().hex
         folder = write(tmp_path / "a", {"x": b"x", "y/z": b"z", "other": b"o"})
         sync(folder, f"memory://{name}/d")
@@ -587,7 +585,7 @@ class TestBadInput:
         assert (acts(result), [row.path for row in result.unusable]) == ([], ["x", "y"])
         assert [info.key for info in open_store(f"memory://{name}").list("")] == ["d/other", "d/x", "d/y/z"]
 
-    def test_a_folder_that_became_a_file_is_gone(self, tmp_path: Path) -> None:
+    def test_a_folder_replaced_by_a_file_is_deleted(self, tmp_path: Path) -> None:
         name = uuid4().hex
         folder = write(tmp_path / "a", {"y/z": b"z"})
         sync(folder, f"memory://{name}/d")
@@ -596,7 +594,7 @@ class TestBadInput:
         write(folder, {"y": b"a file"})
         assert acts(sync(folder, f"memory://{name}/d", delete=True)) == [("upload", "y"), ("delete object", "y/z")]
 
-    def test_a_file_whose_key_became_a_folder_is_not_taken_for_deleted(self, tmp_path: Path) -> None:
+    def test_a_file_whose_key_became_a_folder_is_not_deleted(self, tmp_path: Path) -> None:
         name = uuid4().hex
         sync(write(tmp_path / "a", {"x": b"x"}), f"memory://{name}/d")
         open_store(f"memory://{name}").put("d/x/below", b"b")
@@ -615,9 +613,7 @@ class TestBadInput:
             assert conflicts(sync(place, tmp_path / "b", include=include)) == ["link/x"]
         assert files_of(tmp_path / "outside") == {}
 
-    def test_markers_do_not_reach_through_links_nor_stumble_over_files(
-        self, moto: S3Server, cloud: str, tmp_path: Path
-    ) -> None:
+    def test_markers_neither_follow_links_nor_fail_on_files(self, moto: S3Server, cloud: str, tmp_path: Path) -> None:
         for key in ("d/link/inner/", "d/file/inner/", "d/file/", "d/fine/"):
             moto.client().put_object(Bucket=cloud.removeprefix("s3://"), Key=key, Body=b"")
         (tmp_path / "outside").mkdir()
@@ -628,7 +624,7 @@ class TestBadInput:
         assert list((tmp_path / "outside").iterdir()) == []
 
     @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything; run the tests as another user")
-    def test_a_folder_that_may_not_be_read_is_told_and_can_be_left_out(self, tmp_path: Path) -> None:
+    def test_an_unreadable_folder_is_reported_and_can_be_excluded(self, tmp_path: Path) -> None:
         folder = write(tmp_path / "a", {"x": b"x", "closed/y": b"y"})
         (folder / "closed").chmod(0)
         try:
@@ -638,7 +634,7 @@ class TestBadInput:
         finally:
             (folder / "closed").chmod(0o755)
 
-    def test_a_file_that_goes_while_it_is_compared_is_told_and_the_rest_is_done(self, tmp_path: Path) -> None:
+    def test_a_file_deleted_during_its_comparison_is_reported_and_the_rest_is_synced(self, tmp_path: Path) -> None:
         name = uuid4().hex
         write(tmp_path / "a", {"x": b"x", "y": b"y"})
         sync(tmp_path / "a", f"memory://{name}/d")
@@ -661,20 +657,18 @@ class TestBadInput:
         assert ([row.path for row in result.failed], acts(result)) == (["x"], [("upload", "z")])
 
     @pytest.mark.skipif(not Path("/proc").is_dir(), reason="there is no /proc, in which nobody can write")
-    def test_a_folder_that_cannot_be_made_is_told_at_once(self, tmp_path: Path) -> None:
+    def test_a_folder_that_cannot_be_created_is_reported_at_once(self, tmp_path: Path) -> None:
         place = f"memory://{uuid4().hex}/d"
         sync(write(tmp_path / "a", {"x": b"x"}), place)
         with pytest.raises(StorageError, match="/proc/nowhere"):
             sync(place, "/proc/nowhere")
 
-    def test_offline_it_says_so(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_offline_mode_is_reported(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("ORBITPKG_OFFLINE", "1")
         with pytest.raises(OfflineError):
             sync("s3://bucket/d", tmp_path)
 
-    def test_a_state_that_was_damaged_or_cannot_be_written_costs_comparing_and_nothing_else(
-        self, tmp_path: Path, home: Path
-    ) -> None:
+    def test_a_damaged_or_unwritable_state_only_costs_a_comparison(self, tmp_path: Path, home: Path) -> None:
         place = f"memory://{uuid4().hex}/d"
         folder = write(tmp_path / "a", {"x": b"x"})
         sync(folder, place)
@@ -689,7 +683,7 @@ class TestBadInput:
         assert len(notes.said) == 1
         assert "The next sync compares contents instead" in notes.said[0]
 
-    def test_what_goes_wrong_with_one_path_is_told_and_the_rest_is_done(self, tmp_path: Path) -> None:
+    def test_an_error_with_one_path_is_reported_and_the_rest_is_synced(self, tmp_path: Path) -> None:
         place = f"memory://{uuid4().hex}/d"
         sync(write(tmp_path / "a", {"x": b"x", "y": b"y"}), place)
 
@@ -709,9 +703,7 @@ class TestBadInput:
         assert ([row.path for row in result.failed], acts(result)) == (["x"], [("download", "y")])
 
     @pytest.mark.parametrize("error", [RepositoryUnreachable, NoSpace])
-    def test_what_is_wrong_with_everything_ends_it_and_what_was_done_is_known(
-        self, tmp_path: Path, error: type[Exception]
-    ) -> None:
+    def test_a_general_error_ends_the_sync_and_saves_its_state(self, tmp_path: Path, error: type[Exception]) -> None:
         place = f"memory://{uuid4().hex}/d"
         sync(write(tmp_path / "a", {f"{n:03}": b"x" for n in range(60)}), place)
 
@@ -749,7 +741,7 @@ class _Notes:
         self.said.append(message)
 
 
-def test_a_file_has_the_time_of_its_object(tmp_path: Path) -> None:
+def test_a_downloaded_file_has_the_time_of_its_object(tmp_path: Path) -> None:
     name = uuid4().hex
     info = FaultyStore(name).put("d/x", b"x")
     assert info.modified is not None
@@ -757,7 +749,7 @@ def test_a_file_has_the_time_of_its_object(tmp_path: Path) -> None:
     assert datetime.fromtimestamp((tmp_path / "here/x").stat().st_mtime, UTC) == info.modified
 
 
-def test_both_ways_of_naming_a_bucket_are_one_pair(cloud: str, tmp_path: Path) -> None:
+def test_both_forms_of_a_bucket_address_share_one_state(cloud: str, tmp_path: Path) -> None:
     folder = write(tmp_path / "a", {"x": b"x"})
     sync(folder, cloud)
     sync(folder, f"{cloud}/")
@@ -765,7 +757,7 @@ def test_both_ways_of_naming_a_bucket_are_one_pair(cloud: str, tmp_path: Path) -
     assert {step.act for step in sync(cloud, tmp_path / "b").done} == {Act.DOWNLOAD}
 
 
-def test_what_it_uploads_says_its_blake3(cloud: str, tmp_path: Path) -> None:
+def test_uploaded_objects_have_their_blake3_in_the_metadata(cloud: str, tmp_path: Path) -> None:
     sync(write(tmp_path / "a", {"x": b"x", "large": noise(9_000_000)}), cloud)
     store = open_store(cloud)
     assert store.metadata("x") == {"blake3": blake3(b"x").hexdigest()}

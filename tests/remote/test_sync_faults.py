@@ -46,7 +46,7 @@ def objects(store: FaultyStore) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("nth", range(1, ENOUGH + 1))
-def test_up_whatever_is_there_is_right_and_the_next_sync_finishes(
+def test_after_any_failure_an_upload_leaves_correct_objects_and_the_next_sync_completes(
     store: FaultyStore, tmp_path: Path, kind: Literal["before", "after"], nth: int
 ) -> None:
     uri = f"{store.url}/d/"
@@ -70,7 +70,7 @@ def test_up_whatever_is_there_is_right_and_the_next_sync_finishes(
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("nth", range(1, ENOUGH + 1))
-def test_down_whatever_is_there_is_right_and_the_next_sync_finishes(
+def test_after_any_failure_a_download_leaves_correct_files_and_the_next_sync_completes(
     store: FaultyStore, tmp_path: Path, kind: Literal["before", "after"], nth: int
 ) -> None:
     uri, folder = f"{store.url}/d/", tmp_path / "here"
@@ -92,7 +92,7 @@ def test_down_whatever_is_there_is_right_and_the_next_sync_finishes(
 
 
 @pytest.mark.parametrize("nth", [1, 2])
-def test_a_first_download_that_was_stopped_goes_on(store: FaultyStore, tmp_path: Path, nth: int) -> None:
+def test_an_interrupted_first_download_resumes(store: FaultyStore, tmp_path: Path, nth: int) -> None:
     uri, folder = f"{store.url}/d/", tmp_path / "here"
     sync(write(tmp_path / "theirs", LARGE), uri)
     faults = Faults(faults=[Fault(kind="before", operation="get_range", nth=nth, times=None)])
@@ -108,7 +108,7 @@ def test_a_first_download_that_was_stopped_goes_on(store: FaultyStore, tmp_path:
     assert read == ["get_range"] * (3 - nth)
 
 
-def test_an_object_that_is_written_anew_while_it_is_read_is_read_anew(store: FaultyStore, tmp_path: Path) -> None:
+def test_an_object_replaced_during_its_download_is_downloaded_again(store: FaultyStore, tmp_path: Path) -> None:
     uri = f"{store.url}/d/"
     sync(write(tmp_path / "theirs", LARGE), uri)
     faults = Faults(faults=[Fault(kind="change", operation="get_range", nth=2)])

@@ -74,7 +74,7 @@ def outcome(plan: SyncPlan) -> str:
         (OLD, replace(THERE, etag=None), KNOWN, "conflict", "download"),
     ],
 )
-def test_what_goes_where(
+def test_the_plan_follows_the_rules(
     local: LocalFile | None, remote: ObjectInfo | None, known: Synced | None, up: str, down: str
 ) -> None:
     assert outcome(plan_one(local, remote, known, UP)) == up
@@ -92,7 +92,7 @@ def test_what_goes_where(
         (OLD, None, None, "upload", "conflict"),
     ],
 )
-def test_what_the_source_lost_is_deleted_if_nobody_changed_it(
+def test_a_path_deleted_at_the_source_is_deleted_unless_it_was_edited(
     local: LocalFile | None, remote: ObjectInfo | None, known: Synced | None, up: str, down: str
 ) -> None:
     assert outcome(plan_one(local, remote, known, UP, delete=True)) == up
@@ -103,7 +103,7 @@ STATES = list(product([None, OLD, EDITED], [None, THERE, CHANGED], [None, KNOWN]
 
 
 @pytest.mark.parametrize(("local", "remote", "known", "direction", "delete"), STATES)
-def test_force_leaves_no_conflict_and_deletes_nothing_unasked(
+def test_force_leaves_no_conflicts_and_deletes_only_on_request(
     local: LocalFile | None, remote: ObjectInfo | None, known: Synced | None, direction: Direction, *, delete: bool
 ) -> None:
     plan = plan_one(local, remote, known, direction, delete=delete, force=True)
@@ -112,7 +112,7 @@ def test_force_leaves_no_conflict_and_deletes_nothing_unasked(
 
 
 @pytest.mark.parametrize(("local", "remote", "known", "direction", "delete"), STATES)
-def test_without_force_nothing_that_was_changed_at_the_destination_is_lost(
+def test_without_force_no_edit_at_the_destination_is_lost(
     local: LocalFile | None, remote: ObjectInfo | None, known: Synced | None, direction: Direction, *, delete: bool
 ) -> None:
     plan = plan_one(local, remote, known, direction, delete=delete)
@@ -123,7 +123,7 @@ def test_without_force_nothing_that_was_changed_at_the_destination_is_lost(
 
 
 @pytest.mark.parametrize(("local", "remote", "known", "direction", "delete"), STATES)
-def test_what_holds_the_same_bytes_is_only_noted(
+def test_equal_contents_are_not_transferred(
     local: LocalFile | None, remote: ObjectInfo | None, known: Synced | None, direction: Direction, *, delete: bool
 ) -> None:
     if local is not None and remote is not None:
@@ -131,7 +131,7 @@ def test_what_holds_the_same_bytes_is_only_noted(
         assert outcome(plan) in {"same", "unchanged"}
 
 
-def test_only_what_could_be_the_same_is_compared_and_surely_only_where_that_decides() -> None:
+def test_only_possibly_equal_paths_are_compared_and_certainly_only_where_it_matters() -> None:
     larger = replace(CHANGED, size=2)
     assert undecided({"p": OLD}, {"p": THERE}, {"p": KNOWN}, direction=UP) == {}
     assert undecided({"p": EDITED}, {"p": larger}, {}, direction=UP) == {}
@@ -143,7 +143,7 @@ def test_only_what_could_be_the_same_is_compared_and_surely_only_where_that_deci
     assert undecided({"p": OLD}, {"p": THERE}, {}, direction=DOWN) == {"p": True}
 
 
-def test_deletions_come_last_and_the_rest_in_order() -> None:
+def test_steps_are_sorted_by_path_with_deletions_last() -> None:
     plan = plan_sync({"b": OLD, "c": OLD}, {"a": THERE}, {"a": KNOWN}, direction=UP, same={}, delete=True)
     assert plan.steps == (
         Step(act=Act.UPLOAD, path="b", size=1),
@@ -174,7 +174,7 @@ class TestFilters:
             ([], ["a/b"], "a/b/c", True),
         ],
     )
-    def test_names_at_any_depth_and_paths_as_they_are(
+    def test_patterns_match_names_at_any_depth_or_whole_paths(
         self, include: list[str], exclude: list[str], path: str, *, taken: bool
     ) -> None:
         assert Filter(include, exclude).takes(path) is taken
@@ -191,11 +191,11 @@ class TestFilters:
             ("**", "a", False),
         ],
     )
-    def test_a_folder_that_is_left_out_is_not_looked_into(self, glob: str, folder: str, *, is_left_out: bool) -> None:
+    def test_an_excluded_folder_is_not_read(self, glob: str, folder: str, *, is_left_out: bool) -> None:
         assert Filter(exclude=[glob]).leaves_out(folder) is is_left_out
 
     @pytest.mark.parametrize("glob", ["", "/abs", "../up", "a\\b", "a**"])
-    def test_a_pattern_that_can_match_nothing_is_refused(self, glob: str) -> None:
+    def test_an_invalid_pattern_is_refused(self, glob: str) -> None:
         with pytest.raises(UsageError):
             Filter([glob])
 
@@ -205,12 +205,12 @@ def listed(**sizes: int) -> list[ObjectInfo]:
 
 
 class TestKeys:
-    def test_markers_of_folders_are_folders_and_no_files(self) -> None:
+    def test_folder_markers_are_folders_rather_than_files(self) -> None:
         infos = listed(**{"": 0, "a/": 0, "b_$folder$": 0, "c/d": 1, "c/": 0, "../": 0})
         tree = remote_tree(infos, "pre/", Filter())
         assert (sorted(tree.files), sorted(tree.folders), tree.unusable) == (["c/d"], ["a", "b", "c"], {})
 
-    def test_what_looks_like_a_marker_and_holds_bytes_is_an_object(self) -> None:
+    def test_a_marker_with_content_is_an_object(self) -> None:
         tree = remote_tree(listed(**{"b_$folder$": 1, "a/": 1}), "pre/", Filter())
         assert sorted(tree.files) == ["b_$folder$"]
         assert tree.unusable == {"a/": "it ends in a slash but is not empty"}
@@ -219,24 +219,24 @@ class TestKeys:
         "path",
         ["a//b", "/a", "../a", "a/../b", "./a", "a\\b", "a\nb", "a\x00b", "x" * 256, "a/" + "ü" * 128, ".orbitpkg-x"],
     )
-    def test_a_key_that_cannot_be_a_local_path_is_set_apart_with_the_reason(self, path: str) -> None:
+    def test_a_key_that_cannot_be_a_local_path_is_reported_with_the_reason(self, path: str) -> None:
         tree = remote_tree(listed(**{path: 1}), "pre/", Filter())
         assert (tree.files, list(tree.unusable)) == ({}, [path])
 
     @pytest.mark.parametrize("path", ["a b/c d", "100%.csv", "ünï/ç", "a/" + "x" * 255, ".hidden", "a:b", "-", "a*"])
-    def test_a_key_that_is_only_odd_is_a_path(self, path: str) -> None:
+    def test_an_unusual_but_valid_key_is_a_path(self, path: str) -> None:
         assert list(remote_tree(listed(**{path: 1}), "pre/", Filter()).files) == [path]
 
-    def test_an_object_with_others_below_it_is_set_apart(self) -> None:
+    def test_an_object_with_others_below_it_is_reported(self) -> None:
         tree = remote_tree(listed(**{"d": 1, "d/e": 1, "d/e/f": 1, "dd": 1}), "pre/", Filter())
         assert (sorted(tree.files), sorted(tree.unusable)) == (["d/e/f", "dd"], ["d", "d/e"])
 
-    def test_what_is_left_out_is_not_complained_about(self) -> None:
+    def test_excluded_paths_are_not_reported(self) -> None:
         assert remote_tree(listed(**{"a//b": 1}), "pre/", Filter(include=["*.csv"])).unusable == {}
 
 
 @given(st.lists(st.text(st.sampled_from("a./\\\n\x00ü~"), min_size=1, max_size=8), unique=True))
-def test_no_key_whatever_leaves_the_folder_or_collides_with_another(keys: list[str]) -> None:
+def test_no_key_escapes_the_folder_or_collides_with_another(keys: list[str]) -> None:
     infos = [ObjectInfo(key=f"pre/{key}", size=1, etag='"e"', modified=NOW) for key in keys]
     tree = remote_tree(infos, "pre/", Filter())
     assert sorted([*tree.files, *tree.unusable]) == sorted(keys)
@@ -248,13 +248,13 @@ def test_no_key_whatever_leaves_the_folder_or_collides_with_another(keys: list[s
 
 
 @given(size=st.integers(1, 10**12), part=st.integers(1, 10**10))
-def test_the_sizes_of_parts_that_are_tried_would_make_that_many_parts(size: int, part: int) -> None:
+def test_every_candidate_part_size_gives_the_number_of_parts(size: int, part: int) -> None:
     count = -(-size // part)
     assert all(-(-size // guess) == count for guess in part_sizes(size, count))
 
 
 @pytest.mark.parametrize("mib", [5, 8, 15, 16, 50, 64, 100])
-def test_the_sizes_of_parts_that_tools_use_are_tried(mib: int) -> None:
+def test_the_part_sizes_of_common_tools_are_candidates(mib: int) -> None:
     size = 12 * mib * 2**20 + 17
     assert mib * 2**20 in part_sizes(size, 13)
 

@@ -35,7 +35,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class TestSettling:
-    def test_a_file_has_settled_when_it_was_seen_unchanged_for_long_enough(self) -> None:
+    def test_a_file_has_settled_after_staying_unchanged_long_enough(self) -> None:
         settling, small, large = Settling(5), LocalFile(size=1, mtime_ns=1), LocalFile(size=2, mtime_ns=1)
         assert settling.observe(100.0, {"a": small}) == {}
         assert settling.observe(104.9, {"a": small}) == {}
@@ -44,12 +44,12 @@ class TestSettling:
         assert settling.observe(110.9, {"a": large}) == {}
         assert settling.observe(111.0, {"a": large}) == {"a": large}
 
-    def test_only_its_own_changes_keep_a_file_waiting(self) -> None:
+    def test_changes_of_other_files_do_not_delay_a_file(self) -> None:
         settling, one, other = Settling(5), LocalFile(size=1, mtime_ns=1), LocalFile(size=1, mtime_ns=2)
         settling.observe(0.0, {"a": one, "b": one})
         assert settling.observe(5.0, {"a": one, "b": other, "c": one}) == {"a": one}
 
-    def test_one_that_went_and_came_again_starts_anew(self) -> None:
+    def test_a_file_that_was_recreated_must_settle_again(self) -> None:
         settling, file = Settling(5), LocalFile(size=1, mtime_ns=1)
         settling.observe(0.0, {"a": file})
         settling.observe(3.0, {})
@@ -124,14 +124,14 @@ def day(tmp_path: Path) -> Day:
 
 
 class TestWatching:
-    def test_a_growing_file_goes_up_once_when_it_stopped_growing(self, day: Day) -> None:
+    def test_a_growing_file_is_uploaded_once_when_it_stops_growing(self, day: Day) -> None:
         for second in range(1, 9):
             day.writes(second, "run.csv", b"row\n" * second)
         happened = [(second, acts(result)) for second, result in day.until(30)]
         assert happened == [(11, [("upload", "run.csv")])]
         assert day.objects == {"run.csv": b"row\n" * 8}
 
-    def test_what_is_there_from_the_start_and_what_is_added_to_later_goes_up(self, day: Day) -> None:
+    def test_existing_files_and_later_changes_are_uploaded(self, day: Day) -> None:
         write(day.folder, {"a/b": b"before"})
         day.writes(10, "c", b"later")
         day.writes(20, "a/b", b"changed")
@@ -139,20 +139,20 @@ class TestWatching:
         assert happened == [[("upload", "a/b")], [("upload", "c")], [("upload", "a/b")]]
         assert day.objects == {"a/b": b"changed", "c": b"later"}
 
-    def test_what_went_up_before_does_not_go_up_again_after_a_restart(self, day: Day) -> None:
+    def test_uploaded_files_are_not_uploaded_again_after_a_restart(self, day: Day) -> None:
         write(day.folder, {"a": b"a"})
         assert len(list(day.until(10))) == 1
         assert list(day.until(20)) == []
         write(day.folder, {"b": b"b"})
         assert [acts(result) for _, result in day.until(40)] == [[("upload", "b")]]
 
-    def test_a_file_that_is_deleted_keeps_its_object(self, day: Day) -> None:
+    def test_a_deleted_file_keeps_its_object(self, day: Day) -> None:
         write(day.folder, {"a": b"a", "b": b"b"})
         day.at(10, (day.folder / "a").unlink)
         assert len(list(day.until(30))) == 1
         assert sorted(day.objects) == ["a", "b"]
 
-    def test_with_delete_a_file_that_is_deleted_takes_its_object_along_but_a_lost_disk_takes_nothing(
+    def test_with_delete_a_deleted_file_deletes_its_object_but_a_lost_disk_deletes_nothing(
         self, tmp_path: Path
     ) -> None:
         (tmp_path / "recordings").mkdir()
@@ -164,7 +164,7 @@ class TestWatching:
         assert happened == [[("upload", "a"), ("upload", "b")], [("delete object", "a")]]
         assert sorted(day.objects) == ["b"]
 
-    def test_with_delete_what_is_still_growing_is_not_taken_for_deleted(self, tmp_path: Path) -> None:
+    def test_with_delete_a_growing_file_does_not_count_as_deleted(self, tmp_path: Path) -> None:
         (tmp_path / "recordings").mkdir()
         day = Day(tmp_path / "recordings", delete=True)
         write(day.folder, {"a": b"a", "b": b"b"})
@@ -173,7 +173,7 @@ class TestWatching:
         happened = [acts(result) for _, result in day.until(40)]
         assert happened == [[("upload", "a"), ("upload", "b")], [("upload", "a")]]
 
-    def test_with_delete_what_became_something_else_is_not_taken_for_deleted(self, tmp_path: Path) -> None:
+    def test_with_delete_a_file_replaced_by_another_kind_does_not_count_as_deleted(self, tmp_path: Path) -> None:
         (tmp_path / "recordings").mkdir()
         day = Day(tmp_path / "recordings", delete=True)
         write(day.folder, {"a": b"a", "b": b"b"})
@@ -182,7 +182,7 @@ class TestWatching:
         assert happened == [([("upload", "a"), ("upload", "b")], []), ([], ["a"])]
         assert sorted(day.objects) == ["a", "b"]
 
-    def test_an_object_of_somebody_else_is_a_conflict_that_is_told_once(self, day: Day) -> None:
+    def test_an_object_of_another_writer_is_a_conflict_reported_once(self, day: Day) -> None:
         write(day.folder, {"a": b"a"})
         day.at(10, lambda: open_store(day.place.removesuffix("/robot")).put("robot/a", b"somebody's"))
         day.writes(11, "a", b"mine")
@@ -190,12 +190,12 @@ class TestWatching:
         assert happened == [([("upload", "a")], []), ([], ["a"])]
         assert day.objects == {"a": b"somebody's"}
 
-    def test_what_cannot_go_up_is_told_once(self, day: Day) -> None:
+    def test_a_path_that_cannot_be_uploaded_is_reported_once(self, day: Day) -> None:
         os.mkfifo(day.folder / "pipe")
         happened = [[row.path for row in result.unusable] for _, result in day.until(30)]
         assert happened == [["pipe"]]
 
-    def test_a_store_that_does_not_answer_for_a_while_ends_nothing(self, day: Day) -> None:
+    def test_a_temporary_outage_of_the_store_does_not_end_the_watch(self, day: Day) -> None:
         write(day.folder, {"a": b"a"})
         silent = [True]
 
@@ -218,7 +218,7 @@ class TestWatching:
         assert len(day.notes) == 1
         assert day.notes[0].startswith("Nobody answers. Uploads continue")
 
-    def test_a_disk_that_goes_and_comes_again_ends_nothing(self, day: Day, tmp_path: Path) -> None:
+    def test_a_remounted_disk_does_not_end_the_watch(self, day: Day, tmp_path: Path) -> None:
         write(day.folder, {"a": b"a"})
         day.at(10, lambda: day.folder.rename(tmp_path / "away"))
         day.at(11, lambda: day.folder.write_bytes(b"in its place"))
@@ -228,7 +228,7 @@ class TestWatching:
         assert [acts(result) for _, result in day.until(60)] == [[("upload", "a")], [("upload", "b")]]
         assert len(day.notes) == 1
 
-    def test_only_what_is_included_is_watched(self, tmp_path: Path) -> None:
+    def test_only_included_paths_are_watched(self, tmp_path: Path) -> None:
         (tmp_path / "recordings").mkdir()
         day = Day(tmp_path / "recordings", include=["*.csv"], exclude=["tmp*"])
         write(day.folder, {"a.csv": b"", "a.lock": b"", "x/tmp.csv": b""})
@@ -247,7 +247,7 @@ def _replace_by_pipe(path: Path) -> None:
 
 
 class TestInterrupting:
-    def test_ctrl_c_ends_the_command_cleanly_with_everything_noted(
+    def test_ctrl_c_ends_the_command_cleanly_and_saves_the_state(
         self, moto: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         place = f"{use(moto, monkeypatch)}/robot"

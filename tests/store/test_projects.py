@@ -104,21 +104,21 @@ class TestEdits:
         path.write_text(text)
         return put_requirements(path, map(parse_requirement, requirements))
 
-    def test_comments_order_and_layout_stay(self, tmp_path: Path) -> None:
+    def test_comments_order_and_layout_are_kept(self, tmp_path: Path) -> None:
         edited = self.edited(tmp_path, COMMENTED, "gamma", "Beta==2.0.0")
         assert edited == COMMENTED.replace('  "beta>=1",\n', '  "Beta==2.0.0",\n  "gamma",\n')
 
-    def test_a_table_of_pyproject_is_edited_and_nothing_else(self, tmp_path: Path) -> None:
+    def test_only_the_table_in_pyproject_is_edited(self, tmp_path: Path) -> None:
         text = (
             '[project]\nname = "x"  # x\n\n[tool.orbitpkg]\nrequirements = ["a"]  # ours\n\n[tool.mypy]\nwarn = true\n'
         )
         assert self.edited(tmp_path, text, "b", name="pyproject.toml") == text.replace('["a"]', '["a", "b"]')
 
-    def test_a_new_file_is_begun(self, tmp_path: Path) -> None:
+    def test_a_new_file_is_created(self, tmp_path: Path) -> None:
         text = put_requirements(tmp_path / "orbit.toml", [parse_requirement("a>=1")])
         assert text.endswith('requirements = [\n    "a>=1",\n]\n')
 
-    def test_a_repository_is_put_changed_and_taken_out(self, tmp_path: Path) -> None:
+    def test_a_repository_is_added_changed_and_removed(self, tmp_path: Path) -> None:
         path = tmp_path / "orbit.toml"
         path.write_text(COMMENTED)
         put = put_repository(path, RepositorySetting(name="two", url="s3://two", packages=("a-*",)))
@@ -131,12 +131,12 @@ class TestEdits:
             edit_out_repository(path, "three")
 
     @pytest.mark.parametrize("text", ["requirements = 1", "[", "requirements = [1]", 'requirements = ["a>>1"]', "[x]"])
-    def test_a_file_that_cannot_be_used_is_not_written_over(self, tmp_path: Path, text: str) -> None:
+    def test_an_invalid_file_is_not_overwritten(self, tmp_path: Path, text: str) -> None:
         with pytest.raises(ProjectError):
             self.edited(tmp_path, text, "b")
         assert (tmp_path / "orbit.toml").read_text() == text
 
-    def test_a_link_stays_a_link_and_a_mode_a_mode(self, tmp_path: Path) -> None:
+    def test_links_and_modes_are_kept(self, tmp_path: Path) -> None:
         real = tmp_path / "real.toml"
         real.write_text("old")
         real.chmod(0o640)
@@ -150,7 +150,7 @@ class TestSettings:
     def urls(self, said: str | None = None) -> list[str]:
         return [each.url for each in read_settings(said, lambda: "file:///default").repositories]
 
-    def test_a_word_counts_before_a_variable_before_the_project_before_the_user(
+    def test_the_caller_precedes_the_environment_the_project_and_the_user(
         self, app: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         assert self.urls() == ["file:///default"]
@@ -163,19 +163,19 @@ class TestSettings:
         assert self.urls("s3://word") == ["s3://word"]
         assert self.urls("b") == ["s3://b"]
 
-    def test_a_name_that_is_none_suggests_the_nearest(self, app: Path) -> None:
+    def test_an_unknown_name_suggests_the_nearest(self, app: Path) -> None:
         (app / "orbit.toml").write_text('[repositories.models]\nurl = "s3://models"\n')
         with pytest.raises(UsageError, match="Unknown repository 'model'") as caught:
             self.urls("model")
         assert caught.value.hint == "Did you mean models?"
 
-    def test_a_configured_name_counts_before_a_directory_of_that_name(self, app: Path) -> None:
+    def test_a_configured_name_precedes_a_directory_of_that_name(self, app: Path) -> None:
         (app / "models").mkdir()
         assert self.urls("models") == [(app / "models").as_uri()]
         (app / "orbit.toml").write_text('[repositories.models]\nurl = "s3://models"\n')
         assert self.urls("models") == ["s3://models"]
 
-    def test_paths_begin_at_the_file_and_the_project_is_found_from_below(
+    def test_paths_are_relative_to_the_file_and_the_project_is_found_from_below(
         self, app: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         (app / "pyproject.toml").write_text('[tool.orbitpkg.repositories.a]\nurl = "./a"\nmirrors = ["../b"]\n')
@@ -190,7 +190,7 @@ class TestSettings:
             ((app / "a").as_uri(), ((app.parent / "b").as_uri(),))
         ]
 
-    def test_a_broken_pyproject_that_is_not_about_orbitpkg_is_passed_over(self, app: Path) -> None:
+    def test_a_broken_pyproject_without_orbitpkg_settings_is_ignored(self, app: Path) -> None:
         (app / "pyproject.toml").write_text("[broken")
         assert find_project() is None
         (app / "pyproject.toml").write_text("[tool.orbitpkg\n")
@@ -212,7 +212,7 @@ class TestLocking:
         assert orbitpkg.project().package("base").read_text("what.txt") == "base 1.1.0"
 
     @pytest.mark.usefixtures("project")
-    def test_what_is_locked_stays_until_it_is_upgraded(self, tmp_path: Path, shelf: Path) -> None:
+    def test_locked_versions_stay_until_upgraded(self, tmp_path: Path, shelf: Path) -> None:
         add(["top"])
         assert versions(lock()) == {"base": "2.0.0", "top": "1.1.0"}
         publish(tmp_path, "base", "2.1.0", shelf)
@@ -223,7 +223,7 @@ class TestLocking:
         with pytest.raises(UsageError, match="bse cannot be upgraded because it is not locked"):
             lock(upgrade=["bse"])
 
-    def test_an_add_that_has_no_solution_changes_nothing(self, project: Path) -> None:
+    def test_an_add_without_a_solution_changes_nothing(self, project: Path) -> None:
         add(["top<1.1"])
         before = tree_of(project)
         with pytest.raises(ResolutionError):
@@ -232,13 +232,13 @@ class TestLocking:
             add(["nowhere"])
         assert tree_of(project) == before
 
-    def test_a_requirement_that_goes_takes_what_it_needed_along(self, project: Path) -> None:
+    def test_removing_a_requirement_removes_its_dependencies(self, project: Path) -> None:
         add(["top"])
         text = (project / "orbit.toml").read_text()
         (project / "orbit.toml").write_text(text.replace('"top"', '"base==1.0.0"'))
         assert lock().changes == [("base", "2.0.0", "1.0.0"), ("top", "1.1.0", None)]
 
-    def test_a_lock_that_says_the_same_is_not_touched(self, project: Path) -> None:
+    def test_an_unchanged_lock_is_not_rewritten(self, project: Path) -> None:
         add(["top"])
         before = (project / "orbit.lock").stat()
         lock()
@@ -247,7 +247,7 @@ class TestLocking:
         assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
 
     @pytest.mark.usefixtures("project")
-    def test_a_release_that_was_replaced_is_refused(self, shelf: Path) -> None:
+    def test_a_replaced_release_is_refused(self, shelf: Path) -> None:
         add(["base==1.0.0"])
         record = shelf / "releases" / "base" / "1.0.0.json"
         record.write_bytes(record.read_bytes().replace(b'"published":"2', b'"published":"3'))
@@ -255,14 +255,14 @@ class TestLocking:
             lock()
 
     @pytest.mark.usefixtures("app")
-    def test_without_a_project_it_says_how_to_begin_one(self) -> None:
+    def test_without_a_project_the_error_says_how_to_create_one(self) -> None:
         with pytest.raises(ProjectError) as caught:
             lock()
         assert caught.value.hint == "Create a project: orbitpkg add NAME"
 
 
 class TestSyncing:
-    def test_locked_fails_when_stale_and_changes_nothing(self, project: Path) -> None:
+    def test_locked_fails_on_a_stale_lock_and_changes_nothing(self, project: Path) -> None:
         add(["base<2"])
         text = (project / "orbit.toml").read_text()
         (project / "orbit.toml").write_text(text.replace("base<2", "base>=2"))
@@ -277,7 +277,7 @@ class TestSyncing:
         assert result.changes == [("base", "1.1.0", "2.0.0")]
 
     @pytest.mark.usefixtures("project")
-    def test_frozen_asks_for_the_records_it_names_and_for_no_index(
+    def test_frozen_reads_only_the_locked_records_and_no_index(
         self, shelf: Path, home: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         add(["base==1.0.0"])
@@ -290,7 +290,7 @@ class TestSyncing:
 
     @pytest.mark.parametrize("frozen", [True, False])
     @pytest.mark.usefixtures("project")
-    def test_a_record_of_another_digest_stops_everything(
+    def test_a_record_with_another_digest_stops_the_sync(
         self, shelf: Path, home: Path, monkeypatch: pytest.MonkeyPatch, *, frozen: bool
     ) -> None:
         add(["top"])
@@ -302,7 +302,7 @@ class TestSyncing:
         assert packages() == []
 
     @pytest.mark.usefixtures("project")
-    def test_a_record_that_is_gone_is_named(self, shelf: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_missing_record_is_named(self, shelf: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         add(["base"])
         (shelf / "releases" / "base" / "2.0.0.json").unlink()
         monkeypatch.setenv("ORBITPKG_HOME", str(home.parent / "another"))
@@ -311,19 +311,19 @@ class TestSyncing:
 
     @pytest.mark.parametrize("options", [{"frozen": True}, {"locked": True}])
     @pytest.mark.usefixtures("project")
-    def test_without_a_lockfile_there_is_nothing_to_go_by(self, options: dict[str, bool]) -> None:
+    def test_without_a_lockfile_frozen_and_locked_fail(self, options: dict[str, bool]) -> None:
         with pytest.raises(LockfileError, match=r"No orbit\.lock was found"):
             sync(locked="locked" in options, frozen="frozen" in options)
 
     @pytest.mark.usefixtures("project")
-    def test_a_package_that_was_bound_elsewhere_since_makes_the_lock_stale(self, tmp_path: Path) -> None:
+    def test_binding_a_package_to_another_repository_makes_the_lock_stale(self, tmp_path: Path) -> None:
         add(["base"])
         add_repository("other", str(tmp_path / "other"), packages=["base"])
         with pytest.raises(LockfileError, match="is locked from shelf, but bound to other"):
             sync(locked=True)
 
     @pytest.mark.usefixtures("project")
-    def test_a_yanked_release_that_is_locked_stays_and_installs_with_a_warning(
+    def test_a_locked_release_that_is_yanked_installs_with_a_warning(
         self, home: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         add(["base"])
@@ -337,7 +337,7 @@ class TestSyncing:
         assert lock(upgrade=True).changes == [("base", "2.0.0", "1.1.0")]
 
     @pytest.mark.usefixtures("project")
-    def test_frozen_warns_of_what_was_yanked_when_it_was_locked(
+    def test_frozen_warns_about_releases_that_were_yanked_when_locked(
         self, shelf: Path, home: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The lockfile says it: nobody is asked."""
@@ -353,7 +353,7 @@ class TestSyncing:
         assert installed.warnings == []
 
     @pytest.mark.usefixtures("project")
-    def test_a_yank_that_was_taken_back_is_locked_no_more(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_reverted_yank_is_removed_from_the_lock(self, monkeypatch: pytest.MonkeyPatch) -> None:
         add(["base"])
         first = lock()
         assert not first.is_rewritten
@@ -367,7 +367,7 @@ class TestSyncing:
         assert (again.is_rewritten, again.lock) == (True, first.lock)
 
     @pytest.mark.usefixtures("project")
-    def test_what_add_installs_is_kept_by_garbage_collection(self, project: Path) -> None:
+    def test_garbage_collection_keeps_packages_that_add_installed(self, project: Path) -> None:
         add(["base<2"])
         add(["base"])
         found = read_roots(Layout(home_folder()))
@@ -394,7 +394,7 @@ class TestYanking:
         with pytest.raises(UsageError, match="is every version of base"):
             mark("base", "yanked", reason="x", repository=shelf)
 
-    def test_what_is_not_there_cannot_be_yanked(self, shelf: Path) -> None:
+    def test_a_missing_release_cannot_be_yanked(self, shelf: Path) -> None:
         with pytest.raises(VersionNotFound):
             mark("base==7.0.0", "yanked", reason="x", repository=shelf)
 
@@ -411,20 +411,20 @@ class TestSeveralRepositories:
         return repository
 
     @pytest.mark.usefixtures("second")
-    def test_a_name_that_two_have_and_none_binds_is_an_error_that_says_what_to_do(self) -> None:
+    def test_an_unbound_name_in_two_repositories_is_an_error_with_advice(self) -> None:
         with pytest.raises(ResolutionError, match="base was found in several repositories: shelf, second") as caught:
             add(["base"])
         assert "--packages base" in str(caught.value.hint)
         assert caught.value.data["repositories"] == ["shelf", "second"]
 
     @pytest.mark.usefixtures("second")
-    def test_so_is_a_dependency(self) -> None:
+    def test_an_unbound_dependency_in_two_repositories_is_an_error_with_advice(self) -> None:
         with pytest.raises(ResolutionError, match="base was found in several repositories"):
             add(["top"])
 
     @pytest.mark.parametrize("requirement", ["base", "base==9.0.0"])
     @pytest.mark.usefixtures("second")
-    def test_a_bound_name_is_looked_for_nowhere_else(self, shelf: Path, requirement: str) -> None:
+    def test_a_bound_name_is_searched_only_in_its_repository(self, shelf: Path, requirement: str) -> None:
         add_repository("shelf", str(shelf), packages=["ba*"])
         if requirement == "base":
             locked, _ = add([requirement])
@@ -435,12 +435,12 @@ class TestSeveralRepositories:
                 add([requirement])
 
     @pytest.mark.usefixtures("second")
-    def test_a_name_that_one_has_is_found_there(self) -> None:
+    def test_a_name_in_a_single_repository_is_found(self) -> None:
         locked, _ = add(["only-there"])
         assert locked.lock.packages["only-there"].repository == "second"
 
     @pytest.mark.usefixtures("second")
-    def test_a_bound_name_that_is_not_there_says_that_it_was_looked_for_nowhere_else(self, shelf: Path) -> None:
+    def test_a_missing_bound_name_reports_the_only_repository_searched(self, shelf: Path) -> None:
         add_repository("shelf", str(shelf), packages=["only-*"])
         with pytest.raises(ResolutionError) as caught:
             add(["only-there"])
@@ -448,7 +448,7 @@ class TestSeveralRepositories:
             "only-there is bound to shelf, so that it was looked for nowhere else."
         )
 
-    def test_a_bound_name_that_was_seen_elsewhere_before_is_said_to_be_there(self, shelf: Path, second: Path) -> None:
+    def test_a_missing_bound_name_reports_where_it_was_seen_before(self, shelf: Path, second: Path) -> None:
         """What this machine keeps says so: nobody else is asked."""
         assert list_versions("only-there") == ["1.0.0"]
         add_repository("shelf", str(shelf), packages=["only-*"])
@@ -462,13 +462,13 @@ class TestSeveralRepositories:
         )
 
     @pytest.mark.usefixtures("second")
-    def test_a_repository_that_is_down_is_an_error_even_if_another_holds_the_name(self) -> None:
+    def test_an_unreachable_repository_is_an_error_even_if_another_has_the_name(self) -> None:
         add_repository("down", "http://127.0.0.1:9/models")
         with pytest.raises(orbitpkg.RepositoryError, match=r"127\.0\.0\.1"):
             add(["only-there"])
 
     @pytest.mark.usefixtures("second")
-    def test_publishing_needs_to_know_where_to(self, shelf: Path, tmp_path: Path) -> None:
+    def test_publishing_requires_a_single_repository(self, shelf: Path, tmp_path: Path) -> None:
         package = make_package(tmp_path / "new", name="new-one")
         with pytest.raises(UsageError, match="Ambiguous repository: shelf, second"):
             publish_package(package)
@@ -477,19 +477,19 @@ class TestSeveralRepositories:
         assert publish_package(make_package(tmp_path / "new", name="new-two")).outcome == "published"
         assert (shelf / "releases" / "new-two").is_dir()
 
-    def test_a_lock_of_a_repository_that_a_colleague_has_not_named_is_not_sought_in_the_default_one(
-        self, project: Path, shelf: Path
-    ) -> None:
+    def test_a_lock_of_an_unknown_repository_does_not_use_the_default_one(self, project: Path, shelf: Path) -> None:
         add(["top"])
         remove("base")
         (project / "orbit.toml").write_text('requirements = ["top"]\n')
         for work in (lambda: sync(frozen=True), sync, outdated):
-            with pytest.raises(ProjectError, match="takes packages from a repository 'shelf', which is not configured here"):
+            with pytest.raises(
+                ProjectError, match="takes packages from a repository 'shelf', which is not configured here"
+            ):
                 work()
         _, installed = sync(frozen=True, repository=shelf)
         assert [package.name for package in installed.new] == ["base"]
 
-    def test_what_is_locked_from_repositories_of_ones_own_is_told(self, app: Path, shelf: Path) -> None:
+    def test_a_lock_from_repositories_of_the_user_configuration_warns(self, app: Path, shelf: Path) -> None:
         add_repository("mine", str(shelf), user=True)
         locked, _ = add(["base"])
         (warning,) = locked.warnings
@@ -501,7 +501,7 @@ class TestSeveralRepositories:
         assert add(["top"])[0].warnings == []
         assert (app / "orbit.toml").read_text().count("url") == 1
 
-    def test_what_is_locked_and_no_mirror_has_is_not_taken_for_gone(self, app: Path, shelf: Path) -> None:
+    def test_a_locked_release_missing_from_a_mirror_does_not_count_as_deleted(self, app: Path, shelf: Path) -> None:
         """A late mirror takes nobody back to an older version."""
         add_repository("main", "http://127.0.0.1:9/models", mirrors=[str(shelf)])
         add(["base"])
@@ -513,7 +513,7 @@ class TestSeveralRepositories:
         assert (app / "orbit.lock").read_text() == before
 
     @pytest.mark.usefixtures("home")
-    def test_a_lock_of_a_repository_that_nobody_names_any_more(self, second: Path) -> None:
+    def test_a_lock_of_a_repository_no_longer_configured(self, second: Path) -> None:
         add(["only-there"])
         add_repository("third", str(second))
         remove_repository("second")
@@ -523,7 +523,7 @@ class TestSeveralRepositories:
 
 
 class TestAnAppsView:
-    def test_only_what_is_locked_is_given_whatever_else_is_installed(self, project: Path) -> None:
+    def test_only_locked_packages_are_returned(self, project: Path) -> None:
         install("base==2.0.0")
         add(["base<2"])
         assert open_package("base").version == "2.0.0"
@@ -533,14 +533,14 @@ class TestAnAppsView:
             orbitpkg.project().package("base>=2")
 
     @pytest.mark.usefixtures("project")
-    def test_a_name_that_is_not_locked_suggests_the_nearest(self) -> None:
+    def test_an_unlocked_name_suggests_the_nearest(self) -> None:
         add(["base"])
         with pytest.raises(LockfileError, match="locks no bse") as caught:
             orbitpkg.project().package("bse")
         assert caught.value.hint == "Did you mean base? If not: orbitpkg add bse"
 
     @pytest.mark.usefixtures("project")
-    def test_what_is_not_installed_says_how_to_install_it(self) -> None:
+    def test_a_package_that_is_not_installed_is_an_error_with_advice(self) -> None:
         add(["base"])
         remove("base")
         with pytest.raises(NotInstalled) as caught:
@@ -555,7 +555,9 @@ class TestAnAppsView:
         with pytest.raises(IntegrityError, match="is not the release that is locked"):
             orbitpkg.project().package("base")
 
-    def test_it_is_found_from_below_and_missed_with_a_hint(self, project: Path, tmp_path: Path) -> None:
+    def test_a_project_is_found_from_below_and_a_missing_one_is_an_error_with_a_hint(
+        self, project: Path, tmp_path: Path
+    ) -> None:
         add(["base"])
         (project / "deep").mkdir()
         assert orbitpkg.project(project / "deep").path == project
@@ -564,7 +566,7 @@ class TestAnAppsView:
         assert caught.value.hint == "In the project's folder: orbitpkg lock"
 
     @pytest.mark.usefixtures("project")
-    def test_it_loads_no_slow_library(self) -> None:
+    def test_opening_a_locked_package_loads_no_slow_library(self) -> None:
         add(["base"])
         program = (
             "import sys, orbitpkg; orbitpkg.project().package('base').file_path('what.txt');"
@@ -580,7 +582,7 @@ class TestAnAppsView:
 
 class TestLooking:
     @pytest.mark.usefixtures("project")
-    def test_outdated_tells_what_is_allowed_and_what_there_is(self) -> None:
+    def test_outdated_lists_the_newest_allowed_and_the_newest_version(self) -> None:
         add(["top==1.0.0", "base==1.0.0"])
         found = [(each.name, each.current, each.allowed, each.newest) for each in outdated()]
         assert found == [("base", "1.0.0", "1.0.0", "2.0.0"), ("top", "1.0.0", "1.0.0", "1.1.0")]
@@ -588,7 +590,7 @@ class TestLooking:
         assert outdated()[0].newest == "1.1.0"
 
     @pytest.mark.usefixtures("shelf")
-    def test_the_tree_is_the_projects_or_that_of_what_is_installed(self, project: Path) -> None:
+    def test_the_tree_shows_the_project_or_the_installed_packages(self, project: Path) -> None:
         def told(branches: list[Branch]) -> list[object]:
             return [(each.name, each.version, each.wanted, told(each.needs)) for each in branches]
 
@@ -598,7 +600,7 @@ class TestLooking:
         (project / "orbit.toml").unlink()
         assert told(dependency_tree()) == [("top", "1.1.0", "", expected)]
 
-    def test_a_diff_needs_no_file(self, shelf: Path) -> None:
+    def test_a_diff_accepts_a_missing_lockfile(self, shelf: Path) -> None:
         old, new, found = diff("base==1.0.0", "base", repository=shelf)
         assert (str(old), str(new)) == ("base==1.0.0", "base==2.0.0")
         assert [each.new.path for each in found.changed] == ["package.json", "what.txt"]
