@@ -127,14 +127,18 @@ def json_text(value: object, *, ascii_only: bool = False, default: Callable[[obj
     return json.dumps(value, ensure_ascii=ascii_only, default=default)
 
 
-def pretty_json(value: object) -> str:
-    """Serialize a value for a file that people read and edit: indented, in the order it has, with a final newline.
+def pretty_json(value: object, *, sort_keys: bool = False) -> str:
+    """Serialize a value for people to read and edit: indented, with a final newline.
+
+    Args:
+        value: The value.
+        sort_keys: Whether to sort the keys; otherwise they keep their order.
 
     Raises:
         ValueError: A number is not finite.
         TypeError: The value contains a type that JSON does not have.
     """
-    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(value, indent=2, sort_keys=sort_keys, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def dump_json(value: object) -> bytes:

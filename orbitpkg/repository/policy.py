@@ -248,5 +248,5 @@ def parse_policy(text: str, *, what: str) -> dict[str, Any]:
 
 def differences(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> list[str]:
     """Give the lines in which two policies differ, as ``diff -u`` does; none when they are the same."""
-    old, new = (pretty_json(each).splitlines() if each else [] for each in (before, after))
+    old, new = (pretty_json(each, sort_keys=True).splitlines() if each else [] for each in (before, after))
     return list(difflib.unified_diff(old, new, "the bucket's policy", "the policy to be", lineterm=""))
