@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orbitpkg.errors import UsageError
-from orbitpkg.files.tilde import expanded
+from orbitpkg.files.tilde import expand_home
 from orbitpkg.model.jsontext import load_json
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def installed_in(python: str | os.PathLike[str]) -> Mapping[str, str]:
 
 def _interpreter(text: str) -> Path:
     """Find the interpreter in a virtual environment's folder, or look a bare command up on ``PATH``."""
-    path = expanded(text)
+    path = expand_home(text)
     if path.is_dir():
         for name in ("bin/python", "Scripts/python.exe"):
             if (path / name).exists():

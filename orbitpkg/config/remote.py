@@ -14,7 +14,7 @@ from orbitpkg.config.environment import environment, read_variable
 from orbitpkg.config.repositories import home
 from orbitpkg.errors import UsageError
 from orbitpkg.files.errors import READ, storage_errors
-from orbitpkg.files.tilde import expanded
+from orbitpkg.files.tilde import expand_home
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,10 +67,10 @@ def read_remote_settings(*, default: Path | None = None) -> RemoteSettings:
 
 def _cache_folder(env: Mapping[str, str]) -> Path | None:
     if own := env.get(_CACHE):
-        return expanded(own).absolute()
+        return expand_home(own).absolute()
     if shared := env.get(_S3STASHER_CACHE):
         # s3stasher keeps a folder for each bucket there. A bucket's name never begins with a dot.
-        return expanded(shared).absolute() / ".orbitpkg"
+        return expand_home(shared).absolute() / ".orbitpkg"
     return None
 
 
@@ -108,7 +108,7 @@ def parse_mode(text: str, *, name: str) -> int:
 
 
 def _file_path() -> Path:
-    return expanded(read_variable("S3STASHER_ENV") or "~/.s3stasher.env")
+    return expand_home(read_variable("S3STASHER_ENV") or "~/.s3stasher.env")
 
 
 def _read_file() -> dict[str, str]:

@@ -19,7 +19,7 @@ from orbitpkg.config.environment import read_variable
 from orbitpkg.config.home import user_config_file
 from orbitpkg.errors import ProjectError
 from orbitpkg.files.errors import READ, storage_errors
-from orbitpkg.files.tilde import expanded
+from orbitpkg.files.tilde import expand_home
 from orbitpkg.model.names import is_valid_name, nearest
 from orbitpkg.model.project import DEFAULT_NAME, ProjectDocument, RepositorySetting, parse_project
 
@@ -208,5 +208,5 @@ def address_of(word: str | os.PathLike[str], *, folder: Path | None = None) -> s
     """
     if isinstance(word, str) and not word.startswith((".", "/", "~")):
         return word
-    path = (folder or Path()).absolute() / expanded(word)
+    path = (folder or Path()).absolute() / expand_home(word)
     return Path(os.path.normpath(path)).as_uri()

@@ -2,11 +2,11 @@
 
 A file is written under a hidden name, synced, renamed, and then its folder is synced. Without the first sync a power
 cut can leave an empty file under the new name; without the second it can leave the old one after the command has
-reported success. ``durable=False`` skips both, for files that can be had again: caches, and files that are verified
-when they are read.
+reported success. ``durable=False`` skips both, for files that can be replaced: caches, and files that are verified when
+they are read.
 
-This is the only module that renames. What file systems refuse is handled here: overlayfs and two mounts under one root
-do not rename a folder (EXDEV), FAT and some FUSE file systems do not change a mode (EPERM), others have no hard links.
+Only this package renames files. It also handles what some file systems refuse: overlayfs does not rename a folder that
+came with the image (EXDEV), FAT and some FUSE file systems do not change modes (EPERM), others have no hard links.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def atomic_file(
 
 @contextlib.contextmanager
 def _errors_about(target: str) -> Iterator[None]:
-    """Have errors name the file that the caller wants, not its temporary name."""
+    """Make errors name the file that the caller asked for, not its temporary name."""
     try:
         yield
     except OSError as error:
@@ -134,7 +134,7 @@ def set_mode(path: int | StrPath, mode: int) -> None:
     A file system without modes, or another user's file, keeps what it has.
 
     Raises:
-        OSError: Another error than a refusal.
+        OSError: An error other than a refusal.
     """
     try:
         os.chmod(path, mode)  # noqa: PTH101
@@ -189,7 +189,7 @@ def _sync_folder_of(path: StrPath) -> None:
 
 
 def create_file(part: StrPath, target: StrPath, *, durable: bool = True) -> None:
-    """Give a finished file a second name, if no file has that name. The caller deletes ``part``.
+    """Give a finished file a second name, unless a file of that name exists. The caller deletes ``part``.
 
     Args:
         part: The file, whose bytes are synced or need not be.
@@ -197,7 +197,7 @@ def create_file(part: StrPath, target: StrPath, *, durable: bool = True) -> None
         durable: Whether to sync the folder of ``target``.
 
     Raises:
-        FileExistsError: There is a file of that name.
+        FileExistsError: A file of that name exists.
         OSError: The file system has no hard links, or refused this one.
     """
     try:
@@ -211,14 +211,14 @@ def create_file(part: StrPath, target: StrPath, *, durable: bool = True) -> None
 
 
 def write_new_file(path: StrPath, data: bytes) -> None:
-    """Write a file under a name that no file may have yet. It survives a power cut; a failure leaves no part of it.
+    """Write a file unless one of that name exists. It survives a power cut; a failure leaves no part of it.
 
     Args:
         path: The file, in a folder that exists.
-        data: Its content.
+        data: The content.
 
     Raises:
-        FileExistsError: There is a file of that name.
+        FileExistsError: A file of that name exists.
         OSError: The file cannot be written.
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
@@ -256,7 +256,8 @@ def move_folder(source: StrPath, target: StrPath, *, durable: bool = True) -> No
         _delete(source)
     if durable:
         _sync_folder_of(target)
-        # Without a journal, a folder that is still listed where it was has two parents, and fsck takes it from both.
+        # On a file system without a journal, a folder that is still listed in its old parent has two of them after a
+        # power cut, and fsck removes it from both.
         _sync_folder_of(source)
 
 

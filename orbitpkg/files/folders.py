@@ -1,8 +1,8 @@
-"""Making the folders of a store, and who may do what in them.
+"""Creating folders, and the permissions in shared folders.
 
-A folder with its setgid bit set is shared: what is made in it gets its mode, whatever the umask says, as under git's
-``core.sharedRepository``. The home folder's bit is set by ``orbitpkg store share``, or by hand (``chmod 2775``); from
-there it passes down. In any other store the umask decides, and the home folder is for one user alone.
+A folder with the setgid bit is shared: new files and folders in it get its mode regardless of the umask, as with git's
+``core.sharedRepository``. ``orbitpkg store share`` sets the bit on the home folder (as does ``chmod 2775``), and every
+folder created below inherits it. In any other store the umask decides, and only the user can enter the home folder.
 """
 
 from __future__ import annotations
@@ -17,22 +17,23 @@ from orbitpkg.files.sync import sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
 __all__ = [
-    "at_and_below",
+    "apply_shared_mode",
     "file_mode",
     "inherited_file_mode",
     "inherited_mode",
+    "list_tree",
     "make_folders",
     "make_private_folder",
-    "settle",
 ]
 
 
 def make_private_folder(path: str) -> None:
-    """Make a folder for this user alone, if there is none.
+    """Create a folder that only this user can enter, unless it exists.
 
     Raises:
-        OSError: It cannot be made.
+        OSError: The folder cannot be created.
     """
     if not os.path.isdir(path):  # noqa: PTH112
         os.makedirs(path, mode=0o700, exist_ok=True)  # noqa: PTH103
@@ -40,14 +41,14 @@ def make_private_folder(path: str) -> None:
 
 
 def make_folders(path: str, *, durable: bool = False) -> None:
-    """Make a folder, and the folders above it that are missing.
+    """Create a folder and its missing parents.
 
     Args:
         path: The folder.
         durable: Whether the new folders must survive a power cut once this returns.
 
     Raises:
-        OSError: It cannot be made.
+        OSError: A folder cannot be created.
     """
     if os.path.isdir(path):  # noqa: PTH112
         return
@@ -67,7 +68,7 @@ def make_folders(path: str, *, durable: bool = False) -> None:
 
 
 def _make_shared(path: str, mode: int) -> None:
-    # Others see it when they may use it, not before.
+    # Other users must not see the folder before they can use it.
     part = f"{os.path.dirname(path)}/.new-{secrets.token_hex(8)}"  # noqa: PTH120
     os.mkdir(part, 0o700)  # noqa: PTH102
     try:
@@ -80,63 +81,63 @@ def _make_shared(path: str, mode: int) -> None:
 
 
 def inherited_mode(folder: str) -> int | None:
-    """Give the mode that a folder passes on to what is made in it; None when the umask decides."""
+    """Return the mode that new files and folders in ``folder`` inherit, or None if the umask decides."""
     mode = stat.S_IMODE(os.stat(folder).st_mode)  # noqa: PTH116
     return mode if mode & stat.S_ISGID else None
 
 
 def file_mode(folder: int, *, writable: bool, executable: bool) -> int:
-    """Give the mode of a file in a shared folder.
+    """Return the mode of a file in a shared folder.
 
     Args:
-        folder: The mode that the folder passes on.
-        writable: Whether those who may write the folder may write the file.
-        executable: Whether those who may read the file may execute it.
+        folder: The mode of the folder.
+        writable: Whether users who can write in the folder can write the file.
+        executable: Whether users who can read the file can execute it.
     """
     mode = folder & (0o666 if writable else 0o444)
     return mode | (mode & 0o444) >> 2 if executable else mode
 
 
 def inherited_file_mode(folder: int, status: os.stat_result) -> int:
-    """Give the mode that a file gets from a shared folder; whether it can be written or executed stays.
+    """Return the mode that a file gets in a shared folder. It stays writable and executable as it was.
 
     Args:
-        folder: The mode that the folder passes on.
-        status: The file's.
+        folder: The mode of the folder.
+        status: The status of the file.
     """
     bits = status.st_mode
     return file_mode(folder, writable=bool(bits & 0o200), executable=bool(bits & 0o100))
 
 
-def settle(path: str, mode: int | None) -> None:
-    """Give a file, or a folder and what is below it, the modes that a shared folder passes on.
+def apply_shared_mode(path: str, mode: int | None) -> None:
+    """Give a file, or a folder and everything below it, the modes that a shared folder passes on.
 
-    What is another user's has them, or is nothing that this one can change.
+    Files of other users are skipped: only their owner can change them.
 
     Args:
         path: The file or the folder.
-        mode: What the folder it is in passes on; None changes nothing.
+        mode: The mode of the shared folder; None changes nothing.
 
     Raises:
-        OSError: It cannot be read or changed.
+        OSError: A file cannot be read or changed.
     """
     if mode is None:
         return
-    for place, status in at_and_below(path):
+    for found, status in list_tree(path):
         wanted = mode if stat.S_ISDIR(status.st_mode) else inherited_file_mode(mode, status)
         if stat.S_IMODE(status.st_mode) != wanted:
             with contextlib.suppress(PermissionError):
-                os.chmod(place, wanted)  # noqa: PTH101
+                os.chmod(found, wanted)  # noqa: PTH101
 
 
-def at_and_below(path: str) -> Iterator[tuple[str, os.stat_result]]:
-    """Give a path and those below it, folders first; what is neither a file nor a folder is left out."""
+def list_tree(path: str) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield a folder or file and everything below it, folders first. Links and special files are left out."""
     status = os.lstat(path)
     if stat.S_ISDIR(status.st_mode):
         yield path, status
         with os.scandir(path) as entries:
             names = [entry.name for entry in entries]
         for name in names:
-            yield from at_and_below(f"{path}/{name}")
+            yield from list_tree(f"{path}/{name}")
     elif stat.S_ISREG(status.st_mode):
         yield path, status

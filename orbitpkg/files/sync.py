@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["sync_files", "sync_folder", "sync_open_folder"]
 
-# Up to this count, one fsync each is cheaper than flushing whatever else waits for the same file system.
+# Up to this count, one fsync each is cheaper than flushing everything that waits for the same file system.
 _FEW_FILES = 32
-# If more data of others than this waits for the machine's disks, syncfs would wait for it as well.
+# If more unrelated data than this waits for the disks, syncfs would wait for it as well.
 _FOREIGN_BYTES = 1 << 30
 
 
@@ -41,7 +41,7 @@ def sync_files(paths: Sequence[str], *, folder: str) -> None:
             folders.add(parent)
             parent = os.path.dirname(parent)  # noqa: PTH120
     if len(paths) > _FEW_FILES:
-        # A journal commits what several threads ask for in one go.
+        # A journal commits what several threads request in one transaction.
         from orbitpkg.concurrency.pool import Pool
 
         with Pool(name="orbitpkg-sync") as pool:
@@ -55,7 +55,7 @@ def sync_files(paths: Sequence[str], *, folder: str) -> None:
 
 
 def _others_wait(paths: Sequence[str]) -> bool:
-    """Tell whether so much unwritten data of others is in memory that syncing the file system would take long."""
+    """Return whether so much unrelated data waits in memory that syncing the file system would take long."""
     try:
         with open("/proc/meminfo", "rb") as file:  # noqa: PTH123 - a system file, read on the way of every install
             rows = dict(line.split(b":", 1) for line in file)
@@ -75,10 +75,10 @@ def _sync_file_system(folder: str) -> bool:
 
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        # Refused by some file systems and seccomp filters, and it also reports what befell files of others: each
-        # file's own fsync decides then.
+        # Some file systems and seccomp filters refuse it, and it also reports failures of unrelated files. The caller
+        # then syncs each file by itself.
         status: int = ctypes.CDLL(None).syncfs(descriptor)
-    except AttributeError:  # a C library without it
+    except AttributeError:  # not in every C library
         return False
     finally:
         os.close(descriptor)
@@ -94,13 +94,13 @@ def _sync(path: str) -> None:
 
 
 def sync_folder(path: str | os.PathLike[str]) -> None:
-    """Have the names in a folder on the disk on return, where the system lets folders be synced."""
+    """Sync the names in a folder, if the system can sync folders."""
     if os.name == "nt":
         return
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except PermissionError:
-        # A user may be allowed to write in a folder, and not to read it.
+        # A user can have permission to write in a folder but not to read it.
         return
     try:
         sync_open_folder(descriptor)
@@ -109,7 +109,7 @@ def sync_folder(path: str | os.PathLike[str]) -> None:
 
 
 def sync_open_folder(descriptor: int) -> None:
-    """Do so with a folder that is open."""
+    """Sync the names in an open folder, if the system can sync folders."""
     try:
         os.fsync(descriptor)
     except OSError as error:

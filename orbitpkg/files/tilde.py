@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["expanded"]
+__all__ = ["expand_home"]
 
 
-def expanded(path: str | os.PathLike[str]) -> Path:
-    """Put the home folder in a tilde's place.
+def expand_home(path: str | os.PathLike[str]) -> Path:
+    """Replace a leading tilde with the home folder, as a shell does.
 
-    As a shell does, and unlike ``Path.expanduser``, this leaves the tilde of a user nobody knows, and of one without a
-    home (a container's user may have none), as it is.
+    Unlike ``Path.expanduser``, this leaves the tilde in place if the user is unknown or has no home folder, as the user
+    of a container may not have one.
     """
     return Path(os.path.expanduser(path))  # noqa: PTH111 - see above

@@ -18,7 +18,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from orbitpkg.errors import UsageError
-from orbitpkg.files.tilde import expanded
+from orbitpkg.files.tilde import expand_home
 from orbitpkg.objects.protocol import MAX_KEY_BYTES, is_valid_key
 from orbitpkg.redaction import redacted
 
@@ -185,7 +185,7 @@ def _advice(url: str) -> str:
         return f"Did you mean {scheme.lower()}://{_shown(rest)}?"
     scheme, colon, rest = url.partition(":")
     if not colon or "/" in scheme or scheme.startswith((".", "~")):
-        return f"For a directory write {expanded(url).absolute().as_uri()}"
+        return f"For a directory write {expand_home(url).absolute().as_uri()}"
     if scheme.lower() in _BUILTIN:
         start = "file:///" if scheme.lower() == "file" else f"{scheme.lower()}://"
         return f"Did you mean {start}{_shown(rest.lstrip('/'))}?"
@@ -298,7 +298,7 @@ def local_path_of(word: PathOrUri) -> Path | None:
     text = _text_of(word)
     scheme, colon, _ = text.partition("://")
     if not colon or "/" in scheme or isinstance(word, PurePath):
-        return expanded(text)
+        return expand_home(text)
     if scheme.lower() == "file":
         return Path(parse_address(text).location)
     split_uri(text)

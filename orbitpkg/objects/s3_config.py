@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from orbitpkg.errors import CredentialsError, OrbitError, RepositoryUnreachable, UsageError
-from orbitpkg.files.tilde import expanded
+from orbitpkg.files.tilde import expand_home
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -196,11 +196,11 @@ def _environment_endpoint(env: Mapping[str, str]) -> str | None:
 
 
 def _config_file(env: Mapping[str, str]) -> Path:
-    return expanded(env.get("AWS_CONFIG_FILE") or "~/.aws/config")
+    return expand_home(env.get("AWS_CONFIG_FILE") or "~/.aws/config")
 
 
 def _credentials_file(env: Mapping[str, str]) -> Path:
-    return expanded(env.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials")
+    return expand_home(env.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials")
 
 
 def _profile(env: Mapping[str, str]) -> str | None:

@@ -1,8 +1,8 @@
-"""What is kept on this machine of repositories: indexes, with the ETags they came with, and records by their digests.
+"""A cache of repositories on this machine: indexes with their ETags, and records by digest.
 
-Everything here can be deleted at any time. A file that was cut short or altered is taken for none; a folder that may
-not be written costs requests and nothing else. A record is held against its digest each time it is read; an index is
-used only after the repository said that it is unchanged, or when there is no network.
+All files can be deleted at any time. A truncated or altered file is ignored; without write permission, more requests
+are made. A record is checked against its digest whenever it is read. An index is used only after the repository
+confirmed that it is unchanged, or offline.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _MAX_HEAD = 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptIndex:
-    """An index as it once came.
+    """An index as a repository sent it.
 
     Attributes:
-        etag: The state it was in.
-        data: The index.
+        etag: Its ETag.
+        data: Its content.
     """
 
     etag: str
@@ -40,17 +40,17 @@ class KeptIndex:
 
 
 class Cache:
-    """The caches in one folder, for any number of repositories.
+    """A cache for any number of repositories.
 
     Args:
-        folder: In the home folder; made when first written to.
+        folder: A folder in the home folder; created by the first write.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self._folder = Path(folder)
 
     def index(self, url: str, name: str) -> KeptIndex | None:
-        """Give what is kept of a package's index; None when nothing is."""
+        """Return the cached index of a package, or None."""
         try:
             data = self._index_path(url, name).read_bytes()
         except OSError:
@@ -62,18 +62,18 @@ class Cache:
         return KeptIndex(etag=etag, data=body)
 
     def keep_index(self, url: str, name: str, kept: KeptIndex) -> None:
-        """Keep a package's index."""
+        """Cache the index of a package."""
         head = f"{hashlib.sha256(kept.data).hexdigest()} {kept.etag}"
         if "\n" not in head and len(head) <= _MAX_HEAD:
             self._write(self._index_path(url, name), b"%b\n%b" % (head.encode(), kept.data))
 
     def forget_index(self, url: str, name: str) -> None:
-        """Keep nothing of a package's index."""
+        """Remove the index of a package from the cache."""
         with contextlib.suppress(OSError):
             self._index_path(url, name).unlink()
 
     def record(self, digest: ReleaseDigest | str) -> bytes | None:
-        """Give a record by its digest; None when it is not kept."""
+        """Return the cached record with this digest, or None."""
         try:
             raw = self._record_path(digest).read_bytes()
         except OSError:
@@ -81,7 +81,7 @@ class Cache:
         return raw if hashlib.sha256(raw).hexdigest() == digest else None
 
     def keep_record(self, digest: ReleaseDigest | str, raw: bytes) -> None:
-        """Keep a record."""
+        """Cache a record."""
         self._write(self._record_path(digest), raw)
 
     def _index_path(self, url: str, name: str) -> Path:
@@ -91,7 +91,7 @@ class Cache:
         return self._folder / "records" / digest[:2] / f"{digest}.json"
 
     def _write(self, path: Path, data: bytes) -> None:
-        # Who may not write here, or has no space, does without; readers check what they find, so nothing is synced.
+        # Without permission or space nothing is cached. Readers verify what they find, so nothing is synced.
         with contextlib.suppress(OSError):
             make_private_folder(str(self._folder.parent))
             make_folders(str(path.parent))

@@ -10,9 +10,9 @@ import secrets
 from typing import TYPE_CHECKING
 
 from orbitpkg.files.atomic import move_file, move_folder, temporary_name
-from orbitpkg.files.durable import write_file
+from orbitpkg.files.content import write_file
 from orbitpkg.files.errors import storage_errors
-from orbitpkg.files.folders import inherited_mode, make_folders, settle
+from orbitpkg.files.folders import apply_shared_mode, inherited_mode, make_folders
 from orbitpkg.files.sync import sync_files, sync_folder
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def replace_files(staging: Staging, files: Sequence[FileEntry], root: str) -> No
         StorageError: The disk did not do it.
     """
     with storage_errors(root):
-        settle(staging.folder, inherited_mode(root))
+        apply_shared_mode(staging.folder, inherited_mode(root))
         sync_files([staging.path(file) for file in files], folder=staging.folder)
         folders = {root}
         for file in files:

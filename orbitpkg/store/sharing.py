@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from orbitpkg.errors import ReadOnlyStore, UsageError
 from orbitpkg.files.errors import storage_errors
-from orbitpkg.files.folders import at_and_below, inherited_file_mode, make_private_folder
+from orbitpkg.files.folders import inherited_file_mode, list_tree, make_private_folder
 from orbitpkg.model.names import nearest
 
 __all__ = ["Shared", "parse_mode", "share"]
@@ -78,7 +78,7 @@ def share(home: str, *, mode: int, group: str | None = None) -> Shared:
     left = []
     with storage_errors(home):
         make_private_folder(home)
-        for path, status in at_and_below(home):
+        for path, status in list_tree(home):
             try:
                 _give(path, status, number, folder)
             except PermissionError as error:

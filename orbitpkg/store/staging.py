@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING
 
 from orbitpkg.errors import IntegrityError, StorageError
 from orbitpkg.files.atomic import move_file, move_folder, remove_folder
-from orbitpkg.files.durable import write_file
-from orbitpkg.files.folders import inherited_mode, make_folders, settle
+from orbitpkg.files.content import write_file
+from orbitpkg.files.folders import apply_shared_mode, inherited_mode, make_folders
 from orbitpkg.files.sync import sync_files, sync_open_folder
 from orbitpkg.store.layout import CONTENTS_NAME, FILES_NAME, ORIGIN_NAME, RECORD_NAME, STATE_NAME
 from orbitpkg.store.records import load_contents
@@ -214,7 +214,7 @@ def publish(
     write_file(f"{staging.folder}/{ORIGIN_NAME}", staging.origin.encode())
     _write_state(staging, complete=len(files) == len(contents.files))
     _keep_only(staging, files)
-    settle(staging.folder, _shared_mode(staging))
+    apply_shared_mode(staging.folder, _shared_mode(staging))
     sync_files([staging.path(file) for file in files], folder=staging.folder)
     if not _rename_into(staging.folder, target, make_folder):
         # Another process was first, with locks that do nothing.
@@ -280,7 +280,7 @@ def add(staging: Staging, contents: Contents, files: Sequence[FileEntry], target
         StorageError: It was removed meanwhile.
     """
     _check_same(staging, contents, target)
-    settle(staging.folder, _shared_mode(staging))
+    apply_shared_mode(staging.folder, _shared_mode(staging))
     sync_files([staging.path(file) for file in files], folder=staging.folder)
     with _opened(target, staging.release) as visible:
         try:

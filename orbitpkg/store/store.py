@@ -18,9 +18,9 @@ from typing import IO, TYPE_CHECKING
 
 from orbitpkg.errors import LockTimeout, NotInstalled, OrbitError, StorageError, UsageError
 from orbitpkg.files.atomic import remove_folder
-from orbitpkg.files.durable import clone_or_link
+from orbitpkg.files.content import clone_or_link
 from orbitpkg.files.errors import storage_errors
-from orbitpkg.files.folders import inherited_mode, make_folders, settle
+from orbitpkg.files.folders import apply_shared_mode, inherited_mode, make_folders
 from orbitpkg.store.condition import Finding, Flaw, file_digest, find_flaws
 from orbitpkg.store.folders import make_folder
 from orbitpkg.store.layout import RECORD_NAME, Layout
@@ -157,7 +157,7 @@ class Store:
         with storage_errors(blob):
             folder = os.path.dirname(blob)  # noqa: PTH120
             self._make_folder(folder)
-            settle(path, inherited_mode(folder))
+            apply_shared_mode(path, inherited_mode(folder))
             with contextlib.suppress(FileExistsError):
                 clone_or_link(path, blob, or_copy=False)
 

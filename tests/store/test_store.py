@@ -26,9 +26,9 @@ from orbitpkg.errors import (
     StorageError,
     UsageError,
 )
-from orbitpkg.files.durable import clone_or_link
-from orbitpkg.files.sync import sync_files
+from orbitpkg.files.content import clone_or_link
 from orbitpkg.files.errors import storage_errors
+from orbitpkg.files.sync import sync_files
 from orbitpkg.store.store import Finding, Flaw, Store
 from tests.packages import archive_of, make_package, noise, tree_of
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orbitpkg.files.tilde import expanded
+from orbitpkg.files.tilde import expand_home
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def _written(address: str, shared: Path | None) -> str:
     check_address(address_of(address))
     if address_of(address) == address:
         return address
-    path = os.path.normpath(expanded(address).absolute())
+    path = os.path.normpath(expand_home(address).absolute())
     if shared is None or not address.startswith("."):
         return path
     relative = Path(os.path.relpath(path, shared.parent)).as_posix()

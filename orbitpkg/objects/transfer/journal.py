@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orbitpkg.archive.frames import digest_of
-from orbitpkg.files.durable import write_file
+from orbitpkg.files.content import write_file
 from orbitpkg.files.folders import make_folders
 from orbitpkg.model.jsontext import dump_json, load_json
 

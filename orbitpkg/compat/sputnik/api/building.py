@@ -18,7 +18,7 @@ from orbitpkg.compat.sputnik.api.errors import EmptyArchiveException, InvalidPat
 from orbitpkg.compat.sputnik.formats.archives import SUFFIX, scratch_folder
 from orbitpkg.compat.sputnik.formats.conversion import convert_manifest
 from orbitpkg.errors import ArchiveError, IntegrityError, ManifestError
-from orbitpkg.files.durable import clone_or_link
+from orbitpkg.files.content import clone_or_link
 from orbitpkg.files.errors import storage_errors
 from orbitpkg.model.jsontext import load_json, parse_json, pretty_json
 from orbitpkg.model.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, parse_manifest
@@ -83,7 +83,7 @@ def _converted(document: dict[str, Any], folder: Path) -> bytes:
     known = set(load_schema("package")["properties"])
     unknown = sorted(document.keys() - known)
     if unknown:
-        _log.warning("%s: unknown keys are left out: %s", where, ", ".join(unknown))
+        _log.warning("%s: ignored unknown keys: %s", where, ", ".join(unknown))
     more = {key: document[key] for key in document if key in known - _CONVERTED and document[key] is not None}
     try:
         fields = {**load_json(convert_manifest(document, where=where)), **more}

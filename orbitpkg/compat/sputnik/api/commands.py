@@ -21,7 +21,7 @@ from orbitpkg.compat.sputnik.api.installed import best_installed, find_matching,
 from orbitpkg.compat.sputnik.api.packages import Archive, Package, PackageStub
 from orbitpkg.files.atomic import atomic_write
 from orbitpkg.files.errors import storage_errors
-from orbitpkg.files.tilde import expanded
+from orbitpkg.files.tilde import expand_home
 from orbitpkg.model.jsontext import dump_json, load_json
 from orbitpkg.model.names import canonical_name, nearest
 from orbitpkg.model.versions import parse_version
@@ -60,8 +60,8 @@ def build(package_path: PathLike | None = ".", archive_path: PathLike | None = N
     """
     from orbitpkg.compat.sputnik.api.building import build_archive
 
-    folder = expanded(package_path or ".")
-    target = expanded(archive_path) if archive_path else folder
+    folder = expand_home(package_path or ".")
+    target = expand_home(archive_path) if archive_path else folder
     with renamed_errors():
         return Archive(str(build_archive(folder, target)))
 
@@ -313,7 +313,7 @@ def upload(
     from orbitpkg.compat.sputnik.api.repositories import default_repository
 
     del app_name, app_version, data_path
-    publish(expanded(package_path), default_repository(repository_url))
+    publish(expand_home(package_path), default_repository(repository_url))
     return True
 
 

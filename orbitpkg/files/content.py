@@ -1,4 +1,4 @@
-"""Writing small files that nobody else sees yet, and giving a file's content a second name."""
+"""The content of files that no reader knows yet: writing it, and sharing it between two names."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from orbitpkg.files.folders import file_mode, inherited_mode
 
 __all__ = ["clone_or_link", "write_file"]
 
-# linux/fs.h: _IOW(0x94, 9, int). Python has no name for it before 3.14's fcntl.
+# linux/fs.h: _IOW(0x94, 9, int). The fcntl module has had a name for it since Python 3.14.
 _FICLONE = 0x40049409
 _NOT_ABOUT_LINKS = {errno.EEXIST, errno.ENOENT, errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
 def write_file(path: str, data: bytes, *, sync: bool = True) -> None:
-    """Write a small file whole. Not atomic: for files in folders, or under names, that nobody sees yet.
+    """Write a small file in place. Not atomic: use it only in folders, or under names, that no reader knows yet.
 
     Args:
         path: The file.
-        data: What is to be in it.
-        sync: Have it on the disk on return.
+        data: The content.
+        sync: Whether to sync the file.
     """
     mode = inherited_mode(os.path.dirname(path))  # noqa: PTH120
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
@@ -36,27 +36,27 @@ def write_file(path: str, data: bytes, *, sync: bool = True) -> None:
 
 
 def clone_or_link(source: str, target: str, *, or_copy: bool = True) -> bool:
-    """Make ``target`` a file with the bytes of ``source``: a reflink where that works, else a hard link, else a copy.
+    """Create a file with the bytes of another: as a reflink if possible, else as a hard link, else as a copy.
 
     Args:
-        source: The file that is there.
-        target: The file to be made.
-        or_copy: Make it even if it takes as much space again.
+        source: The existing file.
+        target: The new file.
+        or_copy: Whether to copy the bytes if they cannot be shared.
 
     Returns:
-        Whether it was made.
+        Whether ``target`` was created.
 
     Raises:
-        FileExistsError: There is a ``target``.
-        FileNotFoundError: There is no ``source``.
-        OSError: It could not be done in any way.
+        FileExistsError: ``target`` exists.
+        FileNotFoundError: ``source`` does not exist.
+        OSError: The file cannot be created.
     """
     if _clone(source, target):
         return True
     try:
         os.link(source, target)
     except OSError as error:
-        # Anything else may be a file system without links: each has another word for it.
+        # File systems without hard links report that with various errors; only these mean something else.
         if error.errno in _NOT_ABOUT_LINKS:
             raise
         if not or_copy:
