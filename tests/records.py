@@ -7,7 +7,7 @@ from typing import Any
 
 from orbitpkg.archive.frames import archive_size
 from orbitpkg.model.manifest import parse_manifest
-from orbitpkg.model.release import ArchiveTotals, ContentsPlace, Release, new_release
+from orbitpkg.model.release import ArchiveTotals, ContentsLocation, Release, new_release
 
 __all__ = ["RECORD", "record_of"]
 
@@ -30,7 +30,7 @@ RECORD: dict[str, Any] = {
 }
 """The record of a release, with every field."""
 
-_PLACE = ContentsPlace(offset=800, length=200, raw_length=900, blake3="ab" * 32)
+_PLACE = ContentsLocation(offset=800, length=200, raw_length=900, blake3="ab" * 32)
 
 
 def record_of(name: str, version: str, **manifest: object) -> Release:

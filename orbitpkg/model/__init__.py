@@ -1,5 +1,7 @@
-"""What things are: names, versions, requirements, manifests, releases, contents.
+"""The values that orbitpkg works with: names, versions, requirements, manifests, releases, contents, lockfiles.
 
-Pure: nothing in this room touches a disk, a network, a clock or the environment (a schema that ships with the code
-is part of the code). This module imports nothing, so that each of the others costs only itself.
+Everything here is pure. Text or bytes go in, a validated value comes out, and each value can be written back. Nothing
+reads a disk, a network, a clock or the environment, except for the JSON schemas that ship with the code.
+
+This module imports nothing, to keep the cost of importing a single submodule low.
 """

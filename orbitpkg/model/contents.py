@@ -268,7 +268,7 @@ def _parse_files(table: Mapping[str, object], what: str) -> tuple[FileEntry, ...
     if not isinstance(paths, list) or not {str}.issuperset(map(type, paths)):
         raise ArchiveError(f"{what}: path is not an array of strings.")
     if not 1 <= len(paths) <= MAX_FILES:
-        raise ArchiveError(f"{what} lists {len(paths):,} files; a package has 1 to {MAX_FILES:,}.")
+        raise ArchiveError(f"{what}: {len(paths):,} files are listed; a package has 1 to {MAX_FILES:,}.")
     sizes = _numbers(table, "size", what, least=0, most=_MAX_STREAM)
     offsets = _numbers(table, "offset", what, least=0, most=_MAX_STREAM)
     executable = _numbers(table, "executable", what, least=0, most=len(paths) - 1)

@@ -1,4 +1,4 @@
-"""What differs between two releases, from their contents alone. Pure."""
+"""The difference between two releases, computed from their tables of contents."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["ChangedFile", "Difference", "difference"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangedFile:
-    """A file that both hold and that is not the same in both.
+    """A file that is in both releases but differs.
 
     Attributes:
-        old: As it was.
-        new: As it is.
+        old: The file in the first release.
+        new: The file in the second release.
     """
 
     old: FileEntry
@@ -26,15 +26,15 @@ class ChangedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """What came of comparing two releases; files by path.
+    """The result of comparing two releases. Files are sorted by path.
 
     Attributes:
-        added: Files that only the second holds.
-        removed: Files that only the first holds.
-        changed: Files with other bytes, or that became, or are no longer, executable.
-        same: How many files are in both as they are.
-        new_bytes: How many bytes of the second's stream are in chunks that the first has not.
-        bytes_to_fetch: How many compressed bytes these are: what the second takes to fetch where the first is.
+        added: Files that are only in the second release.
+        removed: Files that are only in the first release.
+        changed: Files whose content or executable bit differs.
+        same: The number of identical files.
+        new_bytes: The uncompressed size of the second release's chunks that the first does not have.
+        bytes_to_fetch: The compressed size of those chunks: the download size if the first release is installed.
     """
 
     added: tuple[FileEntry, ...]
@@ -53,7 +53,7 @@ def difference(old: Contents, new: Contents) -> Difference:
         ChangedFile(old=before[path], new=after[path]) for path in both if not _is_same(before[path], after[path])
     )
     known = {chunk.blake3 for chunk in old.chunks}
-    # A chunk that is there twice is fetched once.
+    # A chunk that occurs twice is fetched once.
     fresh = {chunk.blake3: chunk for chunk in new.chunks if chunk.blake3 not in known}.values()
     return Difference(
         added=tuple(after[path] for path in sorted(after.keys() - before.keys())),

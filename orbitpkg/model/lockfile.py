@@ -1,15 +1,16 @@
-"""``orbit.lock``: exactly which releases a project uses. Pure: text in, value out, and back.
+"""``orbit.lock``: the exact releases that a project uses.
 
-The file is TOML, one table for each package in the order of their names, one fact on a line, so that a change of one
-package is a change of few lines. Its last line is its end: a file that was cut short is not taken for one.
+The file is TOML with one table for each package, sorted by name, and one fact on each line, which keeps diffs small.
+The last line is an end marker that reveals a truncated file.
 
-An app reads it on its way up, so this imports ``tomllib`` and nothing else that takes time.
+Applications read the lockfile when they start, so this module imports ``tomllib`` and nothing else that takes time.
 """
 
 from __future__ import annotations
 
 from orbitpkg.model.names import canonical_name, is_valid_name
 from orbitpkg.model.versions import Immutable, parse_version
+from orbitpkg.model.wording import UPGRADE_HINT, as_subject, unsupported_format
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,17 +37,17 @@ _KEYS = ("name", "version", "digest", "size", "repository", "dependencies")
 
 
 class LockedPackage(Immutable):
-    """One release that a project uses; immutable.
+    """A release that a project uses. Immutable.
 
     Attributes:
-        name: As its author writes it.
-        key: The same in canonical form.
-        version: Its version.
-        digest: The release's digest.
-        size: Of its archive in bytes.
-        repository: The name of the repository it is from.
-        dependencies: What it needs, as requirements in text, sorted.
-        yanked: Why it was yanked when it was locked (``""`` when nobody said), or None when it was not.
+        name: The package name as its author spells it.
+        key: The canonical name.
+        version: The version.
+        digest: The digest of the release.
+        size: The size of its archive in bytes.
+        repository: The name of its repository.
+        dependencies: Its requirements as text, sorted.
+        yanked: The reason if the release was yanked when it was locked (``""`` if no reason was given), else None.
     """
 
     __slots__ = ("dependencies", "digest", "key", "name", "repository", "size", "version", "yanked")
@@ -85,7 +86,7 @@ class LockedPackage(Immutable):
         return self.name, self.version, self.digest, self.size, self.repository, self.dependencies, self.yanked
 
     def is_same_release(self, other: LockedPackage) -> bool:
-        """Whether another one locks the same release from the same repository, whatever was thought of it."""
+        """Return whether both lock the same release from the same repository, whether or not it is yanked."""
         return self._facts()[:-1] == other._facts()[:-1]
 
     def __eq__(self, other: object) -> bool:
@@ -102,10 +103,10 @@ class LockedPackage(Immutable):
 
 
 class Lock(Immutable):
-    """What a lockfile says; immutable.
+    """The content of a lockfile. Immutable.
 
     Attributes:
-        packages: By canonical name, in the order of the names.
+        packages: The locked packages by canonical name, sorted by name.
     """
 
     __slots__ = ("packages",)
@@ -123,14 +124,14 @@ class Lock(Immutable):
         return hash(tuple(self.packages.values()))
 
     def to_toml(self) -> str:
-        """Write the lockfile; :func:`parse_lock` reads it back."""
+        """Serialize the lockfile. :func:`parse_lock` is the inverse."""
         return "\n".join([f"{_HEAD}format = {_FORMAT}\n", *map(_table, self.packages.values()), f"{_END}\n"])
 
     def staleness(self, requirements: Iterable[Requirement]) -> list[str]:
-        """Say why this does not answer what a project asks for, a sentence each; nothing when it does.
+        """Return the reasons why the lockfile does not match a project's requirements, one sentence each.
 
-        A requirement that is not locked, or locked in another version than it allows; the same for what the locked
-        packages need; a locked package that nothing needs.
+        The lockfile is stale if a requirement of the project or of a locked package is not locked, if the locked
+        version is outside the required range, or if nothing requires a locked package.
         """
         wants = [(requirement, "the project") for requirement in requirements]
         reasons: list[str] = []
@@ -139,25 +140,22 @@ class Lock(Immutable):
             want, by = wants.pop(0)
             package = self.packages.get(want.key)
             if package is None:
-                reasons.append(f"{by} needs {want}, which is not locked.")
+                reasons.append(f"{by} requires {want}, which is not locked.")
                 continue
             if not want.range.allows(package.version):
-                reasons.append(f"{by} needs {want}, and {package} is locked.")
+                reasons.append(f"{by} requires {want}, but {package} is locked.")
             if want.key not in seen:
                 seen.add(want.key)
                 wants += [(each, str(package)) for each in package_requirements(package)]
-        reasons += [f"{package} is locked, and nothing needs it." for package in self._beyond(seen)]
-        return [f"{reason[0].upper()}{reason[1:]}" if reason.startswith("the ") else reason for reason in reasons]
-
-    def _beyond(self, seen: set[str]) -> list[LockedPackage]:
-        return [package for key, package in self.packages.items() if key not in seen]
+        unused = [package for key, package in self.packages.items() if key not in seen]
+        return [*map(as_subject, reasons), *(f"{package} is locked, but nothing requires it." for package in unused)]
 
 
 def package_requirements(package: LockedPackage) -> list[Requirement]:
-    """Read what a locked package needs.
+    """Parse the dependencies of a locked package.
 
     Raises:
-        LockfileError: It cannot be read.
+        LockfileError: A dependency is not a valid requirement.
     """
     from orbitpkg.errors import UsageError
     from orbitpkg.model.requirements import parse_requirement
@@ -192,113 +190,125 @@ def _quoted(text: str) -> str:
 
 
 def parse_lock(data: bytes, *, where: str = LOCK_NAME) -> Lock:
-    """Read a lockfile.
+    """Parse a lockfile.
 
     Args:
-        data: The file.
-        where: What it is, for messages: its path.
+        data: The content of the file.
+        where: Its path, for error messages.
 
     Raises:
-        LockfileError: It is of a newer format, holds a merge conflict, was cut short, names one package twice, or is
-            no lockfile at all.
+        LockfileError: The file is not a valid lockfile, is truncated, has a newer format, contains a merge conflict,
+            or lists a package twice.
     """
     if len(data) > MAX_LOCK_BYTES:
-        raise _damaged(where, f"it has {len(data):,} bytes, and {MAX_LOCK_BYTES:,} is the most")
+        raise _damaged(where, f"it has {len(data):,} bytes; the maximum is {MAX_LOCK_BYTES:,}")
     try:
         text = data.decode()
     except UnicodeDecodeError:
         raise _damaged(where, "it is not UTF-8") from None
-    _refuse_conflict(text, where)
-    table = _parsed(text, where)
+    _check_conflicts(text, where)
+    table = _parse_toml(text, where)
     if type(table.get("format")) is not int:
-        raise _damaged(where, "it does not say its format")
+        raise _damaged(where, '"format" is missing or not an integer')
     if table["format"] > _FORMAT:
-        raise _refusal(
-            f"{where} has format {table['format']}; this orbitpkg reads format {_FORMAT}.",
-            "Upgrade with pip install -U orbitpkg.",
-        )
+        raise _lockfile_error(unsupported_format(where, table["format"], _FORMAT), UPGRADE_HINT)
     if not text.rstrip().endswith(_END):
-        raise _damaged(where, f'it was cut short: its last line, "{_END}", is not there')
-    return _lock(table, where)
+        raise _damaged(where, f'it is truncated: the last line must be "{_END}"')
+    return _parse_table(table, where)
 
 
-def _parsed(text: str, where: str) -> dict[str, Any]:
+def _parse_toml(text: str, where: str) -> dict[str, Any]:
     import tomllib
 
     try:
         return tomllib.loads(text)
-    except ValueError as error:  # not TOML, or an integer of more digits than Python reads
-        cut = "" if text.rstrip().endswith(_END) else "it was cut short: "
-        raise _damaged(where, f"{cut}{error}") from None
+    except ValueError as error:  # invalid TOML, or an integer with more digits than Python converts
+        problem = "it is not valid TOML" if text.rstrip().endswith(_END) else "it is truncated"
+        raise _damaged(where, f"{problem}: {error}") from None
     except RecursionError:
-        raise _damaged(where, "it is nested too deep") from None
+        raise _damaged(where, "its nesting is too deep") from None
 
 
-def _lock(table: dict[str, Any], where: str) -> Lock:
+def _parse_table(table: dict[str, Any], where: str) -> Lock:
     rows = table.get("package", [])
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise _damaged(where, "package is not an array of tables")
+        raise _damaged(where, '"package" is not an array of tables')
     packages: dict[str, LockedPackage] = {}
     for number, row in enumerate(rows, start=1):
-        package = _package(row, f"package {number}", where)
-        there = packages.setdefault(package.key, package)
-        if there is not package:
-            raise _damaged(where, f"{there} and {package} are one package, locked twice")
+        package = _parse_package(row, f"package {number}", where)
+        first = packages.setdefault(package.key, package)
+        if first is not package:
+            raise _damaged(where, f"the same package is locked twice: {first} and {package}")
     return Lock(packages.values())
 
 
-def _package(row: dict[str, Any], which: str, where: str) -> LockedPackage:
+def _parse_package(row: dict[str, Any], which: str, where: str) -> LockedPackage:
     from orbitpkg.errors import UsageError
 
     missing = [key for key in _KEYS if key not in row]
     if missing:
-        raise _damaged(where, f"{which} says no {' and no '.join(missing)}")
-    name, digest, dependencies = row["name"], row["digest"], row["dependencies"]
-    if not isinstance(name, str) or not is_valid_name(name):
-        raise _damaged(where, f"{which} is named {name!r}")
-    if not isinstance(digest, str) or len(digest) != _DIGEST_DIGITS or not _DIGITS.issuperset(digest):
-        raise _damaged(where, f"the digest of {name} is not {_DIGEST_DIGITS} hexadecimal digits")
-    if type(row["size"]) is not int or row["size"] < 0:
-        raise _damaged(where, f"the size of {name} is not a number of bytes")
-    if not isinstance(row["repository"], str) or not is_valid_name(row["repository"]):
-        raise _damaged(where, f"the repository of {name} is named {row['repository']!r}")
-    if not isinstance(row.get("yanked", ""), str):
-        raise _damaged(where, f"what is yanked of {name} is not a text")
-    if not isinstance(dependencies, list) or not all(isinstance(text, str) for text in dependencies):
-        raise _damaged(where, f"the dependencies of {name} are not texts")
+        raise _damaged(where, f"{which} has no {' and no '.join(missing)}")
+    problem = _row_problem(row, which)
+    if problem:
+        raise _damaged(where, problem)
+    name = row["name"]
     try:
         version = parse_version(row["version"] if isinstance(row["version"], str) else repr(row["version"]))
     except UsageError as error:
-        raise _damaged(where, f"the version of {name}: {error.message}") from error
+        raise _damaged(where, f"the version of {name} is invalid: {error.message.removesuffix('.')}") from error
     return LockedPackage(
         name=name,
         version=version,
-        digest=digest,
+        digest=row["digest"],
         size=row["size"],
         repository=row["repository"],
-        dependencies=dependencies,
+        dependencies=row["dependencies"],
         yanked=row.get("yanked"),
     )
 
 
-def _refuse_conflict(text: str, where: str) -> None:
+def _row_problem(row: dict[str, Any], which: str) -> str | None:
+    name, digest, size, repository = row["name"], row["digest"], row["size"], row["repository"]
+    dependencies = row["dependencies"]
+    checks = (
+        (isinstance(name, str) and is_valid_name(name), f"the name of {which} is invalid: {name!r}"),
+        (_is_digest(digest), f"the digest of {name} is not {_DIGEST_DIGITS} hexadecimal digits"),
+        (type(size) is int and size >= 0, f"the size of {name} is not a number of bytes"),
+        (
+            isinstance(repository, str) and is_valid_name(repository),
+            f"the repository of {name} has an invalid name: {repository!r}",
+        ),
+        (isinstance(row.get("yanked", ""), str), f'"yanked" of {name} is not a string'),
+        (
+            isinstance(dependencies, list) and all(isinstance(text, str) for text in dependencies),
+            f"the dependencies of {name} are not an array of strings",
+        ),
+    )
+    return next((problem for is_valid, problem in checks if not is_valid), None)
+
+
+def _is_digest(value: object) -> bool:
+    return isinstance(value, str) and len(value) == _DIGEST_DIGITS and _DIGITS.issuperset(value)
+
+
+def _check_conflicts(text: str, where: str) -> None:
     for number, line in enumerate(text.splitlines(), start=1):
         if line.startswith(_CONFLICT):
-            raise _refusal(
-                f"{where} has a merge conflict, in line {number}.",
-                f"Take one side of it (git checkout --ours {LOCK_NAME}), then: orbitpkg lock",
+            raise _lockfile_error(
+                f"{where} contains a merge conflict in line {number}.",
+                f"Keep one side (git checkout --ours {LOCK_NAME}), then run: orbitpkg lock",
                 line=number,
             )
 
 
 def _damaged(where: str, reason: str) -> LockfileError:
-    return _refusal(
-        f"{where} cannot be used: {reason}.",
-        f"Take it from version control, or make it anew: rm {LOCK_NAME}, then orbitpkg lock",
+    return _lockfile_error(
+        f"{where} is not a valid lockfile: {reason}.",
+        f"Restore it from version control, or rebuild it: rm {LOCK_NAME}, then orbitpkg lock",
     )
 
 
-def _refusal(message: str, hint: str, **data: object) -> LockfileError:
+def _lockfile_error(message: str, hint: str, **data: object) -> LockfileError:
     from orbitpkg.errors import LockfileError
 
     return LockfileError(message, hint=hint, **data)

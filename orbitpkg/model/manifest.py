@@ -192,7 +192,7 @@ def _parse_json(data: bytes, where: str) -> object:
         return parse_json(data, what=where, max_bytes=MAX_MANIFEST_BYTES)
     except IntegrityError as error:
         facts: dict[str, Any] = error.data
-        reason, line, hint = facts["reason"], facts.get("line"), None
+        reason, line, hint = facts["reason"].removeprefix("not valid: "), facts.get("line"), None
         if line is not None and reason.startswith("not valid JSON"):
             hint = syntax_hint(data, line, facts["column"])
             reason = f"{reason} (column {facts['column']})"

@@ -1,11 +1,12 @@
-"""Package names: which are valid, when two are the same, and which one was probably meant.
+"""Package names: validation, comparison and spelling suggestions.
 
-A name is ASCII letters, digits, ``.``, ``_`` and ``-``, starts and ends with a letter or digit, and has at most
-100 characters (so that ``NAME-VERSION-DIGEST.tar.zst`` fits the 255 bytes of a file name). Names are compared, and
-keyed in a bucket, in the form of PEP 503: lower case, every run of ``.``, ``_`` and ``-`` one ``-``.
+A name consists of ASCII letters, digits, ``.``, ``_`` and ``-``. It starts and ends with a letter or digit and has at
+most 100 characters, which leaves room for ``NAME-VERSION-DIGEST.tar.zst`` in a file name of 255 bytes. Names are
+compared, and stored in a bucket, in the canonical form of PEP 503: lower case, with every run of ``.``, ``_`` and
+``-`` replaced by a single ``-``.
 
-This module is on the path of an app that starts: it imports nothing (``typing`` and ``re`` together are 6 ms, half of
-a bare interpreter), and the errors only to raise one.
+Applications import this module when they start. It therefore imports nothing (``typing`` and ``re`` together take
+6 ms, half the start-up time of a bare interpreter), and loads the errors only to raise one.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ NAME_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxy
 
 
 def is_valid_name(text: str) -> bool:
-    """Whether ``text`` may name a package."""
+    """Return whether ``text`` is a valid package name."""
     return (
         0 < len(text) <= MAX_NAME_LENGTH
         and NAME_CHARACTERS.issuperset(text)
@@ -33,20 +34,20 @@ def is_valid_name(text: str) -> bool:
 
 
 def canonical_name(text: str) -> str:
-    """The form of a valid name that is compared and stored (PEP 503).
+    """Return the canonical form of a name, as PEP 503 defines it.
 
     Raises:
-        UsageError: The name is not valid; the message says why, the hint how it could be spelled. ``data["reason"]``
-            is the why alone.
+        UsageError: The name is invalid. The message gives the reason, which is also in ``data["reason"]``; the hint
+            suggests a valid spelling.
     """
     if not is_valid_name(text):
-        raise _refusal(text)
+        raise _invalid_name(text)
     return _fold(text)
 
 
 def nearest(word: str, choices: Iterable[str], n: int = 3) -> list[str]:
-    """The at most ``n`` choices most like ``word``, best first; for a "Did you mean"."""
-    # On the path of an error only, so difflib costs a good start nothing.
+    """Return up to ``n`` choices that resemble ``word``, best first, for a "Did you mean" hint."""
+    # Imported here because only errors need it, and a normal start should not pay for it.
     import difflib
 
     folded: dict[str, str] = {}
@@ -61,14 +62,14 @@ def _fold(text: str) -> str:
     return "-".join(part for part in parts if part)
 
 
-def _refusal(text: str) -> UsageError:
+def _invalid_name(text: str) -> UsageError:
     from orbitpkg.errors import UsageError
 
     reason = _reason(text)
     guess = _respelled(text)
-    hint = f'Did you mean "{guess}"?' if guess else "A name is letters and digits, with . _ - between them."
+    hint = f'Did you mean "{guess}"?' if guess else "Use letters and digits, with '.', '_' or '-' between them."
     shown = text if len(text) <= MAX_NAME_LENGTH else text[: MAX_NAME_LENGTH - 1] + "…"
-    return UsageError(f"{shown!r} is not a package name: {reason}.", hint=hint, name=text, reason=reason)
+    return UsageError(f"{shown!r} is not a valid package name: {reason}.", hint=hint, name=text, reason=reason)
 
 
 def _reason(text: str) -> str:
@@ -76,17 +77,22 @@ def _reason(text: str) -> str:
         return "it is empty"
     wrong = sorted(set(text) - NAME_CHARACTERS)
     if wrong:
-        return f"{', '.join(map(ascii, wrong[:5]))} may not be in it"
+        return f"{', '.join(map(_shown, wrong[:5]))} {'is' if len(wrong) == 1 else 'are'} not allowed"
     if len(text) > MAX_NAME_LENGTH:
-        return f"it has {len(text)} characters, and {MAX_NAME_LENGTH} is the most"
+        return f"it has {len(text)} characters; the maximum is {MAX_NAME_LENGTH}"
     return "it must start and end with a letter or a digit"
 
 
+def _shown(char: str) -> str:
+    # Letters of other scripts can look like ASCII ones; the code point tells them apart.
+    return repr(char) if char.isascii() or not char.isprintable() else f"{char!r} (U+{ord(char):04X})"
+
+
 def _respelled(text: str) -> str | None:
-    """A valid name that looks like ``text``, if there is one."""
+    """Return a valid name that resembles ``text``, or None."""
     import unicodedata
 
-    # NFKD takes the accents off letters, so that "modèle" becomes "modele" and not "mod-le".
+    # NFKD separates accents from letters: "modèle" becomes "modele" instead of "mod-le".
     letters = (
         char
         for char in unicodedata.normalize("NFKD", text[: 4 * MAX_NAME_LENGTH])

@@ -1,13 +1,12 @@
-"""Globs over the paths of a package: what they mean, and which are refused.
+"""Globs over the paths of a package: syntax, matching and validation.
 
-A glob is parts between ``/``. Within one part ``*``, ``?``, ``[abc]`` and ``[!abc]`` are those of :mod:`fnmatch`, so
-that ``*`` never crosses a ``/``; upper and lower case differ; names that begin with a dot are names like others (a Zarr
-array is made of them). ``**`` is a whole part and stands for any number of parts, at the end for at least one:
-``data/**`` is every file below ``data``, ``**/*.csv`` every CSV file.
+A glob consists of components separated by ``/``. Within a component, ``*``, ``?``, ``[abc]`` and ``[!abc]`` work as in
+:mod:`fnmatch`, and never match a ``/``. Matching is case-sensitive. Names that start with a dot are not special (a Zarr
+array consists of them). ``**`` is a component by itself and matches any number of components, or at least one at the
+end: ``data/**`` matches every file below ``data``, ``**/*.csv`` every CSV file.
 
-The regular expressions made here take time linear in a path for each part of the glob: whatever stands between two
-stars is matched at the first place where it can be and never again (an atomic group), which loses no match and leaves
-nothing to go back to.
+For each component, the regular expressions compiled here take time linear in the length of the path. The text between
+two stars is matched at the first possible position, in an atomic group: that loses no match and prevents backtracking.
 """
 
 from __future__ import annotations
@@ -25,19 +24,19 @@ _FOLDERS = "(?:[^/]+/)*"
 
 
 def is_literal(glob: str) -> bool:
-    """Whether a glob can match no path but itself."""
+    """Return whether a glob has no wildcards and matches only itself."""
     return _SPECIAL.search(glob) is None
 
 
 def literal_prefix(glob: str) -> str:
-    """What every path that the glob matches begins with."""
+    """Return the text before the first wildcard, with which every matching path starts."""
     found = _SPECIAL.search(glob)
     return glob[: found.start()] if found else glob
 
 
 @lru_cache(maxsize=1024)
 def compile_glob(glob: str) -> re.Pattern[str]:
-    """A regular expression whose ``fullmatch`` tells whether a glob matches a path."""
+    """Return a regular expression whose ``fullmatch`` accepts the paths that a glob matches."""
     first, *others = _runs(glob.split("/"))
     pattern = "/".join(map(_part_pattern, first))
     if not others:
@@ -50,37 +49,37 @@ def compile_glob(glob: str) -> re.Pattern[str]:
 
 
 def glob_problem(glob: str) -> tuple[str, str | None] | None:
-    """Say why no path of a package can match a glob, and how to mend it; None when one can.
+    """Return why no path in a package can match a glob, and a hint or None; None if a path can match.
 
-    The first of the two completes the sentence "the pattern … "; the second is a hint, or None.
+    The reason completes the sentence "the pattern …".
     """
     if "\\" in glob and glob[1:2] != ":":
-        return "has a backslash", f'write "/" between the parts of a path: "{glob.replace(chr(92), "/")}"'
-    # A star or a question mark may stand for any letter; whatever else is refused in a path makes the pattern useless.
+        return "contains a backslash", f'separate directories with "/": "{glob.replace(chr(92), "/")}"'
+    # Wildcards can stand for letters. Anything else that is invalid in a path is invalid in the pattern as well.
     problem = path_problem(glob.replace("*", "x").replace("?", "x"))
     if problem:
         return problem, _hint(glob)
     for part in glob.split("/"):
         if _ANY_DEPTH in part and part != _ANY_DEPTH:
             mended = glob.replace(part, re.sub(r"\*\*+", "**/*", part).rstrip("/"))
-            return f"has ** beside other characters in {part!r}", f'did you mean "{mended}"?'
+            return f"combines ** with other characters in {part!r}", f'did you mean "{mended}"?'
     return None
 
 
 def _hint(glob: str) -> str | None:
     if glob in ("", ".", "./", "/"):
-        return 'did you mean "**", every file of the directory?'
+        return 'did you mean "**", which matches every file in the directory?'
     if glob[0] == "/" or glob[1:2] == ":":  # a drive
-        return "write paths relative to package.json"
+        return "use a path relative to package.json"
     parts = [part for part in glob.split("/") if part not in ("", ".")]
     if ".." in parts:
-        return "a package holds only what lies beside package.json or below: move or copy the files there"
+        return "a package contains only files in the directory of package.json: move or copy the files there"
     mended = "/".join([*parts, _ANY_DEPTH] if glob.endswith(("/", "/.")) else parts)
     return f'did you mean "{mended}"?' if mended != glob and glob_problem(mended) is None else None
 
 
 def _runs(parts: list[str]) -> list[list[str]]:
-    """The parts, cut at each ``**``."""
+    """Split a list of components at each ``**``."""
     runs: list[list[str]] = [[]]
     for part in parts:
         if part == _ANY_DEPTH:
@@ -99,7 +98,7 @@ def _part_pattern(part: str) -> str:
 
 
 def _chunks(part: str) -> list[str]:
-    """Regular expressions for what stands between the stars of a part, each of a fixed length."""
+    """Return regular expressions, each of a fixed length, for the text between the stars of a component."""
     chunks, at = [""], 0
     while at < len(part):
         char, end = part[at], at + 1
@@ -117,9 +116,9 @@ def _chunks(part: str) -> list[str]:
 
 
 def _class_end(part: str, at: int) -> int:
-    """The offset after the ``]`` that closes the class at ``at``; 0 when it is never closed, and so is no class."""
+    """Return the offset after the ``]`` that closes the class at ``at``, or 0 if it is not closed."""
     start = at + 2 if part[at + 1 : at + 2] == "!" else at + 1
-    # A "]" that comes first is a member of the class.
+    # As in fnmatch, a leading "]" is a member of the class.
     return part.find("]", start + 1) + 1
 
 
@@ -129,7 +128,7 @@ def _class_pattern(body: str) -> str:
     while at < len(body):
         low, is_range = body[at], body[at + 1 : at + 2] == "-" and at + 2 < len(body)
         high = body[at + 2] if is_range else low
-        # A range that runs backwards is empty for fnmatch, and an error for re.
+        # A reversed range is empty in fnmatch but an error in re.
         members += f"{re.escape(low)}-{re.escape(high)}" if low <= high else ""
         at += 3 if is_range else 1
     if not members:

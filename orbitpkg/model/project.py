@@ -1,6 +1,6 @@
-"""What a project, or a user, writes down: requirements, and repositories by name. Pure.
+"""The configuration of a project or a user: requirements, named repositories and forbidden formats.
 
-In ``orbit.toml``, in ``[tool.orbitpkg]`` of ``pyproject.toml``, or in the user's configuration::
+It is in ``orbit.toml``, in the ``[tool.orbitpkg]`` table of ``pyproject.toml``, or in the user's configuration file::
 
     requirements = ["digits>=1.0", "tokenizer"]
 
@@ -9,8 +9,8 @@ In ``orbit.toml``, in ``[tool.orbitpkg]`` of ``pyproject.toml``, or in the user'
     mirrors = ["https://models.example.org"]
     packages = ["acme-*"]
 
-Repositories are in the order of the file. ``packages`` binds names: what is bound to one repository is never looked
-for in another.
+Repositories are searched in the order of the file. ``packages`` binds package names to a repository; a bound package is
+never searched for in another one.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 from orbitpkg.errors import ProjectError, UsageError
 from orbitpkg.model.executables import check_formats
-from orbitpkg.model.names import canonical_name, is_valid_name, nearest
+from orbitpkg.model.names import canonical_name, is_valid_name
 from orbitpkg.model.requirements import Requirement, parse_requirement
+from orbitpkg.model.wording import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -38,7 +39,7 @@ __all__ = [
 ]
 
 DEFAULT_NAME = "default"
-"""The name of a repository that nobody named."""
+"""The name of a repository without a configured name."""
 
 _KEYS = ("requirements", "repositories", "forbid")
 _REPOSITORY_KEYS = ("url", "mirrors", "packages")
@@ -46,13 +47,13 @@ _REPOSITORY_KEYS = ("url", "mirrors", "packages")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepositorySetting:
-    """A repository as it is configured.
+    """A configured repository.
 
     Attributes:
-        name: Its name.
+        name: The name of the repository.
         url: Its address.
-        mirrors: Addresses of copies, in the order in which they are tried when it does not answer.
-        packages: Globs over canonical names that are bound to it.
+        mirrors: Addresses of copies to try, in order, if the repository does not respond.
+        packages: Globs of the canonical package names that are bound to the repository.
     """
 
     name: str
@@ -63,12 +64,12 @@ class RepositorySetting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectDocument:
-    """What a project's file, or a user's configuration, says.
+    """The parsed configuration of a project or a user.
 
     Attributes:
-        requirements: What the project uses, in the order of the file.
-        repositories: In the order of the file.
-        forbid: Formats of files that are not installed.
+        requirements: The packages that the project uses, in the order of the file.
+        repositories: The repositories, in the order of the file.
+        forbid: File formats that must not be installed.
     """
 
     requirements: tuple[Requirement, ...] = ()
@@ -77,16 +78,16 @@ class ProjectDocument:
 
 
 def parse_project(table: Mapping[str, Any], *, where: str) -> ProjectDocument:
-    """Read what a project says.
+    """Parse the configuration of a project or a user.
 
     Args:
-        table: The TOML, parsed.
-        where: Where it is from, for messages.
+        table: The parsed TOML.
+        where: The name of the file in error messages.
 
     Raises:
-        ProjectError: Something in it cannot be used; the message says where.
+        ProjectError: A setting is unknown or invalid.
     """
-    _refuse_unknown(table, _KEYS, where)
+    _check_keys(table, _KEYS, where)
     repositories = table.get("repositories", {})
     if not isinstance(repositories, dict):
         raise ProjectError(f"{where}: repositories is not a table.", hint=_EXAMPLE)
@@ -97,7 +98,7 @@ def parse_project(table: Mapping[str, Any], *, where: str) -> ProjectDocument:
     )
 
 
-_EXAMPLE = 'Write it like [repositories.ours], then url = "s3://our-models".'
+_EXAMPLE = 'Write a table [repositories.ours] with url = "s3://our-models".'
 
 
 def _formats(texts: Iterable[str], where: str) -> tuple[str, ...]:
@@ -117,8 +118,8 @@ def _requirements(texts: Iterable[str], where: str) -> tuple[Requirement, ...]:
         there = found.setdefault(requirement.key, requirement)
         if there is not requirement:
             raise ProjectError(
-                f"{where}: requirements: {there} and {requirement} are about one package.",
-                hint=f"Make them one: {there.name}{','.join(filter(None, [there.range.text, requirement.range.text]))}",
+                f"{where}: requirements: {there} and {requirement} name the same package.",
+                hint=f"Merge them: {there.name}{','.join(filter(None, [there.range.text, requirement.range.text]))}",
             )
     return tuple(found.values())
 
@@ -131,10 +132,10 @@ def _repository(name: str, row: object, where: str) -> RepositorySetting:
         raise ProjectError(f"{place}: {error.message}", hint=error.hint) from error
     if not isinstance(row, dict):
         raise ProjectError(f"{place} is not a table.", hint=_EXAMPLE)
-    _refuse_unknown(row, _REPOSITORY_KEYS, place)
+    _check_keys(row, _REPOSITORY_KEYS, place)
     url = row.get("url")
     if not isinstance(url, str) or not url:
-        raise ProjectError(f"{place} says no url.", hint=_EXAMPLE)
+        raise ProjectError(f"{place} has no url.", hint=_EXAMPLE)
     packages = _texts(row.get("packages", []), f"{place}.packages")
     try:
         bindings = tuple(check_binding(text) for text in packages)
@@ -145,38 +146,37 @@ def _repository(name: str, row: object, where: str) -> RepositorySetting:
 
 
 def check_repository_name(name: str) -> str:
-    """Give the name of a repository back if it may be one: letters, digits, ``.``, ``_`` and ``-``.
+    """Validate the name of a repository and return it.
 
     Raises:
-        UsageError: It may not.
+        UsageError: The name is invalid.
     """
     if not is_valid_name(name):
-        raise UsageError(
-            f"{name!r} is not a name for a repository.", hint="Letters and digits, with . _ - between them."
-        )
+        hint = "Use letters and digits, with '.', '_' or '-' between them."
+        raise UsageError(f"{name!r} is not a valid repository name.", hint=hint)
     return name
 
 
 def check_binding(text: str) -> str:
-    """Give a glob over names in the form in which names are compared.
+    """Validate a glob over package names and return its canonical form.
 
     Raises:
-        UsageError: No name can match it.
+        UsageError: The glob cannot match any package name.
     """
-    # A name with stars in it: what stands between them is spelled as names are.
     pieces = [piece.lower().replace("_", "-").replace(".", "-") for piece in text.split("*")]
     if not text or not all(is_valid_name(f"a{piece}a") for piece in pieces):
-        raise UsageError(f"{text!r} matches no package's name.", hint="Write a name, or a glob like 'acme-*'.")
+        message = f"{text!r} is not a valid package name or pattern."
+        raise UsageError(message, hint="Use a name, or a pattern such as 'acme-*'.")
     return "*".join(pieces)
 
 
 def bound_to(name: str, repositories: Sequence[RepositorySetting]) -> RepositorySetting | None:
-    """Give the repository that a package is bound to; None when it is bound to none.
+    """Return the repository to which a package is bound, or None if it is not bound.
 
-    A whole name counts before a glob.
+    A literal name takes precedence over a glob.
 
     Raises:
-        ProjectError: It is bound to two.
+        ProjectError: The package is bound to several repositories.
     """
     key = canonical_name(name)
     for matches in (_is_named, _is_matched):
@@ -184,8 +184,8 @@ def bound_to(name: str, repositories: Sequence[RepositorySetting]) -> Repository
         if len(found) > 1:
             names = " and ".join(repository.name for repository in found)
             raise ProjectError(
-                f"{name} is bound to {names}.",
-                hint=f'Bind it to one by its whole name: packages = ["{key}"]',
+                f"{name} is bound to several repositories: {names}.",
+                hint=f'Bind it to one of them by its full name: packages = ["{key}"]',
                 name=key,
             )
         if found:
@@ -207,9 +207,8 @@ def _texts(value: object, where: str) -> list[str]:
     return value
 
 
-def _refuse_unknown(table: Mapping[str, Any], known: Sequence[str], where: str) -> None:
+def _check_keys(table: Mapping[str, Any], known: Sequence[str], where: str) -> None:
     for key in table:
         if key not in known:
-            close = nearest(key, known, n=1)
-            hint = f"Did you mean {close[0]}?" if close else f"There are {', '.join(known)}."
-            raise ProjectError(f"{where}: there is no setting {key!r}.", hint=hint)
+            hint = did_you_mean(key, known) or f"The settings are {', '.join(known)}."
+            raise ProjectError(f"{where}: unknown setting {key!r}.", hint=hint)

@@ -1,4 +1,4 @@
-"""Times, sizes and shares as people write them: ``30d``, ``50GB``, ``5%``. Pure."""
+"""Durations, sizes and percentages as users write them: ``30d``, ``50GB``, ``5%``."""
 
 from __future__ import annotations
 
@@ -16,42 +16,42 @@ _MAX_DAYS = 36_500
 
 
 def parse_period(text: str) -> timedelta:
-    """Read a time: ``30d``, ``12h``, ``2w``; a bare number is one of days.
+    """Parse a duration: ``30d``, ``12h``, ``2w``. A number without a unit is in days.
 
     Raises:
-        UsageError: It is none, or longer than a hundred years.
+        UsageError: The text is not a duration, or is longer than a hundred years.
     """
     amount, unit = _split(text)
     hours = _HOURS.get(unit.lower())
     if hours is None or amount * hours > _MAX_DAYS * 24:
-        raise UsageError(f"{text!r} is no time.", hint="Write it like 30d, 12h or 2w.")
+        raise UsageError(f"{text!r} is not a valid duration.", hint="Use a form such as 30d, 12h or 2w.")
     return timedelta(hours=amount * hours)
 
 
 def parse_size(text: str) -> int:
-    """Read a number of bytes: ``50GB``, ``1.5T``, ``512MiB``, ``1000``.
+    """Parse a size in bytes: ``50GB``, ``1.5T``, ``512MiB``, ``1000``.
 
     Raises:
-        UsageError: It is none.
+        UsageError: The text is not a size.
     """
     amount, unit = _split(text)
     letters = unit.lower().removesuffix("b")
     step = 1024 if letters.endswith("i") else 1000
     power = _POWERS.get(letters.removesuffix("i"))
     if power is None or letters == "i":
-        raise UsageError(f"{text!r} is no size.", hint="Write it like 50GB or 512MiB.")
+        raise UsageError(f"{text!r} is not a valid size.", hint="Use a form such as 50GB or 512MiB.")
     return int(amount * step**power)
 
 
 def parse_share(text: str) -> float:
-    """Read a part of a whole, ``5%``; returns it as a number over 0 and up to 1.
+    """Parse a percentage, ``5%``. Returns a fraction greater than 0 and at most 1.
 
     Raises:
-        UsageError: It is none.
+        UsageError: The text is not a percentage, or is out of range.
     """
     amount, unit = _split(text)
     if unit != "%" or not 0 < amount <= 100:  # noqa: PLR2004 - percent
-        raise UsageError(f"{text!r} is no part of a whole.", hint="Write it like 5%, up to 100%.")
+        raise UsageError(f"{text!r} is not a valid percentage.", hint="Use a form such as 5%, up to 100%.")
     return amount / 100
 
 

@@ -1,9 +1,9 @@
-"""A release's record: the one small object that makes a version exist.
+"""Release records: the small object in a repository that publishes a version.
 
-The record is canonical JSON; its SHA-256 is the release's digest. It names the archive and the BLAKE3 of the archive's
-contents, which hold the BLAKE3 of every chunk and file: the digest commits to every byte of the release. What
-:func:`parse_release` returns has passed ``schemas/release.schema.json`` and is about the package and version that were
-asked for.
+A record is canonical JSON, and its SHA-256 is the digest of the release. The record names the archive and contains the
+BLAKE3 of the archive's table of contents, which in turn contains the BLAKE3 of every chunk and file. The digest thus
+commits to every byte of the release. The result of :func:`parse_release` is valid against
+``schemas/release.schema.json`` and describes the requested package and version.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from orbitpkg.model.jsontext import canonical_json, parse_json
 from orbitpkg.model.names import canonical_name
 from orbitpkg.model.release_rules import follows_rules
 from orbitpkg.model.versions import Version, parse_version
+from orbitpkg.model.wording import UPGRADE_HINT, as_subject, unsupported_format
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_RECORD_BYTES",
     "ArchiveTotals",
-    "ContentsPlace",
+    "ContentsLocation",
     "Release",
     "ReleaseDigest",
     "new_release",
@@ -42,14 +43,14 @@ ReleaseDigest = NewType("ReleaseDigest", str)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ContentsPlace:
-    """Where the compressed contents lie in an archive.
+class ContentsLocation:
+    """The location of the compressed table of contents in an archive.
 
     Attributes:
-        offset: Of their first byte in the archive.
-        length: Compressed, in bytes.
-        raw_length: Uncompressed, in bytes.
-        blake3: Of the compressed bytes.
+        offset: The offset of its first byte in the archive.
+        length: The compressed length in bytes.
+        raw_length: The uncompressed length in bytes.
+        blake3: The digest of the compressed bytes.
     """
 
     offset: int
@@ -60,14 +61,14 @@ class ContentsPlace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveTotals:
-    """What a record says of its archive.
+    """The facts about an archive in a release record.
 
     Attributes:
-        key: The archive's key in the repository.
-        size: Of the archive in bytes.
-        files: How many files it holds.
-        bytes: The sum of their sizes.
-        encoder: What compressed it.
+        key: The key of the archive in the repository.
+        size: The size of the archive in bytes.
+        files: The number of files in it.
+        bytes: The total size of those files.
+        encoder: The chunker and compressor that wrote it.
     """
 
     key: str
@@ -79,24 +80,27 @@ class ArchiveTotals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """One published version.
+    """A published version.
 
     Attributes:
-        name: As its author writes it.
-        version: Its version.
-        archive: Its archive.
-        contents: Where in the archive its contents lie.
-        published: When it was, in RFC 3339 form, UTC.
-        compatibility: PEP 440 specifiers by app.
+        name: The package name as its author spells it.
+        version: The version.
+        archive: The archive.
+        contents: The location of the table of contents in the archive.
+        published: The time of publication in UTC, in RFC 3339 form.
+        description: A short description; may be empty.
+        license: The license, or None.
+        compatibility: PEP 440 specifiers by application.
         dependencies: Version ranges by package.
-        metadata: Whatever facts the author gives.
-        raw: The record itself, byte for byte.
+        keywords: Search keywords.
+        metadata: Other facts that the author provides.
+        raw: The bytes of the record.
     """
 
     name: str
     version: Version
     archive: ArchiveTotals
-    contents: ContentsPlace
+    contents: ContentsLocation
     published: str
     description: str = ""
     license: str | None = None
@@ -108,12 +112,12 @@ class Release:
 
     @property
     def key(self) -> str:
-        """The name in the form that names are compared by."""
+        """The canonical name."""
         return canonical_name(self.name)
 
     @property
     def digest(self) -> ReleaseDigest:
-        """The release's digest."""
+        """The digest of the release."""
         return release_digest(self.raw)
 
     def __str__(self) -> str:
@@ -121,23 +125,23 @@ class Release:
 
 
 def release_digest(record: bytes) -> ReleaseDigest:
-    """Give the digest of a record."""
+    """Return the digest of a record."""
     return ReleaseDigest(hashlib.sha256(record).hexdigest())
 
 
-def new_release(manifest: Manifest, *, archive: ArchiveTotals, contents: ContentsPlace, published: str) -> Release:
-    """Write the record of a release.
+def new_release(manifest: Manifest, *, archive: ArchiveTotals, contents: ContentsLocation, published: str) -> Release:
+    """Create the record of a release.
 
     Args:
-        manifest: What its author says.
-        archive: Its archive.
-        contents: Where in that its contents lie.
-        published: The time of publication, RFC 3339, UTC.
+        manifest: The manifest of the package.
+        archive: The archive.
+        contents: The location of the table of contents in the archive.
+        published: The time of publication in UTC, in RFC 3339 form.
 
     Raises:
         ManifestError: The record would be larger than :data:`MAX_RECORD_BYTES`.
     """
-    said = {
+    optional = {
         "description": manifest.description,
         "license": manifest.license,
         "compatibility": dict(manifest.compatibility),
@@ -161,46 +165,43 @@ def new_release(manifest: Manifest, *, archive: ArchiveTotals, contents: Content
             "bytes": archive.bytes,
             "encoder": archive.encoder,
             "published": published,
-            **{key: value for key, value in said.items() if value},
+            **{key: value for key, value in optional.items() if value},
         }
     )
     if len(raw) > MAX_RECORD_BYTES:
         problem = Problem(
             "/metadata",
-            f"the release record would take {len(raw):,} bytes; {MAX_RECORD_BYTES:,} is the limit",
-            "put large facts into a file of the package",
+            f"the release record would have {len(raw):,} bytes; the maximum is {MAX_RECORD_BYTES:,}",
+            "put large values in a file of the package",
         )
         raise ManifestError(f"{manifest.name} {manifest.version}", [problem])
     return parse_release(raw, name=manifest.key, version=manifest.version)
 
 
 def parse_release(raw: bytes, *, name: str, version: Version) -> Release:
-    """Read a record.
+    """Parse a release record.
 
     Args:
-        raw: The record.
-        name: The canonical name it must have.
-        version: The version it must have.
+        raw: The bytes of the record.
+        name: The expected canonical name.
+        version: The expected version.
 
     Raises:
-        IntegrityError: It is no record, of a newer format, or of another package or version.
+        IntegrityError: The record is invalid, has a newer format, or describes another package or version.
     """
     what = f"the record of {name} {version}"
     record = parse_json(raw, what=what, max_bytes=MAX_RECORD_BYTES)
     if isinstance(record, dict) and type(record.get("format")) is int and record["format"] > _FORMAT:
-        raise IntegrityError(
-            f"{what[0].upper()}{what[1:]} has format {record['format']}; this orbitpkg reads format {_FORMAT}.",
-            hint="Upgrade with pip install -U orbitpkg.",
-        )
+        raise IntegrityError(unsupported_format(what, record["format"], _FORMAT), hint=UPGRADE_HINT)
     if not follows_rules(record):
         _check_schema(record, what)
     try:
         release = _release(cast("dict[str, Any]", record), raw)
         key = release.key
     except (ValueError, UsageError) as error:
-        raise IntegrityError(f"{what[0].upper()}{what[1:]} is not valid: {error}.") from error
+        raise IntegrityError(f"{as_subject(what)} is not valid: {error}.") from error
     if (key, release.version) != (name, version):
-        raise IntegrityError(f"{what[0].upper()}{what[1:]} is about {release.name} {release.version}.")
+        raise IntegrityError(f"{as_subject(what)} describes {release.name} {release.version} instead.")
     return release
 
 
@@ -211,7 +212,7 @@ def _release(record: dict[str, Any], raw: bytes) -> Release:
         archive=ArchiveTotals(
             **record["archive"], files=record["files"], bytes=record["bytes"], encoder=record["encoder"]
         ),
-        contents=ContentsPlace(**record["contents"]),
+        contents=ContentsLocation(**record["contents"]),
         published=record["published"],
         description=record.get("description", ""),
         license=record.get("license"),
@@ -230,10 +231,10 @@ def _check_schema(record: object, what: str) -> None:
 
     from orbitpkg.model.schemas import load_schema
 
-    # 1.0 is an integer to JSON Schema; nothing that counts bytes takes it for one.
+    # JSON Schema accepts 1.0 as an integer, but code that counts bytes does not.
     types = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
     validator = extend(Draft202012Validator, type_checker=types)  # type: ignore[no-untyped-call]
     error = best_match(validator(load_schema("release")).iter_errors(record))
     if error is not None:
-        place = "/".join(map(str, error.absolute_path))
-        raise IntegrityError(f"{what[0].upper()}{what[1:]} is not valid: /{place}: {error.message}.")
+        pointer = "/".join(map(str, error.absolute_path))
+        raise IntegrityError(f"{as_subject(what)} is not valid: /{pointer}: {error.message}.")

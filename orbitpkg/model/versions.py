@@ -1,9 +1,11 @@
-"""Versions of packages: SemVer 2.0.0 with exactly three numbers, an optional pre-release, and no build metadata.
+"""Package versions: SemVer 2.0.0 with exactly three numbers, an optional pre-release, and no build metadata.
 
-Build metadata (``+…``) is refused because it has no precedence: two releases that differ only there could not be
-ordered. The order is that of https://semver.org/spec/v2.0.0.html#spec-item-11, and is tested against the
-``semantic_version`` library, which takes 33 ms to import and is therefore not used here: this module is on the path
-of an app that starts. For the same reason: no ``re``, ``typing`` or ``dataclasses``, and the errors only to raise one.
+Build metadata (``+…``) is rejected because it has no precedence: two releases that differ only in build metadata could
+not be ordered. The order follows https://semver.org/spec/v2.0.0.html#spec-item-11.
+
+Applications import this module when they start. It therefore avoids the ``semantic_version`` library (33 ms to import),
+against which the tests check it, as well as ``re``, ``typing`` and ``dataclasses``; it loads the errors only to raise
+one.
 """
 
 from __future__ import annotations
@@ -18,16 +20,16 @@ if TYPE_CHECKING:
 __all__ = ["MAX_VERSION_LENGTH", "Immutable", "Version", "is_identifier", "is_number", "next_free", "parse_version"]
 
 MAX_VERSION_LENGTH = 128
-"""Characters; with the longest name and a digest this still fits the 255 bytes of a file name."""
+"""In characters. With the longest name and a digest, a version still fits in a file name of 255 bytes."""
 
 _IDENTIFIER_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-")
 _PARTS = 3
 
 
 class Immutable:
-    """A value whose attributes are set once, by its constructor through ``object.__setattr__``.
+    """A base for immutable values. The constructor sets the attributes with ``object.__setattr__``.
 
-    Stands in for a frozen dataclass where importing ``dataclasses`` (10 ms) would be felt.
+    Replaces a frozen dataclass in modules that cannot afford to import ``dataclasses`` (10 ms).
     """
 
     __slots__ = ()
@@ -40,16 +42,16 @@ class Immutable:
 
 
 class Version(Immutable):
-    """A version, ordered by SemVer's precedence; immutable and hashable.
+    """An immutable, hashable version, ordered by SemVer precedence.
 
-    Made from text by :func:`parse_version`; the constructor trusts what it is given.
+    Use :func:`parse_version` to create one from text. The constructor does not validate its arguments.
 
     Attributes:
         major: The first number.
-        minor: The second.
-        patch: The third.
-        prerelease: The identifiers after the ``-``, as written; empty for a release.
-        precedence: What versions are compared by; a tuple that begins with the three numbers.
+        minor: The second number.
+        patch: The third number.
+        prerelease: The identifiers after the ``-``, as written. Empty for a final release.
+        precedence: The sort key, a tuple that begins with the three numbers.
     """
 
     __slots__ = ("major", "minor", "patch", "precedence", "prerelease")
@@ -70,7 +72,7 @@ class Version(Immutable):
 
     @property
     def is_prerelease(self) -> bool:
-        """Whether this comes before the release of the same three numbers."""
+        """Whether this is a pre-release, which sorts before the final release of the same three numbers."""
         return bool(self.prerelease)
 
     def __reduce__(self) -> tuple[type[Version], tuple[int, int, int, tuple[str, ...]]]:
@@ -103,23 +105,23 @@ class Version(Immutable):
 
 
 def parse_version(text: str) -> Version:
-    """Read a version such as ``2.0.0`` or ``2.1.0-rc.1``.
+    """Parse a version such as ``2.0.0`` or ``2.1.0-rc.1``.
 
     Raises:
-        UsageError: It is not one; the message says why, the hint what was probably meant. ``data["reason"]`` is the
-            why alone.
+        UsageError: The text is not a valid version. The message gives the reason, which is also in
+            ``data["reason"]``; the hint suggests a valid version.
     """
-    version = _read(text)
+    version = _parse(text)
     if version is None:
-        raise _refusal(text)
+        raise _invalid_version(text)
     return version
 
 
 def next_free(version: Version, taken: Iterable[Version]) -> Version:
-    """The first version after ``version``, of the same kind, that is not in ``taken``.
+    """Return the first version after ``version`` that is not in ``taken``.
 
-    A release goes on by its patch number, a pre-release by its last number (``rc.1`` → ``rc.2``, ``beta`` →
-    ``beta.1``).
+    A final release increments its patch number. A pre-release increments its last number, or gains one (``rc.1`` →
+    ``rc.2``, ``beta`` → ``beta.1``).
     """
     used = set(taken)
     while True:
@@ -129,19 +131,19 @@ def next_free(version: Version, taken: Iterable[Version]) -> Version:
 
 
 def is_number(text: str) -> bool:
-    """Whether ``text`` is a number of a version: digits without a leading zero."""
+    """Return whether ``text`` is a valid number in a version: digits without a leading zero."""
     return text.isascii() and text.isdigit() and (text == "0" or text[0] != "0")
 
 
 def is_identifier(text: str) -> bool:
-    """Whether ``text`` may stand between the dots of a pre-release."""
+    """Return whether ``text`` is a valid identifier between the dots of a pre-release."""
     if not text or not _IDENTIFIER_CHARACTERS.issuperset(text):
         return False
     return not text.isdigit() or is_number(text)
 
 
 def _precedence(prerelease: tuple[str, ...]) -> tuple[object, ...]:
-    """A release sorts after its pre-releases; numbers before words; a shorter list before one it begins."""
+    """Return the sort key of a pre-release: numbers sort before words, and a final release sorts last."""
     if not prerelease:
         return (1,)
     return (0, tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in prerelease))
@@ -157,7 +159,7 @@ def _successor(version: Version) -> Version:
     return Version(version.major, version.minor, version.patch, (*first, *tail))
 
 
-def _read(text: str) -> Version | None:
+def _parse(text: str) -> Version | None:
     if len(text) > MAX_VERSION_LENGTH:
         return None
     core, dash, tail = text.partition("-")
@@ -168,27 +170,27 @@ def _read(text: str) -> Version | None:
     return Version(int(numbers[0]), int(numbers[1]), int(numbers[2]), prerelease)
 
 
-def _refusal(text: str) -> UsageError:
+def _invalid_version(text: str) -> UsageError:
     from orbitpkg.errors import UsageError
 
     reason = _reason(text)
     guess = _guess(text)
-    hint = f'Did you mean "{guess}"?' if guess else 'A version is three numbers, as in "1.0.0" or "1.0.0-rc.1".'
+    hint = f'Did you mean "{guess}"?' if guess else 'A version has three numbers, as in "1.0.0" or "1.0.0-rc.1".'
     shown = text if len(text) <= MAX_VERSION_LENGTH else text[: MAX_VERSION_LENGTH - 1] + "…"
-    return UsageError(f"{shown!r} is not a version: {reason}.", hint=hint, version=text, reason=reason)
+    return UsageError(f"{shown!r} is not a valid version: {reason}.", hint=hint, version=text, reason=reason)
 
 
 def _reason(text: str) -> str:
     if not text.strip():
         return "it is empty"
     if len(text) > MAX_VERSION_LENGTH:
-        return f"it has {len(text)} characters, and {MAX_VERSION_LENGTH} is the most"
+        return f"it has {len(text)} characters; the maximum is {MAX_VERSION_LENGTH}"
     if text != text.strip():
-        return "there are spaces around it"
+        return "it has leading or trailing spaces"
     if text[0] in "vV":
-        return f'the "{text[0]}" does not belong to it'
+        return f'a leading "{text[0]}" is not allowed'
     if "+" in text:
-        return f'build metadata ("+{text.partition("+")[2]}") cannot be ordered, so it is refused'
+        return f'build metadata ("+{text.partition("+")[2]}") is not supported'
     core, _, tail = text.partition("-")
     return _reason_in_numbers(core.split(".")) or _reason_in_prerelease(tail.split("."))
 
@@ -196,12 +198,12 @@ def _reason(text: str) -> str:
 def _reason_in_numbers(numbers: list[str]) -> str | None:
     for number in numbers:
         if not (number.isascii() and number.isdigit()):
-            return f'"{number}" is not a number' if number else "a number is missing beside a dot"
+            return f'"{number}" is not a number' if number else "a number is missing next to a dot"
         if not is_number(number):
             return f'"{number}" has a leading zero'
     if len(numbers) != _PARTS:
         count = {1: "one number", 2: "two numbers"}.get(len(numbers), f"{len(numbers)} numbers")
-        return f"it has {count}, and needs three: MAJOR.MINOR.PATCH"
+        return f"it has {count} instead of three (MAJOR.MINOR.PATCH)"
     return None
 
 
@@ -211,12 +213,12 @@ def _reason_in_prerelease(identifiers: list[str]) -> str:
             if not is_number(identifier):
                 return f'"{identifier}" has a leading zero'
         elif not is_identifier(identifier):
-            return f'"{identifier}" may not stand in a pre-release' if identifier else "its pre-release is incomplete"
+            return f'"{identifier}" is not allowed in a pre-release' if identifier else "its pre-release is incomplete"
     raise AssertionError(identifiers)
 
 
 def _guess(text: str) -> Version | None:
-    """The version that ``text`` looks like: ``v1.0``, ``01.0.0``, ``1.0.0+b``, PEP 440's ``1.0rc1``."""
+    """Return the version that ``text`` resembles (``v1.0``, ``01.0.0``, ``1.0.0+b``, PEP 440's ``1.0rc1``), or None."""
     text = text[: 2 * MAX_VERSION_LENGTH].strip().lstrip("vV= ").partition("+")[0]
     core = text[: len(text) - len(text.lstrip("0123456789."))]
     numbers = [number.lstrip("0") or "0" for number in core.strip(".").split(".")]
@@ -226,13 +228,13 @@ def _guess(text: str) -> Version | None:
     tail = text[len(core) :]
     if tail:
         guess += "-" + _guessed_prerelease(tail)
-    return _read(guess)
+    return _parse(guess)
 
 
 def _guessed_prerelease(tail: str) -> str:
     if tail[0] == "-":
         parts = tail[1:].replace("_", ".").split(".")
         return ".".join(part.lstrip("0") or "0" if part.isdigit() else part for part in parts if part)
-    # "rc10" sorts before "rc9"; "rc.10" does not.
+    # SemVer sorts "rc10" before "rc9", but "rc.9" before "rc.10".
     word = tail.strip("._").rstrip("0123456789").rstrip("._")
     return ".".join(part for part in (word, tail[len(tail.rstrip("0123456789")) :]) if part)

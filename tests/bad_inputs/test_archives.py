@@ -15,7 +15,7 @@ from orbitpkg.archive.frames import parse_footer, unpack_contents
 from orbitpkg.archive.reader import LocalArchive
 from orbitpkg.errors import ArchiveError, StorageError
 from orbitpkg.model.contents import MAX_CHUNK_BYTES
-from orbitpkg.model.release import ContentsPlace
+from orbitpkg.model.release import ContentsLocation
 from tests.bad_inputs.forgery import (
     HONEST,
     MANIFEST,
@@ -71,8 +71,8 @@ PATHS = {
     "dot": (".", "'.'"),
     "dot-slash": ("./", "'.'"),
     "dot-first": ("./x", "'.'"),
-    "empty-part": ("a//b", "empty part"),
-    "slash-last": ("a/", "empty part"),
+    "empty-part": ("a//b", "empty component"),
+    "slash-last": ("a/", "empty component"),
     "nul": ("a\0b", "control character"),
     "newline": ("a\nb", "control character"),
     "escape": ("a\x1b[2Jb", "control character"),
@@ -83,12 +83,12 @@ PATHS = {
     "line-separator": ("a\u2028b", "U+2028"),
     "private-use": ("a\ue000b", "U+E000"),
     "unassigned": ("a\U000e0fffb", "U+E0FFF"),
-    "device": ("CON", "device's name"),
-    "device-with-suffix": ("data/nul.txt", "device's name"),
-    "device-with-number": ("com1", "device's name"),
-    "device-with-superscript": ("lpt\u00b9.log", "device's name"),
-    "device-with-space": ("aux .txt", "device's name"),
-    "console": ("CONIN$", "device's name"),
+    "device": ("CON", "reserved device name"),
+    "device-with-suffix": ("data/nul.txt", "reserved device name"),
+    "device-with-number": ("com1", "reserved device name"),
+    "device-with-superscript": ("lpt\u00b9.log", "reserved device name"),
+    "device-with-space": ("aux .txt", "reserved device name"),
+    "console": ("CONIN$", "reserved device name"),
     "trailing-dot": ("a.", "ends in '.'"),
     "trailing-space": ("a ", "ends in ' '"),
     "folder-trailing-dot": ("a./b", "ends in '.'"),
@@ -98,7 +98,7 @@ PATHS = {
     "stream": ("a:b", "':'"),
     "wildcard": ("a*", "'*'"),
     "nfd": (NFD, "NFC"),
-    "surrogate": ("a\udcff", "half a character"),
+    "surrogate": ("a\udcff", "unpaired surrogate"),
 }
 
 
@@ -112,11 +112,11 @@ class TestPaths:
     @pytest.mark.parametrize(
         ("first", "second", "reason"),
         [
-            pytest.param("A", "a", "nothing but letter case", id="upper-and-lower"),
-            pytest.param("stra\u00dfe", "STRASSE", "nothing but letter case", id="sharp-s"),
-            pytest.param("d/x", "D/y", "nothing but letter case", id="folders"),
-            pytest.param("d/x", "D", "a file and a directory", id="folder-and-file-of-another-case"),
-            pytest.param("d/x", "d", "a file and a directory", id="folder-then-file"),
+            pytest.param("A", "a", "only in letter case", id="upper-and-lower"),
+            pytest.param("stra\u00dfe", "STRASSE", "only in letter case", id="sharp-s"),
+            pytest.param("d/x", "D/y", "only in letter case", id="folders"),
+            pytest.param("d/x", "D", "is a file, but also a directory", id="folder-and-file-of-another-case"),
+            pytest.param("d/x", "d", "is a file, but also a directory", id="folder-then-file"),
             pytest.param("d", "d/x", "which is a file", id="file-then-folder"),
             pytest.param("d", "d/e/f/x", "which is a file", id="file-then-deep-folder"),
             pytest.param("d", "d", "listed twice", id="twice"),
@@ -230,7 +230,7 @@ class TestFooter:
         length = 1 << 30
         with pytest.raises(ArchiveError, match="are the limits"):
             parse_footer(footer(b"", 100, length=length), archive_size=length + 1000, where="a sparse file")
-        place = ContentsPlace(offset=8, length=4, raw_length=1 << 40, blake3=digest(b"1234"))
+        place = ContentsLocation(offset=8, length=4, raw_length=1 << 40, blake3=digest(b"1234"))
         with pytest.raises(ArchiveError, match="are the limits"):
             unpack_contents(b"1234", place, where="a record")
 
@@ -254,12 +254,12 @@ class TestChunkTable:
         if (column, value) == ("stored", MAX_CHUNK_BYTES + 1):
             value = 2 * MAX_CHUNK_BYTES
         data = spoiled_chunks(lambda chunks: chunks[column].__setitem__(1, value))
-        assert f"{column}[1] is not a number between 1 and" in refusal(target, data).message
+        assert f"{column}[1] is not an integer between 1 and" in refusal(target, data).message
 
     @pytest.mark.parametrize("value", [2**63, 10**400, -(10**400)], ids=["64-bits", "400-digits", "negative"])
     def test_a_number_without_bound_is_refused(self, target: Path, value: int) -> None:
         data = spoiled_chunks(lambda chunks: chunks["length"].__setitem__(0, value))
-        assert "does not fit 64 bits" in refusal(target, data).message
+        assert "does not fit in 64 bits" in refusal(target, data).message
 
     @pytest.mark.parametrize("by", [-1, 1])
     def test_chunks_that_overlap_or_leave_a_gap_in_the_archive_are_refused(self, target: Path, by: int) -> None:
@@ -315,7 +315,7 @@ class TestChunkTable:
     def test_a_stream_longer_than_numbers_go_is_refused(self, target: Path) -> None:
         forgery = forge()
         forgery.column("files", "offset")[-1] = 2**62 + 1
-        assert "is not a number between 0 and" in refusal(target, forgery.seal()).message
+        assert "is not an integer between 0 and" in refusal(target, forgery.seal()).message
 
 
 class TestFrames:
@@ -377,7 +377,7 @@ class TestFileTable:
     @pytest.mark.parametrize("column", ["size", "offset"])
     def test_a_number_that_cannot_be_is_refused_with_its_row(self, target: Path, column: str, value: object) -> None:
         data = spoiled_files(lambda files: files[column].__setitem__(2, value))
-        assert f"{column}[2] is not a number between 0 and" in refusal(target, data).message
+        assert f"{column}[2] is not an integer between 0 and" in refusal(target, data).message
 
     def test_a_file_that_overlaps_another_is_refused(self, target: Path) -> None:
         data = spoiled_files(lambda files: files["size"].__setitem__(0, files["offset"][1]))

@@ -131,16 +131,16 @@ def test_a_field_that_nobody_knows_is_refused_in_a_record(pointer: str) -> None:
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        pytest.param(lambda text: text.replace("{", '{"format":1,', 1), '"format" appears twice', id="duplicate"),
-        pytest.param(lambda text: text.replace('"format": 1', '"format": NaN'), "not a number", id="nan"),
-        pytest.param(lambda text: text.replace('"format": 1', '"format": Infinity'), "not a number", id="infinity"),
+        pytest.param(lambda text: text.replace("{", '{"format":1,', 1), 'duplicate key "format"', id="duplicate"),
+        pytest.param(lambda text: text.replace('"format": 1', '"format": NaN'), "not a JSON number", id="nan"),
+        pytest.param(lambda text: text.replace('"format": 1', '"format": Infinity'), "not a JSON number", id="infinity"),
         pytest.param(lambda text: text.replace('"format": 1', '"format": 1e999'), "too large", id="huge-float"),
         pytest.param(lambda text: text.replace('"format": 1', f'"format": {"[" * 10_000}'), "nesting", id="depth"),
         pytest.param(lambda text: text.replace('"format": 1', f'"format": {"1" * 400}'), "400 digits", id="digits"),
         pytest.param(lambda text: text[:-1], "not valid JSON", id="cut-off"),
         pytest.param(lambda text: f"{text} {text}", "not valid JSON", id="two-documents"),
         pytest.param(lambda text: f"\ufeff{text}", "byte order mark", id="bom"),
-        pytest.param(lambda text: text.replace("by hand", "by \\ud800"), "half a character", id="lone-surrogate"),
+        pytest.param(lambda text: text.replace("by hand", "by \\ud800"), "unpaired surrogate", id="lone-surrogate"),
         pytest.param(lambda _: "", "not valid JSON", id="empty"),
     ],
 )
@@ -158,9 +158,9 @@ def test_a_refusal_of_contents_is_one_of_their_archive() -> None:
 
 
 def test_a_newer_format_of_contents_says_to_upgrade() -> None:
-    with pytest.raises(ArchiveError, match="has format 2; this orbitpkg reads format 1") as caught:
+    with pytest.raises(ArchiveError, match="has format 2; this version of orbitpkg supports format 1") as caught:
         read_contents(b'{"format": 2, "new": []}')
-    assert "upgrade" in str(caught.value)
+    assert "Upgrade" in str(caught.value)
 
 
 class TestRecords:
@@ -172,11 +172,11 @@ class TestRecords:
     )
     def test_a_record_of_another_release_is_refused(self, name: str, version: str, key: str) -> None:
         data = json.dumps({**RECORD, "name": name, "version": version}).encode()
-        with pytest.raises(IntegrityError, match=f"record of {key} 1.0.0 is about {name} {version}"):
+        with pytest.raises(IntegrityError, match=f"record of {key} 1.0.0 describes {name} {version}"):
             read_record(data)
 
     def test_a_newer_format_says_to_upgrade(self) -> None:
-        with pytest.raises(IntegrityError, match="has format 2; this orbitpkg reads format 1") as caught:
+        with pytest.raises(IntegrityError, match="has format 2; this version of orbitpkg supports format 1") as caught:
             read_record(b'{"format": 2, "name": "model", "version": "1.0.0", "new": []}')
         assert caught.value.hint is not None
         assert "Upgrade" in caught.value.hint
@@ -188,7 +188,7 @@ class TestRecords:
 
     def test_a_record_over_the_limit_is_refused(self) -> None:
         data = json.dumps({**RECORD, "metadata": {"a": "b" * MAX_RECORD_BYTES}}).encode()
-        with pytest.raises(IntegrityError, match="not shorter than 65,536 bytes"):
+        with pytest.raises(IntegrityError, match="too large: it has"):
             read_record(data)
 
     @pytest.mark.parametrize(

@@ -160,7 +160,7 @@ class TestWrongWords:
             list(import_packages("s3://bucket/models", str(tmp_path)))
         with pytest.raises(UsageError):
             list(import_packages("sputnik+ftp://host", str(tmp_path)))
-        with pytest.raises(UsageError, match="can only be read"):
+        with pytest.raises(UsageError, match="are read-only"):
             bring(old, f"sputnik+{old.url}")
 
     def test_a_password_in_an_address_is_not_shown(self, tmp_path: Path) -> None:
@@ -234,10 +234,10 @@ class TestCommand:
         failed = machine.run("import", source, "--repository", "./new")
         assert failed.code == 1
         assert failed.out == (
-            "test-1.0, as test 1.0.0: already there, 1 file, 5 bytes\n"
-            "test-abc: left out. 'abc' is not a valid version: \"abc\" is not a number.\n"
+            "test-1.0, as test 1.0.0: already imported, 1 file, 5 bytes\n"
+            "test-abc: skipped. 'abc' is not a valid version: \"abc\" is not a number.\n"
         )
-        assert "error: 1 of 2 packages could not come along: test-abc." in failed.err
+        assert "error: Could not import 1 of 2 packages: test-abc." in failed.err
 
     def test_json_output_has_the_same_facts(self, tmp_path: Path) -> None:
         machine = Machine(tmp_path / "machine")

@@ -319,7 +319,7 @@ class TestTrust:
         place.publish(folder)
         store = open_store(place.url)
         store.put("releases/model/2.0.0.json", store.get("releases/model/1.0.0.json")[0])
-        with pytest.raises(IntegrityError, match="is about model"):
+        with pytest.raises(IntegrityError, match="describes model"):
             install("model==2.0.0", repository=place.url)
 
     @pytest.mark.parametrize("record", [b"", b"{}", b"not json", b'{"format":2}', b"[" * 10_000])

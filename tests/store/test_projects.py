@@ -267,7 +267,7 @@ class TestSyncing:
         text = (project / "orbit.toml").read_text()
         (project / "orbit.toml").write_text(text.replace("base<2", "base>=2"))
         before = tree_of(project)
-        with pytest.raises(LockfileError, match=r"needs base>=2, and base==1\.1\.0 is locked"):
+        with pytest.raises(LockfileError, match=r"requires base>=2, but base==1\.1\.0 is locked"):
             sync(locked=True)
         assert tree_of(project) == before
         result, _ = sync(frozen=True)

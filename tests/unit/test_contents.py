@@ -83,7 +83,7 @@ def test_a_file_may_reach_to_the_last_byte_of_the_stream_and_no_further() -> Non
     files = (entry("a", offset=399, size=1),)
     assert parse_contents(Contents(files, CONTENTS.chunks, "e").to_json()).files == files
     files = (entry("a", offset=399, size=2),)
-    with pytest.raises(ArchiveError, match="the last file ends at 401, the stream at 400"):
+    with pytest.raises(ArchiveError, match="the last file ends at 401, beyond the stream's end at 400"):
         parse_contents(Contents(files, CONTENTS.chunks, "e").to_json())
 
 
@@ -102,5 +102,5 @@ def test_an_error_about_a_path_carries_it() -> None:
 def test_the_first_of_two_faults_in_a_column_is_told() -> None:
     table = json.loads(CONTENTS.to_json())
     table["files"]["size"][1:3] = [-1, "x"]
-    with pytest.raises(ArchiveError, match=r"size\[1\] is not a number between 0"):
+    with pytest.raises(ArchiveError, match=r"size\[1\] is not an integer between 0"):
         parse_contents(json.dumps(table).encode())

@@ -26,7 +26,7 @@ from orbitpkg.archive.frames import (
 from orbitpkg.archive.tarstream import BLOCK_BYTES, END_OF_STREAM, member_header, padding_after
 from orbitpkg.errors import ArchiveError
 from orbitpkg.model.contents import MAX_CHUNK_BYTES, Chunk, Contents, FileEntry
-from orbitpkg.model.release import ContentsPlace
+from orbitpkg.model.release import ContentsLocation
 from tests.packages import noise
 
 if sys.version_info >= (3, 14):
@@ -118,7 +118,7 @@ class TestPlausibility:
 
     def unpack(self, raw: bytes) -> None:
         packed = compress_chunk(raw)
-        place = ContentsPlace(offset=8, length=len(packed), raw_length=len(raw), blake3=digest_of(packed))
+        place = ContentsLocation(offset=8, length=len(packed), raw_length=len(raw), blake3=digest_of(packed))
         unpack_contents(packed, place, where="it")
 
     def test_more_files_than_may_be_are_refused_by_their_number(self) -> None:

@@ -102,13 +102,13 @@ def test_a_lock_that_is_cut_short_anywhere_is_refused() -> None:
 
 def test_a_lock_that_is_cut_between_two_packages_is_said_to_be_cut() -> None:
     error = refused(TEXT[: TEXT.index('[[package]]\nname = "beta"')])
-    assert "it was cut short" in error.message
+    assert "it is truncated" in error.message
 
 
 @pytest.mark.parametrize("version", [2, 99, 2**63 - 1])
 def test_a_newer_format_asks_for_an_upgrade(version: int) -> None:
     error = refused(TEXT.replace("format = 1", f"format = {version}"))
-    assert f"has format {version}; this orbitpkg reads format 1" in error.message
+    assert f"has format {version}; this version of orbitpkg supports format 1" in error.message
     assert "pip install -U orbitpkg" in str(error.hint)
 
 
@@ -117,24 +117,24 @@ def test_a_merge_conflict_is_named_with_its_line() -> None:
         'version = "1.5.0"', '<<<<<<< HEAD\nversion = "1.5.0"\n=======\nversion = "1.6.0"\n>>>>>>> theirs'
     )
     error = refused(ours)
-    assert "has a merge conflict, in line 6" in error.message
+    assert "contains a merge conflict in line 6" in error.message
     assert "git checkout --ours orbit.lock" in str(error.hint)
 
 
 def test_two_spellings_of_one_name_are_one_package_locked_twice() -> None:
     second = TEXT[TEXT.index("[[package]]") : TEXT.index('[[package]]\nname = "beta"')].replace("alpha", "Alpha")
     error = refused(TEXT.replace("# end", f"{second}\n# end"))
-    assert "alpha==1.5.0 and Alpha==1.5.0 are one package, locked twice" in error.message
+    assert "the same package is locked twice: alpha==1.5.0 and Alpha==1.5.0" in error.message
 
 
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [
-        ("format = 1", "", "does not say its format"),
-        ("format = 1", "format = true", "does not say its format"),
-        ("format = 1", 'format = "1"', "does not say its format"),
-        ('name = "beta"', 'name = "../beta"', "is named '../beta'"),
-        ('name = "beta"', "name = 1", "is named 1"),
+        ("format = 1", "", '"format" is missing or not an integer'),
+        ("format = 1", "format = true", '"format" is missing or not an integer'),
+        ("format = 1", 'format = "1"', '"format" is missing or not an integer'),
+        ('name = "beta"', 'name = "../beta"', "the name of package 2 is invalid: '../beta'"),
+        ('name = "beta"', "name = 1", "the name of package 2 is invalid: 1"),
         ('version = "1.0.0"', 'version = "1.0"', "version of beta"),
         ('version = "1.0.0"', "version = 1.0", "version of beta"),
         ("4" * 64, "4" * 63, "digest of beta"),
@@ -142,10 +142,10 @@ def test_two_spellings_of_one_name_are_one_package_locked_twice() -> None:
         ("size = 1234", "size = -1", "size of alpha"),
         ("size = 1234", "size = 1.0", "size of alpha"),
         ('repository = "ours"', 'repository = "s3://x"', "repository of alpha"),
-        ("dependencies = []", "yanked = true\ndependencies = []", "yanked of alpha is not a text"),
+        ("dependencies = []", "yanked = true\ndependencies = []", '"yanked" of alpha is not a string'),
         ("dependencies = []", 'dependencies = "beta"', "dependencies of alpha"),
         ("dependencies = []", "dependencies = [1]", "dependencies of alpha"),
-        ("dependencies = []\n", "", "says no dependencies"),
+        ("dependencies = []\n", "", "has no dependencies"),
         ("[[package]]", "[package]", ""),
         ("size = 1234", "size = 1234\nsize = 1234", ""),
     ],
@@ -160,7 +160,7 @@ def test_what_is_no_lockfile_is_refused(data: bytes) -> None:
 
 
 def test_a_lockfile_larger_than_the_bound_is_not_parsed() -> None:
-    assert "is the most" in refused(b"#" * (MAX_LOCK_BYTES + 1)).message
+    assert "the maximum is" in refused(b"#" * (MAX_LOCK_BYTES + 1)).message
 
 
 def test_a_dependency_that_cannot_be_read_is_told_when_it_is_used() -> None:
@@ -177,19 +177,19 @@ class TestStaleness:
         assert self.stale("zeta-model", "Alpha>=1") == []
 
     def test_a_requirement_that_is_not_locked(self) -> None:
-        assert self.stale("zeta-model", "gamma>=1") == ["The project needs gamma>=1, which is not locked."]
+        assert self.stale("zeta-model", "gamma>=1") == ["The project requires gamma>=1, which is not locked."]
 
     def test_a_requirement_that_allows_another_version(self) -> None:
-        assert self.stale("zeta-model", "beta>=2") == ["The project needs beta>=2, and beta==1.0.0 is locked."]
+        assert self.stale("zeta-model", "beta>=2") == ["The project requires beta>=2, but beta==1.0.0 is locked."]
 
     def test_a_package_that_nothing_needs(self) -> None:
-        assert self.stale("alpha", "beta") == ["Zeta_Model==2.0.0-rc.1 is locked, and nothing needs it."]
+        assert self.stale("alpha", "beta") == ["Zeta_Model==2.0.0-rc.1 is locked, but nothing requires it."]
 
     def test_a_dependency_that_is_not_locked_or_in_another_version(self) -> None:
         lock = Lock([locked("a", "1.0.0", "b>=2", "c"), locked("b")])
         assert lock.staleness([parse_requirement("a")]) == [
-            "a==1.0.0 needs b>=2, and b==1.0.0 is locked.",
-            "a==1.0.0 needs c, which is not locked.",
+            "a==1.0.0 requires b>=2, but b==1.0.0 is locked.",
+            "a==1.0.0 requires c, which is not locked.",
         ]
 
     def test_packages_that_need_one_another_in_a_circle(self) -> None:

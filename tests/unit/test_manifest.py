@@ -88,7 +88,7 @@ def test_an_entry_knows_its_parts_and_its_line() -> None:
     ]
 
 
-def test_all_problems_are_told_at_once_in_the_order_of_the_file() -> None:
+def test_all_problems_are_reported_at_once_in_file_order() -> None:
     data = b"""{
   "name": "my model",
   "verison": "1.0.0",
@@ -103,26 +103,26 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_file() -> None:
         parse_manifest(data, where="here/package.json")
     assert str(caught.value) == (
         "here/package.json: 5 problems\n"
-        '  line 2, /name: "my model" is not a package name: \' \' may not be in it (did you mean "my-model"?)\n'
+        '  line 2, /name: "my model" is not a valid package name: \' \' is not allowed (did you mean "my-model"?)\n'
         '  line 3, /verison: unknown key "verison" (did you mean "version"?)\n'
-        '  line 4, /include: must be a list, not a string (put it in a list: ["data/**"])\n'
-        '  line 6, /dependencies/tokenizer: "1.2" is not a range of versions: '
+        '  line 4, /include: must be a list, not a string (make it a list: ["data/**"])\n'
+        '  line 6, /dependencies/tokenizer: "1.2" is not a valid version range: '
         'an operator is missing before the version (did you mean "==1.2"?)\n'
-        "  line 8, /metadata: must be an object, not null (leave it out when there is nothing to say)"
+        "  line 8, /metadata: must be an object, not null (remove it)"
     )
 
 
 @pytest.mark.parametrize("key", ["name", "version", "include"])
-def test_what_is_missing_is_a_problem_of_the_whole(key: str) -> None:
+def test_a_missing_key_is_a_problem_of_the_whole_document(key: str) -> None:
     [(pointer, message, hint)] = problems_of({name: value for name, value in GOOD.items() if name != key})
-    assert (pointer, message) == ("", f'"{key}" is missing')
+    assert (pointer, message) == ("", f'the required key "{key}" is missing')
     assert hint is not None
     assert hint.startswith(f'add "{key}": ')
 
 
-def test_everything_that_is_missing_is_told() -> None:
+def test_all_missing_keys_are_reported() -> None:
     assert [message for _, message, _ in problems_of({})] == [
-        '"name" is missing', '"version" is missing', '"include" is missing'
+        f'the required key "{key}" is missing' for key in ("name", "version", "include")
     ]  # fmt: skip
 
 
@@ -132,8 +132,8 @@ def test_everything_that_is_missing_is_told() -> None:
         ("licence", 'did you mean "license"?'),
         ("Keywords", 'did you mean "keywords"?'),
         ("requirements", 'did you mean "dependencies"?'),
-        ("framework", 'facts of your own go into "metadata"'),
-        ("a/b~c", 'facts of your own go into "metadata"'),
+        ("framework", 'put custom facts in "metadata"'),
+        ("a/b~c", 'put custom facts in "metadata"'),
     ],
 )
 def test_an_unknown_key_gets_a_suggestion(key: str, hint: str) -> None:
@@ -141,9 +141,9 @@ def test_an_unknown_key_gets_a_suggestion(key: str, hint: str) -> None:
     assert problems_of(with_(**{key: []})) == [(pointer, f'unknown key "{key}"', hint)]
 
 
-def test_a_key_that_is_there_already_is_not_suggested() -> None:
+def test_a_misspelling_of_a_key_that_is_also_present_should_be_removed() -> None:
     assert problems_of(with_(verison="1.0.0")) == [
-        ("/verison", 'unknown key "verison"', 'facts of your own go into "metadata"')
+        ("/verison", 'unknown key "verison"', 'remove it, or merge it into "version"')
     ]
 
 
@@ -153,8 +153,8 @@ def test_files_is_taken_for_include() -> None:
     ]
 
 
-LEAVE = "leave it out when there is nothing to say"
-META = 'write an object such as {"framework": "scikit-learn", "accuracy": 0.97}'
+LEAVE = "remove it"
+META = 'use an object such as {"framework": "scikit-learn", "accuracy": 0.97}'
 
 
 @pytest.mark.parametrize(
@@ -162,54 +162,56 @@ META = 'write an object such as {"framework": "scikit-learn", "accuracy": 0.97}'
     [
         ("name", 1, "", "must be a string, not the number 1", 'put it in quotes: "1"'),
         ("name", None, "", "must be a string, not null", 'write "name": "my-model"'),
-        ("name", "", "", '"" is not a package name: it is empty',
-         "a name is letters and digits, with . _ - between them"),
+        ("name", "", "", '"" is not a valid package name: it is empty',
+         "use letters and digits, with '.', '_' or '-' between them"),
         ("version", 1.0, "", "must be a string, not the number 1.0", 'did you mean "1.0.0"?'),
         ("version", [1, 0], "", "must be a string, not a list",
-         'a version is three numbers, as in "1.0.0" or "1.0.0-rc.1"'),
+         'a version has three numbers, as in "1.0.0" or "1.0.0-rc.1"'),
         ("version", None, "", "must be a string, not null", 'write "version": "1.0.0"'),
-        ("version", "1.0", "", '"1.0" is not a version: it has two numbers, and needs three: MAJOR.MINOR.PATCH',
+        ("version", "1.0", "", '"1.0" is not a valid version: it has two numbers instead of three (MAJOR.MINOR.PATCH)',
          'did you mean "1.0.0"?'),
-        ("version", "1.0.0\n", "", '"1.0.0\\n" is not a version: there are spaces around it', 'did you mean "1.0.0"?'),
+        ("version", "1.0.0\n", "", '"1.0.0\\n" is not a valid version: it has leading or trailing spaces',
+         'did you mean "1.0.0"?'),
         ("description", True, "", "must be a string, not true", 'put it in quotes: "true"'),
-        ("description", "x" * 4001, "", "has 4,001 characters, and 4,000 is the most", None),
+        ("description", "x" * 4001, "", "has 4,001 characters; the maximum is 4,000", None),
         ("license", {"type": "MIT"}, "", "must be a string, not an object", 'write "MIT"'),
         ("license", ["MIT"], "", "must be a string, not a list", None),
-        ("license", "", "", "is empty", "remove it"),
+        ("license", "", "", "must not be empty", "remove it"),
         ("include", {}, "", "must be a list, not an object", None),
-        ("include", [], "", "is empty",
-         'write ["**"] for every file of the directory, ["package.json"] for none but that'),
+        ("include", [], "", "must not be empty",
+         'write ["**"] to include every file, or ["package.json"] to include no other file'),
         ("include", None, "", "must be a list, not null",
-         'write "include": ["**"] for every file of the directory, or name them'),
+         'write "include": ["**"] to include every file, or list the files'),
         ("include", [3], "/0", "must be a string or a list, not the number 3", None),
         ("include", [["a", 3]], "/0/1", "must be a string, not the number 3", 'put it in quotes: "3"'),
-        ("include", [[]], "/0", "is empty", "remove it"),
-        ("include", [["a", ""]], "/0", 'the pattern ["a", ""] has an empty part', 'did you mean "a/**"?'),
-        ("include", [["a/b", "c"]], "/0", '["a/b", "c"] has a "/" within a part',
-         'write ["a", "b", "c"], or as one string'),
-        ("include", [["/"]], "/0", '["/"] has a "/" within a part', None),
-        ("include", [["..", "x"]], "/0", "the pattern [\"..\", \"x\"] has the part '..'",
-         "a package holds only what lies beside package.json or below: move or copy the files there"),
-        ("include", ["a\\b"], "/0", 'the pattern "a\\\\b" has a backslash',
-         'write "/" between the parts of a path: "a/b"'),
+        ("include", [[]], "/0", "must not be empty", "remove it"),
+        ("include", [["a", ""]], "/0", 'the pattern ["a", ""] has an empty component', 'did you mean "a/**"?'),
+        ("include", [["a/b", "c"]], "/0", '["a/b", "c"] has a "/" in a component',
+         'write ["a", "b", "c"], or write the pattern as one string'),
+        ("include", [["/"]], "/0", '["/"] has a "/" in a component', None),
+        ("include", [["..", "x"]], "/0", "the pattern [\"..\", \"x\"] contains the component '..'",
+         "a package contains only files in the directory of package.json: move or copy the files there"),
+        ("include", ["a\\b"], "/0", 'the pattern "a\\\\b" contains a backslash',
+         'separate directories with "/": "a/b"'),
         ("include", ["a", "/etc/passwd"], "/1", 'the pattern "/etc/passwd" is absolute',
-         "write paths relative to package.json"),
-        ("include", [""], "/0", 'the pattern "" is empty', 'did you mean "**", every file of the directory?'),
-        ("exclude", "x", "", "must be a list, not a string", 'put it in a list: ["x"]'),
-        ("exclude", ["../x"], "/0", "the pattern \"../x\" has the part '..'",
-         "a package holds only what lies beside package.json or below: move or copy the files there"),
-        ("readme", "../README", "", "the path \"../README\" has the part '..'",
-         "write it relative to package.json: README.md"),
+         "use a path relative to package.json"),
+        ("include", [""], "/0", 'the pattern "" is empty',
+         'did you mean "**", which matches every file in the directory?'),
+        ("exclude", "x", "", "must be a list, not a string", 'make it a list: ["x"]'),
+        ("exclude", ["../x"], "/0", "the pattern \"../x\" contains the component '..'",
+         "a package contains only files in the directory of package.json: move or copy the files there"),
+        ("readme", "../README", "", "the path \"../README\" contains the component '..'",
+         "use a path relative to package.json, such as README.md"),
         ("readme", 1, "", "must be a string, not the number 1", 'put it in quotes: "1"'),
-        ("homepage", "example.org/x", "", '"example.org/x" does not begin with https:// or http://',
+        ("homepage", "example.org/x", "", '"example.org/x" must start with https:// or http://',
          'did you mean "https://example.org/x"?'),
-        ("homepage", "my page", "", '"my page" does not begin with https:// or http://', None),
+        ("homepage", "my page", "", '"my page" must start with https:// or http://', None),
         ("authors", {"name": "A", "email": "a@b"}, "", "must be a list, not an object", 'write "A <a@b>"'),
         ("authors", [{"name": "A"}], "/0", "must be a string, not an object", 'write "A"'),
-        ("authors", "A", "", "must be a list, not a string", 'put it in a list: ["A"]'),
+        ("authors", "A", "", "must be a list, not a string", 'make it a list: ["A"]'),
         ("authors", [None], "/0", "must be a string, not null", LEAVE),
-        ("keywords", "a, b", "", "must be a list, not a string", 'put it in a list: ["a", "b"]'),
-        ("keywords", ["a", "b", "a"], "", 'lists "a" twice', "remove one of them"),
+        ("keywords", "a, b", "", "must be a list, not a string", 'make it a list: ["a", "b"]'),
+        ("keywords", ["a", "b", "a"], "", 'contains "a" twice', "remove one of them"),
         ("metadata", None, "", "must be an object, not null", LEAVE),
         ("metadata", [1], "", "must be an object, not a list", META),
         ("metadata", False, "", "must be an object, not false", META),
@@ -217,25 +219,25 @@ META = 'write an object such as {"framework": "scikit-learn", "accuracy": 0.97}'
          'write {"tokenizer": ">=1.2", "other": "*"}'),
         ("dependencies", "tokenizer", "", "must be an object, not a string", 'write {"tokenizer": "*"}'),
         ("dependencies", [], "", "must be an object, not a list", 'write {"tokenizer": ">=1.2,<2"}'),
-        ("dependencies", {"t": None}, "/t", "must be a string, not null", 'write "*" for any version'),
+        ("dependencies", {"t": None}, "/t", "must be a string, not null", 'write "*" to allow any version'),
         ("dependencies", {"t": [">=1", "<2"]}, "/t", "must be a string, not a list", 'write ">=1,<2"'),
         ("dependencies", {"t": 2}, "/t", "must be a string, not the number 2", 'put it in quotes: "2"'),
-        ("dependencies", {"t": ">=1 <2"}, "/t", '">=1 <2" is not a range of versions: a comma is missing before this',
+        ("dependencies", {"t": ">=1 <2"}, "/t", '">=1 <2" is not a valid version range: a comma is missing before "<2"',
          'did you mean ">=1,<2"?'),
-        ("dependencies", {"t t": "*"}, "/t t", "\"t t\" is not the name of a package: ' ' may not be in it",
+        ("dependencies", {"t t": "*"}, "/t t", "\"t t\" is not a valid package name: ' ' is not allowed",
          'did you mean "t-t"?'),
-        ("dependencies", {"T_t": "*", "t-t": "*"}, "/t-t", 'is the same package as "T_t" above', "keep one of them"),
+        ("dependencies", {"T_t": "*", "t-t": "*"}, "/t-t", '"t-t" names the same package as "T_t"', "keep one of them"),
         ("dependencies", {"My_Model": ">=1"}, "/My_Model", "a package cannot depend on itself", "remove it"),
         ("compatibility", ["lib>=1", "python"], "", "must be an object, not a list",
          'write {"lib": ">=1", "python": ">=0"}'),
         ("compatibility", 3, "", "must be an object, not the number 3", 'write {"my_library": ">=1.0,<2"}'),
-        ("compatibility", {"": ">=1"}, "/", '"" is not the name of an app: it is empty',
-         "a name is letters and digits, with . _ - between them"),
-        ("compatibility", {"a": ">=1", "A": ""}, "/A", 'is the same app as "a" above', "keep one of them"),
+        ("compatibility", {"": ">=1"}, "/", '"" is not a valid app name: it is empty',
+         "use letters and digits, with '.', '_' or '-' between them"),
+        ("compatibility", {"a": ">=1", "A": ""}, "/A", '"A" names the same app as "a"', "keep one of them"),
         ("$schema", 1, "", "must be a string, not the number 1", 'put it in quotes: "1"'),
     ],
 )  # fmt: skip
-def test_each_problem_has_its_place_and_a_hint(
+def test_each_problem_has_a_location_and_a_hint(
     key: str, value: object, place: str, message: str, hint: str | None
 ) -> None:
     assert problems_of(with_(**{key: value})) == [(f"/{key}{place}", message, hint)]
@@ -254,24 +256,24 @@ def test_each_problem_has_its_place_and_a_hint(
         ("~1.2", 'did you mean "~=1.2"?'),
         ("~>1.2", 'did you mean "~=1.2"?'),
         (">=1 <2", 'did you mean ">=1,<2"?'),
-        ("*", 'write ">=0" for any version'),
-        ("any", 'write ">=0" for any version'),
-        ("foo", 'write it as in ">=1.0,<2" or "==1.4.*"'),
-        ("1.0 or 2.0", 'write it as in ">=1.0,<2" or "==1.4.*"'),
+        ("*", 'write ">=0" to allow any version'),
+        ("any", 'write ">=0" to allow any version'),
+        ("foo", 'use a form such as ">=1.0,<2" or "==1.4.*"'),
+        ("1.0 or 2.0", 'use a form such as ">=1.0,<2" or "==1.4.*"'),
     ],
 )
 def test_an_app_specifier_that_is_not_pep_440_gets_a_hint(specifier: str, hint: str) -> None:
     assert problems_of(with_(compatibility={"app": specifier})) == [
-        ("/compatibility/app", f"{json.dumps(specifier)} is not a PEP 440 specifier", hint)
+        ("/compatibility/app", f"{json.dumps(specifier)} is not a valid PEP 440 version specifier", hint)
     ]
 
 
 @pytest.mark.parametrize("document", [None, True, 3, 1.5, "x", []])
-def test_a_manifest_that_is_no_object_is_one_problem(document: object) -> None:
+def test_a_manifest_that_is_not_an_object_is_a_single_problem(document: object) -> None:
     [(pointer, message, hint)] = problems_of(document)
     assert pointer == ""
-    assert message.startswith("must be an object, not ")
-    assert hint == 'begin with { and end with }: {"name": …, "version": …, "include": […]}'
+    assert message.startswith("the manifest must be an object, not ")
+    assert hint == 'write {"name": …, "version": …, "include": […]}'
 
 
 WRONG: list[object] = [None, True, 7, 1.5, "", "x", [], [None], [7], [[]], [{}], {}, {"a": None}, {"": 7}, {"a": []}]
@@ -296,25 +298,25 @@ def test_any_value_in_any_field_is_taken_or_is_a_problem_of_that_field(key: str,
     ("data", "line", "message", "hint"),
     [
         (b'{"name": "a",\n"version": "1.0.0",\n}', 3,
-         "is not valid JSON: expecting property name enclosed in double quotes (column 1)",
+         "not valid JSON: expecting property name enclosed in double quotes (column 1)",
          "remove the comma before the closing bracket"),
-        (b"{'name': 'a'}", 1, "is not valid JSON: expecting property name enclosed in double quotes (column 2)",
+        (b"{'name': 'a'}", 1, "not valid JSON: expecting property name enclosed in double quotes (column 2)",
          'put strings in straight double quotes: "…"'),
         (b'{\n  // the name\n  "name": "a"}', 2,
-         "is not valid JSON: expecting property name enclosed in double quotes (column 3)",
-         "JSON has no comments: remove it"),
-        (b"", 1, "is not valid JSON: expecting value (column 1)", "the file is empty"),
-        (b'{"name": "a",\n "name": "b"}', 2, 'is not acceptable: the key "name" appears twice', None),
-        (b'{"metadata": {"x": NaN}}', 1, "is not acceptable: NaN is not a number that JSON knows", None),
-        (b"[" * 10_000, 1, "is not acceptable: more than 64 levels of nesting", None),
+         "not valid JSON: expecting property name enclosed in double quotes (column 3)",
+         "remove the comment: JSON does not support comments"),
+        (b"", 1, "not valid JSON: expecting value (column 1)", "the file is empty"),
+        (b'{"name": "a",\n "name": "b"}', 2, 'duplicate key "name"', None),
+        (b'{"metadata": {"x": NaN}}', 1, "NaN is not a JSON number", None),
+        (b"[" * 10_000, 1, "it has more than 64 levels of nesting", None),
         (b'{"metadata": {"x": ' + b"9" * 400 + b"}}", 1,
-         "is not acceptable: the integer of 400 digits does not fit 64 bits", None),
-        (b'{"name":\n "\xff"}', 2, "is not UTF-8: the byte 0xff does not belong there", None),
+         "the integer of 400 digits does not fit in 64 bits", None),
+        (b'{"name":\n "\xff"}', 2, "not UTF-8: unexpected byte 0xff", None),
         (b" " * (1024 * 1024 + 1), None,
-         "is not shorter than 1,048,576 bytes, the most that is read: it has 1,048,577", None),
+         "too large: it has 1,048,577 bytes; the maximum is 1,048,576", None),
     ],
 )  # fmt: skip
-def test_what_is_not_json_is_one_problem_with_its_line(
+def test_invalid_json_is_a_single_problem_with_a_line(
     data: bytes, line: int | None, message: str, hint: str | None
 ) -> None:
     with pytest.raises(ManifestError) as caught:
@@ -326,11 +328,11 @@ def test_what_is_not_json_is_one_problem_with_its_line(
     assert (problem.pointer, problem.hint) == ("", hint)
 
 
-def test_a_manifest_that_fits_no_release_record_is_refused() -> None:
+def test_a_manifest_too_large_for_a_release_record_is_rejected() -> None:
     [(pointer, message, hint)] = problems_of(with_(metadata={"table": "x" * 70_000}))
     assert pointer == "/metadata"
-    assert message.startswith("the release record has place for 61,440 bytes")
-    assert hint == "put large facts into a file of the package"
+    assert message.endswith("bytes in the release record; the maximum is 61,440")
+    assert hint == "put large values in a file of the package"
 
 
 def test_a_new_manifest_is_a_good_one() -> None:
@@ -389,7 +391,7 @@ def test_package_json_need_not_be_listed_or_seen() -> None:
         ("data/ab.csv", 'did you mean "data/b.csv"?'),
         ("wieghts.bin", 'did you mean "weights.bin"?'),
         ("data/*.safetensors", None),
-        ("img[1]/x.png", 'to name a file with [ in its name, write "img[[]1]/x.png"'),
+        ("img[1]/x.png", 'to match a "[" in a file name, write "img[[]1]/x.png"'),
     ],
 )
 def test_an_entry_that_matches_nothing_is_a_problem_with_a_hint(entry: object, hint: str | None) -> None:

@@ -29,12 +29,16 @@ def test_names_that_differ_in_case_and_separators_are_the_same(name: str) -> Non
 @pytest.mark.parametrize(
     ("name", "reason", "hint"),
     [
-        ("", "it is empty", "A name is letters and digits, with . _ - between them."),
-        ("my model", "' ' may not be in it", 'Did you mean "my-model"?'),
-        ("modèle", r"'\xe8' may not be in it", 'Did you mean "modele"?'),
+        ("", "it is empty", "Use letters and digits, with '.', '_' or '-' between them."),
+        ("my model", "' ' is not allowed", 'Did you mean "my-model"?'),
+        ("modèle", r"'è' (U+00E8) is not allowed", 'Did you mean "modele"?'),
         ("-a.", "it must start and end with a letter or a digit", 'Did you mean "a"?'),
-        ("日本", r"'\u65e5', '\u672c' may not be in it", "A name is letters and digits, with . _ - between them."),
-        ("a" * 101, "it has 101 characters, and 100 is the most", f'Did you mean "{"a" * 100}"?'),
+        (
+            "日本",
+            r"'日' (U+65E5), '本' (U+672C) are not allowed",
+            "Use letters and digits, with '.', '_' or '-' between them.",
+        ),
+        ("a" * 101, "it has 101 characters; the maximum is 100", f'Did you mean "{"a" * 100}"?'),
     ],
 )
 def test_a_refused_name_is_told_why_and_offered_a_spelling(name: str, reason: str, hint: str) -> None:

@@ -48,17 +48,17 @@ def test_an_empty_file_says_nothing() -> None:
     [
         ('requirements = "digits"', "requirements is not an array of strings"),
         ("requirements = [1]", "requirements is not an array of strings"),
-        ('requirements = ["digits>>1"]', "requirements: Cannot read"),
-        ('requirements = ["digits>=1", "Digits<2"]', "digits>=1 and Digits<2 are about one package"),
-        ('requirement = ["digits"]', "there is no setting 'requirement'"),
+        ('requirements = ["digits>>1"]', "requirements: Cannot parse"),
+        ('requirements = ["digits>=1", "Digits<2"]', "digits>=1 and Digits<2 name the same package"),
+        ('requirement = ["digits"]', "unknown setting 'requirement'"),
         ('repositories = ["x"]', "repositories is not a table"),
-        ("[repositories.a]", "repositories.a says no url"),
-        ("[repositories.a]\nurl = 1", "repositories.a says no url"),
-        ('[repositories.a]\nurl = "x"\nmirror = "y"', "there is no setting 'mirror'"),
+        ("[repositories.a]", "repositories.a has no url"),
+        ("[repositories.a]\nurl = 1", "repositories.a has no url"),
+        ('[repositories.a]\nurl = "x"\nmirror = "y"', "unknown setting 'mirror'"),
         ('[repositories.a]\nurl = "x"\nmirrors = "y"', "mirrors is not an array"),
-        ('[repositories.a]\nurl = "x"\npackages = ["a b"]', "'a b' matches no package's name"),
+        ('[repositories.a]\nurl = "x"\npackages = ["a b"]', "'a b' is not a valid package name or pattern"),
         ('[repositories]\na = "x"', "repositories.a is not a table"),
-        ('[repositories."a/b"]\nurl = "x"', "'a/b' is not a name for a repository"),
+        ('[repositories."a/b"]\nurl = "x"', "'a/b' is not a valid repository name"),
     ],
 )
 def test_what_cannot_be_used_is_told_with_its_place(text: str, message: str) -> None:
@@ -74,7 +74,7 @@ def test_a_misspelled_setting_and_two_spellings_say_what_to_write() -> None:
     assert caught.value.hint == "Did you mean requirements?"
     with pytest.raises(ProjectError) as caught:
         parsed('requirements = ["My.Model>=1", "my_model<2"]')
-    assert caught.value.hint == "Make them one: My.Model>=1,<2"
+    assert caught.value.hint == "Merge them: My.Model>=1,<2"
 
 
 OURS = RepositorySetting(name="ours", url="s3://ours", packages=("acme-*", "digits"))
@@ -98,7 +98,7 @@ def test_other_names_are_bound_to_none(name: str) -> None:
 
 def test_a_name_that_two_bind_is_an_error() -> None:
     other = RepositorySetting(name="other", url="s3://other", packages=("*",))
-    with pytest.raises(ProjectError, match="acme-x is bound to ours and other") as caught:
+    with pytest.raises(ProjectError, match="acme-x is bound to several repositories: ours and other") as caught:
         bound_to("acme-x", [OURS, other])
     assert "acme-x" in str(caught.value.hint)
 

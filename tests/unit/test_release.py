@@ -13,7 +13,7 @@ from orbitpkg.model.manifest import Manifest, parse_manifest
 from orbitpkg.model.release import (
     MAX_RECORD_BYTES,
     ArchiveTotals,
-    ContentsPlace,
+    ContentsLocation,
     Release,
     new_release,
     parse_release,
@@ -24,7 +24,7 @@ from orbitpkg.model.versions import parse_version
 TOTALS = ArchiveTotals(
     key="archives/my-model/my-model-1.0.0-0123456789ab.tar.zst", size=1064, files=3, bytes=5000, encoder="zstd 1"
 )
-PLACE = ContentsPlace(offset=800, length=200, raw_length=900, blake3="ab" * 32)
+PLACE = ContentsLocation(offset=800, length=200, raw_length=900, blake3="ab" * 32)
 PUBLISHED = "2026-01-31T12:00:00Z"
 
 
@@ -108,5 +108,5 @@ def test_a_record_may_be_of_exactly_the_limit() -> None:
         with_text(room + 1)
     (problem,) = caught.value.problems
     assert problem.pointer == "/metadata"
-    assert "would take 65,537 bytes; 65,536 is the limit" in problem.message
-    assert problem.hint == "put large facts into a file of the package"
+    assert "would have 65,537 bytes; the maximum is 65,536" in problem.message
+    assert problem.hint == "put large values in a file of the package"

@@ -130,9 +130,9 @@ class TestNames:
     @pytest.mark.parametrize(
         ("name", "reason"),
         [
-            ("back\\slash", "holds '\\\\'"),
-            ("a:b", "holds ':'"),
-            ("line\nbreak", "holds a control character"),
+            ("back\\slash", "contains '\\\\'"),
+            ("a:b", "contains ':'"),
+            ("line\nbreak", "contains a control character"),
             ("NUL.txt", "a device's name"),
             ("dot.", "ends in '.'"),
             ("cafe\u0301", "NFC"),
