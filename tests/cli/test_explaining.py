@@ -42,17 +42,17 @@ def test_a_clash_names_the_fewest_requirements_and_who_needs_what(stocked: Machi
     assert stocked.run("install", "tokenizer==2.0.0", "bundle", "tokenizer<2") == Result(
         1,
         "",
-        "error: Nothing fits both tokenizer==2.0.0 and tokenizer<2; there is 1.0.0, 2.0.0 and 3.0.0-rc.1.\n"
-        "hint: Instead of tokenizer==2.0.0, tokenizer 1.0.0 would fit. "
-        "Instead of tokenizer<2, tokenizer 2.0.0 would fit.\n",
+        "error: No set of releases satisfies both tokenizer==2.0.0 and tokenizer<2. Available versions of tokenizer: 1.0.0, 2.0.0 and 3.0.0-rc.1.\n"
+        "hint: Change tokenizer==2.0.0 to allow tokenizer 1.0.0. "
+        "Change tokenizer<2 to allow tokenizer 2.0.0.\n",
     )
     assert stocked.run("install", "bundle", "tokenizer<2") == Result(
         1,
         "",
-        "error: Nothing fits both bundle and tokenizer<2:\n"
+        "error: No set of releases satisfies both bundle and tokenizer<2:\n"
         "    bundle 1.0.0 needs classifier\n"
         "    classifier 1.0.0 needs tokenizer>=2\n"
-        "hint: Instead of tokenizer<2, tokenizer 2.0.0 would fit.\n",
+        "hint: Change tokenizer<2 to allow tokenizer 2.0.0.\n",
     )
 
 
@@ -60,10 +60,10 @@ def test_an_app_that_excludes_everything_is_named(stocked: Machine) -> None:
     assert stocked.run("install", "bundle", "--app", "my_library==2.0") == Result(
         1,
         "",
-        "error: Nothing fits bundle:\n"
+        "error: No release satisfies bundle:\n"
         "    bundle 1.0.0 needs classifier\n"
         "    classifier 1.0.0 does not work with my_library 2.0 (works with my_library>=1,<2)\n"
-        "hint: Ask for another range, or use a version of the app that one of these works with.\n",
+        "hint: Require another range, or use a version of the app that one of these versions supports.\n",
     )
 
 
@@ -80,11 +80,11 @@ def test_what_was_yanked_says_why_and_how_to_have_it(stocked: Machine) -> None:
     assert stocked.run("install", "tokenizer>=2") == Result(
         1,
         "",
-        "error: Nothing fits tokenizer>=2:\n"
+        "error: No release satisfies tokenizer>=2:\n"
         "    tokenizer 3.0.0-rc.1 is a pre-release\n"
         "    tokenizer 2.0.0 was yanked: wrong vocabulary\n"
-        "hint: With pre-releases there is a way: --pre takes tokenizer 3.0.0-rc.1. "
-        "tokenizer 2.0.0 would fit, but was yanked: wrong vocabulary. To have it all the same: tokenizer==2.0.0\n",
+        "hint: Allow pre-releases (--pre) to get tokenizer 3.0.0-rc.1. "
+        "tokenizer 2.0.0 was yanked (wrong vocabulary). To use it anyway, require tokenizer==2.0.0.\n",
     )
 
 
@@ -162,10 +162,10 @@ def test_why_goes_by_the_lockfile_of_a_project(stocked: Machine) -> None:
 def test_why_not_tries_a_requirement_beside_others(stocked: Machine) -> None:
     assert stocked.run("why-not", "tokenizer<2", "bundle") == Result(
         0,
-        "Nothing fits both tokenizer<2 and bundle:\n"
+        "No set of releases satisfies both tokenizer<2 and bundle:\n"
         "  bundle 1.0.0 needs classifier\n"
         "  classifier 1.0.0 needs tokenizer>=2\n"
-        "Instead of tokenizer<2, tokenizer 2.0.0 would fit.\n",
+        "Change tokenizer<2 to allow tokenizer 2.0.0.\n",
         "",
     )
     assert stocked.run("why-not", "bundle", "tokenizer>=2") == Result(
@@ -188,11 +188,11 @@ def test_why_not_says_what_of_it_the_project_asks_for(stocked: Machine) -> None:
     stocked.succeed("add", "bundle")
     before = (stocked.folder / "orbit.lock").read_bytes()
     assert stocked.run("why-not", "tokenizer==1.0.0").out == (
-        "Nothing fits both bundle and tokenizer==1.0.0:\n"
+        "No set of releases satisfies both bundle and tokenizer==1.0.0:\n"
         "  bundle 1.0.0 needs classifier\n"
         "  classifier 1.0.0 needs tokenizer>=2\n"
         "  orbit.toml requires bundle\n"
-        "Instead of tokenizer==1.0.0, tokenizer 2.0.0 would fit.\n"
+        "Change tokenizer==1.0.0 to allow tokenizer 2.0.0.\n"
     )
     assert (stocked.folder / "orbit.lock").read_bytes() == before
 
@@ -246,7 +246,7 @@ def test_an_app_that_cannot_be_read_is_refused(machine: Machine, word: str) -> N
     assert machine.run("install", "bundle", "--app", word) == Result(
         2,
         "",
-        f"error: The app {word!r} is not a name, == and a version.\n"
+        f"error: Invalid app {word!r}: expected NAME==VERSION or NAME.\n"
         "hint: Write it like my_library==1.0.0, or the name alone of what is installed.\n",
     )
 

@@ -106,9 +106,9 @@ def test_a_narrow_terminal_shows_what_is_known(lab: Machine) -> None:
 
 def test_download_and_sync_say_what_they_did(lab: Machine) -> None:
     first = lab.run("dataset", "download", "recordings", "--dir", "out", "--where", "size > 0")
-    assert (first.code, first.out) == (0, "Fetched 2 files, 3 bytes\n  out\n")
+    assert (first.code, first.out) == (0, "Downloaded 2 files, 3 bytes\n  out\n")
     assert lab.run("dataset", "sync", "recordings", "--dir", "out", "--where", "size > 0").out == (
-        "Nothing to do: 2 files there\n"
+        "Nothing to download: 2 files up to date\n"
     )
     (lab.folder / "out" / "run 1.bin").write_bytes(b"mine")
     failed = lab.run("dataset", "download", "recordings", "--dir", "out")
@@ -170,6 +170,6 @@ def test_freezing_publishes_what_install_and_thaw_take(lab: Machine) -> None:
     assert told.envelope["data"]["outcome"] == "published"
     assert (told.envelope["data"]["files"], told.envelope["data"]["packed"]) == (2, False)
     lab.succeed("install", "runs")
-    assert lab.run("dataset", "thaw", "runs", "--dir", "thawed").out == "Fetched 2 files, 3 bytes\n  thawed\n"
+    assert lab.run("dataset", "thaw", "runs", "--dir", "thawed").out == "Downloaded 2 files, 3 bytes\n  thawed\n"
     manifest = json.loads(lab.run("show", "runs", "--json").out)
     assert manifest["ok"]

@@ -14,7 +14,7 @@ from orbitpkg.api.repository import init_repository
 from orbitpkg.api.search import search, versions
 from orbitpkg.errors import AccessDenied, IntegrityError, RepositoryError, UsageError
 from orbitpkg.objects import open_store
-from orbitpkg.repository.policy import Audience, Place, Right, differences, merge_policy, new_policy, parse_policy
+from orbitpkg.repository.policy import Audience, Target, Right, differences, merge_policy, new_policy, parse_policy
 from tests.cli.machine import Machine
 from tests.docs.test_policies import BUCKET, Cloud
 from tests.packages import make_package, noise
@@ -30,7 +30,7 @@ BY_PARTS = 20_000_000
 """Bytes that take an upload by parts."""
 SOMEBODY = Audience(accounts=(ACCOUNT,))
 EVERYBODY = Audience()
-VISION = Place(bucket="example-models", prefix="vision/")
+VISION = Target(bucket="example-models", prefix="vision/")
 
 
 def rows(policy: dict[str, Any]) -> list[tuple[object, object]]:
@@ -72,14 +72,14 @@ class TestWhatTheySay:
             assert statement["Condition"]["StringEquals"] == {"aws:PrincipalOrgID": "o-exampleorgid"}
 
     def test_everybody_may_never_publish(self) -> None:
-        with pytest.raises(UsageError, match="Everybody would be let publish"):
+        with pytest.raises(UsageError, match="would let everyone publish"):
             new_policy(VISION, EVERYBODY, Right.PUBLISH, create_only=True)
 
     @pytest.mark.parametrize(
         "account", ["12345678901", "1234567890123", "12345678901x", "root", "arn:aws:s3:::b", "*", ""]
     )
     def test_what_is_no_account_is_refused(self, account: str) -> None:
-        with pytest.raises(UsageError, match="neither the number of an account nor the ARN"):
+        with pytest.raises(UsageError, match="neither an account number nor the ARN"):
             Audience(accounts=(account,))
 
     @pytest.mark.parametrize(
@@ -92,11 +92,11 @@ class TestWhatTheySay:
     @pytest.mark.parametrize("url", ["file:///srv/models", "https://models.example.org", "memory://m"])
     def test_what_is_no_bucket_has_no_policy(self, url: str) -> None:
         with pytest.raises(UsageError, match="Only buckets have policies"):
-            Place.of(url)
+            Target.of(url)
 
     def test_a_prefix_that_a_policy_would_read_as_a_pattern_is_refused(self) -> None:
-        with pytest.raises(UsageError, match="cannot be named in a policy"):
-            Place.of("s3://example-models/all*")
+        with pytest.raises(UsageError, match="cannot be used in a policy"):
+            Target.of("s3://example-models/all*")
 
     @pytest.mark.parametrize(
         ("region", "arn"),
@@ -110,7 +110,7 @@ class TestWhatTheySay:
     def test_the_clouds_of_china_and_of_the_american_government_have_names_of_their_own(
         self, region: str | None, arn: str
     ) -> None:
-        assert Place.of("s3://example-models", region=region).arn == arn
+        assert Target.of("s3://example-models", region=region).arn == arn
 
 
 class TestMerging:
@@ -134,7 +134,7 @@ class TestMerging:
     def test_other_people_and_other_prefixes_are_others(self) -> None:
         policies = [
             new_policy(place, audience, Right.READ, create_only=True)
-            for place in (VISION, Place(bucket="example-models", prefix="text/"))
+            for place in (VISION, Target(bucket="example-models", prefix="text/"))
             for audience in (SOMEBODY, EVERYBODY, Audience(organization="o-exampleorgid"))
         ]
         merged: dict[str, Any] | None = None
@@ -147,12 +147,12 @@ class TestMerging:
 
     def test_one_that_is_too_large_for_a_bucket_is_refused(self) -> None:
         many = Audience(accounts=tuple(f"{number:012}" for number in range(500)))
-        with pytest.raises(UsageError, match="20,480 is the most"):
+        with pytest.raises(UsageError, match="the maximum is 20,480"):
             merge_policy(None, new_policy(VISION, many, Right.READ, create_only=True))
 
     @pytest.mark.parametrize("text", ["", "[]", "{", '{"Statement": 1}', '{"Statement": ["x"]}'])
     def test_what_cannot_be_understood_is_not_changed(self, text: str) -> None:
-        with pytest.raises(IntegrityError, match="not a policy that can be added to"):
+        with pytest.raises(IntegrityError, match="is not a valid policy"):
             parse_policy(text, what="The policy")
 
 
@@ -218,7 +218,7 @@ class TestMoto:
             skip_or_fail(missing)
 
     def rights(self, right: Right) -> dict[str, Any]:
-        policy = new_policy(Place(bucket=BUCKET, prefix="vision/"), SOMEBODY, right, create_only=True)
+        policy = new_policy(Target(bucket=BUCKET, prefix="vision/"), SOMEBODY, right, create_only=True)
         kept = [
             {name: value for name, value in statement.items() if name not in {"Principal", "Condition"}}
             for statement in policy["Statement"]
@@ -337,7 +337,7 @@ class TestCommand:
         words = ("repo", "policy", f"s3://{bucket}/vision", "--public", "--read", "--apply")
         first = machine.run(*words, **moto.env())
         assert first.code == 0
-        assert first.out.startswith("--- the bucket's policy\n+++ the policy to be\n")
+        assert first.out.startswith("--- the bucket's policy\n+++ the new policy\n")
         there = json.loads(moto.client().get_bucket_policy(Bucket=bucket)["Policy"])
         assert there["Statement"][0] == theirs
         assert len(there["Statement"]) == 3
@@ -351,8 +351,8 @@ class TestCommand:
             (["--public", "--account", ACCOUNT, "--read"], "Who it is for must be said once"),
             (["--public"], "What they may do must be said once"),
             (["--account", ACCOUNT, "--read", "--publish"], "What they may do must be said once"),
-            (["--public", "--publish"], "Everybody would be let publish"),
-            (["--account", "me", "--read"], "neither the number of an account"),
+            (["--public", "--publish"], "would let everyone publish"),
+            (["--account", "me", "--read"], "neither an account number"),
         ],
     )
     def test_what_is_said_twice_or_not_at_all_is_refused(self, words: list[str], said: str, tmp_path: Path) -> None:
