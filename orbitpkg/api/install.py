@@ -167,7 +167,7 @@ def install_releases(
 
     from orbitpkg.concurrency.pool import Pool
     from orbitpkg.installer.install import install as install_available
-    from orbitpkg.store.roots import running
+    from orbitpkg.store.roots import protect_releases
 
     _check_installed(store.layout, releases, policy)
     keys = [key for key, release in releases.items() if only.get(key) or not _is_complete(store.layout, release)]
@@ -179,7 +179,7 @@ def install_releases(
             install_available(store, available, policy=policy, pool=pool, only=only.get(key, ()), reporter=reporter)
 
     with (
-        running(store.layout, releases.values()),
+        protect_releases(store.layout, releases.values()),
         Pool() as pool,
         Pool(_PACKAGES_AT_ONCE, "orbitpkg-install", stopping=pool.stopping) as packages,
     ):

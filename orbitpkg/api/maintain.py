@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from orbitpkg.errors import IntegrityError, OrbitError
 from orbitpkg.model.requirements import parse_requirement
 from orbitpkg.reporting import SILENT
-from orbitpkg.store.condition import Finding, Flaw, examine
+from orbitpkg.store.condition import Finding, Flaw, check_release
 from orbitpkg.store.layout import ORIGIN_NAME, Layout
 from orbitpkg.store.package import installed_names, installed_versions, not_installed
 from orbitpkg.store.records import load_release
@@ -93,7 +93,7 @@ def check(
     chosen = _chosen(store.layout, requirements)
     total = sum(_size(store.layout, key, version) for key, version in chosen)
     with reporter.task("Verifying", total) as task:
-        found = [examine(store.layout, *release, quick=quick, progress=task.advance) for release in chosen]
+        found = [check_release(store.layout, *release, quick=quick, progress=task.advance) for release in chosen]
     conditions = [condition for condition in found if condition is not None]
     if not repair:
         return [_checked(condition) for condition in conditions]

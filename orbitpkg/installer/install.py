@@ -229,7 +229,7 @@ def install(
             store.discard(staging)
             raise
         except BaseException:
-            store.leave(staging)
+            store.abandon(staging)
             raise
 
 

@@ -23,11 +23,11 @@ from orbitpkg.installer.fetch import fetch
 from orbitpkg.installer.install import Available, available_release
 from orbitpkg.installer.local import InstalledChunks, present_chunks
 from orbitpkg.installer.plan import plan_install
-from orbitpkg.store.condition import Condition, Finding, Flaw, examine, find_flaws
+from orbitpkg.store.condition import Condition, Finding, Flaw, check_release, find_flaws
 from orbitpkg.store.layout import CONTENTS_NAME, ORIGIN_NAME, RECORD_NAME
-from orbitpkg.store.mending import put_back, replace_files, set_aside
 from orbitpkg.store.package import open_package
 from orbitpkg.store.records import load_release
+from orbitpkg.store.repair import move_aside, replace_files, restore_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -199,12 +199,12 @@ def repair(store: Store, condition: Condition, supplier: Supplier, *, pool: Pool
         if package is None:
             raise StorageError(f"{release} was removed while it was being repaired.")
         findings = condition.findings if condition.package else find_flaws(package)
-        aside = set_aside(store.layout, key, version, _in_the_way(package, findings))
+        aside = move_aside(store.layout, key, version, _in_the_way(package, findings))
         broken = [contents.by_path[each.path] for each in findings if each.path in contents.by_path]
         fetched = 0
         if broken:
             fetched = _refill(store, package, release, contents, broken, supplier, pool, reporter)
-    after = examine(store.layout, key, version, quick=True)
+    after = check_release(store.layout, key, version, quick=True)
     if after is None:
         raise StorageError(f"{release} was removed while it was being repaired.")
     return Repaired(condition=after, fetched=fetched, aside=aside)
@@ -230,7 +230,7 @@ def _put_own_files_back(store: Store, condition: Condition, release: Release, pa
     if not os.path.exists(f"{home}/{ORIGIN_NAME}"):  # noqa: PTH110
         wrong[ORIGIN_NAME] = url.encode()
     if wrong:
-        put_back(store.layout, home, wrong)
+        restore_files(store.layout, home, wrong)
 
 
 def _differs(home: str, name: str, data: bytes) -> bool:

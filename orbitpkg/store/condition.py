@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from orbitpkg.store.layout import Layout
     from orbitpkg.store.package import Package
 
-__all__ = ["OWN_FILES", "Condition", "Finding", "Flaw", "examine", "file_digest", "find_flaws"]
+__all__ = ["OWN_FILES", "Condition", "Finding", "Flaw", "check_release", "file_digest", "find_flaws"]
 
 _READ_BYTES = 1024 * 1024
 
@@ -80,7 +80,7 @@ class Condition:
         return f"{self.name}=={self.version}"
 
 
-def examine(
+def check_release(
     layout: Layout,
     key: str,
     version: Version,
@@ -141,8 +141,8 @@ def find_flaws(
 
     Args:
         package: The release.
-        quick: As for :func:`examine`.
-        progress: As for :func:`examine`.
+        quick: As for :func:`check_release`.
+        progress: As for :func:`check_release`.
 
     Raises:
         IntegrityError: The record or the contents themselves are altered.

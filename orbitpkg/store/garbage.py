@@ -29,7 +29,7 @@ from orbitpkg.model.versions import Version, parse_version
 from orbitpkg.store.layout import RECORD_NAME
 from orbitpkg.store.locks import locked
 from orbitpkg.store.package import installed_names, installed_versions, open_package
-from orbitpkg.store.processes import releases_in_use
+from orbitpkg.store.processes import find_releases_in_use
 from orbitpkg.store.roots import read_roots
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def find_garbage(
     *,
     grace: float = _STAGING,
     now: float | None = None,
-    in_use: Callable[[Layout], set[tuple[str, str]]] = releases_in_use,
+    in_use: Callable[[Layout], set[tuple[str, str]]] = find_releases_in_use,
 ) -> Garbage:
     """Find what nobody needs. Changes nothing.
 

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
     from orbitpkg.store.layout import Layout
 
-__all__ = ["releases_in_use"]
+__all__ = ["find_releases_in_use"]
 
 
-def releases_in_use(layout: Layout) -> set[tuple[str, str]]:
+def find_releases_in_use(layout: Layout) -> set[tuple[str, str]]:
     """Give the releases, by canonical name and version in text, of which a process has a file open or mapped."""
     prefix = os.path.realpath(layout.packages) + "/"
     found = set()

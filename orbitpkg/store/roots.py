@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from orbitpkg.model.lockfile import Lock
     from orbitpkg.store.layout import Layout
 
-__all__ = ["Roots", "read_roots", "register_lockfile", "running"]
+__all__ = ["Roots", "protect_releases", "read_roots", "register_lockfile"]
 
 _FORMAT = 1
 _MAX_BYTES = 64 * 1024 * 1024
@@ -76,7 +76,7 @@ def register_lockfile(layout: Layout, path: Path, lock: Lock) -> None:
 
 
 @contextlib.contextmanager
-def running(layout: Layout, releases: Iterable[object]) -> Iterator[None]:
+def protect_releases(layout: Layout, releases: Iterable[object]) -> Iterator[None]:
     """Have garbage collection leave releases while an install needs them.
 
     Args:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from orbitpkg.model.contents import Contents, FileEntry
     from orbitpkg.model.release import Release
 
-__all__ = ["Staging", "add", "claim", "is_abandoned", "leave", "mark_whole", "publish"]
+__all__ = ["Staging", "abandon", "add_files", "claim", "is_abandoned", "make_visible", "mark_complete"]
 
 _STATE = b'{"complete":false,"format":1}'
 # Whether a process of another machine lives cannot be asked. An install that lives writes something more often.
@@ -90,7 +90,7 @@ def claim(tmp: str, release: Release, *, origin: str) -> Staging:
     return staging
 
 
-def leave(staging: Staging) -> None:
+def abandon(staging: Staging) -> None:
     """Leave a folder to the next install of the release."""
     tmp = os.path.dirname(staging.folder)  # noqa: PTH120
     with contextlib.suppress(OSError):  # then it is found by the end of this process
@@ -190,7 +190,7 @@ def _all_below(folder: str) -> Iterator[str]:
         yield from (f"{root}/{name}" for name in names)
 
 
-def publish(
+def make_visible(
     staging: Staging,
     packed: bytes,
     contents: Contents,
@@ -218,7 +218,7 @@ def publish(
     sync_files([staging.path(file) for file in files], folder=staging.folder)
     if not _rename_into(staging.folder, target, make_folder):
         # Another process was first, with locks that do nothing.
-        add(staging, contents, files, target)
+        add_files(staging, contents, files, target)
 
 
 def _shared_mode(staging: Staging) -> int | None:
@@ -272,7 +272,7 @@ def _put_aside(folder: str, target: str) -> None:
         remove_folder(target, trash=aside)
 
 
-def add(staging: Staging, contents: Contents, files: Sequence[FileEntry], target: str) -> None:
+def add_files(staging: Staging, contents: Contents, files: Sequence[FileEntry], target: str) -> None:
     """Bring files into a release that is visible, and delete the staging folder.
 
     Raises:
@@ -285,16 +285,16 @@ def add(staging: Staging, contents: Contents, files: Sequence[FileEntry], target
     with _opened(target, staging.release) as visible:
         try:
             _move(staging, files, visible)
-            _mark_whole(contents, visible)
+            _mark_complete(contents, visible)
         except FileNotFoundError as error:
             raise _removed(staging.release) from error
     shutil.rmtree(staging.folder, ignore_errors=True)
 
 
-def mark_whole(release: Release, contents: Contents, target: str) -> None:
+def mark_complete(release: Release, contents: Contents, target: str) -> None:
     """Note that all files of a visible release are there, if they are: who brought the last was stopped before it."""
     with _opened(target, release) as visible:
-        _mark_whole(contents, visible)
+        _mark_complete(contents, visible)
 
 
 def _check_same(staging: Staging, contents: Contents, target: str) -> None:
@@ -362,7 +362,7 @@ def _sync_below(folder: str, visible: int) -> None:
         os.close(descriptor)
 
 
-def _mark_whole(contents: Contents, visible: int) -> None:
+def _mark_complete(contents: Contents, visible: int) -> None:
     if not all(_exists(f"{FILES_NAME}/{file.path}", visible) for file in contents.files):
         return
     with contextlib.suppress(FileNotFoundError):

@@ -26,7 +26,7 @@ from orbitpkg.store.folders import make_folder
 from orbitpkg.store.layout import RECORD_NAME, Layout
 from orbitpkg.store.locks import locked
 from orbitpkg.store.package import Package, installed_names, installed_packages, installed_versions, open_package
-from orbitpkg.store.staging import Staging, add, claim, leave, mark_whole, publish
+from orbitpkg.store.staging import Staging, abandon, add_files, claim, make_visible, mark_complete
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -101,9 +101,9 @@ class Store:
             self._make_folder(self.layout.tmp)
             return claim(self.layout.tmp, release, origin=origin)
 
-    def leave(self, staging: Staging) -> None:
+    def abandon(self, staging: Staging) -> None:
         """Leave a staging folder, with what is in it, to the next install of the release."""
-        leave(staging)
+        abandon(staging)
 
     @contextlib.contextmanager
     def scratch_file(self) -> Iterator[tuple[Path, IO[bytes]]]:
@@ -187,9 +187,9 @@ class Store:
         target = self.layout.release(release.key, release.version)
         with storage_errors(target):
             if installed or os.path.exists(f"{target}/{RECORD_NAME}"):  # noqa: PTH110
-                add(staging, contents, files, target)
+                add_files(staging, contents, files, target)
             else:
-                publish(staging, packed, contents, files, target, make_folder=self._make_folder)
+                make_visible(staging, packed, contents, files, target, make_folder=self._make_folder)
         return self._visible(release)
 
     def complete(self, release: Release, contents: Contents) -> Package:
@@ -200,7 +200,7 @@ class Store:
         """
         target = self.layout.release(release.key, release.version)
         with storage_errors(target):
-            mark_whole(release, contents, target)
+            mark_complete(release, contents, target)
         return self._visible(release)
 
     def _visible(self, release: Release) -> Package:

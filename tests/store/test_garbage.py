@@ -23,8 +23,8 @@ from orbitpkg.model.lockfile import Lock, LockedPackage
 from orbitpkg.model.versions import parse_version
 from orbitpkg.store.garbage import GarbageKind, Policy, collect, find_garbage
 from orbitpkg.store.layout import Layout
-from orbitpkg.store.processes import releases_in_use
-from orbitpkg.store.roots import read_roots, register_lockfile, running
+from orbitpkg.store.processes import find_releases_in_use
+from orbitpkg.store.roots import protect_releases, read_roots, register_lockfile
 from orbitpkg.store.store import Store
 from tests.packages import archive_of, make_package, noise, tree_of
 
@@ -208,14 +208,14 @@ class TestRoots:
 
     @pytest.mark.usefixtures("three")
     def test_what_a_running_install_needs_stays_until_it_ends(self, layout: Layout) -> None:
-        with running(layout, ["model==1.0.0"]):
+        with protect_releases(layout, ["model==1.0.0"]):
             assert names(look(layout).items) == ["model==2.0.0"]
         assert names(look(layout).items) == ["model==1.0.0", "model==2.0.0"]
 
     @pytest.mark.usefixtures("three")
     def test_an_install_that_begins_after_the_look_counts(self, layout: Layout) -> None:
         found = look(layout)
-        with running(layout, ["model==1.0.0"]):
+        with protect_releases(layout, ["model==1.0.0"]):
             assert names(collect(Store(layout.home), found)) == ["model==2.0.0"]
         assert installed() == ["1.0.0", "3.0.0"]
 
@@ -255,10 +255,10 @@ class TestRoots:
         ) as process:
             assert process.stdout is not None
             process.stdout.readline()
-            assert releases_in_use(layout) == {("model", "1.0.0")}
+            assert find_releases_in_use(layout) == {("model", "1.0.0")}
             assert names(look(layout).items) == ["model==2.0.0"]
             process.communicate()
-        assert releases_in_use(layout) == set()
+        assert find_releases_in_use(layout) == set()
 
 
 class TestLeftovers:

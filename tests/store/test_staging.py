@@ -76,7 +76,7 @@ def test_what_was_left_of_files_that_are_not_wanted_any_more_never_becomes_visib
     staging, _, files = staged(store, archive, "b/three")
     with open(staging.path(files[0]), "r+b") as half:  # noqa: PTH123
         half.truncate(1000)
-    store.leave(staging)
+    store.abandon(staging)
     package = install("model", repository=archive.parent / "repository", only="a/*")
     assert not package.has_file("b/three")
     assert [findings for _, findings in verify() if findings] == []
@@ -89,7 +89,7 @@ def test_what_was_left_of_an_install_of_some_files_does_not_make_a_whole_one_par
     staging, _, _ = staged(store, archive)
     with open(f"{staging.folder}/state.json", "xb"):  # noqa: PTH123
         pass
-    store.leave(staging)
+    store.abandon(staging)
     assert install("model", repository=archive.parent / "repository").is_complete
 
 

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from orbitpkg.store.layout import Layout
     from orbitpkg.store.store import Staging
 
-__all__ = ["put_back", "replace_files", "set_aside"]
+__all__ = ["move_aside", "replace_files", "restore_files"]
 
 
-def put_back(layout: Layout, home: str, files: Mapping[str, bytes]) -> None:
+def restore_files(layout: Layout, home: str, files: Mapping[str, bytes]) -> None:
     """Replace what the store keeps beside a release's files, one after another, each at once.
 
     Args:
@@ -46,7 +46,7 @@ def put_back(layout: Layout, home: str, files: Mapping[str, bytes]) -> None:
         sync_folder(home)
 
 
-def set_aside(layout: Layout, key: str, version: Version, paths: Iterable[str]) -> str | None:
+def move_aside(layout: Layout, key: str, version: Version, paths: Iterable[str]) -> str | None:
     """Move files, or whole folders, of a release's folder away; returns where they are, None when there were none.
 
     Args:
