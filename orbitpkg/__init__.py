@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from orbitpkg.api.publish import build as build
     from orbitpkg.api.publish import publish as publish
     from orbitpkg.datasets.dataset import Dataset as Dataset
+    from orbitpkg.datasets.dataset import Selection as Selection
     from orbitpkg.datasets.dataset import create_dataset as create_dataset
     from orbitpkg.datasets.dataset import dataset as dataset
     from orbitpkg.datasets.dataset import list_datasets as list_datasets
     from orbitpkg.datasets.freezing import Frozen as Frozen
     from orbitpkg.datasets.freezing import frozen as frozen
-    from orbitpkg.datasets.selection import Selection as Selection
     from orbitpkg.errors import FileNotInPackage as FileNotInPackage
     from orbitpkg.errors import IntegrityError as IntegrityError
     from orbitpkg.errors import ManifestError as ManifestError
@@ -54,9 +54,8 @@ else:
             "orbitpkg.api.packages": ("Removed", "package", "packages", "remove"),
             "orbitpkg.api.project.packages": ("project",),
             "orbitpkg.api.publish": ("build", "publish"),
-            "orbitpkg.datasets.dataset": ("Dataset", "create_dataset", "dataset", "list_datasets"),
+            "orbitpkg.datasets.dataset": ("Dataset", "Selection", "create_dataset", "dataset", "list_datasets"),
             "orbitpkg.datasets.freezing": ("Frozen", "frozen"),
-            "orbitpkg.datasets.selection": ("Selection",),
             "orbitpkg.errors": (
                 "FileNotInPackage",
                 "IntegrityError",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, Generic, TypeVar, overload
 
 import pandas as pd
+import xarray as xr
 
 from orbitpkg.assemblies.arrays import (
     DataAssembly,
@@ -24,8 +25,6 @@ from orbitpkg.errors import IntegrityError
 if TYPE_CHECKING:
     from collections.abc import Callable
     from os import PathLike
-
-    import xarray as xr
 
     from orbitpkg.assemblies.stimuli import StimulusSet
 
@@ -47,7 +46,10 @@ DEFAULT_BUCKET: Final = "brainscore-language"
 _PRESENTATION: Final = "presentation"
 
 
-class AssemblyLoader:
+AssemblyT = TypeVar("AssemblyT", bound=xr.DataArray)
+
+
+class AssemblyLoader(Generic[AssemblyT]):
     """Reads an assembly from a netCDF file.
 
     Args:
@@ -56,12 +58,12 @@ class AssemblyLoader:
         group: The group in the file; the root when None.
     """
 
-    def __init__(self, cls: type[Any], file_path: str | PathLike[str], group: str | None = None) -> None:
+    def __init__(self, cls: type[AssemblyT], file_path: str | PathLike[str], group: str | None = None) -> None:
         self.assembly_class = cls
         self.file_path = Path(file_path)
         self.group = group
 
-    def load(self) -> Any:
+    def load(self) -> AssemblyT:
         """Read it, whole, with the extras in the file's groups among its attributes, by their names.
 
         Raises:
@@ -75,7 +77,7 @@ class AssemblyLoader:
         return self.assembly_class(data=array)
 
 
-class StimulusMergeAssemblyLoader(AssemblyLoader):
+class StimulusMergeAssemblyLoader(AssemblyLoader[AssemblyT]):
     """Reads an assembly, and adds what its stimulus set says of each presented stimulus.
 
     Args:
@@ -88,7 +90,7 @@ class StimulusMergeAssemblyLoader(AssemblyLoader):
 
     def __init__(
         self,
-        cls: type[Any],
+        cls: type[AssemblyT],
         file_path: str | PathLike[str],
         stimulus_set_identifier: str,
         stimulus_set: pd.DataFrame,
@@ -100,7 +102,7 @@ class StimulusMergeAssemblyLoader(AssemblyLoader):
         self.stimulus_set = stimulus_set
         self.merge = merge
 
-    def load(self) -> Any:
+    def load(self) -> AssemblyT:
         """Read it.
 
         Raises:
@@ -149,11 +151,10 @@ def get_assembly(identifier: str, *, catalogue: str | Path | None = None) -> Dat
     cls = class_named(row.cls)
     if row.stimulus_set_identifier:
         stimuli = get_stimulus_set(row.stimulus_set_identifier, catalogue=catalogue)
-        loader: AssemblyLoader = StimulusMergeAssemblyLoader(cls, path, row.stimulus_set_identifier, stimuli)
+        loader: AssemblyLoader[DataAssembly] = StimulusMergeAssemblyLoader(cls, path, row.stimulus_set_identifier, stimuli)
     else:
         loader = AssemblyLoader(cls, path)
-    assembly: DataAssembly = _identified(loader.load(), identifier)
-    return assembly
+    return _identified(loader.load(), identifier)
 
 
 def _only(rows: dict[str, Row], suffix: str, identifier: str) -> Row:
@@ -166,7 +167,7 @@ def _fetched(row: Row) -> Path:
     return fetch_file(row.location_type, row.location, row.sha1, row.version_id or None)
 
 
-def _identified(assembly: Any, identifier: str) -> Any:
+def _identified(assembly: AssemblyT, identifier: str) -> AssemblyT:
     assembly.attrs["identifier"] = identifier
     return assembly
 
@@ -193,15 +194,45 @@ def object_name(prefix: str, identifier: str, suffix: str) -> str:
     return f"{prefix}{identifier.replace('.', '_')}{suffix}"
 
 
+@overload
+def load_from_s3(
+    identifier: str, version_id: str | None, sha1: str, assembly_prefix: str = "assy_", *, bucket: str = DEFAULT_BUCKET
+) -> NeuroidAssembly: ...
+
+
+@overload
+def load_from_s3(  # noqa: PLR0917 - Brain-Score's signature
+    identifier: str,
+    version_id: str | None,
+    sha1: str,
+    assembly_prefix: str = "assy_",
+    *,
+    cls: type[AssemblyT],
+    bucket: str = DEFAULT_BUCKET,
+) -> AssemblyT: ...
+
+
+@overload
+def load_from_s3(
+    identifier: str,
+    version_id: str | None,
+    sha1: str,
+    assembly_prefix: str,
+    cls: type[AssemblyT],
+    *,
+    bucket: str = DEFAULT_BUCKET,
+) -> AssemblyT: ...
+
+
 def load_from_s3(
     identifier: str,
     version_id: str | None,
     sha1: str,
     assembly_prefix: str = "assy_",
-    cls: type[Any] = NeuroidAssembly,
+    cls: type[xr.DataArray] = NeuroidAssembly,
     *,
     bucket: str = DEFAULT_BUCKET,
-) -> Any:
+) -> xr.DataArray:
     """Give one version of an assembly, as Brain-Score's benchmarks of language do.
 
     Args:
@@ -226,10 +257,10 @@ def load_assembly_from_s3(  # noqa: PLR0917 - Brain-Score's signature
     version_id: str | None,
     sha1: str,
     bucket: str,
-    cls: type[Any],
-    stimulus_set_loader: Callable[[], Any] | None = None,
+    cls: type[AssemblyT],
+    stimulus_set_loader: Callable[[], StimulusSet] | None = None,
     merge_stimulus_set_meta: bool = True,
-) -> Any:
+) -> AssemblyT:
     """Give one version of an assembly, as Brain-Score's benchmarks of vision do.
 
     Args:

@@ -17,7 +17,7 @@ from orbitpkg.errors import IntegrityError, UsageError
 from orbitpkg.files.errors import USER_FILE, storage_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Hashable, Mapping
     from os import PathLike
 
 __all__ = ["ID_COLUMNS", "StimulusSet", "id_column", "read_stimulus_set", "write_stimulus_set"]
@@ -43,7 +43,7 @@ class StimulusSet(pd.DataFrame):
     # So pandas hands these on to the tables it makes of this one.
     _metadata: ClassVar[list[str]] = ["identifier", "stimulus_paths"]
     identifier: str = ""
-    stimulus_paths: Mapping[Any, Path] = MappingProxyType({})
+    stimulus_paths: Mapping[Hashable, Path] = MappingProxyType({})
 
     @property
     def _constructor(self) -> type[StimulusSet]:
@@ -59,12 +59,12 @@ class StimulusSet(pd.DataFrame):
         return read_stimulus_set(Path(csv_path), Path(dir_path), identifier=Path(csv_path).stem)
 
     @property
-    def image_paths(self) -> Mapping[Any, Path]:
+    def image_paths(self) -> Mapping[Hashable, Path]:
         """The name that ``stimulus_paths`` had."""
         return self.stimulus_paths
 
     @image_paths.setter
-    def image_paths(self, paths: Mapping[Any, Path]) -> None:
+    def image_paths(self, paths: Mapping[Hashable, Path]) -> None:
         self.stimulus_paths = paths
 
     def get_stimulus(self, stimulus_id: object) -> Path:

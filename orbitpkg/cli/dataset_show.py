@@ -124,9 +124,10 @@ def _show_dataset(
         return {"id": dataset.id, "repository": dataset.repository, "by": by, "picture": {"path": str(plot)}}
     amounts: dict[object, tuple[int, int]] = {}
     for row in rows:
-        value = row[by] if by else None
+        value, file_size = row[by] if by else None, row["size"]
+        assert isinstance(file_size, int)
         files, total = amounts.get(value, (0, 0))
-        amounts[value] = files + 1, total + row["size"]
+        amounts[value] = files + 1, total + file_size
     ranked = sorted(amounts.items(), key=lambda each: (-each[1][0], str(each[0])))
     console.rows(
         (

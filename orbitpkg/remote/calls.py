@@ -11,7 +11,7 @@ import logging
 import os
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Literal, TypeAlias, overload
 
 from orbitpkg.config.remote import read_remote_settings, remote_settings_key
 from orbitpkg.config.repositories import home, is_offline
@@ -130,6 +130,39 @@ def local_path(
     return files(reporter=reporter).local_path(uri, reading)
 
 
+_TextMode: TypeAlias = Literal["r", "rt", "w", "wt", "x", "xt", "a", "at", "r+", "w+", "x+", "a+"]
+_BinaryMode: TypeAlias = Literal["rb", "br", "wb", "bw", "xb", "bx", "ab", "ba", "rb+", "r+b", "wb+", "w+b"]
+
+
+@overload
+def open(  # noqa: A001
+    uri: PathOrUri,
+    mode: _TextMode = "r",
+    *,
+    encoding: str | None = None,
+    errors: str | None = None,
+    newline: str | None = None,
+    max_age: timedelta | float | None = None,
+    fresh: bool = True,
+    version: str | None = None,
+    verify: bool = False,
+    reporter: Reporter | None = None,
+) -> IO[str]: ...
+
+
+@overload
+def open(  # noqa: A001
+    uri: PathOrUri,
+    mode: _BinaryMode,
+    *,
+    max_age: timedelta | float | None = None,
+    fresh: bool = True,
+    version: str | None = None,
+    verify: bool = False,
+    reporter: Reporter | None = None,
+) -> IO[bytes]: ...
+
+
 def open(  # noqa: A001 - the public name, after the built-in
     uri: PathOrUri,
     mode: str = "r",
@@ -142,7 +175,7 @@ def open(  # noqa: A001 - the public name, after the built-in
     version: str | None = None,
     verify: bool = False,
     reporter: Reporter | None = None,
-) -> IO[Any]:
+) -> IO[str] | IO[bytes]:
     """Open an object as the built-in ``open`` opens a file.
 
     Reading opens the file that ``local_path`` returns. Writing (``w``, or ``x`` to replace nothing) uploads the file

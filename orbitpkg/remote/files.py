@@ -12,7 +12,7 @@ import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeAlias
+from typing import IO, TYPE_CHECKING, TypeAlias
 
 from orbitpkg.errors import AccessDenied, FileMissing, ObjectNotFound, StorageError, UnsupportedByStore, UsageError
 from orbitpkg.files.errors import USER_FILE, storage_errors
@@ -91,7 +91,7 @@ class RemoteFiles:
         errors: str | None = None,
         newline: str | None = None,
         reading: Reading = _NEWEST,
-    ) -> IO[Any]:
+    ) -> IO[str] | IO[bytes]:
         """Open an object; see ``orbitpkg.remote.open``."""
         letters = _parse_mode(mode)
         text = {"encoding": encoding, "errors": errors, "newline": newline}
@@ -101,7 +101,8 @@ class RemoteFiles:
         path = self.local_path(uri, reading) if is_read else local_path_of(uri)
         if path is not None:
             with storage_errors(path, USER_FILE):
-                return builtins.open(path, mode, **text)  # type: ignore[call-overload, no-any-return] # noqa: PTH123
+                file: IO[str] | IO[bytes] = builtins.open(path, mode, **text)  # type: ignore[call-overload] # noqa: PTH123
+                return file
         if "+" in letters or "a" in letters:
             raise UsageError(
                 f"The mode {mode!r} changes a file in place, which object stores do not support.",

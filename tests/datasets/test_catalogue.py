@@ -36,7 +36,7 @@ def fill(recordings: Dataset, folder: Path, number: int, *, start: int = 0) -> N
         assert recordings.register(path, metadata={"count": count, f"only{count}": True}).new == 1
 
 
-def counts(recordings: Dataset) -> list[int]:
+def counts(recordings: Dataset) -> list[object]:
     return [row["count"] for row in recordings.where().rows(columns=["count"])]
 
 

@@ -38,7 +38,7 @@ def write(folder: Path, files: Mapping[str, bytes]) -> Path:
 
 
 def names(recordings: Dataset) -> list[str]:
-    return [row["name"] for row in recordings.where().rows(columns=["name"])]
+    return [str(row["name"]) for row in recordings.where().rows(columns=["name"])]
 
 
 def blobs(recordings: Dataset) -> list[str]:

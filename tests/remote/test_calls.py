@@ -24,6 +24,7 @@ from orbitpkg.errors import (
     UsageError,
 )
 from orbitpkg.objects import open_store
+from orbitpkg.objects.retry import RetryPolicy
 from orbitpkg.objects.transfer.partial import file_digest
 from tests.faulty_store import Fault
 from tests.remote.conftest import Place, enter
@@ -691,7 +692,7 @@ class TestBadInput:
     ) -> None:
         if os.geteuid() != 0:
             pytest.skip("being another user takes root: run the tests as root")
-        monkeypatch.setattr("orbitpkg.objects.transfer.files._LONGEST_PAUSE", 0.01)
+        monkeypatch.setattr("orbitpkg.objects.transfer.files.OVERLOAD", RetryPolicy(first_pause=0.01))
         url, store = memory
         cache = open_to_all(tmp_path) / "everybody's"
         monkeypatch.setenv("ORBITPKG_REMOTE_CACHE", str(cache))
