@@ -77,7 +77,7 @@ class Registry:
     def nothing_found(self, name: str, wanted: str, versions: list[Version]) -> OrbitError:
         """Say what there is instead."""
         if versions:
-            return VersionNotFound(f"Nothing fits {wanted}. There are: {', '.join(map(str, versions))}.", name=name)
+            return VersionNotFound(f"No release of {name} matches {wanted}. Available: {', '.join(map(str, versions))}.", name=name)
         close = nearest(name, self.packages)
         hint = f"Did you mean {' or '.join(close)}?" if close else None
         return PackageNotFound(f"There is no package {name}.", hint=hint, name=name)

@@ -1,8 +1,8 @@
-"""Holding releases against the apps that will use them.
+"""Compatibility of releases with the apps that will use them.
 
-A release names in ``compatibility`` the apps it knows, each with a PEP 440 specifier. An app's version is what the
-caller says, or what is installed beside the running interpreter; ``python`` is the interpreter itself. An app whose
-version nobody knows is reported as unchecked: never taken for a fit in silence, and never for a misfit.
+A release's ``compatibility`` names apps, each with a PEP 440 specifier. The version of an app is the one that the
+caller gives, or the one installed for the interpreter; ``python`` is the interpreter itself. An app of unknown version
+neither excludes a release nor silently counts as compatible: it is reported as unchecked.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ __all__ = ["AppVerdict", "Apps", "app_names", "parse_app"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppVerdict:
-    """What came of holding one release against the apps.
+    """The compatibility of one release with the apps.
 
     Attributes:
-        excluded: Apps it does not work with, each as ``"NAME VERSION (works with SPECIFIER)"``.
-        unchecked: Apps it names whose version nobody knows.
+        excluded: The apps that the release does not work with, each as ``"NAME VERSION (works with SPECIFIER)"``.
+        unchecked: The apps that the release names and whose version is unknown.
     """
 
     excluded: tuple[str, ...]
@@ -32,10 +32,10 @@ class AppVerdict:
 
 
 def parse_app(text: str) -> tuple[str, str | None]:
-    """Split ``NAME==VERSION`` or ``NAME`` into a canonical name and a version, which may be None.
+    """Parse ``NAME==VERSION`` or ``NAME`` into a canonical name and a version, which is None for a bare name.
 
     Raises:
-        UsageError: It is neither.
+        UsageError: The text is neither.
     """
     from packaging.utils import InvalidName, canonicalize_name
     from packaging.version import InvalidVersion, Version
@@ -46,45 +46,45 @@ def parse_app(text: str) -> tuple[str, str | None]:
         if separator:
             Version(version)
     except (InvalidName, InvalidVersion) as error:
-        hint = "Write it like my_library==1.0.0, or the name alone of what is installed."
-        raise UsageError(f"The app {text!r} is not a name, == and a version.", hint=hint) from error
+        hint = "Write NAME==VERSION, such as my_library==1.0.0, or the bare name of an installed app."
+        raise UsageError(f"Invalid app {text!r}: expected NAME==VERSION or NAME.", hint=hint) from error
     return key, version if separator else None
 
 
 class Apps:
-    """The apps that will use what is chosen. Each is looked up once.
+    """The apps that will use the releases. The version of each is looked up once.
 
     Args:
-        said: Versions by the canonical names of apps, as the caller says them; they win over what is installed.
-        installed: Gives the version of an app that is not among those, or None when nobody knows it.
+        given: Versions that the caller gives, by canonical name. They override installed versions.
+        installed: Returns the installed version of an app, or None if it is unknown.
     """
 
     def __init__(
         self,
-        said: Mapping[str, str] | None = None,
+        given: Mapping[str, str] | None = None,
         installed: Callable[[str], str | None] | None = None,
     ) -> None:
-        self._said = dict(said or {})
+        self._given = dict(given or {})
         self._installed = installed or (lambda _: None)
         self._versions: dict[str, str | None] = {}
         self._verdicts: dict[tuple[tuple[str, str], ...], AppVerdict] = {}
 
     def version(self, app: str) -> str | None:
-        """Give the version of an app; None when nobody knows it."""
+        """Return the version of an app; None if it is unknown."""
         if app not in self._versions:
             from packaging.utils import canonicalize_name
 
-            self._versions[app] = self._said.get(canonicalize_name(app)) or self._installed(app)
+            self._versions[app] = self._given.get(canonicalize_name(app)) or self._installed(app)
         return self._versions[app]
 
     def verdict(self, compatibility: Mapping[str, str]) -> AppVerdict:
-        """Hold a release's compatibility, PEP 440 specifiers by app, against the apps."""
+        """Compare a release's compatibility, PEP 440 specifiers by app, with the versions of the apps."""
         key = tuple(compatibility.items())
         if key not in self._verdicts:
-            self._verdicts[key] = self._held(compatibility)
+            self._verdicts[key] = self._compare(compatibility)
         return self._verdicts[key]
 
-    def _held(self, compatibility: Mapping[str, str]) -> AppVerdict:
+    def _compare(self, compatibility: Mapping[str, str]) -> AppVerdict:
         excluded, unchecked = [], []
         for app, specifier in compatibility.items():
             version = self.version(app)
@@ -97,10 +97,10 @@ class Apps:
 
 
 def app_names(texts: Iterable[str]) -> Callable[[str], bool]:
-    """Give what tells whether a name is that of one of the apps a caller says.
+    """Return a predicate for the names of the given apps.
 
     Raises:
-        UsageError: A text cannot be read.
+        UsageError: A text is invalid.
     """
     names = {name for name, _ in map(parse_app, texts)}
     return lambda name: _canonical(name) in names
@@ -113,12 +113,12 @@ def _canonical(name: str) -> str:
 
 
 def _allows(specifier: str, version: str | None) -> bool | None:
-    """Whether a specifier allows a version; None where either says nothing that PEP 440 knows."""
+    """Return whether a specifier matches a version; None if either is invalid or the version is unknown."""
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
     from packaging.version import InvalidVersion, Version
 
     try:
-        # A pre-release of an app is a version of it like any other here: somebody runs it.
+        # A pre-release counts: it is the version of the app that is in use.
         return None if version is None else SpecifierSet(specifier).contains(Version(version), prereleases=True)
     except (InvalidSpecifier, InvalidVersion):
         return None

@@ -1,8 +1,8 @@
-"""Why nothing fits, in words that a person can act on.
+"""Explanations of why requirements cannot be satisfied.
 
-The facts that a search ended on are a proof that there is no solution. It is made small: requirements are left out
-one by one, and then facts, as long as what remains rules every solution out. What is left is told; and what would
-change the outcome (a pre-release, a yanked version, another range) is tried out before it is recommended.
+The facts that a search ends on prove that no solution exists. The proof is minimized: requirements, and then facts,
+are removed one by one as long as the rest still excludes every solution. The explanation states what remains. Each
+recommendation (a pre-release, a yanked version, another range) is verified by solving the changed request.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 from orbitpkg.errors import ResolutionError
 from orbitpkg.model.requirements import Requirement, VersionRange
-from orbitpkg.resolver.facts import Asked, Needs, Refused, Withheld
+from orbitpkg.resolver.facts import Excluded, Needs, Required, Withheld
 from orbitpkg.resolver.nogoods import ABSENT, Clash, Nogood, Search, TooHardError
 
 if TYPE_CHECKING:
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from orbitpkg.errors import OrbitError
     from orbitpkg.model.versions import Version
     from orbitpkg.resolver.offers import Source
+    from orbitpkg.resolver.packages import Packages, PackageVersions
     from orbitpkg.resolver.request import Request
-    from orbitpkg.resolver.shelves import Shelf, Shelves
 
-    AboutVersions: TypeAlias = Needs | Refused | Withheld
-    Fact: TypeAlias = Asked | AboutVersions
+    AboutVersions: TypeAlias = Needs | Excluded | Withheld
+    Fact: TypeAlias = Required | AboutVersions
 
 __all__ = ["explain"]
 
-# Each attempt to leave something out is a search of its own. More than these make no explanation shorter that anybody
-# would read, and somebody is waiting for it.
+# Each attempt to remove a fact costs a search while the user waits, and an explanation that needs more than these is
+# too long to read in any case.
 _PATIENCE = 1_000
 _MAX_ATTEMPTS = 300
 _MAX_ASKED = 10
@@ -41,29 +41,29 @@ _SHORT_RUN = 3
 
 
 def explain(request: Request, clash: Clash, source: Source) -> OrbitError:
-    """Say why nothing fits.
+    """Return the error that explains why a request has no solution.
 
     Args:
-        request: What has no solution.
-        clash: The proof.
-        source: Where releases were looked for.
+        request: The request.
+        clash: The proof that it has no solution.
+        source: The source of releases.
     """
-    # Where a package was asked for exactly, no other version was looked at, and what follows from that is no proof.
-    request = replace(request, shelves=request.shelves.whole(), patience=_PATIENCE)
+    # If the user requires an exact version, the search did not see the others, so its proof may not hold for them.
+    request = replace(request, packages=request.packages.whole(), patience=_PATIENCE)
     clash = _clash_of(request) or clash
     facts = _fewest(clash.nogoods, request)
-    for fact in [fact for fact in facts if isinstance(fact, Asked)][:_MAX_ASKED]:
-        # Without it the proof falls, but there may be another.
+    for fact in [fact for fact in facts if isinstance(fact, Required)][:_MAX_ASKED]:
+        # Without this requirement the proof does not hold, but another one may.
         found = _clash_of(replace(request, asked=_asked_in(facts, without=fact)))
         facts = _fewest(found.nogoods, request) if found is not None else facts
-    # In the order in which they were asked for.
+    # The user's order.
     needed = {id(requirement) for requirement in _asked_in(facts)}
     asked = tuple(requirement for requirement in request.asked if id(requirement) in needed)
     return _Case(replace(request, asked=asked), source, facts).error()
 
 
 def _asked_in(facts: Sequence[Fact], *, without: Fact | None = None) -> tuple[Requirement, ...]:
-    return tuple(fact.requirement for fact in facts if isinstance(fact, Asked) and fact is not without)
+    return tuple(fact.requirement for fact in facts if isinstance(fact, Required) and fact is not without)
 
 
 def _clash_of(request: Request) -> Clash | None:
@@ -77,18 +77,18 @@ def _clash_of(request: Request) -> Clash | None:
 
 
 def _fewest(nogoods: Sequence[Nogood], request: Request) -> list[Fact]:
-    """Leave out each fact without which the others rule everything out too."""
+    """Remove each fact that is not needed to exclude every solution."""
     kept = list(nogoods)
     for nogood in list(nogoods)[:_MAX_ATTEMPTS]:
         if nogood in kept:
-            found = _proof([other for other in kept if other is not nogood], request.shelves)
+            found = _proof([other for other in kept if other is not nogood], request.packages)
             kept = kept if found is None else found
     return [cast("Fact", nogood.fact) for nogood in kept]
 
 
-def _proof(nogoods: Sequence[Nogood], shelves: Shelves) -> list[Nogood] | None:
+def _proof(nogoods: Sequence[Nogood], packages: Packages) -> list[Nogood] | None:
     search = Search(
-        lambda key: shelves.shelf(key).all,
+        lambda key: packages.package(key).all,
         lambda _, states: ABSENT << states.bit_length() - 1,
         lambda _key, _state: (),
         max_conflicts=_PATIENCE,
@@ -103,112 +103,112 @@ def _proof(nogoods: Sequence[Nogood], shelves: Shelves) -> list[Nogood] | None:
 
 
 class _Case:
-    """The facts to be told."""
+    """The facts of a minimal proof, and the explanation made of them."""
 
     def __init__(self, request: Request, source: Source, facts: Sequence[Fact]) -> None:
         self._request = request
-        self._shelves = request.shelves
+        self._packages = request.packages
         self._source = source
         self._asked = request.asked
         self._facts = facts
 
     def error(self) -> OrbitError:
-        """Make the error that tells them."""
+        """Return the error with the explanation."""
         dead_ends = list(self._dead_ends())
         if len(dead_ends) == 1 and self._all_leads_to(dead_ends[0]):
             return self._not_there(dead_ends[0])
         lines = list(self._lines())
         head = self._head()
         return ResolutionError(
-            _told(f"{head}:", lines) if lines else f"{head}{self._what_there_is()}.",
+            _with_lines(f"{head}:", lines) if lines else f"{head}. {self._available()}",
             hint=" ".join(self._hints()) or None,
             requirements=[str(requirement) for requirement in self._asked],
             because=lines,
         )
 
-    def _what_there_is(self) -> str:
-        shelf = self._shelf(self._asked[0])
-        return f"; there is {_runs(shelf, shelf.all & ~ABSENT)}"
-
-    # What there is not.
+    def _available(self) -> str:
+        package = self._package(self._asked[0])
+        return f"Available versions of {package.key}: {_runs(package, package.all & ~ABSENT)}."
 
     def _dead_ends(self) -> Iterator[Requirement]:
-        """Give the requirements that nothing at all can meet."""
+        """Yield the requirements that no version at all meets."""
         facts = [fact for fact in self._facts if not _needs_itself(fact)]
-        for requirement in dict.fromkeys(fact.requirement for fact in facts if isinstance(fact, Asked | Needs)):
-            if not self._shelf(requirement).allowed(requirement.range):
+        for requirement in dict.fromkeys(fact.requirement for fact in facts if isinstance(fact, Required | Needs)):
+            if not self._package(requirement).allowed(requirement.range):
                 yield requirement
 
     def _all_leads_to(self, dead_end: Requirement) -> bool:
-        """Whether nothing is told but who needs what there is not."""
-        if len(self._asked) > 1 or any(isinstance(fact, Refused | Withheld) for fact in self._facts):
+        """Return whether every fact is part of the chain of dependencies that leads to the dead end."""
+        if len(self._asked) > 1 or any(isinstance(fact, Excluded | Withheld) for fact in self._facts):
             return False
         needs = [fact for fact in self._facts if isinstance(fact, Needs)]
         needy = {fact.key for fact in needs}
         return all(fact.requirement == dead_end or fact.requirement.key in needy for fact in needs)
 
     def _not_there(self, requirement: Requirement) -> OrbitError:
-        """Let the source say what there is instead, and say who wanted it."""
-        error = self._source.nothing_found(requirement.key, str(requirement), self._shelf(requirement).versions)
+        """Return the source's error for a requirement that no version meets, with the packages that depend on it."""
+        error = self._source.nothing_found(requirement.key, str(requirement), self._package(requirement).versions)
         lines = list(self._lines(remarks=False))
         if lines:
-            error.message = _told(error.message, lines)
+            error.message = _with_lines(error.message, lines)
             error.data["because"] = lines
         return error
-
-    # What is told.
 
     def _head(self) -> str:
         words = [str(requirement) for requirement in self._asked]
         if len(words) == 1:
-            return f"Nothing fits {words[0]}"
-        return f"Nothing fits {'both ' if len(words) == 2 else 'all of '}{_listed(words)}"  # noqa: PLR2004
+            return f"No release satisfies {words[0]}"
+        return f"No set of releases satisfies {'both ' if len(words) == 2 else 'all of '}{_listed(words)}"  # noqa: PLR2004
 
     def _lines(self, *, remarks: bool = True) -> Iterator[str]:
-        """Tell the facts, from what was asked for to what that needs; ``remarks`` say what there is not."""
+        """Yield the facts as lines, from the required packages to their dependencies.
+
+        Args:
+            remarks: Whether to add why no version meets a dependency.
+        """
         keys = list(dict.fromkeys(requirement.key for requirement in self._asked))
         for key in keys:
             for fact in self._merged(key):
-                yield self._said(fact) + (self._remark(fact) if remarks else "")
+                yield self._sentence(fact) + (self._remark(fact) if remarks else "")
                 if isinstance(fact, Needs) and fact.requirement.key not in keys:
                     keys.append(fact.requirement.key)
 
     def _merged(self, key: str) -> list[AboutVersions]:
-        """Give the facts about a package's versions, those that say the same of several as one; the newest first."""
+        """Return the facts about a package, newest versions first, with equal facts about several versions merged."""
         merged: dict[tuple[object, ...], AboutVersions] = {}
         for fact in self._facts:
-            if isinstance(fact, Asked) or fact.key != key:
+            if isinstance(fact, Required) or fact.key != key:
                 continue
-            said = type(fact), _matter(fact)
-            before = merged.get(said)
+            kind = type(fact), _matter(fact)
+            before = merged.get(kind)
             states = fact.states | (before.states if before is not None else 0)
-            merged[said] = replace(fact, states=states & (self._relevant(key) or states))
-        # A proof may speak of versions that nobody wants: there is nothing to say of those.
+            merged[kind] = replace(fact, states=states & (self._relevant(key) or states))
+        # A proof may contain facts about versions that no requirement matches. They would only confuse.
         return sorted((fact for fact in merged.values() if fact.states), key=lambda fact: -fact.states)
 
     def _relevant(self, key: str) -> int:
-        """The versions of a package that anybody wants."""
-        shelf = self._shelves.shelf(key)
-        found = shelf.all
+        """Return the versions of a package that the requirements match."""
+        package = self._packages.package(key)
+        found = package.all
         for fact in self._facts:
-            if isinstance(fact, Asked) and fact.requirement.key == key:
-                found &= shelf.allowed(fact.requirement.range)
-        if found != shelf.all:
+            if isinstance(fact, Required) and fact.requirement.key == key:
+                found &= package.allowed(fact.requirement.range)
+        if found != package.all:
             return found
         found = 0
         for fact in self._facts:
-            if isinstance(fact, Asked | Needs) and fact.requirement.key == key:
-                found |= shelf.allowed(fact.requirement.range)
+            if isinstance(fact, Required | Needs) and fact.requirement.key == key:
+                found |= package.allowed(fact.requirement.range)
         return found
 
-    def _said(self, fact: AboutVersions) -> str:
-        shelf = self._shelves.shelf(fact.key)
-        subject, several = f"{fact.key} {_runs(shelf, fact.states)}", fact.states.bit_count() > 1
+    def _sentence(self, fact: AboutVersions) -> str:
+        package = self._packages.package(fact.key)
+        subject, several = f"{fact.key} {_runs(package, fact.states)}", fact.states.bit_count() > 1
         match fact:
             case Needs():
-                return f"{subject} {'need' if several else 'needs'} {fact.requirement}"
-            case Refused():
-                return f"{subject} {fact.flaw.several if several else fact.flaw.one}"
+                return f"{subject} {'depend' if several else 'depends'} on {fact.requirement}"
+            case Excluded():
+                return f"{subject} {fact.exclusion.several if several else fact.exclusion.one}"
             case Withheld(reason=None):
                 return f"{subject} {'are pre-releases' if several else 'is a pre-release'}"
             case Withheld():
@@ -218,38 +218,38 @@ class _Case:
         if not isinstance(fact, Needs):
             return ""
         if _needs_itself(fact):
-            return ", another version of itself"
-        requirement, shelf = fact.requirement, self._shelf(fact.requirement)
-        if not shelf.versions:
-            return f", and there is no package {requirement.name}"
-        if not shelf.allowed(requirement.range):
-            return f", and there is only {_runs(shelf, shelf.all & ~ABSENT)}"
+            return ", a different version of itself"
+        requirement, package = fact.requirement, self._package(fact.requirement)
+        if not package.versions:
+            return f", but there is no package {requirement.name}"
+        if not package.allowed(requirement.range):
+            return f", but {requirement.name} has only {_runs(package, package.all & ~ABSENT)}"
         return ""
 
-    def _shelf(self, requirement: Requirement) -> Shelf:
-        return self._shelves.shelf(requirement.key)
-
-    # What can be done.
+    def _package(self, requirement: Requirement) -> PackageVersions:
+        return self._packages.package(requirement.key)
 
     def _hints(self) -> Iterator[str]:
         yield from self._hint_prereleases()
         yield from self._hint_yanked()
-        yield from dict.fromkeys(fact.flaw.hint for fact in self._facts if isinstance(fact, Refused) and fact.flaw.hint)
+        yield from dict.fromkeys(
+            fact.exclusion.hint for fact in self._facts if isinstance(fact, Excluded) and fact.exclusion.hint
+        )
         yield from list(self._hint_ranges()) or self._hint_others()
 
     def _hint_prereleases(self) -> Iterator[str]:
         found = self._tried(prereleases=True)
         if found:
-            there = [f"{key} {version}" for key, version in found.items() if version.prerelease]
-            yield f"With pre-releases there is a way: --pre takes {_listed(there)}."
+            selected = [f"{key} {version}" for key, version in found.items() if version.prerelease]
+            yield f"Allow pre-releases (--pre) to get {_listed(selected)}."
 
     def _hint_yanked(self) -> Iterator[str]:
         found = self._tried(yanked=True)
         for key, version in (found or {}).items():
-            offer = self._shelves.offer(key, self._shelves.shelf(key).state(version))
+            offer = self._packages.offer(key, self._packages.package(key).state(version))
             if offer is not None and offer.yanked is not None:
-                why = f": {offer.yanked}" if offer.yanked else ""
-                yield f"{key} {version} would fit, but was yanked{why}. To have it all the same: {key}=={version}"
+                reason = f" ({offer.yanked})" if offer.yanked else ""
+                yield f"{key} {version} was yanked{reason}. To use it anyway, require {key}=={version}."
 
     def _hint_ranges(self) -> Iterator[str]:
         for requirement in self._asked if len(self._asked) > 1 else ():
@@ -257,30 +257,30 @@ class _Case:
             bare = Requirement(requirement.name, VersionRange(()))
             found = self._tried(asked=(*others, bare)) if requirement.range.text else None
             if found:
-                yield f"Instead of {requirement}, {requirement.key} {found[requirement.key]} would fit."
+                yield f"Change {requirement} to allow {requirement.key} {found[requirement.key]}."
 
     def _hint_others(self) -> Iterator[str]:
         for requirement in self._asked if len(self._asked) > 1 else ():
             others = tuple(other for other in self._asked if other is not requirement)
             if self._tried(asked=others) is not None:
                 rest = str(others[0]) if len(others) == 1 else "the others"
-                yield f"Without {requirement}, {rest} can be had."
+                yield f"Without {requirement}, {rest} can be installed."
 
     def _tried(self, **changes: object) -> dict[str, Version] | None:
         try:
             found = replace(self._request, **changes).solve()  # type: ignore[arg-type]
         except (Clash, TooHardError):
             return None
-        return {key: self._shelves.shelf(key).version(state) for key, state in found.items()}
+        return {key: self._packages.package(key).version(state) for key, state in found.items()}
 
 
 def _matter(fact: AboutVersions) -> object:
-    """What a fact says of versions, whichever these are."""
+    """Return what a fact states, apart from the versions it is about."""
     match fact:
         case Needs():
             return str(fact.requirement)
-        case Refused():
-            return fact.flaw
+        case Excluded():
+            return fact.exclusion
         case Withheld():
             return fact.reason
 
@@ -289,18 +289,18 @@ def _needs_itself(fact: Fact) -> bool:
     return isinstance(fact, Needs) and fact.requirement.key == fact.key
 
 
-def _told(head: str, lines: Sequence[str]) -> str:
+def _with_lines(head: str, lines: Sequence[str]) -> str:
     if len(lines) > _MAX_LINES:
-        lines = [*lines[: _MAX_LINES - 1], f"and {len(lines) - _MAX_LINES + 1} more like these"]
+        lines = [*lines[: _MAX_LINES - 1], f"... and {len(lines) - _MAX_LINES + 1} more"]
     return "\n".join([head, *(f"  {line}" for text in lines for line in text.split("\n"))])
 
 
-def _runs(shelf: Shelf, states: int) -> str:
-    """Name versions; many that follow one another by the first and the last of them."""
+def _runs(package: PackageVersions, states: int) -> str:
+    """List versions; a long run of adjacent versions is written as a range."""
     runs: list[list[Version]] = []
     before = -1
-    for at, version in enumerate(shelf.versions):
-        if states & shelf.state(version):
+    for at, version in enumerate(package.versions):
+        if states & package.state(version):
             if at != before + 1 or not runs:
                 runs.append([])
             runs[-1].append(version)

@@ -1,8 +1,8 @@
-"""What rules versions out, as nogoods: what was asked for, what each version needs, what nobody may have unasked.
+"""The facts that exclude versions, as nogoods: requirements, dependencies, exclusions and withheld versions.
 
-A search is told of the facts about a version when it is about to decide on it, so that nothing is read of versions
-that do not matter. When it comes back to a package, the facts about more and more versions that need the same are told
-as one (twice as many each time): a hundred versions that all need what cannot be had are ruled out in a few steps.
+The search receives the facts about a version when it is about to select it, so irrelevant versions are never read.
+Each time it returns to a package, one fact covers twice as many neighbouring versions with the same dependency. So a
+hundred versions that share an unsatisfiable dependency are excluded in a few steps.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
     from orbitpkg.model.requirements import Requirement
     from orbitpkg.model.versions import Version
-    from orbitpkg.resolver.shelves import Flaw, Shelf, Shelves
+    from orbitpkg.resolver.packages import Exclusion, Packages, PackageVersions
 
-__all__ = ["Asked", "Facts", "Needs", "Refused", "SupportFound", "Withheld"]
+__all__ = ["Excluded", "Facts", "Needs", "Required", "SupportFound", "Withheld"]
 
 
-# More versions than this at once no package has.
+# Two to this power exceeds the number of versions of any package.
 _MAX_DOUBLINGS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """Somebody asked for a package."""
+class Required:
+    """The user requires a package."""
 
     requirement: Requirement
 
@@ -43,17 +43,17 @@ class Needs:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """Nobody here can have some versions."""
+class Excluded:
+    """Some versions of a package cannot be selected."""
 
     key: str
     states: int
-    flaw: Flaw
+    exclusion: Exclusion
 
 
 @dataclass(frozen=True, slots=True)
 class Withheld:
-    """Some versions are had only by who names them; ``reason`` is why a version was yanked, None for pre-releases."""
+    """Some versions are selected only on request. ``reason`` is why one was yanked; it is None for pre-releases."""
 
     key: str
     states: int
@@ -61,11 +61,11 @@ class Withheld:
 
 
 class SupportFound(Exception):
-    """A release turned out to name what was taken for withheld: the search must begin anew."""
+    """A release turned out to request a version that was considered withheld: the search must start again."""
 
 
 class _Guard(NamedTuple):
-    """What is withheld of a package: its pre-releases (state 0), or one yanked version (its state)."""
+    """The withheld versions of a package: its pre-releases (state 0), or one yanked version (its state)."""
 
     key: str
     state: int
@@ -75,30 +75,30 @@ class Facts:
     """The facts about one request.
 
     Args:
-        shelves: The packages there are.
-        asked: What was asked for.
-        prefer: Versions to take before newer ones, by canonical name; they are not withheld.
-        prereleases: Whether pre-releases are not withheld.
-        yanked: Whether yanked versions are not withheld.
+        packages: The packages of the source.
+        asked: The user's requirements.
+        prefer: Versions to prefer to newer ones, by canonical name. They are never withheld.
+        prereleases: Whether pre-releases are candidates by default.
+        yanked: Whether yanked versions are candidates by default.
     """
 
     def __init__(
         self,
-        shelves: Shelves,
+        packages: Packages,
         asked: Sequence[Requirement],
         prefer: Mapping[str, Version],
         *,
         prereleases: bool = False,
         yanked: bool = False,
     ) -> None:
-        self._shelves = shelves
+        self._packages = packages
         self._asked = asked
         self._prefer = prefer
         self._named = {requirement.key for requirement in asked if requirement.range.mentions_prerelease}
         self._exact = {(requirement.key, requirement.range.exact) for requirement in asked if requirement.range.exact}
         self._prereleases = prereleases
         self._yanked = yanked
-        # Which versions of which packages name what is withheld; this outlives a search that begins anew.
+        # Which versions of which packages request withheld versions. Kept when the search starts again.
         self._support: dict[_Guard, dict[str, int]] = {}
         self._unfounded: set[tuple[_Guard, str]] = set()
         self._begin()
@@ -106,49 +106,51 @@ class Facts:
     def _begin(self) -> None:
         self._guarded: set[_Guard] = set()
         self._seen: set[str] = set()
-        self._told: dict[tuple[str, str, str], int] = {}
+        self._given: dict[tuple[str, str, str], int] = {}
         self._visits: dict[str, int] = {}
 
     def first(self) -> Iterator[Nogood]:
-        """Give the nogoods to begin a search with; what was told before is told again."""
+        """Yield the nogoods to start a search with. Facts given to an earlier search are given again."""
         self._begin()
         for requirement in self._asked:
-            shelf = self._shelves.shelf(requirement.key)
-            yield from self._opening(shelf)
-            states = shelf.all & ~shelf.allowed(requirement.range)
-            yield Nogood(_without(shelf, {shelf.key: states}), fact=Asked(requirement))
+            package = self._packages.package(requirement.key)
+            yield from self._opening(package)
+            states = package.all & ~package.allowed(requirement.range)
+            yield Nogood(_without(package, {package.key: states}), fact=Required(requirement))
 
     def states(self, key: str) -> int:
-        """Give all states of a package."""
-        return self._shelves.shelf(key).all
+        """Return all states of a package."""
+        return self._packages.package(key).all
 
     def choose(self, key: str, states: int) -> int:
-        """Pick the preferred version, or else the newest."""
+        """Return the preferred version among states, or else the newest."""
         version = self._prefer.get(key)
-        preferred = self._shelves.shelf(key).state(version) & states if version is not None else 0
+        preferred = self._packages.package(key).state(version) & states if version is not None else 0
         return preferred or ABSENT << states.bit_length() - 1
 
-    def tell(self, key: str, state: int) -> Iterator[Nogood]:
-        """Give what must be known of a version before it is decided on."""
+    def facts_about(self, key: str, state: int) -> Iterator[Nogood]:
+        """Yield the facts that the search must know before it selects a version."""
         visits = self._visits.get(key, 0)
         self._visits[key] = visits + 1
-        shelf, reach = self._shelves.shelf(key), (1 << min(visits, _MAX_DOUBLINGS)) - 1
-        flaw = self._shelves.flaw(key, state)
-        if flaw is not None:
-            states = self._alike(shelf, state, reach, lambda near: self._shelves.flaw(key, near) == flaw)
-            yield Nogood({key: states}, fact=Refused(key, states, flaw))
+        package, reach = self._packages.package(key), (1 << min(visits, _MAX_DOUBLINGS)) - 1
+        exclusion = self._packages.exclusion(key, state)
+        if exclusion is not None:
+            states = self._alike(package, state, reach, lambda near: self._packages.exclusion(key, near) == exclusion)
+            yield Nogood({key: states}, fact=Excluded(key, states, exclusion))
             return
-        yield from self._yank(shelf, state)
-        for requirement in self._shelves.wants(key, state):
-            yield from self._need(shelf, state, reach, requirement)
+        yield from self._yank(package, state)
+        for requirement in self._packages.dependencies(key, state):
+            yield from self._need(package, state, reach, requirement)
 
     def is_founded(self, chosen: Mapping[str, int]) -> bool:
-        """Whether somebody names each withheld version that was chosen; if not, a new search will not choose it so.
+        """Return whether a selected package requests each withheld version that was selected.
+
+        If not, the next search will not select it for the same reason.
 
         Args:
-            chosen: The states that were chosen, of packages that somebody needs.
+            chosen: The selected states of all packages that are needed.
         """
-        strangers = {
+        unsupported = {
             (guard, key)
             for guard, supporters in self._support.items()
             if guard in self._guarded and self._breaks(guard, chosen)
@@ -156,16 +158,17 @@ class Facts:
             for key in supporters
             if key not in chosen
         }
-        self._unfounded |= strangers
-        return not strangers
+        self._unfounded |= unsupported
+        return not unsupported
 
     def find_support(self, facts: Iterable[object]) -> bool:
-        """Look whether anything that could be needed names what was taken for withheld; if so, search again.
+        """Return whether any reachable version requests a version that was considered withheld.
 
-        Every version of every such package is looked at, which only happens before it is said that nothing fits.
+        If so, the search must start again. This reads every version of every reachable package, so it is done only
+        before the request is declared unsolvable.
 
         Args:
-            facts: Those that a search ended on.
+            facts: The facts that the search ended on.
         """
         guards = {
             _Guard(fact.key, 0 if fact.reason is None else fact.states) for fact in facts if isinstance(fact, Withheld)
@@ -182,85 +185,84 @@ class Facts:
         keys = list(dict.fromkeys(requirement.key for requirement in self._asked))
         seen = set(keys)
         for key in keys:
-            shelf = self._shelves.shelf(key)
-            for state in map(shelf.state, shelf.versions):
-                for requirement in self._shelves.wants(key, state):
+            package = self._packages.package(key)
+            for state in map(package.state, package.versions):
+                for requirement in self._packages.dependencies(key, state):
                     yield key, state, requirement
                     if requirement.key not in seen:
                         seen.add(requirement.key)
                         keys.append(requirement.key)
 
     def _breaks(self, guard: _Guard, chosen: Mapping[str, int]) -> bool:
-        held = guard.state or self._held_back(self._shelves.shelf(guard.key))
+        held = guard.state or self._withheld_prereleases(self._packages.package(guard.key))
         return bool(chosen.get(guard.key, 0) & held)
 
-    def _need(self, shelf: Shelf, state: int, reach: int, requirement: Requirement) -> Iterator[Nogood]:
-        place = shelf.key, requirement.key, requirement.range.text
-        if self._told.get(place, 0) & state:
+    def _need(self, package: PackageVersions, state: int, reach: int, requirement: Requirement) -> Iterator[Nogood]:
+        link = package.key, requirement.key, requirement.range.text
+        if self._given.get(link, 0) & state:
             return
-        states = self._alike(shelf, state, reach, lambda near: self._wants_the_same(shelf.key, near, requirement))
-        self._told[place] = self._told.get(place, 0) | states
-        other = self._shelves.shelf(requirement.key)
-        self._note_support(shelf.key, states, requirement)
+        states = self._alike(package, state, reach, lambda near: self._wants_the_same(package.key, near, requirement))
+        self._given[link] = self._given.get(link, 0) | states
+        other = self._packages.package(requirement.key)
+        self._note_support(package.key, states, requirement)
         yield from self._opening(other)
         lacking = other.all & ~other.allowed(requirement.range)
-        if other is shelf:
-            # A version that needs another version of its own package can never be had; one that allows itself is fine.
-            terms = {shelf.key: states & lacking} if states & lacking else None
+        if other is package:
+            # A version that depends on a different version of its own package excludes itself.
+            terms = {package.key: states & lacking} if states & lacking else None
         else:
-            terms = _without(other, {shelf.key: states, other.key: lacking})
+            terms = _without(other, {package.key: states, other.key: lacking})
         if terms is not None:
-            yield Nogood(terms, fact=Needs(shelf.key, states, requirement))
+            yield Nogood(terms, fact=Needs(package.key, states, requirement))
 
     def _wants_the_same(self, key: str, state: int, requirement: Requirement) -> bool:
         text = requirement.range.text
         return any(
-            other.key == requirement.key and other.range.text == text for other in self._shelves.wants(key, state)
+            other.key == requirement.key and other.range.text == text
+            for other in self._packages.dependencies(key, state)
         )
 
-    def _alike(self, shelf: Shelf, state: int, reach: int, test: Callable[[int], bool]) -> int:
-        """Give the states around one that are as it is, without a gap."""
+    def _alike(self, package: PackageVersions, state: int, reach: int, test: Callable[[int], bool]) -> int:
+        """Return the contiguous states around one that pass a test."""
         found = state
-        for direction in shelf.around(state, reach):
+        for direction in package.around(state, reach):
             for near in direction:
                 if not test(near):
                     break
                 found |= near
         return found
 
-    # What is withheld.
-
-    def _opening(self, shelf: Shelf) -> Iterator[Nogood]:
-        """Give what withholds the pre-releases of a package, when it is first met."""
-        if shelf.key in self._seen:
+    def _opening(self, package: PackageVersions) -> Iterator[Nogood]:
+        """Yield the nogood that withholds a package's pre-releases, the first time the package comes up."""
+        if package.key in self._seen:
             return
-        self._seen.add(shelf.key)
-        states = self._held_back(shelf)
+        self._seen.add(package.key)
+        states = self._withheld_prereleases(package)
         if states:
-            yield self._guard(_Guard(shelf.key, 0), Withheld(shelf.key, states, None))
+            yield self._guard(_Guard(package.key, 0), Withheld(package.key, states, None))
 
-    def _held_back(self, shelf: Shelf) -> int:
-        if self._prereleases or shelf.key in self._named:
+    def _withheld_prereleases(self, package: PackageVersions) -> int:
+        if self._prereleases or package.key in self._named:
             return 0
-        preferred = self._prefer.get(shelf.key)
-        return shelf.prereleases & ~(shelf.state(preferred) if preferred is not None else 0)
+        preferred = self._prefer.get(package.key)
+        return package.prereleases & ~(package.state(preferred) if preferred is not None else 0)
 
-    def _yank(self, shelf: Shelf, state: int) -> Iterator[Nogood]:
-        offer, version = self._shelves.offer(shelf.key, state), shelf.version(state)
+    def _yank(self, package: PackageVersions, state: int) -> Iterator[Nogood]:
+        offer, version = self._packages.offer(package.key, state), package.version(state)
         if offer is None or offer.yanked is None or self._yanked:
             return
-        if (shelf.key, version) not in self._exact and self._prefer.get(shelf.key) != version:
-            guard = _Guard(shelf.key, state)
+        if (package.key, version) not in self._exact and self._prefer.get(package.key) != version:
+            guard = _Guard(package.key, state)
             if guard not in self._guarded:
-                yield self._guard(guard, Withheld(shelf.key, state, offer.yanked))
+                yield self._guard(guard, Withheld(package.key, state, offer.yanked))
 
     def _guard(self, guard: _Guard, fact: Withheld) -> Nogood:
-        """Say that what is withheld cannot be without one of those who name it."""
+        """Return the nogood that withheld versions require one of the versions that request them."""
         self._guarded.add(guard)
         terms = {fact.key: fact.states}
         for key, states in self._support.get(guard, {}).items():
             if (guard, key) not in self._unfounded:
-                terms[key] = self._shelves.shelf(key).all & ~states
+                terms[key] = self._packages.package(key).all & ~states
         return Nogood(terms, fact=fact)
 
     def _note_support(self, key: str, states: int, requirement: Requirement) -> None:
@@ -272,15 +274,15 @@ class Facts:
                 raise SupportFound
 
     def _guards_named(self, key: str, requirement: Requirement) -> list[_Guard]:
-        """Give what a requirement of a package's versions names, but for what is its own."""
+        """Return the withheld versions that a dependency requests; a package cannot request its own."""
         if requirement.key == key:
             return []
         guards = [_Guard(requirement.key, 0)] if requirement.range.mentions_prerelease else []
         exact = requirement.range.exact
-        state = self._shelves.shelf(requirement.key).state(exact) if exact is not None else 0
+        state = self._packages.package(requirement.key).state(exact) if exact is not None else 0
         return [*guards, _Guard(requirement.key, state)] if state else guards
 
 
-def _without(shelf: Shelf, terms: dict[str, int]) -> dict[str, int]:
-    """Leave out a term that always holds."""
-    return {key: states for key, states in terms.items() if key != shelf.key or shelf.all & ~states}
+def _without(package: PackageVersions, terms: dict[str, int]) -> dict[str, int]:
+    """Remove the term of a package if it always holds."""
+    return {key: states for key, states in terms.items() if key != package.key or package.all & ~states}

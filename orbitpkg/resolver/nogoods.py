@@ -1,12 +1,12 @@
-"""A search for one state of each variable such that no nogood holds; it learns from each conflict.
+"""A search for an assignment of states to variables in which no nogood holds. It learns from each conflict.
 
-A variable is known by a key and has states, numbered from 0 and held in sets as the bits of an integer. State 0 is "not
-there": a variable is decided on only once 0 is ruled out for it. A nogood is a set of states for each of some
-variables: not all of them may be in those sets at once.
+A variable has a key and states. States are numbered from 0, and a set of states is an integer whose bits are the
+states. State 0 means "absent": the search decides on a variable only once state 0 is excluded. A nogood maps some
+variables to sets of states; it holds, and so forbids an assignment, when each variable's state is in its set.
 
 This is PubGrub (Natalie Weizenbaum, "PubGrub: Next-Generation Version Solving", 2018), which is conflict-driven clause
 learning over version sets, with two simplifications that finite sets allow: positive and negative terms are both sets
-of states, and what is known of a variable is one set. It is pure: what the states mean, the caller knows.
+of states, and the knowledge about a variable is one set. What the states mean is up to the caller.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ __all__ = ["ABSENT", "Clash", "Nogood", "Search", "TooHardError"]
 ABSENT = 1
 """The set that holds state 0 alone."""
 
-# Of how many conflicts a variable is decided on before all others. One conflict is chance: with 1 some registries of a
-# thousand packages take eight times as many.
+# The number of conflicts after which a variable is decided on before all others. A single conflict may be chance: with
+# 1, some registries of a thousand packages take eight times as many conflicts.
 _SUSPECT = 2
 
 
 class Nogood:
-    """States that cannot be together.
+    """States that cannot occur together.
 
     Attributes:
-        terms: A set of states for each variable that this is about.
-        fact: What the caller knows it from; None for what the search learned.
-        parents: What it was learned from.
+        terms: A set of states for each variable concerned.
+        fact: The caller's fact behind the nogood; None for a learned nogood.
+        parents: The nogoods that a learned one was derived from.
     """
 
     __slots__ = ("fact", "parents", "terms")
@@ -46,7 +46,7 @@ class Nogood:
         self.parents = parents
 
     def roots(self) -> list[Nogood]:
-        """Give the nogoods that this one was learned from in the end: those that state facts."""
+        """Return the nogoods with facts that this one was derived from, directly or indirectly."""
         seen: set[int] = set()
         found: list[Nogood] = []
         stack = [self]
@@ -63,10 +63,10 @@ class Nogood:
 
 
 class Clash(Exception):
-    """There is no solution.
+    """No solution exists.
 
     Attributes:
-        nogoods: The facts that rule out every one.
+        nogoods: Facts that together exclude every solution.
     """
 
     def __init__(self, nogoods: list[Nogood]) -> None:
@@ -75,7 +75,7 @@ class Clash(Exception):
 
 
 class TooHardError(Exception):
-    """The search met more conflicts than it may."""
+    """The search reached its limit of conflicts."""
 
 
 class _Step(NamedTuple):
@@ -89,11 +89,10 @@ class Search:
     """A search.
 
     Args:
-        states: Gives all states of a variable.
-        choose: Picks one state of a set for a variable, as a set.
-        tell: Gives nogoods that the search must know of before it decides on a state of a variable; called once for
-            each.
-        max_conflicts: When to give up.
+        states: Returns all states of a variable.
+        choose: Returns one state of a set, as a set.
+        tell: Yields the nogoods that the search must know before it decides on a state. Called once for each state.
+        max_conflicts: The number of conflicts after which the search gives up.
     """
 
     def __init__(
@@ -110,31 +109,31 @@ class Search:
         self._conflicts_left = max_conflicts
         self._possible: dict[str, int] = {}
         self._all: dict[str, int] = {}
-        # The nogoods about a variable, by the states of it that keep them from holding: many have these in common.
+        # The nogoods about a variable, by the states that keep them from holding, which many have in common.
         self._about: dict[str, dict[int, list[Nogood]]] = {}
         self._steps: dict[str, list[_Step]] = {}
         self._trail: list[str] = []
         self._level = 0
-        # What must be there and is undecided, in the order it came up; a dict is slow to take the first from.
+        # Undecided variables that cannot be absent, in order. A plain dict is slow at removing its first key.
         self._open: OrderedDict[str, None] = OrderedDict()
         self._told: dict[str, int] = {}
         self._blamed: dict[str, int] = {}
         self._suspects: set[str] = set()
-        # What was narrowed and not looked at yet, and what was possible before.
+        # Narrowed variables whose consequences are not drawn yet, with their states before.
         self._changed: list[tuple[str, int]] = []
 
     def run(self, nogoods: Iterable[Nogood]) -> dict[str, int]:
         """Find a state for each variable that cannot be absent.
 
         Args:
-            nogoods: Those to begin with.
+            nogoods: The nogoods to start with.
 
         Returns:
-            The states, as sets of one.
+            The states, each as a set of one.
 
         Raises:
-            Clash: There is no solution.
-            TooHardError: There were too many conflicts.
+            Clash: No solution exists.
+            TooHardError: The limit of conflicts was reached.
         """
         self._add(nogoods)
         while True:
@@ -146,14 +145,14 @@ class Search:
         return {key: state for key, state in self._possible.items() if not state & ABSENT}
 
     def _next(self) -> str | None:
-        """The variable to decide on: the one that most conflicts were about, or else the one that waits longest."""
+        """Return the variable to decide on: the one with the most conflicts, or else the one waiting longest."""
         suspects = self._suspects & self._open.keys()
         if suspects:
             return max(suspects, key=lambda key: (self._blamed[key], key))
         return next(iter(self._open), None)
 
     def _advance(self, key: str) -> None:
-        """Decide on a state of a variable, unless what is known by now speaks against it."""
+        """Decide on a state of a variable, unless the nogoods known by now exclude it."""
         level, state = self._level, self._choose(key, self._possible[key])
         self._recall(key, state)
         if not self._told.get(key, 0) & state:
@@ -166,7 +165,7 @@ class Search:
             del self._open[key]
 
     def _recall(self, key: str, state: int) -> None:
-        """Conclude anew what speaks against a state: what followed from facts found on a branch that was left."""
+        """Draw conclusions against a state again that were lost when the search left another branch."""
         for lacking, nogoods in self._about[key].items():
             if not lacking & state:
                 for nogood in nogoods:
@@ -200,20 +199,20 @@ class Search:
             self._open[key] = None
 
     def _propagate(self) -> None:
-        """Draw all conclusions; a conflict is learned from, and its cause taken back."""
+        """Draw all conclusions. Learn from a conflict, and undo its cause."""
         while self._changed:
             key, before = self._changed.pop()
             conflict = self._drawn(key, before)
             if conflict is not None:
                 self._learn(conflict)
-                # What was not looked at yet may speak of where the search is now.
+                # The remaining changes may concern the state that the search went back to.
                 self._changed.append((key, self._all[key]))
 
     def _drawn(self, key: str, before: int) -> Nogood | None:
-        """Draw the conclusions from what a variable became; gives a nogood that holds, if there is one."""
+        """Draw the conclusions from a change of a variable; return a nogood that holds, or None."""
         possible = self._possible[key]
         for lacking, nogoods in self._about[key].items():
-            # Only a term that holds by this change makes a nogood hold, or all but one of its terms.
+            # Only nogoods with a term that holds since this change can hold now, or lack a single term.
             if not possible & lacking and before & lacking:
                 for nogood in nogoods:
                     if self._holds(nogood):
@@ -221,7 +220,7 @@ class Search:
         return None
 
     def _holds(self, nogood: Nogood) -> bool:
-        """Whether a nogood holds; if but one term of it is open, that one is ruled out."""
+        """Return whether a nogood holds. If all terms but one hold, exclude the states of that one."""
         possible, open_key, ruled_out = self._possible, None, 0
         for key, states in nogood.terms.items():
             there = possible[key]
@@ -235,10 +234,10 @@ class Search:
         return False
 
     def _learn(self, conflict: Nogood) -> None:
-        """Learn why a nogood holds, and go back to where that could have been known.
+        """Learn from a nogood that holds, and go back to the level where the conflict could have been avoided.
 
-        From a nogood that holds and the one that made its latest term hold, a third follows, without that step
-        (resolution). It is repeated until the latest term is the only one of its level.
+        A nogood that holds and the nogood that made its latest term hold imply a third one without that step
+        (resolution). This is repeated until the latest term is the only one of its level.
         """
         self._conflicts_left -= 1
         if self._conflicts_left < 0:
@@ -264,7 +263,7 @@ class Search:
         self._narrow(latest, ~terms[latest], learned)
 
     def _latest(self, terms: Mapping[str, int]) -> tuple[str, _Step, int]:
-        """The term that came to hold last, the step that made it, and the level at which all others held."""
+        """Return the term that came to hold last, the step that caused it, and the level at which all others held."""
         steps = sorted(
             ((self._step_to(key, states), key) for key, states in terms.items()),
             key=lambda found: found[0].position,

@@ -1,7 +1,7 @@
-"""What the resolver asks of whoever has releases: which versions there are, and what each of them takes.
+"""The protocol between the resolver and a source of releases.
 
-An offer is what can be said of a version without reading its record: a package's index says it of all versions at
-once. The record is read of what is chosen, and of nothing else.
+An offer is the metadata of a version that is known without reading its record: a package's index holds the offers of
+all versions. Records are read only for the releases that are selected.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ __all__ = ["Offer", "Source"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """What choosing a version takes to know of it.
+    """The metadata of a version that the resolver needs.
 
     Attributes:
         dependencies: Version ranges by package.
         compatibility: PEP 440 specifiers by app.
-        yanked: Why it was yanked (``""`` when nobody said), or None when it was not.
-        repository: Where it is from, in the words of the source; None when there is but one place.
+        yanked: The reason for yanking (``""`` if none was given), or None if the version is not yanked.
+        repository: The source's name of the repository it comes from; None if the source has only one.
     """
 
     dependencies: Mapping[str, str] = field(default_factory=dict)
@@ -37,7 +37,7 @@ class Offer:
 
     @classmethod
     def of(cls, release: Release, *, yanked: str | None = None, repository: str | None = None) -> Offer:
-        """Say of a release what its record does."""
+        """Return the offer that a release's record amounts to."""
         return cls(
             dependencies=release.dependencies,
             compatibility=release.compatibility,
@@ -47,20 +47,20 @@ class Offer:
 
 
 class Source(Protocol):
-    """Where releases are found. The resolver asks once for each thing and remembers the answer."""
+    """A source of releases. The resolver asks each question once and remembers the answer."""
 
     def versions(self, name: str) -> Sequence[Version]:
-        """List the versions of a package, yanked ones too; empty when there is no such package."""
+        """List the versions of a package, including yanked ones; empty if the package does not exist."""
 
     def offer(self, name: str, version: Version) -> Offer | None:
-        """Say what is known of a version; None when there is no such version.
+        """Return the metadata of a version; None if the version does not exist.
 
-        Asked for versions that :meth:`versions` lists, one at a time and newest first, and for exact versions
+        Called for versions that :meth:`versions` lists, one at a time and newest first, and for exact versions
         without listing any.
         """
 
     def release(self, name: str, version: Version) -> Release:
-        """Read the record of a release: of each that is chosen, once. Where the offer differs, the record is right."""
+        """Read the record of a selected release. Called once for each; the record takes precedence over the offer."""
 
     def nothing_found(self, name: str, wanted: str, versions: list[Version]) -> OrbitError:
-        """Say that nothing fits a requirement, and what there is instead."""
+        """Return the error for a requirement that no version meets; it names what exists instead."""

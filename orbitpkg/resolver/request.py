@@ -1,4 +1,4 @@
-"""What was asked for, to be solved: as it is, or with something changed, to find out what stands against it."""
+"""A resolution request. Variations of it are solved, too, to find out what would make it solvable."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ if TYPE_CHECKING:
 
     from orbitpkg.model.requirements import Requirement
     from orbitpkg.model.versions import Version
-    from orbitpkg.resolver.shelves import Shelves
+    from orbitpkg.resolver.packages import Packages
 
 __all__ = ["Request"]
 
-# A request for all of a thousand packages takes some hundred, a hard one a thousand or two; this many take minutes.
+# Resolving a thousand packages takes some hundred conflicts, a hard case up to two thousand. This many take minutes.
 _MAX_CONFLICTS = 5_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A request.
+    """A request to resolve requirements.
 
     Attributes:
-        shelves: The packages there are.
-        asked: What was asked for.
-        prefer: Versions to take before newer ones, by canonical name.
-        prereleases: Whether pre-releases are candidates everywhere.
-        yanked: Whether yanked versions are.
-        patience: After how many conflicts to give up.
+        packages: The packages of the source.
+        asked: The user's requirements.
+        prefer: Versions to prefer to newer ones, by canonical name.
+        prereleases: Whether pre-releases of all packages are candidates.
+        yanked: Whether all yanked versions are candidates.
+        patience: The maximum number of conflicts before giving up.
     """
 
-    shelves: Shelves
+    packages: Packages
     asked: tuple[Requirement, ...]
     prefer: Mapping[str, Version] = field(default_factory=dict)
     prereleases: bool = False
@@ -42,15 +42,15 @@ class Request:
     patience: int = _MAX_CONFLICTS
 
     def solve(self) -> dict[str, int]:
-        """Choose a state of each package that is needed; dependencies before what needs them.
+        """Select a version of each required package. Dependencies come before the packages that depend on them.
 
         Raises:
-            Clash: There is no solution.
-            TooHardError: None was found.
+            Clash: No solution exists.
+            TooHardError: No solution was found within the limit.
         """
-        facts = Facts(self.shelves, self.asked, self.prefer, prereleases=self.prereleases, yanked=self.yanked)
+        facts = Facts(self.packages, self.asked, self.prefer, prereleases=self.prereleases, yanked=self.yanked)
         while True:
-            search = Search(facts.states, facts.choose, facts.tell, max_conflicts=self.patience)
+            search = Search(facts.states, facts.choose, facts.facts_about, max_conflicts=self.patience)
             try:
                 chosen = self._needed(search.run(facts.first()))
             except SupportFound:
@@ -63,11 +63,11 @@ class Request:
                 return chosen
 
     def _needed(self, found: Mapping[str, int]) -> dict[str, int]:
-        """Put dependencies before what needs them."""
+        """Sort the selected packages so that dependencies come first, and drop those that nothing depends on."""
         ordered: dict[str, int] = {}
         seen: set[str] = set()
         path: list[str] = []
-        # Not by recursion: a chain of dependencies may be as long as there are packages.
+        # Not recursive: a chain of dependencies may exceed the recursion limit.
         stack = [iter(sorted({requirement.key for requirement in self.asked}))]
         while stack:
             key = next(stack[-1], None)
@@ -79,5 +79,5 @@ class Request:
             elif key not in seen:
                 seen.add(key)
                 path.append(key)
-                stack.append(iter(sorted(wanted.key for wanted in self.shelves.wants(key, found[key]))))
+                stack.append(iter(sorted(wanted.key for wanted in self.packages.dependencies(key, found[key]))))
         return ordered

@@ -1,8 +1,7 @@
-"""Requirements -> one release of each package, with all their dependencies.
+"""Resolution of requirements to one release of each package, including all dependencies.
 
-Newest first, those asked for before those that they need; what cannot be is learned from (:mod:`.nogoods`). Yanked
-releases and pre-releases are taken only when asked for. The resolver reads what it needs through a :class:`Source` and
-touches nothing else.
+Newer versions are tried first, and required packages before their dependencies. The search learns from conflicts
+(:mod:`.nogoods`). Yanked releases and pre-releases are selected only on request. All data comes from a :class:`Source`.
 """
 
 from __future__ import annotations
@@ -15,12 +14,13 @@ from orbitpkg.resolver.apps import Apps
 from orbitpkg.resolver.explanation import explain
 from orbitpkg.resolver.nogoods import Clash, TooHardError
 from orbitpkg.resolver.offers import Offer
+from orbitpkg.resolver.packages import Packages
 from orbitpkg.resolver.request import Request
-from orbitpkg.resolver.shelves import Shelves
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from orbitpkg.errors import OrbitError
     from orbitpkg.model.release import Release
     from orbitpkg.model.requirements import Requirement
     from orbitpkg.model.versions import Version
@@ -31,12 +31,12 @@ __all__ = ["Resolution", "resolve"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolution:
-    """What is to be installed.
+    """The result of a resolution.
 
     Attributes:
-        releases: One of each package, by canonical name; dependencies before what needs them.
-        offers: What the source said of each, by canonical name: whether it is yanked, where it is from.
-        unchecked: Apps of unknown version that a release names, by the release's canonical name.
+        releases: The selected release of each package, by canonical name. Dependencies come first.
+        offers: The offer of each, by canonical name: whether it is yanked, and which repository it comes from.
+        unchecked: By canonical name, the apps that the release's compatibility names and whose version is unknown.
     """
 
     releases: Mapping[str, Release]
@@ -52,39 +52,47 @@ def resolve(
     prereleases: bool = False,
     prefer: Mapping[str, Version] | None = None,
 ) -> Resolution:
-    """Choose releases.
+    """Select releases that satisfy all requirements.
 
-    A yanked version is a candidate only when a requirement names it exactly, or it is the preferred one.
+    A yanked version is a candidate only if a requirement names it exactly or ``prefer`` contains it.
 
     Args:
-        requirements: What is asked for.
-        source: Where releases are found.
-        apps: The apps that will use them; those beside the running interpreter when None.
-        prereleases: Whether pre-releases are candidates everywhere.
-        prefer: Versions to take before newer ones where they fit (what is locked), by canonical name. A pre-release
-            among them is a candidate.
+        requirements: The user's requirements.
+        source: The source of releases.
+        apps: The apps that will use the releases; None to ignore compatibility with apps.
+        prereleases: Whether pre-releases of all packages are candidates.
+        prefer: Versions, such as locked ones, to prefer to newer ones, by canonical name. They are candidates even if
+            they are pre-releases.
 
     Raises:
-        ResolutionError: Nothing fits; the message says why.
-        RepositoryError: A source could not be read.
+        ResolutionError: No solution exists; the message explains why.
+        RepositoryError: The source could not be read.
     """
-    asked, held = tuple(requirements), apps or Apps()
+    asked, known = tuple(requirements), apps or Apps()
     exact = {requirement.key: requirement.range.exact for requirement in asked if requirement.range.exact}
-    shelves = Shelves(source, held, exact)
-    request = Request(shelves=shelves, asked=asked, prefer=prefer or {}, prereleases=prereleases)
+    packages = Packages(source, known, exact)
+    request = Request(packages=packages, asked=asked, prefer=prefer or {}, prereleases=prereleases)
+    error: OrbitError
     try:
         chosen = request.solve()
     except Clash as clash:
-        raise explain(request, clash, source) from clash
-    except TooHardError as error:
-        raise ResolutionError(
-            "No solution was found in reasonable time.", hint="Narrow the ranges of the requirements."
-        ) from error
-    versions = {key: shelves.shelf(key).version(state) for key, state in chosen.items()}
+        error = explain(request, clash, source)
+    except TooHardError:
+        error = ResolutionError(
+            "No solution was found within the limit of conflicts.", hint="Narrow the ranges of the requirements."
+        )
+    else:
+        return _resolution(chosen, packages, source, known)
+    # Raised outside the handlers: the internal exception, and its traceback, would tell the user nothing more.
+    raise error
+
+
+def _resolution(chosen: Mapping[str, int], packages: Packages, source: Source, apps: Apps) -> Resolution:
+    versions = {key: packages.package(key).version(state) for key, state in chosen.items()}
     releases = {key: source.release(key, version) for key, version in versions.items()}
-    unchecked = {key: held.verdict(release.compatibility).unchecked for key, release in releases.items()}
+    unchecked = {key: apps.verdict(release.compatibility).unchecked for key, release in releases.items()}
     return Resolution(
         releases=releases,
-        offers={key: shelves.offer(key, state) or Offer() for key, state in chosen.items()},
+        offers={key: packages.offer(key, state) or Offer() for key, state in chosen.items()},
         unchecked={key: names for key, names in unchecked.items() if names},
     )

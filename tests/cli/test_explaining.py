@@ -50,8 +50,8 @@ def test_a_clash_names_the_fewest_requirements_and_who_needs_what(stocked: Machi
         1,
         "",
         "error: No set of releases satisfies both bundle and tokenizer<2:\n"
-        "    bundle 1.0.0 needs classifier\n"
-        "    classifier 1.0.0 needs tokenizer>=2\n"
+        "    bundle 1.0.0 depends on classifier\n"
+        "    classifier 1.0.0 depends on tokenizer>=2\n"
         "hint: Change tokenizer<2 to allow tokenizer 2.0.0.\n",
     )
 
@@ -61,7 +61,7 @@ def test_an_app_that_excludes_everything_is_named(stocked: Machine) -> None:
         1,
         "",
         "error: No release satisfies bundle:\n"
-        "    bundle 1.0.0 needs classifier\n"
+        "    bundle 1.0.0 depends on classifier\n"
         "    classifier 1.0.0 does not work with my_library 2.0 (works with my_library>=1,<2)\n"
         "hint: Require another range, or use a version of the app that one of these versions supports.\n",
     )
@@ -71,7 +71,7 @@ def test_a_clash_under_json_has_its_facts(stocked: Machine) -> None:
     done = stocked.run("install", "bundle", "tokenizer<2", "--json")
     assert done.envelope["error"]["data"] == {
         "requirements": ["bundle", "tokenizer<2"],
-        "because": ["bundle 1.0.0 needs classifier", "classifier 1.0.0 needs tokenizer>=2"],
+        "because": ["bundle 1.0.0 depends on classifier", "classifier 1.0.0 depends on tokenizer>=2"],
     }
 
 
@@ -163,8 +163,8 @@ def test_why_not_tries_a_requirement_beside_others(stocked: Machine) -> None:
     assert stocked.run("why-not", "tokenizer<2", "bundle") == Result(
         0,
         "No set of releases satisfies both tokenizer<2 and bundle:\n"
-        "  bundle 1.0.0 needs classifier\n"
-        "  classifier 1.0.0 needs tokenizer>=2\n"
+        "  bundle 1.0.0 depends on classifier\n"
+        "  classifier 1.0.0 depends on tokenizer>=2\n"
         "Change tokenizer<2 to allow tokenizer 2.0.0.\n",
         "",
     )
@@ -189,8 +189,8 @@ def test_why_not_says_what_of_it_the_project_asks_for(stocked: Machine) -> None:
     before = (stocked.folder / "orbit.lock").read_bytes()
     assert stocked.run("why-not", "tokenizer==1.0.0").out == (
         "No set of releases satisfies both bundle and tokenizer==1.0.0:\n"
-        "  bundle 1.0.0 needs classifier\n"
-        "  classifier 1.0.0 needs tokenizer>=2\n"
+        "  bundle 1.0.0 depends on classifier\n"
+        "  classifier 1.0.0 depends on tokenizer>=2\n"
         "  orbit.toml requires bundle\n"
         "Change tokenizer==1.0.0 to allow tokenizer 2.0.0.\n"
     )
@@ -247,7 +247,7 @@ def test_an_app_that_cannot_be_read_is_refused(machine: Machine, word: str) -> N
         2,
         "",
         f"error: Invalid app {word!r}: expected NAME==VERSION or NAME.\n"
-        "hint: Write it like my_library==1.0.0, or the name alone of what is installed.\n",
+        "hint: Write NAME==VERSION, such as my_library==1.0.0, or the bare name of an installed app.\n",
     )
 
 
