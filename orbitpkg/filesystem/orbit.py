@@ -132,7 +132,7 @@ class OrbitFileSystem(AbstractFileSystem):  # type: ignore[misc]
         return rows if detail else [row["name"] for row in rows]
 
     def info(self, path: str, **options: Any) -> dict[str, Any]:
-        """Return ``name``, ``type`` and ``size`` of a file or a folder, and of a file ``blake3`` and ``executable`` too.
+        """Return the ``name``, ``type`` and ``size`` of a path, and the ``blake3`` and ``executable`` of a file.
 
         Raises:
             FileNotFoundError: It does not exist.

@@ -24,8 +24,8 @@ from orbitpkg.errors import (
     StorageError,
     TreeChanged,
 )
-from orbitpkg.files.sync import sync_files
 from orbitpkg.files.errors import USER_FILE, storage_errors
+from orbitpkg.files.sync import sync_files
 from orbitpkg.remote.sameness import is_same
 from orbitpkg.remote.sync_pair import open_configured, open_pair
 from orbitpkg.remote.sync_plan import Act, Conflict, Synced, plain_etag, plan_sync, undecided

@@ -105,12 +105,12 @@ def test_every_command_of_sputnik_works(terminal: Terminal) -> None:
     ("words", "code", "message"),
     [
         (["install", "unknown"], 1, "There is no package unknown"),
-        (["install", "nothing/here"], 1, "There is no archive nothing/here"),
+        (["install", "nothing/here"], 1, "The archive nothing/here does not exist"),
         (["install", "damaged.sputnik"], 1, "damaged.sputnik"),
-        (["install", "test >>1"], 2, "'>1' is not a version"),
-        (["--name", "test", "--version", "new", "install", "test"], 2, "'new' is not a version of test"),
+        (["install", "test >>1"], 2, "'>1' is not a valid version"),
+        (["--name", "test", "--version", "new", "install", "test"], 2, "Invalid version of test: 'new'"),
         (["--name", "x", "--version", "1", "install", "picky.sputnik"], 1, "does not work with x 1"),
-        (["remove", "Typo"], 1, "'Typo' fits nothing"),
+        (["remove", "Typo"], 1, "'Typo' matches no package"),
         (["files", "unknown"], 1, "unknown is not installed"),
         (["files", "nothing.sputnik"], 1, "nothing.sputnik"),
         (["build", "nowhere"], 1, "nowhere"),
@@ -152,5 +152,5 @@ def test_purge_requires_a_data_path_for_the_shared_store(terminal: Terminal) -> 
     assert terminal.run("install", "sample/test-1.0.0.sputnik").code == 0
     done = terminal.run("purge")
     assert (done.code, done.out) == (2, "")
-    assert "hint: Name the data path" in done.err
+    assert "hint: To remove them, give the data path" in done.err
     assert json.loads(terminal.run("find").out) == [{"name": "test", "version": "1.0.0"}]

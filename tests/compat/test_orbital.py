@@ -64,7 +64,7 @@ def test_packages_of_pyorbital_and_new_uploads_are_both_found(bucket: str, tmp_p
     assert idents(sputnik.search(*APP, "test")) == ["test-1.0.0", "test-9.0.0", "test-10.0.0", "test-11.0.0"]
     assert sputnik.install(*APP, "test >10.0.0").version == "11.0.0"
     assert sputnik.install(*APP, "test <10", data_path=str(tmp_path / "data")).version == "9.0.0"
-    with pytest.raises(sputnik.CompatiblePackageNotFoundException, match="There are: "):
+    with pytest.raises(sputnik.CompatiblePackageNotFoundException, match="Available versions: "):
         sputnik.install(*APP, "test >11")
     with pytest.raises(sputnik.PackageNotFoundException, match="no package unknown"):
         sputnik.install(*APP, "unknown")

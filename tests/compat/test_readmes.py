@@ -208,7 +208,7 @@ def test_the_readme_of_pyorbital(orbital: Reader) -> None:
         warns=True,
     )
     assert warned == (
-        "orbital_test_model-2.0.0 was installed as it was asked for, and does not work with my_library 1.0.0 "
+        "orbital_test_model-2.0.0 was installed as requested, but it does not work with my_library 1.0.0 "
         "(works with my_library>=1.1.1).\n"
     )
     path_to_load = orbital.types(

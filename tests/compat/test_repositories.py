@@ -132,7 +132,7 @@ class TestBuckets:
     def test_missing_packages_are_reported(self, bucket: str) -> None:
         with pytest.raises(PackageNotFound, match="There is no package tset"):
             install("tset", repository=bucket)
-        with pytest.raises(VersionNotFound, match=r"There are: 1\.0\.0, 9\.0\.0, 10\.0\.0"):
+        with pytest.raises(VersionNotFound, match=r"Available versions: 1\.0\.0, 9\.0\.0, 10\.0\.0"):
             install("test==2.0.0", repository=bucket)
 
     def test_an_invalid_package_does_not_block_others(self, bucket: str, tmp_path: Path) -> None:
@@ -143,16 +143,16 @@ class TestBuckets:
         store.put("test-13.0.0/archive.gz", b"half a package")
         assert versions("test", repository=bucket) == ["1.0.0", "9.0.0", "10.0.0"]
         assert install("test", repository=bucket).version == "10.0.0"
-        with pytest.raises(ArchiveError, match="its compatibility is"):
+        with pytest.raises(ArchiveError, match="compatibility must map"):
             install("test==11.0.0", repository=bucket)
         with pytest.raises(IntegrityError, match="not valid JSON"):
             install("test==12.0.0", repository=bucket)
-        with pytest.raises(ArchiveError, match=r"test-13\.0\.0 lacks its meta\.json"):
+        with pytest.raises(ArchiveError, match=r"test-13\.0\.0 has no meta\.json"):
             install("test==13.0.0", repository=bucket)
 
     def test_a_package_without_a_valid_version_is_reported_with_the_reasons(self, bucket: str, tmp_path: Path) -> None:
         put_package(open_store((tmp_path / "bucket").as_uri()), *old_package(name="only", version="abc"))
-        with pytest.raises(ArchiveError, match=r"(?s)No version of only .* only-abc: .*'abc' is not a version"):
+        with pytest.raises(ArchiveError, match=r"(?s)No version of only .* only-abc: .*'abc' is not a valid version"):
             install("only", repository=bucket)
 
     def test_the_unchanged_version_wins_when_two_convert_to_the_same(self, bucket: str, tmp_path: Path) -> None:
@@ -278,7 +278,7 @@ class TestServers:
         del index["test-2.0.0"]
         (site.root / "models").write_text(json.dumps(index))
         assert versions("test", repository=url) == ["1.0.0"]
-        with pytest.raises(VersionNotFound, match=r"There are: 1\.0\.0"):
+        with pytest.raises(VersionNotFound, match=r"Available versions: 1\.0\.0"):
             install("test==2.0.0", repository=url)
 
     def test_an_indexed_package_without_files_is_reported(self, static_site: StaticSite) -> None:
@@ -293,7 +293,7 @@ class TestServers:
         url = serve(site, [old_package(), old_package(version="2.0.0")])
         meta, body = old_package({"new": b"content"}, version="2.0.0")
         put_package(open_store(site.root.as_uri()), meta, body)
-        with pytest.raises(IntegrityError, match="is not the one that the index"):
+        with pytest.raises(IntegrityError, match="does not match the index"):
             install("test==2.0.0", repository=url)
         assert install("test", repository=url).version == "1.0.0"
 
@@ -301,11 +301,11 @@ class TestServers:
         ("index", "match"),
         [
             (b"<html>", "not valid JSON"),
-            (b"[]", "no table of idents"),
-            (b'{"test-1.0.0": "x"}', "says 'x'"),
-            (b'{"test-1.0.0": ["file:///etc/passwd", "x"]}', "cannot be read"),
-            (b'{"test-1.0.0": ["http://user@host/meta.json", "x"]}', "cannot be read"),
-            (b'{"test-1.0.0": ["x/meta.json?signature", "x"]}', "cannot be read"),
+            (b"[]", "not a JSON object of idents"),
+            (b'{"test-1.0.0": "x"}', "invalid entry.* 'x'"),
+            (b'{"test-1.0.0": ["file:///etc/passwd", "x"]}', "invalid address"),
+            (b'{"test-1.0.0": ["http://user@host/meta.json", "x"]}', "invalid address"),
+            (b'{"test-1.0.0": ["x/meta.json?signature", "x"]}', "invalid address"),
         ],
     )
     def test_an_invalid_index_is_refused(self, static_site: StaticSite, index: bytes, match: str) -> None:
@@ -315,7 +315,7 @@ class TestServers:
             install("test", repository=f"sputnik+{site.url}")
 
     def test_a_server_without_an_index_is_reported(self, static_site: StaticSite) -> None:
-        with pytest.raises(RepositoryNotFound, match="There is no index of Sputnik's"):
+        with pytest.raises(RepositoryNotFound, match="is not a Sputnik index server"):
             versions("test", repository=f"sputnik+{static_site.new_folder().url}")
 
     def test_an_unreachable_server_is_reported(self) -> None:

@@ -153,14 +153,14 @@ class TestBuilding:
 
     def test_a_link_out_of_the_directory_is_refused(self, sample: Path) -> None:
         (sample / "data" / "link").symlink_to("/etc/passwd")
-        with pytest.raises(sputnik.InvalidPathException, match="link out of"):
+        with pytest.raises(sputnik.InvalidPathException, match="link to a file outside"):
             sputnik.build(sample)
 
     def test_unknown_keys_are_ignored_and_logged(self, sample: Path, caplog: pytest.LogCaptureFixture) -> None:
         document = json.loads((sample / "package.json").read_text())
         (sample / "package.json").write_text(json.dumps({**document, "author": "x", "keywords": ["y"]}))
         sputnik.build(sample)
-        assert "unknown keys are left out: author" in caplog.text
+        assert "ignored unknown keys: author" in caplog.text
 
 
 class TestConstraints:
@@ -235,19 +235,19 @@ class TestInstalling:
     def test_an_unknown_name_and_an_unknown_version_are_different_errors(self, repository: str, data: str) -> None:
         with pytest.raises(sputnik.PackageNotFoundException):
             sputnik.install(*APP, "unknown", data, repository)
-        with pytest.raises(sputnik.CompatiblePackageNotFoundException, match=r"There are: 1\.0\.0, 9\.0\.0, 10\.0\.0"):
+        with pytest.raises(sputnik.CompatiblePackageNotFoundException, match=r"Available versions: 1\.0\.0, 9\.0\.0, 10\.0\.0"):
             sputnik.install(*APP, "test >10.0.0", data, repository)
         sputnik.install(*APP, "test ==1.0.0", data, repository)
         with pytest.raises(sputnik.PackageNotFoundException, match="unknown is not installed"):
             sputnik.package(*APP, "unknown", data)
-        with pytest.raises(sputnik.CompatiblePackageNotFoundException, match=r"fits 'test >=1.0.1': 1\.0\.0"):
+        with pytest.raises(sputnik.CompatiblePackageNotFoundException, match=r"matches 'test >=1.0.1'. Installed: 1\.0\.0"):
             sputnik.package(*APP, "test >=1.0.1", data)
 
     def test_packages_installed_by_sputnik_are_reported_and_left_alone(self, data: str) -> None:
         there = Path(data, "test-1.0.0", "meta.json")
         there.parent.mkdir(parents=True)
         there.write_text("{}")
-        with pytest.raises(sputnik.PackageNotFoundException, match="What Sputnik itself has installed there"):
+        with pytest.raises(sputnik.PackageNotFoundException, match="Packages that Sputnik itself installed there"):
             sputnik.package(*APP, "test", data)
         sputnik.install(*APP, str(KEPT / "test-1.0.0.sputnik"), data)
         sputnik.purge(*APP, data_path=data)
@@ -302,7 +302,7 @@ class TestInstalling:
         assert sputnik.install(*APP, "./another", data).version == "2.0.0"
         monkeypatch.setenv("HOME", str(tmp_path))
         assert sputnik.install(*APP, "~/test-1.0.0.sputnik", data).version == "1.0.0"
-        with pytest.raises(sputnik.PackageNotFoundException, match=r"There is no archive nothing/here"):
+        with pytest.raises(sputnik.PackageNotFoundException, match=r"The archive nothing/here does not exist"):
             sputnik.install(*APP, "nothing/here", data)
 
     def test_a_damaged_archive_installs_nothing(self, data: str, tmp_path: Path) -> None:
@@ -386,7 +386,7 @@ class TestCompatibility:
             sputnik.package(name, "1.0.0", "test")
 
     def test_an_invalid_app_version_is_refused(self) -> None:
-        with pytest.raises(sputnik.InvalidAppVersionException, match="'newest' is not a version of my_library"):
+        with pytest.raises(sputnik.InvalidAppVersionException, match="Invalid version of my_library: 'newest'"):
             sputnik.package("my_library", "newest", "test")
 
 
@@ -451,7 +451,7 @@ class TestFiles:
                 opened.load_json(["data", "foo"], default=ValueError("mine"))
 
     def test_files_are_not_opened_for_writing(self, package: sputnik.Package) -> None:
-        with pytest.raises(ValueError, match="can only be read"), package.open(["data", "xyz.json"], mode="w"):
+        with pytest.raises(ValueError, match="are read-only"), package.open(["data", "xyz.json"], mode="w"):
             pass
 
     def test_files_are_listed_of_packages_and_archives(self, package: sputnik.Package, data: str) -> None:
@@ -576,7 +576,7 @@ class TestRemoving:
     def test_purging_the_shared_store_requires_its_path(self, home: Path) -> None:
         sputnik.install(*APP, str(KEPT / "test-1.0.0.sputnik"))
         for pool in (False, True):
-            with pytest.raises(sputnik.InvalidDataPathException, match="every package in"):
+            with pytest.raises(sputnik.InvalidDataPathException, match="all packages in"):
                 sputnik.purge("my_library", "1.0.0", pool=pool)
         assert len(orbitpkg.packages()) == 1
         sputnik.purge("my_library", "1.0.0", cache=True)
