@@ -259,7 +259,7 @@ class Catalogue:
         if not kept:
             raise OfflineError(
                 f"Nothing of the catalogue of {self._dataset} is on this machine, and offline mode is on.",
-                hint="Leave out --offline, or unset ORBITPKG_OFFLINE.",
+                hint="Omit --offline, or unset ORBITPKG_OFFLINE.",
             )
         return self._in_effect(sorted(kept))
 

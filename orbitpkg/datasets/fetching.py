@@ -31,8 +31,8 @@ from orbitpkg.errors import (
     StorageError,
 )
 from orbitpkg.files.atomic import HIDDEN, move_file
-from orbitpkg.files.sync import sync_files
 from orbitpkg.files.errors import USER_FILE, WRITE, storage_errors
+from orbitpkg.files.sync import sync_files
 from orbitpkg.objects import ObjectInfo, open_store
 from orbitpkg.objects.addresses import split_object_uri
 from orbitpkg.objects.transfer.files import download_object

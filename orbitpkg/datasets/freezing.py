@@ -25,17 +25,17 @@ from orbitpkg.reporting import SILENT
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import TypeAlias
 
-    from orbitpkg.datasets.selection import Selection
+    from orbitpkg.objects.protocol import ObjectStore
     from orbitpkg.publisher.publish import Published
     from orbitpkg.reporting import Reporter
     from orbitpkg.store.package import Package
 
     PathLike: TypeAlias = str | os.PathLike[str]
 
-__all__ = ["DATA_FOLDER", "DATA_NAME", "Frozen", "freeze", "frozen", "refuse_failures"]
+__all__ = ["DATA_FOLDER", "DATA_NAME", "Frozen", "Origin", "freeze", "frozen", "refuse_failures"]
 
 DATA_NAME: Final = "data.jsonl"
 DATA_FOLDER: Final = "data"
@@ -43,44 +43,72 @@ _MAX_LINE: Final = 2**26
 _TEXTS: Final = ("id", "name", "uri", "blake3", "sha256", "etag", "version")
 
 
-def freeze(selection: Selection, requirement: str, *, pack: bool = False, reporter: Reporter = SILENT) -> Published:
-    """Publish a selection as a release, in the repository of its dataset.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """The dataset and the selection that a frozen release comes from.
+
+    Attributes:
+        dataset: The id of the dataset.
+        repository: The address of its repository, to which the release is published.
+        filters: The conditions of the selection.
+    """
+
+    dataset: str
+    repository: str
+    filters: tuple[str, ...]
+
+
+def freeze(
+    data: Iterable[Datum],
+    requirement: str,
+    *,
+    origin: Origin,
+    objects: ObjectStore,
+    cache: Path,
+    pack: bool = False,
+    reporter: Reporter = SILENT,
+) -> Published:
+    """Publish selected data as a release, in the repository of their dataset.
 
     Args:
-        selection: Which data.
+        data: The selected data.
         requirement: The release, ``name==1.2.0``.
-        pack: Put the files into the release; without that it refers to them where they lie.
-        reporter: Told how far it is.
+        origin: The dataset and the selection.
+        objects: The object store of the repository.
+        cache: A directory for temporary files.
+        pack: Include the files in the release instead of referring to their locations.
+        reporter: Receives the progress.
 
     Raises:
-        UsageError: ``requirement`` is no name and version, or the selection is empty.
-        PartlyDone: A file cannot be had, or can be none in a package; nothing was published.
-        ReleaseExists: The version is published with other content.
-        RepositoryError: The repository did not take it.
+        UsageError: ``requirement`` is not a name with an exact version, or the selection is empty.
+        PartlyDone: A file could not be fetched, or its path is not allowed in a package. Nothing was published.
+        ReleaseExists: The version exists with different content.
+        RepositoryError: The repository could not be written.
     """
     from orbitpkg.api.publish import publish
 
     name, version = _release(requirement)
-    dataset = selection.dataset
-    paths, failures = local_paths(selection.data())
+    paths, failures = local_paths(data)
     if pack:
         failures += [_unfit(path, problem) for path in paths if (problem := path_problem(f"{DATA_FOLDER}/{path}"))]
-    refuse_failures(failures, f"{len(failures):,} files cannot be in a release.")
+    refuse_failures(failures, f"{len(failures):,} files cannot be part of a release.")
     if not paths:
-        raise UsageError("There is nothing to freeze: no datum is selected.", hint="See what there is: dataset query")
-    with storage_errors(str(dataset.cache)):
-        dataset.cache.mkdir(parents=True, exist_ok=True)
-    # Beside the store and not in the system's folder for such things, which may be small, or memory.
-    with tempfile.TemporaryDirectory(prefix="freeze-", dir=dataset.cache) as folder:
+        raise UsageError("The selection is empty: there is nothing to freeze.", hint="Check it: orbitpkg dataset query")
+    with storage_errors(str(cache)):
+        cache.mkdir(parents=True, exist_ok=True)
+    # Next to the store, because the system's temporary directory may be small, or in memory.
+    with tempfile.TemporaryDirectory(prefix="freeze-", dir=cache) as folder:
         root = Path(folder)
         if pack:
-            journal = Journal(root / "journal.json")
-            came = fetch(
-                paths.values(), root / DATA_FOLDER, stores=Stores(dataset.objects), journal=journal, reporter=reporter
-            )
-            refuse_failures(came.failures, f"{len(came.failures):,} of {len(paths):,} files could not be fetched.")
-        _write(root, _manifest(name, version, selection, paths, pack=pack), paths)
-        return publish(root, dataset.repository, reporter=reporter)
+            _fetch_files(paths, root, objects, reporter)
+        _write(root, _manifest(name, version, origin, paths, pack=pack), paths)
+        return publish(root, origin.repository, reporter=reporter)
+
+
+def _fetch_files(paths: Mapping[str, Datum], root: Path, objects: ObjectStore, reporter: Reporter) -> None:
+    journal = Journal(root / "journal.json")
+    result = fetch(paths.values(), root / DATA_FOLDER, stores=Stores(objects), journal=journal, reporter=reporter)
+    refuse_failures(result.failures, f"{len(result.failures):,} of {len(paths):,} files could not be fetched.")
 
 
 def _unfit(path: str, problem: str) -> Failure:
@@ -97,20 +125,17 @@ def _release(requirement: str) -> tuple[str, str]:
     return wanted.name, str(wanted.range.exact)
 
 
-def _manifest(
-    name: str, version: str, selection: Selection, paths: Mapping[str, Datum], *, pack: bool
-) -> dict[str, object]:
-    dataset = selection.dataset
+def _manifest(name: str, version: str, origin: Origin, paths: Mapping[str, Datum], *, pack: bool) -> dict[str, object]:
     return {
         "name": name,
         "version": version,
-        "description": f"Data of {dataset.id}, as they were",
+        "description": f"Data of {origin.dataset}, as they were",
         "include": [DATA_NAME, *([f"{DATA_FOLDER}/**"] if pack else [])],
         "metadata": {
             "dataset": {
-                "id": dataset.id,
-                "repository": dataset.repository,
-                "where": list(selection.filters),
+                "id": origin.dataset,
+                "repository": origin.repository,
+                "where": list(origin.filters),
                 "files": len(paths),
                 "bytes": sum(datum.size for datum in paths.values()),
                 "packed": pack,
