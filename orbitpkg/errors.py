@@ -248,7 +248,7 @@ class ObjectChanged(RepositoryError):
 
 
 class ReleaseExists(RepositoryError):
-    """This version is published already, with other content."""
+    """This version is already published, with different content."""
 
     code = "release-exists"
 

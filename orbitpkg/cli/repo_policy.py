@@ -56,16 +56,16 @@ def repo_policy(
     """
     from orbitpkg.config.repositories import repository_url
     from orbitpkg.objects.s3_policy import BucketPolicy
-    from orbitpkg.repository.policy import Audience, Place, new_policy
+    from orbitpkg.repository.policy import Audience, Target, new_policy
 
     audience = _audience(Audience, organization, accounts, public=public)
     right = _right(read=read, publish=publish)
     where = repository_url(url)
-    place = Place.of(where)
-    with closing(BucketPolicy(place.bucket)) as bucket:
-        place = Place.of(where, region=bucket.region if bucket.is_aws else None)
+    target = Target.of(where)
+    with closing(BucketPolicy(target.bucket)) as bucket:
+        target = Target.of(where, region=bucket.region if bucket.is_aws else None)
         _check_endpoint(console, bucket, audience, right)
-        policy = new_policy(place, audience, right, create_only=bucket.is_aws)
+        policy = new_policy(target, audience, right, create_only=bucket.is_aws)
         if apply:
             return _apply(console, where, bucket, policy)
     console.data(pretty_json(policy).splitlines())

@@ -99,7 +99,7 @@ class RepositorySupplier:
             self._repository.objects.get_range(release.archive.key, 0, 1)
         except ObjectNotFound as error:
             raise IntegrityError(
-                f"The archive of {release} is gone from {self.url}: {release.archive.key}.",
+                f"The archive of {release} is missing from {self.url}: {release.archive.key}.",
                 hint="Name another repository that has the release: --repository URL",
             ) from error
         except UnsupportedByStore:

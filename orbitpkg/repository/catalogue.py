@@ -1,11 +1,11 @@
-"""What a repository has of a package, with as few requests as the truth allows.
+"""The releases of the packages in a repository, found with as few requests as is safe.
 
-A package of a few versions is listed, and its index read after: the list is the truth, the index saves reading each
-record. Of a package whose list would take several requests only the markers of unfinished changes are listed
-(:mod:`orbitpkg.repository.indexing` says why that is enough); when there is one, all is listed. An index is asked for
-only if it changed since it was kept.
+A package with few versions is listed before its index is read: the listing is authoritative, and the index saves
+reading each record. For a package whose listing would take several requests, only the markers of unfinished changes are
+listed (:mod:`orbitpkg.repository.indexing` explains why that suffices); if there is one, everything is listed. An index
+is transferred only if it changed since it was cached.
 
-Where an index and a record differ, the record is right, and the difference is told.
+Where an index and a record differ, the record is right, and the difference is reported.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ _ONE_PAGE = 990
 
 
 class Stock:
-    """What there is of one package.
+    """The releases of one package.
 
     Attributes:
-        versions: Those that have a record, oldest first.
+        versions: The versions that have a record, oldest first.
     """
 
     def __init__(
@@ -55,13 +55,13 @@ class Stock:
         self._name = name
         self._entries = dict(index.releases)
         self._statuses = statuses
-        there = self._entries.keys() if versions is None else versions
-        self.versions = sorted(there)
-        self._there = set(there)
+        existing = self._entries.keys() if versions is None else versions
+        self.versions = sorted(existing)
+        self._existing = set(existing)
 
     def entry(self, version: Version) -> IndexEntry | None:
-        """Say what is known of a version; one that the index lacks is read. None when there is no such version."""
-        if version not in self._there:
+        """Return the facts about a version, from its record if it is missing from the index; None if unknown."""
+        if version not in self._existing:
             return None
         if version not in self._entries:
             release = self._catalogue.repository.find_release(self._name, version)
@@ -77,33 +77,35 @@ class Stock:
         return entry if self._statuses is None else entry.with_status(self._statuses.get(version))
 
     def known(self, version: Version) -> IndexEntry | None:
-        """Say what is known of a version already; nothing is read."""
+        """Return the facts about a version if they are known already, without a request."""
         return self._entries.get(version)
 
     def correct(self, version: Version, entry: IndexEntry) -> None:
-        """Take what a record says for what the index said."""
+        """Replace the facts from the index with those from a record."""
         self._entries[version] = entry
 
     def drop(self, version: Version) -> None:
-        """Have a version be none: it has no record."""
+        """Remove a version that has no record."""
         self._entries.pop(version, None)
-        self._there.discard(version)
-        self.versions = sorted(self._there)
+        self._existing.discard(version)
+        self.versions = sorted(self._existing)
 
 
 class Catalogue:
-    """What one repository has, as it was when first asked. Several threads may ask, each for packages of its own.
+    """The releases in one repository, as they were when first queried.
+
+    Several threads may use it at once, each for other packages.
 
     Args:
         repository: The repository.
-        cache: What this machine keeps of it; None keeps nothing.
-        mirrored: Whether a mirror may be the one who answers. Then a record that is not the one the index tells of
-            is refused: which of the two is right cannot be told.
-        one_page: Up to how many versions a package is listed each time.
+        cache: The cache of this machine; None caches nothing.
+        mirrored: Whether a mirror may answer. Then a record with another digest than in the index is refused, because
+            either of the two can be wrong.
+        one_page: The maximum number of versions of a package that is always listed.
 
     Attributes:
-        differences: Where its indexes were found to differ from its records, a sentence each.
-        corrections: How often a record was found not to be what was said of it before it was read.
+        differences: Differences found between indexes and records, one sentence each.
+        corrections: The number of records that differed from the facts used before they were read.
     """
 
     def __init__(
@@ -119,18 +121,18 @@ class Catalogue:
         self._releases: dict[tuple[str, Version], Release] = {}
 
     def stock(self, name: str) -> Stock:
-        """Say what there is of a package, by its canonical name; never less than there was when this was called first.
+        """Return the releases of a package, by canonical name, that existed at the first call or later.
 
         Raises:
-            OfflineError: The repository may not be asked, and nothing is kept of this package.
-            RepositoryError: The repository did not say; nor is a mirror that has nothing of it taken at its word.
-            IntegrityError: There is nothing but a damaged index.
+            OfflineError: Offline mode is on, and nothing about this package is cached.
+            RepositoryError: The repository did not answer, and no mirror has the package.
+            IntegrityError: There is only a damaged index.
         """
         if name not in self._stocks:
             before = self.repository.silence
             stock = self._look(name)
             if before is not self.repository.silence:
-                # Who has no listing says so without being asked. Now its mirrors are.
+                # A store without listings refuses without a request, so its silence was noticed only now.
                 stock = self._look(name)
             if not stock.versions and self.repository.silence is not None:
                 raise self.repository.unknown(name) from self.repository.silence
@@ -138,12 +140,12 @@ class Catalogue:
         return self._stocks[name]
 
     def seen(self, name: str) -> Stock | None:
-        """Give what :meth:`stock` gave before; None when it was not asked."""
+        """Return the result of an earlier :meth:`stock`, or None."""
         return self._stocks.get(name)
 
     def _look(self, name: str) -> Stock:
         kept = self._cache.index(self.repository.url, name) if self._cache else None
-        known = self._understood(kept, name)
+        known = self._parse_kept(kept, name)
         listed = None
         try:
             if known is not None and len(known.releases) > self._one_page:
@@ -169,7 +171,7 @@ class Catalogue:
             self._tell_lag(index, listed.versions, name)
         return Stock(self, name, index, versions=listed.versions, statuses=statuses)
 
-    def _understood(self, kept: KeptIndex | None, name: str) -> Index | None:
+    def _parse_kept(self, kept: KeptIndex | None, name: str) -> Index | None:
         if kept is None:
             return None
         try:
@@ -180,7 +182,7 @@ class Catalogue:
     def _unlisted(
         self, name: str, kept: KeptIndex | None, known: Index | None, error: UnsupportedByStore | AccessDenied
     ) -> Stock:
-        """A web server has no listing, and some readers of a bucket may not list it: the index tells alone."""
+        """Use the index alone: a web server has no listing, and a bucket may forbid it."""
         index = self._index(name, kept, known)
         if index is None and isinstance(error, AccessDenied):
             raise error
@@ -197,7 +199,7 @@ class Catalogue:
             return None
 
     def _index(self, name: str, kept: KeptIndex | None, known: Index | None) -> Index | None:
-        """Read the index, if it is not the one that is kept; None when there is none."""
+        """Return the index, transferring it only if it changed since it was cached; None if there is none."""
         objects, key, url = self.repository.objects, index_key(name), self.repository.url
         try:
             if kept is None:
@@ -215,7 +217,7 @@ class Catalogue:
             return None
         index = parse_index(data, name=name)
         if self.repository.silence is not None:
-            # A mirror may be late: what another has, or was known before, is known; and nothing is written over.
+            # A mirror may be outdated, so the entries of all mirrors and of the cache are merged, and not cached.
             others = [*self.repository.indexes(name), *([known] if known is not None else [])]
             entries = {version: entry for other in reversed(others) for version, entry in other.releases.items()}
             return index.with_entries(entries)
@@ -229,20 +231,20 @@ class Catalogue:
         if lacking and index.releases:
             self._differ(name, f"The index of {name} lacks {', '.join(map(str, lacking[-5:]))}.")
         if extra:
-            self._differ(name, f"The index of {name} tells of {', '.join(map(str, extra[-5:]))}, which has no record.")
+            self._differ(name, f"The index of {name} lists {', '.join(map(str, extra[-5:]))}, which has no record.")
 
     def _differ(self, name: str, message: str) -> None:
-        said = f"{message} The records of {self.repository.url} are right; mend it: orbitpkg repo reindex {name}"
-        if said not in self.differences:
-            self.differences.append(said)
+        line = f"{message} The records of {self.repository.url} were used; repair it: orbitpkg repo reindex {name}"
+        if line not in self.differences:
+            self.differences.append(line)
 
     def release(self, name: str, version: Version) -> Release | None:
-        """Read the record of a release; None when there is none.
+        """Read the record of a release; return None if it does not exist.
 
-        Where what its index says is not so, that is told and corrected.
+        Differences from the index are reported and corrected.
 
         Raises:
-            OfflineError: The repository may not be asked, and the record is not kept.
+            OfflineError: Offline mode is on, and the record is not cached.
             IntegrityError: The record is damaged.
         """
         if (name, version) not in self._releases:
@@ -252,31 +254,31 @@ class Catalogue:
             release = release or self.repository.find_release(name, version)
             if release is None:
                 if stock is not None and entry is not None:
-                    self._differ(name, f"The index of {name} tells of {version}, which has no record.")
+                    self._differ(name, f"The index of {name} lists {version}, which has no record.")
                     stock.drop(version)
                     self.corrections += 1
                 return None
             self.keep(release)
             if stock is not None and entry is not None:
-                self._hold(stock, release, entry)
+                self._compare(stock, release, entry)
             self._releases[name, version] = release
         return self._releases[name, version]
 
     def release_of(self, name: str, version: Version, digest: str) -> Release | None:
-        """Read the record of a release that has this digest, without asking anybody if it is kept; None without one.
+        """Read the record with this digest, from the cache if possible; return None if the release does not exist.
 
         Raises:
             IntegrityError: The repository's record has another digest.
-            OfflineError: The repository may not be asked, and the record is not kept.
+            OfflineError: Offline mode is on, and the record is not cached.
         """
         release = self._kept(name, version, digest) or self.repository.find_release(name, version)
         if release is None:
             return None
         if release.digest != digest:
             raise IntegrityError(
-                f"{release} in {self.repository.url} is not the one that is locked: its digest is {release.digest}, "
+                f"{release} in {self.repository.url} differs from the locked release: its digest is {release.digest}, "
                 f"and {digest} is expected.",
-                hint="Published releases never change: find out who replaced it before you lock it anew.",
+                hint="Published releases never change: find out who replaced it before you lock it again.",
                 name=name,
                 version=str(version),
                 expected=digest,
@@ -287,7 +289,7 @@ class Catalogue:
         return release
 
     def keep(self, release: Release) -> None:
-        """Keep a record on this machine."""
+        """Cache a record on this machine."""
         if self._cache and self._cache.record(release.digest) is None:
             self._cache.keep_record(release.digest, release.raw)
 
@@ -300,32 +302,32 @@ class Catalogue:
         except IntegrityError:
             return None
 
-    def _hold(self, stock: Stock, release: Release, entry: IndexEntry) -> None:
-        """Hold what the index says of a release against its record."""
-        told = IndexEntry.of(release)
+    def _compare(self, stock: Stock, release: Release, entry: IndexEntry) -> None:
+        """Compare the facts in the index about a release with its record."""
+        right = IndexEntry.of(release)
         if not entry.digest:
-            # A repository whose records are made when they are first asked for.
-            stock.correct(release.version, entry.corrected(told))
+            # In some repositories of plug-ins, a record is created when it is first read.
+            stock.correct(release.version, entry.corrected(right))
             return
         state = {"yanked": entry.yanked, "deprecated": entry.deprecated}
-        fields = [field for field in differing(entry, told) if field not in state]
+        fields = [field for field in differing(entry, right) if field not in state]
         if not fields:
             return
         if self._mirrored and "digest" in fields:
             raise IntegrityError(
-                f"{release} of {self.repository.url} and its mirrors is not the release that the index tells of.",
-                hint="One of them is out of date, or altered: leave out the mirrors to see which.",
+                f"{release} in {self.repository.url} or a mirror differs from the release in the index.",
+                hint="One of them is out of date or altered. To find out which, omit the mirrors.",
                 expected=entry.digest,
                 found=release.digest,
             )
         self._differ(release.key, f"The index of {release.key} is wrong about {release}: {', '.join(fields)}.")
         self.corrections += 1
-        stock.correct(release.version, entry.corrected(told))
+        stock.correct(release.version, entry.corrected(right))
 
     def status(self, name: str, version: Version) -> Status | None:
-        """Read what is thought of a release; None when nobody said, or it cannot be asked.
+        """Read the status of a release, for warnings only; return None if none was set or it cannot be read.
 
-        For warnings only: who may not list a bucket gets "denied" for a status that nobody set.
+        Without permission to list, the answer of S3 for a status that was never set is "access denied".
         """
         try:
             status = self.repository.status(name, version)
@@ -336,7 +338,7 @@ class Catalogue:
 
 def _not_kept(error: OfflineError, name: str, url: str) -> OfflineError:
     return OfflineError(
-        f"What there is of {name} in {url} is not known here, and offline mode is on.",
+        f"Nothing is cached about {name} in {url}, and offline mode is on.",
         hint=error.hint,
         url=url,
         name=name,

@@ -1,4 +1,4 @@
-"""What a repository says of itself: ``orbitpkg.json``."""
+"""The configuration of a repository: ``orbitpkg.json``."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ MAX_CONFIG_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepositoryConfig:
-    """What ``orbitpkg.json`` says.
+    """The content of ``orbitpkg.json``.
 
     Attributes:
-        id: Of the repository, for ever: a name for it that does not depend on its address.
-        create_only: Whether the store honours create-only writes.
+        id: The permanent identifier of the repository, independent of its address.
+        create_only: Whether the store respects create-only writes.
         part_copies: Whether the store copies parts of objects.
     """
 
@@ -30,20 +30,20 @@ class RepositoryConfig:
     part_copies: bool
 
     def to_json(self) -> bytes:
-        """Write the configuration."""
+        """Serialize the configuration."""
         can = {"create_only": self.create_only, "part_copies": self.part_copies}
         return canonical_json({"format": _FORMAT, "id": self.id, "store": can})
 
 
 def parse_config(data: bytes, *, where: str) -> RepositoryConfig:
-    """Read a repository's configuration.
+    """Parse a repository's configuration.
 
     Args:
-        data: The object.
+        data: The content of ``orbitpkg.json``.
         where: The repository's address, for messages.
 
     Raises:
-        IntegrityError: It is none, or of a newer format.
+        IntegrityError: It is damaged or has a newer format.
     """
     what = f"{CONFIG_KEY} of {where}"
     config = parse_json(data, what=what, max_bytes=MAX_CONFIG_BYTES)

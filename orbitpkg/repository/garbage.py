@@ -1,8 +1,8 @@
-"""What a repository holds and no release needs: archives that no record names, and uploads that nobody finished.
+"""Garbage in a repository: archives that no record refers to, and unfinished uploads.
 
-Both are left by publishers that were stopped. Neither is told from one that is on its way right now by anything but
-its age; so only what is older than a grace period counts, and an archive's record is looked for after the archives
-were listed: a release that is published meanwhile keeps its archive.
+Interrupted publishers leave both. Only their age distinguishes them from those of a running publisher, so only objects
+older than a grace period count. Records are read after the archives were listed, so a release that is published in the
+meantime keeps its archive.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _READERS = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Garbage:
-    """What can be deleted.
+    """The garbage in a repository.
 
     Attributes:
-        objects: Archives that no record names, and what probes left.
-        uploads: Uploads that nobody finished.
+        objects: Archives that no record refers to, and objects left by probes.
+        uploads: Unfinished uploads.
     """
 
     objects: tuple[ObjectInfo, ...]
@@ -41,20 +41,20 @@ class Garbage:
 
     @property
     def size(self) -> int:
-        """The size of the objects in bytes; what an unfinished upload holds is not known."""
+        """The size of the objects in bytes; the size of unfinished uploads is unknown."""
         return sum(info.size for info in self.objects)
 
 
 def find_garbage(repository: Repository, *, grace: timedelta, now: datetime | None = None) -> Garbage:
-    """Find what no release needs and is older than a grace period. Changes nothing.
+    """Find garbage older than a grace period, without changing anything.
 
     Args:
-        repository: Where to look.
-        grace: How old something must be to count. Longer than any publishing takes.
-        now: The time; the present one when None.
+        repository: The repository to search.
+        grace: The minimum age of garbage, longer than any publishing takes.
+        now: The present time; the system's when None.
 
     Raises:
-        IntegrityError: A record cannot be read: what it names is not known, so that nothing can be called garbage.
+        IntegrityError: A record is damaged, so its archive is unknown and nothing can be called garbage.
         RepositoryError: The repository cannot be read.
     """
     before = (now or datetime.now(UTC)) - grace
@@ -86,10 +86,10 @@ def _archives_in_use(repository: Repository) -> set[str]:
 
 
 def collect_garbage(repository: Repository, garbage: Garbage) -> None:
-    """Delete what :func:`find_garbage` found.
+    """Delete the garbage that :func:`find_garbage` found.
 
     Raises:
-        RepositoryError: It cannot be deleted; what comes after it is still there.
+        RepositoryError: An object cannot be deleted; the objects after it were not deleted either.
     """
     for info in garbage.objects:
         repository.objects.delete(info.key)

@@ -1,6 +1,6 @@
-"""A package's index: one small object that says of all its releases what choosing among them takes.
+"""The index of a package: one small object with the facts about all releases that selecting one requires.
 
-It is derived from the records and may lag behind them; where it and a record differ, the record is right.
+It is derived from the records and may be out of date; where it differs from a record, the record is right.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ MAX_INDEX_BYTES = 64 * 1024 * 1024
 
 
 class NewerIndexError(IntegrityError):
-    """An index is of a format that a newer orbitpkg writes: it is neither damaged nor ours to write over."""
+    """An index has a format of a newer orbitpkg: it is not damaged and must not be overwritten."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexEntry:
-    """What an index says of one release.
+    """The facts about one release in an index.
 
     Attributes:
         digest: The release's digest.
-        size: Of its archive in bytes.
-        published: When it was, RFC 3339.
+        size: The size of its archive in bytes.
+        published: When it was published, RFC 3339.
         dependencies: Version ranges by package.
         compatibility: PEP 440 specifiers by app.
-        yanked: Why it was yanked (``""`` when nobody said), or None when it was not.
-        deprecated: The same for deprecation.
+        yanked: Why it was yanked (may be empty), or None if it was not.
+        deprecated: Why it was deprecated (may be empty), or None if it was not.
     """
 
     digest: str
@@ -51,7 +51,7 @@ class IndexEntry:
     deprecated: str | None = None
 
     def with_status(self, status: Status | None) -> IndexEntry:
-        """Give this entry with another status; None is that of a release nobody set one for."""
+        """Return this entry with another status; None means that no status was set."""
         state = status.state if status is not None else State.AVAILABLE
         reason = status.reason if status is not None else ""
         yanked = reason if state is State.YANKED else None
@@ -60,13 +60,13 @@ class IndexEntry:
             return self
         return replace(self, yanked=yanked, deprecated=deprecated)
 
-    def corrected(self, told: IndexEntry) -> IndexEntry:
-        """Give what a record tells, with this entry's status: a record says nothing of that."""
-        return replace(told, yanked=self.yanked, deprecated=self.deprecated)
+    def corrected(self, right: IndexEntry) -> IndexEntry:
+        """Return the facts of a record with the status of this entry, which records do not contain."""
+        return replace(right, yanked=self.yanked, deprecated=self.deprecated)
 
     @classmethod
     def of(cls, release: Release) -> IndexEntry:
-        """Summarise a release."""
+        """Summarize a release."""
         return cls(
             digest=release.digest,
             size=release.archive.size,
@@ -78,13 +78,13 @@ class IndexEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Index:
-    """A package's index.
+    """The index of a package.
 
     Attributes:
-        name: The package's name as the author of its newest release writes it.
-        description: That of its newest release.
-        keywords: Those of its newest release.
-        releases: What is known of each version.
+        name: The package's name as written in its newest release.
+        description: The description of its newest release.
+        keywords: The keywords of its newest release.
+        releases: The facts about each version.
     """
 
     name: str
@@ -94,11 +94,11 @@ class Index:
 
     @property
     def newest(self) -> Version | None:
-        """The newest version that is no pre-release, or the newest of all when there are only such."""
+        """The newest version that is not a pre-release, or the newest pre-release if there are no others."""
         return newest(self.releases)
 
     def with_releases(self, releases: Mapping[Version, Release]) -> Index:
-        """Give this index with more releases in it."""
+        """Return this index with additional releases."""
         entries = {**self.releases, **{version: IndexEntry.of(release) for version, release in releases.items()}}
         latest = newest(entries)
         head = releases.get(latest) if latest else None
@@ -107,11 +107,11 @@ class Index:
         return Index(name=head.name, description=head.description, keywords=head.keywords, releases=entries)
 
     def with_entries(self, entries: Mapping[Version, IndexEntry]) -> Index:
-        """Give this index with other entries in the place of all of its own."""
+        """Return this index with its entries replaced."""
         return replace(self, releases=entries)
 
     def to_json(self) -> bytes:
-        """Write the index; :func:`parse_index` reads it back."""
+        """Serialize the index; the inverse of :func:`parse_index`."""
         return canonical_json(
             {
                 "format": _FORMAT,
@@ -124,7 +124,7 @@ class Index:
 
 
 def newest(versions: Iterable[Version]) -> Version | None:
-    """Give the newest version that is no pre-release, or the newest of all when there are only such."""
+    """Return the newest version that is not a pre-release, or the newest pre-release if there are no others."""
     return max(versions, key=lambda version: (not version.is_prerelease, version), default=None)
 
 
@@ -142,21 +142,21 @@ def _row(entry: IndexEntry) -> dict[str, object]:
 
 
 def parse_index(data: bytes, *, name: str) -> Index:
-    """Read an index.
+    """Parse an index.
 
     Raises:
-        NewerIndexError: It is of a newer format.
-        IntegrityError: It is none. It can be made anew from the records.
+        NewerIndexError: It has a newer format.
+        IntegrityError: It is damaged. It can be rebuilt from the records.
     """
     what = f"the index of {name}"
     table = parse_json(data, what=what, max_bytes=MAX_INDEX_BYTES)
     try:
         if not isinstance(table, dict) or table["format"] != _FORMAT:
-            said = table.get("format") if isinstance(table, dict) else None
-            kind = NewerIndexError if type(said) is int and said > _FORMAT else IntegrityError
+            found = table.get("format") if isinstance(table, dict) else None
+            kind = NewerIndexError if type(found) is int and found > _FORMAT else IntegrityError
             raise kind(
-                f"{what[0].upper()}{what[1:]} has format {said!r}; this orbitpkg reads format {_FORMAT}.",
-                hint="A newer orbitpkg may read it: upgrade with pip install -U orbitpkg." if said else None,
+                f"{what[0].upper()}{what[1:]} has format {found!r}; this orbitpkg reads format {_FORMAT}.",
+                hint="A newer orbitpkg may read it: upgrade with pip install -U orbitpkg." if found else None,
             )
         return Index(
             name=_text(table["name"]),
@@ -165,7 +165,7 @@ def parse_index(data: bytes, *, name: str) -> Index:
             releases={parse_version(version): _entry(row) for version, row in table["releases"].items()},
         )
     except (KeyError, TypeError, AttributeError, UsageError) as error:
-        raise IntegrityError(f"{what[0].upper()}{what[1:]} is damaged: {error}.") from error
+        raise IntegrityError(f"{what[0].upper()}{what[1:]} is damaged: {error}.") from None
 
 
 def _entry(row: Mapping[str, object]) -> IndexEntry:

@@ -1,15 +1,15 @@
-"""Changing what a package's index tells of, so that no reader is ever misled by an index that lags.
+"""Updates of a package's index that never mislead a reader, even if the index is out of date.
 
-The index is derived: records and statuses are right, and writing them and the index are two steps. Between them whoever
-writes leaves a marker beside the records:
+The index is derived from records and statuses, and is written in a separate step. In between, the writer keeps a marker
+beside the records:
 
-1. The marker is created before the record or the status is written, and before the index is read to be rewritten.
-2. The index is written from a listing, then read again beside a fresh listing, until both say the same.
-3. Only then is the marker deleted. A writer that is stopped anywhere leaves it.
+1. The writer creates the marker before it writes the record or the status, and before it reads the index to update it.
+2. It writes the index from a listing, then reads both again until they agree.
+3. Only then it deletes the marker. A writer that is interrupted at any point leaves its marker.
 
-So a reader who lists markers first, sees none, and then reads the index, has all that was written before it began:
-whoever could have left the index behind, or put an old one over it, would still hold a marker. A reader who sees one
-lists everything. Nothing here needs conditional writes, which not every store has.
+So a reader that first finds no markers and then reads the index sees everything written before it started: a writer
+that could have left the index outdated, or overwritten it with an old one, would still have a marker. A reader that
+finds a marker lists everything. This needs no conditional writes, which some stores lack.
 """
 
 from __future__ import annotations
@@ -66,19 +66,19 @@ R = TypeVar("R")
 
 READERS = 16
 _MARKER = b'{"format":1}'
-# Each round may be undone by another writer, once for each release it adds; more rounds than this are no race.
+# Another writer can undo a round once for each release that it adds; more rounds than this are not a race.
 _ROUNDS = 16
-# Between a marker and its end lie a few requests. One that is this much older than a new one is nobody's.
+# A marker exists for a few requests. One that is so much older than a new one was abandoned.
 _ABANDONED = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listed:
-    """What a listing says of a package.
+    """The listing of a package.
 
     Attributes:
-        versions: Those that have a record.
-        markers: What whoever is changing the package has left.
+        versions: The versions that have a record.
+        markers: The markers of running or interrupted changes.
     """
 
     versions: frozenset[Version]
@@ -87,12 +87,12 @@ class Listed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What writing an index anew changed in it.
+    """The result of rebuilding an index.
 
     Attributes:
-        name: Of the package.
-        releases: How many releases it tells of.
-        differences: What it said before that is not so, or did not say; a sentence each.
+        name: The package.
+        releases: The number of releases in the index.
+        differences: The errors and omissions of the previous index, one sentence each.
     """
 
     name: str
@@ -105,7 +105,7 @@ def list_package(repository: Repository, name: str) -> Listed:
 
     Raises:
         UnsupportedByStore: The store cannot list.
-        RepositoryError: The store did not say.
+        RepositoryError: The store did not answer.
     """
     infos = list(repository.objects.list(releases_prefix(name)))
     versions = (_version(version_of_record(info.key, name)) for info in infos)
@@ -116,7 +116,7 @@ def list_package(repository: Repository, name: str) -> Listed:
 
 
 def _version(text: str | None) -> Version | None:
-    # What other tools left between the records is not a release.
+    # Other tools may leave objects between the records.
     try:
         return parse_version(text) if text else None
     except UsageError:
@@ -124,32 +124,32 @@ def _version(text: str | None) -> Version | None:
 
 
 def has_markers(repository: Repository, name: str) -> bool:
-    """Say whether somebody is changing a package, or was stopped while doing so."""
+    """Return whether a change of a package is running or was interrupted."""
     return any(True for _ in repository.objects.list(markers_prefix(name)))
 
 
 def announce(repository: Repository, name: str) -> str:
-    """Leave a marker that a package is about to change; returns its key."""
+    """Create a marker that announces a change of a package, and return its key."""
     key = new_marker_key(name)
-    # Created, not put: a bucket's policy may let nothing below the records be overwritten. Nobody else has this key:
-    # one that exists was created by a request whose reply was lost.
+    # Created, not put: a bucket's policy may forbid overwriting below the records. The key is unique, so an existing
+    # marker was created by a request of this process whose reply was lost.
     with contextlib.suppress(ObjectExists):
         repository.objects.create(key, _MARKER)
     return key
 
 
 def withdraw(repository: Repository, key: str) -> None:
-    """Delete a marker of one's own: the index tells of all, or nothing was changed.
+    """Delete a marker, because the index is up to date or nothing was changed.
 
     Raises:
-        AccessDenied: It may not be deleted. Readers list the package as long as it is there.
+        AccessDenied: It cannot be deleted. Until it is, readers list the whole package.
     """
     try:
         repository.objects.delete(key)
     except AccessDenied as error:
         raise AccessDenied(
-            f"{key} may not be deleted, so that readers of {repository.url} make more requests than they need to.",
-            hint="Let publishers delete releases/*/pending/*.",
+            f"{key} in {repository.url} cannot be deleted. Until it is, readers make more requests than necessary.",
+            hint="Allow publishers to delete releases/*/pending/*.",
             key=key,
         ) from error
 
@@ -157,12 +157,12 @@ def withdraw(repository: Repository, key: str) -> None:
 def read_statuses(
     repository: Repository, name: str, known: dict[str, tuple[str | None, Status]] | None = None
 ) -> dict[Version, Status]:
-    """Read the statuses of all releases of a package that have one.
+    """Read the statuses of the releases of a package.
 
     Args:
-        repository: Where.
+        repository: The repository.
         name: The package's canonical name.
-        known: What was read before, by key, each with its ETag; what is new is added.
+        known: Statuses that were read before, by key, each with its ETag; new ones are added.
     """
     known = {} if known is None else known
     infos = {
@@ -187,9 +187,9 @@ def read_statuses(
 
 
 def read_all(read: Callable[[T], R], things: Iterable[T]) -> list[R]:
-    """Read many small objects, several at once."""
+    """Read many small objects in parallel."""
     listed = list(things)
-    if len(listed) < 2:  # noqa: PLR2004 - a thread for one is none too few
+    if len(listed) < 2:  # noqa: PLR2004 - a single object needs no thread
         return [read(thing) for thing in listed]
     with Pool(min(READERS, len(listed)), "orbitpkg-read") as pool:
         return list(pool.map(read, listed))
@@ -197,7 +197,7 @@ def read_all(read: Callable[[T], R], things: Iterable[T]) -> list[R]:
 
 @dataclass(slots=True, kw_only=True)
 class _Truth:
-    """What the records and the statuses of a package say; what was read once is not read again."""
+    """The records and the statuses of a package, each read only once."""
 
     repository: Repository
     name: str
@@ -209,7 +209,7 @@ class _Truth:
         return listed, read_statuses(self.repository, self.name, self.statuses)
 
     def index(self, old: Index, versions: frozenset[Version], statuses: Mapping[Version, Status]) -> Index:
-        """Write the index that tells of these versions; what the old one says of them is believed."""
+        """Build the index of these versions, with the facts from the old index where it has them."""
         for release in read_all(self._read, versions - old.releases.keys() - self.releases.keys()):
             if release is not None:
                 self.releases[release.version] = release
@@ -223,18 +223,18 @@ class _Truth:
 
 
 def update_index(repository: Repository, name: str, *, marker: str | None = None) -> Index:
-    """Bring a package's index up to its records and statuses, whoever else is doing so at the same time.
+    """Bring a package's index up to date with its records and statuses; safe to run concurrently.
 
     Args:
-        repository: Where.
+        repository: The repository.
         name: The package's canonical name.
-        marker: One that was announced before; it is withdrawn when the index is in order.
+        marker: A marker that was announced before; it is withdrawn once the index is up to date.
 
     Raises:
         UnsupportedByStore: The store cannot list.
-        NewerIndexError: It is of a newer format, and stays as it is, as below.
-        RepositoryError: It cannot be read or written. The records stay as they are; the marker stays, too, so that
-            readers do not go by the index.
+        NewerIndexError: The index has a newer format, and was not changed.
+        RepositoryError: The index cannot be read or written. The records are unaffected, and the marker remains, so
+            readers do not rely on the index.
     """
     return _settle(_Truth(repository=repository, name=name), marker)
 
@@ -247,14 +247,14 @@ def _settle(truth: _Truth, marker: str | None) -> Index:
         if _agrees(index, listed.versions, statuses) and (marker or not listed.markers):
             break
         if marker is None:
-            # Whatever is written now must be written under a marker, and from what is read after it.
+            # The index may only be written under a marker, and from a listing made after the marker.
             marker = announce(repository, name)
             continue
         repository.objects.put(index_key(name), truth.index(index, listed.versions, statuses).to_json())
     else:
         raise RepositoryError(
-            f"The index of {name} in {repository.url} is being rewritten by others again and again.",
-            hint=f"Later: orbitpkg repo reindex {name}",
+            f"The index of {name} in {repository.url} is constantly being rewritten by other publishers.",
+            hint=f"Rebuild it later: orbitpkg repo reindex {name}",
         )
     if marker is not None:
         _sweep(repository, listed.markers, marker)
@@ -278,9 +278,9 @@ def _index_or_new(repository: Repository, name: str) -> Index:
 
 
 def _sweep(repository: Repository, markers: Iterable[ObjectInfo], own: str) -> None:
-    """Delete the markers of those who were stopped: the index tells of what they wrote by now.
+    """Delete the markers of interrupted writers, whose changes are in the index by now.
 
-    Their age is told by one clock, the store's, against a marker that is new.
+    Their age is measured against a new marker, with the clock of the store.
     """
     markers = list(markers)
     now = next((info.modified for info in markers if info.key == own), None)
@@ -290,13 +290,13 @@ def _sweep(repository: Repository, markers: Iterable[ObjectInfo], own: str) -> N
 
 
 def reindex(repository: Repository, name: str) -> Change:
-    """Write a package's index anew from every one of its records, and say what was wrong with it.
+    """Rebuild a package's index from all of its records, and report the errors of the previous one.
 
     Raises:
         UnsupportedByStore: The store cannot list.
-        NewerIndexError: The index is of a newer format.
+        NewerIndexError: The index has a newer format.
         IntegrityError: A record or a status is damaged.
-        RepositoryError: It cannot be read or written.
+        RepositoryError: The index cannot be read or written.
     """
     marker = announce(repository, name)
     truth = _Truth(repository=repository, name=name)
@@ -304,7 +304,7 @@ def reindex(repository: Repository, name: str) -> Change:
     differences: list[str] = []
     try:
         old = repository.index(name)
-        differences += [f"There was no index of {name}."] if old is None else []
+        differences += [f"{name} had no index."] if old is None else []
     except NewerIndexError:
         withdraw(repository, marker)
         raise
@@ -321,10 +321,10 @@ def reindex(repository: Repository, name: str) -> Change:
 
 
 def compare(old: Index, new: Index) -> list[str]:
-    """Say where an index differs from the one that the records make."""
+    """Describe the differences of an index from the one built from the records."""
     lines = [f"It lacked {new.name} {version}." for version in sorted(new.releases) if version not in old.releases]
     lines += [
-        f"It told of {new.name} {version}, which has no record."
+        f"It listed {new.name} {version}, which has no record."
         for version in sorted(old.releases)
         if version not in new.releases
     ]
@@ -336,16 +336,16 @@ def compare(old: Index, new: Index) -> list[str]:
 
 
 def differing(one: IndexEntry, other: IndexEntry) -> list[str]:
-    """Name the facts in which two entries differ."""
+    """Return the names of the facts in which two entries differ."""
     names = ("digest", "size", "published", "dependencies", "compatibility", "yanked", "deprecated")
     return [name for name in names if getattr(one, name) != getattr(other, name)]
 
 
 def set_status(repository: Repository, name: str, versions: Iterable[Version], status: Status) -> None:
-    """Say what is thought of releases; of those who say different things, the last one is right.
+    """Set the status of releases; of concurrent writers, the last one wins.
 
     Raises:
-        RepositoryError: It cannot be written, or the index could not be brought up to it.
+        RepositoryError: The status cannot be written, or the index cannot be updated.
     """
     marker = announce(repository, name)
     for version in versions:

@@ -1,4 +1,4 @@
-"""The keys of a repository. ``docs/formats.md`` tells what lies under each."""
+"""The keys of a repository. ``docs/formats.md`` describes the objects under them."""
 
 from __future__ import annotations
 
@@ -38,27 +38,27 @@ _PIECES = "pieces/"
 
 
 def new_archive_key(name: str, version: Version) -> str:
-    """Give a key for an archive that nobody else has or will have: racing publishers never write to one key."""
+    """Return a unique key for an archive: racing publishers never write to the same key."""
     return f"{ARCHIVES}{name}/{name}-{version}-{secrets.token_hex(6)}.tar.zst"
 
 
 def new_piece_key(archive: str) -> str:
-    """Give a key for a piece of an archive, which is needed only until the archive is whole."""
+    """Return a unique key for a piece of an archive, which is needed only until the archive is complete."""
     return f"{archive.rpartition('/')[0]}/{_PIECES}{secrets.token_hex(16)}"
 
 
 def releases_prefix(name: str) -> str:
-    """Where the records of a package are, by its canonical name."""
+    """Return the prefix of the records of a package, given its canonical name."""
     return f"{RELEASES}{name}/"
 
 
 def record_key(name: str, version: Version) -> str:
-    """Where the record of a release is."""
+    """Return the key of the record of a release."""
     return f"{RELEASES}{name}/{version}{_RECORD_SUFFIX}"
 
 
 def version_of_record(key: str, name: str) -> str | None:
-    """Give the version that a record's key names, unread; None for a key that is no record's."""
+    """Return the version in the key of a record, unparsed; None for any other key."""
     return _version_in(key, releases_prefix(name))
 
 
@@ -69,35 +69,35 @@ def _version_in(key: str, prefix: str) -> str | None:
 
 
 def markers_prefix(name: str) -> str:
-    """Where those who change a package say so, until its index tells of it; listed with its records."""
+    """Return the prefix of the markers of changes that the index may not contain yet; they are listed with records."""
     return f"{releases_prefix(name)}{_MARKERS}"
 
 
 def new_marker_key(name: str) -> str:
-    """Give a key for a marker that nobody else has or will have."""
+    """Return a unique key for a marker."""
     return f"{markers_prefix(name)}{secrets.token_hex(16)}"
 
 
 def is_marker(key: str, name: str) -> bool:
-    """Say whether a key is that of a marker of this package."""
+    """Return whether a key belongs to a marker of this package."""
     return key.startswith(markers_prefix(name))
 
 
 def statuses_prefix(name: str) -> str:
-    """Where the statuses of a package's releases are."""
+    """Return the prefix of the statuses of a package's releases."""
     return f"{_STATUS}{name}/"
 
 
 def status_key(name: str, version: Version) -> str:
-    """Where the status of a release is, if anybody ever set one."""
+    """Return the key of the status of a release; the object exists only if a status was set."""
     return f"{_STATUS}{name}/{version}{_RECORD_SUFFIX}"
 
 
 def version_of_status(key: str, name: str) -> str | None:
-    """Give the version that a status's key names, unread; None for a key that is no status's."""
+    """Return the version in the key of a status, unparsed; None for any other key."""
     return _version_in(key, statuses_prefix(name))
 
 
 def index_key(name: str) -> str:
-    """Where the index of a package is."""
+    """Return the key of the index of a package."""
     return f"index/{name}.json"

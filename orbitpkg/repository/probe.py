@@ -1,8 +1,8 @@
-"""Finding out what an object store can do, by trying.
+"""Tests of what an object store can do.
 
-What a store says it can do and what it does differ: some answer 200 to a create-only write and overwrite, some
-answer a range with the wrong status. Publishing rests on the first, fast installs on the second; so they are tried,
-on objects of the probe's own that it deletes again.
+A store can report success without doing what was requested: some answer 200 to a create-only write and overwrite the
+object, some answer a range with the wrong status. Publishing relies on the former, fast installs on the latter. So the
+probe tries both, on objects of its own that it deletes afterwards.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ __all__ = ["Answer", "Check", "ProbeReport", "probe"]
 
 _PAYLOAD = bytes(range(256)) * 16
 _OTHER = b"overwritten"
-# A reply that is wrong once may be the wire's.
+# A single wrong reply may be a transmission error.
 _READS = 2
 
 
 class Check(StrEnum):
-    """What can be asked of a store."""
+    """A feature of a store."""
 
     READABLE = "readable"
     LISTING = "listing"
@@ -51,12 +51,12 @@ class Check(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What came of one check.
+    """The result of one check.
 
     Attributes:
-        check: What was tried.
-        works: Whether it works; None when it could not be tried, because something before it failed.
-        detail: What that means for the user, or what was seen.
+        check: The feature.
+        works: Whether it works; None if it was not tried because an earlier check failed.
+        detail: The consequence for the user, or the observation.
     """
 
     check: Check
@@ -66,20 +66,20 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeReport:
-    """All answers, in the order they were asked for."""
+    """The results of all checks, in order."""
 
     answers: tuple[Answer, ...]
 
     def works(self, check: Check) -> bool | None:
-        """Whether something works; None when it could not be tried."""
+        """Return whether a feature works; None if it was not tried."""
         return next((answer.works for answer in self.answers if answer.check is check), None)
 
 
 def probe(objects: ObjectStore) -> ProbeReport:
-    """Try what a store can do. What is written is deleted again.
+    """Test what a store can do. Objects that the test writes are deleted.
 
     Raises:
-        RepositoryError: The store cannot be reached or does not know who asks; nothing could be tried.
+        RepositoryError: The store cannot be reached or does not accept the credentials; nothing was tested.
     """
     return ProbeReport(answers=tuple(_Probe(objects).run()))
 
@@ -106,7 +106,7 @@ class _Probe:
 
     def _if_writable(self, check: Check, attempt: Callable[[], str]) -> Answer:
         if not self._writable:
-            return Answer(check=check, works=None, detail="not tried: it takes writing")
+            return Answer(check=check, works=None, detail="not tried: it requires writing")
         return self._answer(check, attempt)
 
     @staticmethod
@@ -133,7 +133,7 @@ class _Probe:
 
     def _ranges(self) -> str:
         if bytes(self._objects.get_range(self._key, 1000, 500)) != _PAYLOAD[1000:1500]:
-            raise _BrokenError("The store answered a ranged read with other bytes.")
+            raise _BrokenError("The store answered a ranged read with the wrong bytes.")
         return "yes"
 
     def _create_only(self) -> str:
@@ -144,16 +144,16 @@ class _Probe:
             refused = True
         data = self._read(self._key)
         if data == _OTHER and refused:
-            raise _BrokenError("The store refused a create-only write of an existing object, and did it all the same.")
+            raise _BrokenError("The store refused a create-only write of an existing object, but overwrote it.")
         if data == _OTHER:
             raise _BrokenError(
-                "The store overwrote an object that was to be created only if absent: two publishers could overwrite "
-                "each other's release."
+                "The store overwrites existing objects in create-only writes: two publishers could overwrite each "
+                "other's release."
             )
         if data != _PAYLOAD or not refused:
-            # What is found here is written down for good, so that one false reply must not count.
+            # The result is recorded permanently, so it must not depend on a single wrong reply.
             raise RepositoryError(
-                f"{self._objects.url} contradicts itself: what it says of a write is not what it says when it is read.",
+                f"{self._objects.url} reports a write inconsistently: its reply differs from what is read afterwards.",
                 hint="Run the command again.",
                 url=self._objects.url,
             )
@@ -176,7 +176,7 @@ class _Probe:
             upload.abort()
             raise
         if all(self._read(key) != self._read(self._key)[:1000] for _ in range(_READS)):
-            raise _BrokenError("The store copied other bytes than it was asked for.")
+            raise _BrokenError("The store copied the wrong bytes.")
         return "yes"
 
     def _delete(self) -> str:
@@ -186,4 +186,4 @@ class _Probe:
 
 
 class _BrokenError(RepositoryError):
-    """The store did something else than it was asked to."""
+    """The store did not do what was requested."""

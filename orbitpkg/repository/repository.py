@@ -1,12 +1,12 @@
-"""A repository: reading its releases, and making one visible.
+"""A repository: reads its releases, and makes new ones visible.
 
 The rules:
 
-1. A release exists when its record does, and from then on for ever as it is. The record is created only if absent.
-2. Everything a record names is there and was checked before the record is created.
-3. "Not found" alone means absent. Any other error is an error; a reader never takes it for an empty answer.
-4. A reply to a create can be lost. "Exists" is judged by reading back: one's own record is a success.
-5. The index is derived. What it lacks is read from the records; nothing is refused because it is stale or gone.
+1. A release exists once its record does, and never changes. The record is written with a create-only write.
+2. Everything that a record refers to exists and was verified before the record is created.
+3. Only "not found" means absent. A reader treats every other error as an error, never as an empty answer.
+4. The reply to a create can be lost. After "exists", the record is read: if it is the publisher's own, it succeeded.
+5. The index is derived. Releases missing from it are read from their records; a stale or missing index is no obstacle.
 """
 
 from __future__ import annotations
@@ -62,16 +62,16 @@ __all__ = ["RemoteArchive", "Repository", "RepositoryConfig"]
 
 @dataclass(frozen=True, slots=True)
 class RemoteArchive:
-    """An archive in a repository, as a source of bytes."""
+    """The archive of a release in a repository, as a source of bytes."""
 
     objects: ObjectStore
     key: str
 
     def stream(self, start: int, length: int) -> Iterator[memoryview]:
-        """Read exactly ``length`` bytes from ``start``, in pieces, as they come.
+        """Read exactly ``length`` bytes from byte ``start`` on, in pieces.
 
         Raises:
-            RepositoryError: They cannot be read.
+            RepositoryError: The bytes cannot be read.
         """
         return self.objects.stream(self.key, start, length)
 
@@ -88,19 +88,19 @@ class Repository:
 
     @property
     def url(self) -> str:
-        """Where this is, without credentials."""
+        """The address of the repository, without credentials."""
         return self.objects.url
 
     @property
     def silence(self) -> RepositoryUnreachable | None:
-        """Why mirrors answer in the place of this repository; None as long as it answers itself, or has none."""
+        """Why mirrors answer instead of this repository; None while it answers itself, or without mirrors."""
         return self.objects.silence if isinstance(self.objects, MirroredStore) else None
 
     def unknown(self, what: str) -> RepositoryUnreachable:
-        """Say that no mirror has something, and that the repository itself may have it and does not answer."""
+        """Make the error for an object that no mirror has, while the repository itself does not answer."""
         silence = self.silence
         return RepositoryUnreachable(
-            f"{self.url} does not answer, and no mirror of it has {what}; whether it has, nobody knows.",
+            f"{self.url} does not answer, and none of its mirrors has {what}.",
             hint=silence.hint if silence is not None else None,
             url=self.url,
         )
@@ -109,22 +109,23 @@ class Repository:
         """Read the repository's configuration.
 
         Raises:
-            RepositoryNotFound: There is no repository here.
-            IntegrityError: It is damaged or of a newer format.
+            RepositoryNotFound: There is no repository at this address.
+            IntegrityError: The configuration is damaged or has a newer format.
         """
         try:
             data, _ = self.objects.get(CONFIG_KEY, max_bytes=MAX_CONFIG_BYTES)
         except ObjectNotFound as error:
             raise RepositoryNotFound(
                 f"There is no repository at {self.url}.",
-                hint=f"Check the address, or make one: orbitpkg repo init {self.url}",
+                hint=f"Check the address, or create a repository: orbitpkg repo init {self.url}",
             ) from error
         return parse_config(data, where=self.url)
 
     def init(self) -> tuple[RepositoryConfig, ProbeReport | None]:
-        """Make this a repository, unless it is one; returns its configuration and what the store can do.
+        """Create the repository if it does not exist.
 
-        The report is None when it was one already.
+        Returns:
+            Its configuration, and what the store can do; the latter is None if the repository existed.
 
         Raises:
             RepositoryError: The store cannot be reached or written.
@@ -136,7 +137,7 @@ class Repository:
         report = probe(self.objects)
         if not report.works(Check.WRITABLE):
             detail = next(answer.detail for answer in report.answers if answer.check is Check.WRITABLE)
-            raise RepositoryError(f"{self.url} cannot be made a repository. {detail}")
+            raise RepositoryError(f"The repository {self.url} cannot be created. {detail}")
         config = RepositoryConfig(
             id=uuid.uuid4().hex,
             create_only=bool(report.works(Check.CREATE_ONLY)),
@@ -157,15 +158,15 @@ class Repository:
         return [name for name in self.objects.list_folders(RELEASES) if is_valid_name(name)]
 
     def versions(self, name: str) -> list[Version]:
-        """List the versions of a package, oldest first; empty when it has none.
+        """List the versions of a package, oldest first.
 
         Raises:
-            RepositoryError: The store did not say.
+            RepositoryError: The store did not answer.
         """
         try:
             infos = list(self.objects.list(releases_prefix(name)))
         except (UnsupportedByStore, AccessDenied) as error:
-            # A web server has no listing, and some readers of a bucket may not list it.
+            # A web server has no listing, and a bucket may forbid it.
             index = self.index(name)
             if index is None and isinstance(error, AccessDenied):
                 raise
@@ -173,7 +174,7 @@ class Repository:
         return sorted(filter(None, (_version(version_of_record(info.key, name)) for info in infos)))
 
     def index(self, name: str) -> Index | None:
-        """Read a package's index; None when there is none.
+        """Read the index of a package; return None if there is none.
 
         Raises:
             IntegrityError: It is damaged.
@@ -185,7 +186,7 @@ class Repository:
         return parse_index(data, name=name)
 
     def indexes(self, name: str) -> list[Index]:
-        """Read a package's index; if this repository is silent, that of each mirror that has one.
+        """Read the index of a package; if this repository does not answer, read it from each mirror.
 
         Raises:
             IntegrityError: One is damaged.
@@ -197,7 +198,7 @@ class Repository:
         return [] if index is None else [index]
 
     def summary(self, name: str) -> Index:
-        """Give a package's index; where there is none, or a damaged one, one with its newest release only."""
+        """Return the index of a package; if it is missing or damaged, one with only the newest release."""
         index = self._index_or_new(name)
         if index.releases:
             return index
@@ -210,11 +211,11 @@ class Repository:
 
         Args:
             name: The package's canonical name.
-            version: Which one.
+            version: The version.
 
         Raises:
-            PackageNotFound: Nobody published a package of this name here; the message names the nearest.
-            VersionNotFound: This version is not there; the message names those that are.
+            PackageNotFound: The repository has no package of this name; the message names similar ones.
+            VersionNotFound: The repository does not have this version; the message names those it has.
             IntegrityError: The record is damaged.
         """
         release = self.find_release(name, version)
@@ -223,7 +224,7 @@ class Repository:
         return release
 
     def find_release(self, name: str, version: Version) -> Release | None:
-        """Read the record of a release; None when there is none.
+        """Read the record of a release; return None if it does not exist.
 
         Raises:
             RepositoryUnreachable: No mirror has it, and the repository itself does not answer.
@@ -237,19 +238,19 @@ class Repository:
             return None
         release = parse_release(raw, name=name, version=version)
         if not release.archive.key.startswith(ARCHIVES):
-            raise IntegrityError(f"The record of {release} names {release.archive.key!r}, which is no archive.")
+            raise IntegrityError(f"The record of {release} has an invalid archive key: {release.archive.key!r}.")
         if archive_size(release.contents) != release.archive.size:
             raise IntegrityError(f"The record of {release} places its contents outside its archive.")
         return release
 
     def nothing_found(self, name: str, wanted: str, versions: list[Version]) -> PackageNotFound | VersionNotFound:
-        """Say that nothing fits a requirement, and what there is instead."""
+        """Make the error for a requirement that no release satisfies; it names the existing versions."""
         if versions:
-            there = ", ".join(map(str, versions[-20:]))
+            existing = ", ".join(map(str, versions[-20:]))
             more = f" and {len(versions) - 20} older" if len(versions) > 20 else ""  # noqa: PLR2004
             return VersionNotFound(
-                f"No release of {name} in {self.url} fits {wanted}. There are: {there}{more}.",
-                hint="Pre-releases are taken only when asked for: --pre, or name one." if _only_pre(versions) else None,
+                f"No release of {name} in {self.url} satisfies {wanted}. Available versions: {existing}{more}.",
+                hint="To select a pre-release, add --pre or name its version." if _only_pre(versions) else None,
                 name=name,
                 wanted=wanted,
                 versions=[str(version) for version in versions],
@@ -262,62 +263,64 @@ class Repository:
             f"There is no package {name} in {self.url}.",
             hint=f"Did you mean {' or '.join(close)}?"
             if close
-            else f"See what there is: orbitpkg search -r {self.url}",
+            else f"List the packages: orbitpkg search -r {self.url}",
             name=name,
             nearest=close,
         )
 
     def contents(self, release: Release, *, archive: bytes | None = None) -> tuple[bytes, Contents]:
-        """Read the contents of a release: as they are stored, and understood.
+        """Read the contents of a release.
 
         Args:
-            release: Which one.
-            archive: Its whole archive, if that was read before.
+            release: The release.
+            archive: Its whole archive, if it was read already.
+
+        Returns:
+            The contents as they are stored, and parsed.
 
         Raises:
-            IntegrityError: They are not those the record commits to, or the archive is gone.
+            IntegrityError: They do not match the record, or the archive is missing.
         """
         place = release.contents
         if archive is None:
-            with _archive_there(release, self.url):
+            with _report_missing_archive(release, self.url):
                 packed = bytes(self.objects.get_range(release.archive.key, place.offset, place.length))
         else:
             packed = archive[place.offset : place.offset + place.length]
         contents = unpack_contents(packed, place, where=f"{release} in {self.url}")
         totals = release.archive
         if (totals.files, totals.bytes) != (len(contents.files), contents.total_size):
-            raise ArchiveError(f"The record of {release} counts other files than its archive holds.")
+            raise ArchiveError(f"The record of {release} does not match the files in its archive.")
         return packed, contents
 
     def whole_archive(self, release: Release) -> bytes:
-        """Read the archive of a release at once: for small ones.
+        """Read a small archive of a release into memory.
 
         Raises:
-            IntegrityError: It is gone, or of another size than its record says.
+            IntegrityError: It is missing, or its size differs from that in the record.
         """
         size = release.archive.size
         with _archive_there(release, self.url):
             data, _ = self.objects.get(release.archive.key, max_bytes=size)
         if len(data) != size:
             raise IntegrityError(
-                f"The archive of {release} in {self.url} has {len(data):,} bytes; its record says {size:,}."
+                f"The archive of {release} in {self.url} has {len(data):,} bytes instead of the {size:,} in its record."
             )
         return data
 
     def archive(self, release: Release) -> RemoteArchive:
-        """Give the archive of a release as a source of bytes."""
+        """Return the archive of a release as a source of bytes."""
         return RemoteArchive(self.objects, release.archive.key)
 
     def commit(self, release: Release) -> Release:
-        """Make a release visible: create its record, whose archive is there and was checked.
+        """Make a release visible by creating its record. Its archive exists and was verified.
 
         Returns:
-            The release that is now published: this one, or an earlier one if :class:`ReleaseExists` would be raised
-            and it has the same digest.
+            The published release: this one, or an identical one that existed.
 
         Raises:
-            ReleaseExists: The version is published already, by another record.
-            RepositoryError: The store did not take it, or it cannot be told whether it did.
+            ReleaseExists: The version is already published with another record.
+            RepositoryError: The store did not accept the record, or did not report whether it did.
         """
         key = record_key(release.key, release.version)
         try:
@@ -325,45 +328,45 @@ class Repository:
         except ObjectExists:
             pass
         except RepositoryError as error:
-            # The request may have been carried out and only its reply lost.
+            # The request may have succeeded, and only its reply been lost.
             if not self._is_mine(release, error):
                 raise
             return release
         else:
             return release
-        there = self.find_release(release.key, release.version)
-        if there is None:
+        existing = self.find_release(release.key, release.version)
+        if existing is None:
             raise RepositoryError(
-                f"{self.url} says that {release} is published already, and has no record of it.",
+                f"{self.url} reports that {release} is already published, but has no record of it.",
                 hint="Nothing was published. Run the same command again.",
             )
-        if there.raw == release.raw:
+        if existing.raw == release.raw:
             return release
         raise self.exists(release.name, release.key, release.version)
 
     def _is_mine(self, release: Release, cause: RepositoryError) -> bool:
         try:
-            there = self.find_release(release.key, release.version)
+            existing = self.find_release(release.key, release.version)
         except RepositoryError:
             raise RepositoryError(
-                f"Whether {release} was published cannot be told: {cause.message}",
-                hint="Run the same command again: it finds out, and publishes it if it was not.",
+                f"{release} may or may not have been published: {cause.message}",
+                hint="Run the same command again: it checks, and publishes the release if necessary.",
             ) from cause
-        return there is not None and there.raw == release.raw
+        return existing is not None and existing.raw == release.raw
 
     def exists(self, name: str, key: str, version: Version) -> ReleaseExists:
-        """Say that a version is taken, and which is free."""
+        """Make the error for a version that is already published; it names the next free version."""
         free = next_free(version, self.versions(key))
         return ReleaseExists(
-            f"{name} {version} is published already in {self.url}, with other content.",
-            hint=f"A published version never changes. The next free one is {free}: set it in package.json.",
+            f"{name} {version} is already published in {self.url}, with different content.",
+            hint=f"A published version never changes. Set the next free version in package.json: {free}",
             name=name,
             version=str(version),
             next_free=str(free),
         )
 
     def status(self, name: str, version: Version) -> Status | None:
-        """Read what is thought of a release; None when nobody said.
+        """Read the status of a release; return None if none was set.
 
         Raises:
             IntegrityError: It is damaged.
@@ -383,12 +386,12 @@ class Repository:
 
 
 @contextlib.contextmanager
-def _archive_there(release: Release, url: str) -> Iterator[None]:
+def _report_missing_archive(release: Release, url: str) -> Iterator[None]:
     try:
         yield
     except ObjectNotFound as error:
         raise IntegrityError(
-            f"The archive of {release} is gone from {url}: {release.archive.key}.",
+            f"The archive of {release} is missing from {url}: {release.archive.key}.",
             hint="Ask the repository's owner to restore it, or install another version.",
         ) from error
 
@@ -398,7 +401,7 @@ def _only_pre(versions: list[Version]) -> bool:
 
 
 def _version(text: str | None) -> Version | None:
-    # What other tools left between the records is not a release.
+    # Other tools may leave objects between the records.
     try:
         return parse_version(text) if text else None
     except UsageError:

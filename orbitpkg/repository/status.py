@@ -1,7 +1,7 @@
-"""The life of a release after its publication: available, deprecated or yanked, and why.
+"""The status of a release after its publication: available, deprecated or yanked, and why.
 
-A release never changes; what is thought of it does. Its status is an object beside its record, written over at will: of
-two who set it, the last one is right. A release without one is available.
+A release never changes, but its status does. The status is an object beside the record and is overwritten freely: the
+last writer wins. A release without one is available.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _FORMAT = 1
 
 
 class State(StrEnum):
-    """What is thought of a release."""
+    """Whether a release should be used."""
 
     AVAILABLE = "available"
     DEPRECATED = "deprecated"
@@ -29,12 +29,12 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """What is thought of a release, and why.
+    """The status of a release.
 
     Attributes:
-        state: What.
-        reason: Why, in the words of the one who said so; "" when nobody did.
-        changed: When it was said, RFC 3339, UTC.
+        state: Whether it should be used.
+        reason: Why, in the words of the person who set the status; may be empty.
+        changed: When the status was set, RFC 3339, UTC.
     """
 
     state: State
@@ -43,38 +43,38 @@ class Status:
 
     def __post_init__(self) -> None:
         if len(self.reason) > _MAX_REASON:
-            raise UsageError(f"The reason has {len(self.reason):,} characters; {_MAX_REASON:,} is the most.")
+            raise UsageError(f"The reason has {len(self.reason):,} characters; the maximum is {_MAX_REASON:,}.")
 
     def to_json(self) -> bytes:
-        """Write the status; :func:`parse_status` reads it back."""
+        """Serialize the status; the inverse of :func:`parse_status`."""
         return canonical_json(
             {"format": _FORMAT, "state": str(self.state), "reason": self.reason, "changed": self.changed}
         )
 
 
 def parse_status(data: bytes, *, what: str) -> Status:
-    """Read a status.
+    """Parse a status.
 
     Args:
-        data: The object.
-        what: What it is, for messages.
+        data: The content of the object.
+        what: A description of it, for messages.
 
     Raises:
-        IntegrityError: It is none, or of a newer format.
+        IntegrityError: It is damaged or has a newer format.
     """
     table = parse_json(data, what=what, max_bytes=MAX_STATUS_BYTES)
     try:
         if not isinstance(table, dict) or table["format"] != _FORMAT:
-            said = table.get("format") if isinstance(table, dict) else None
+            found = table.get("format") if isinstance(table, dict) else None
             raise IntegrityError(
-                f"{what[0].upper()}{what[1:]} has format {said!r}; this orbitpkg reads format {_FORMAT}.",
+                f"{what[0].upper()}{what[1:]} has format {found!r}; this orbitpkg reads format {_FORMAT}.",
                 hint="A newer orbitpkg may read it: upgrade with pip install -U orbitpkg.",
             )
         return Status(state=State(table["state"]), reason=_text(table["reason"]), changed=_text(table["changed"]))
     except (KeyError, TypeError, ValueError, UsageError) as error:
         raise IntegrityError(
-            f"{what[0].upper()}{what[1:]} is damaged: {error}.", hint="Set it anew: orbitpkg yank REQ, or --undo."
-        ) from error
+            f"{what[0].upper()}{what[1:]} is damaged: {error}.", hint="Set it again: orbitpkg yank REQ, or --undo."
+        ) from None
 
 
 def _text(value: object) -> str:

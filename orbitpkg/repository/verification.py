@@ -1,11 +1,12 @@
-"""What is wrong with a repository: every record, archive and index held against one another.
+"""Verification of a repository: its records, archives and indexes are compared with each other.
 
-By size, an archive is looked for and its size compared with its record's: a few requests for each package. By data, it
-is read, and every chunk held against the contents and these against the record; or a part of it all, spread evenly.
-Whatever the size of a repository, memory holds a chunk for each of a few threads, and the records of one package.
+A quick verification compares the size of each archive with its record, with a few requests per package. A full one
+reads the archives, and checks every chunk against the contents and the contents against the record; a partial one reads
+an evenly distributed share of the chunks. Whatever the size of the repository, memory holds a chunk for each of a few
+threads, and the records of one package.
 
-What no record names is no flaw: it may be on its way. An index that lags is none as long as somebody who changes the
-package says so.
+An object that no record refers to is not a fault: its release may be about to be published. An outdated index is not a
+fault while a marker announces a change.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ _RUN_BYTES = 8 * 1024 * 1024
 
 
 class FaultKind(StrEnum):
-    """What can be wrong with an object."""
+    """The kind of a fault."""
 
     MISSING = "missing"
     ALTERED = "altered"
@@ -46,12 +47,12 @@ class FaultKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """An object that is not as it should be.
+    """A missing or altered object.
 
     Attributes:
-        key: Of the object.
-        kind: What is wrong.
-        detail: The same in a sentence.
+        key: The key of the object.
+        kind: The kind of the fault.
+        detail: A description in one sentence.
     """
 
     key: str
@@ -61,14 +62,14 @@ class Fault:
 
 @dataclass(slots=True, kw_only=True)
 class Verdict:
-    """What looking at a repository came to.
+    """The result of a verification.
 
     Attributes:
-        packages: How many packages there are.
-        releases: How many releases.
-        size: How many bytes their archives are.
-        read: How many bytes of these were read and found right.
-        faults: What is wrong.
+        packages: The number of packages.
+        releases: The number of releases.
+        size: The total size of their archives in bytes.
+        read: The number of bytes of these that were read and are correct.
+        faults: The faults.
     """
 
     packages: int = 0
@@ -84,17 +85,17 @@ def verify_repository(
     share: float = 0.0,
     progress: Callable[[int], None] | None = None,
 ) -> Verdict:
-    """Say what is wrong with a repository.
+    """Find the faults of a repository.
 
     Args:
-        repository: Which one.
-        share: How much of the archives to read: 0 nothing, 1 everything.
-        progress: Called with the number of bytes of archives that were looked at since the last call.
+        repository: The repository.
+        share: The share of the archives to read, from 0 (none) to 1 (all).
+        progress: Called with the number of bytes of archives that were checked since the last call.
 
     Raises:
-        RepositoryNotFound: There is none.
+        RepositoryNotFound: The repository does not exist.
         UnsupportedByStore: It cannot be listed (a static web server).
-        RepositoryError: It cannot be read, so that nothing can be said of it.
+        RepositoryError: It cannot be read.
     """
     return _Verification(repository, share, progress or (lambda _: None)).run()
 
@@ -104,8 +105,8 @@ class _Verification:
         self._repository = repository
         self._share = share
         self._progress = progress
-        # Where in the row of all runs of chunks the first one that is read stands.
-        self._due = random() if 0 < share < 1 else 0.0  # noqa: S311 - no secret
+        # A random start, so that repeated partial verifications read different chunks.
+        self._due = random() if 0 < share < 1 else 0.0  # noqa: S311 - not a secret
         self._verdict = Verdict()
 
     def run(self) -> Verdict:
@@ -130,7 +131,7 @@ class _Verification:
         for release in releases:
             self._verdict.releases += 1
             self._verdict.size += release.archive.size
-            if self._is_there(release, sizes) and self._share:
+            if self._is_present(release, sizes) and self._share:
                 self._data(release)
             elif not self._share:
                 self._progress(release.archive.size)
@@ -142,18 +143,18 @@ class _Verification:
             self._add(record_key(name, version), FaultKind.ALTERED, error.message)
             return None
 
-    def _is_there(self, release: Release, sizes: dict[str, int]) -> bool:
+    def _is_present(self, release: Release, sizes: dict[str, int]) -> bool:
         key, size = release.archive.key, sizes.get(release.archive.key)
         if size is None:
-            # It may lie elsewhere, or have come since.
+            # It may be under another prefix, or have been uploaded since the listing.
             try:
                 size = self._repository.objects.head(key).size
             except ObjectNotFound:
                 self._add(key, FaultKind.MISSING, f"It is the archive of {release}.")
                 return False
         if size != release.archive.size:
-            said = f"It has {size:,} bytes; the record of {release} says {release.archive.size:,}."
-            self._add(key, FaultKind.ALTERED, said)
+            detail = f"It has {size:,} bytes instead of the {release.archive.size:,} in the record of {release}."
+            self._add(key, FaultKind.ALTERED, detail)
             return False
         return True
 
@@ -165,18 +166,18 @@ class _Verification:
             self._add(statuses_prefix(name), FaultKind.ALTERED, error.message)
             return
         try:
-            there = self._repository.index(name)
+            index = self._repository.index(name)
         except IntegrityError as error:
             self._add(key, FaultKind.ALTERED, error.message)
             return
         known = {release.version: release for release in releases}
         right = Index(name=name).with_releases(known)
         right = right.with_entries({v: entry.with_status(statuses.get(v)) for v, entry in right.releases.items()})
-        lines = compare(_without(there or Index(name=name), listed.versions - known.keys()), right)
+        lines = compare(_without(index or Index(name=name), listed.versions - known.keys()), right)
         if not lines or self._is_changing(name, listed):
             return
-        if there is None:
-            self._add(key, FaultKind.MISSING, f"It can be made anew: orbitpkg repo reindex {name}")
+        if index is None:
+            self._add(key, FaultKind.MISSING, f"It can be rebuilt: orbitpkg repo reindex {name}")
         else:
             self._add(key, FaultKind.ALTERED, " ".join(lines))
 
@@ -225,7 +226,7 @@ def _without(index: Index, versions: frozenset[Version]) -> Index:
 
 
 def _runs(chunks: Sequence[Chunk]) -> Iterator[list[Chunk]]:
-    """Put chunks that follow one another together, to be read with one request of about 8 MiB."""
+    """Group consecutive chunks, each group to be read with one request of about 8 MiB."""
     run: list[Chunk] = []
     for chunk in chunks:
         if run and chunk.position + chunk.stored - run[0].position > _RUN_BYTES:

@@ -16,6 +16,7 @@ import pytest
 from orbitpkg import remote
 from orbitpkg.errors import AccessDenied, CredentialsError, OfflineError, RepositoryError, RepositoryUnreachable
 from orbitpkg.objects.patience import Patience
+from orbitpkg.objects.retry import RetryPolicy
 from tests.remote.conftest import enter
 from tests.servers.interposed import Answer, Request, interposed, silent
 from tests.servers.processes import free_port
@@ -38,7 +39,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     patience = Patience(connect=2.0, silence=2.0, retry=0.5, retries=1)
     monkeypatch.setattr("orbitpkg.remote.session.DEFAULT_PATIENCE", patience)
     monkeypatch.setattr("orbitpkg.remote.session.HASTY", patience)
-    monkeypatch.setattr("orbitpkg.objects.transfer.files._LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr("orbitpkg.objects.transfer.files.OVERLOAD", RetryPolicy(first_pause=0.01))
 
 
 @pytest.fixture

@@ -154,7 +154,7 @@ class TestPublishing:
     ) -> None:
         place.publish(folder)
         (folder / "data/labels.csv").write_bytes(b"other")
-        with pytest.raises(ReleaseExists, match=r"model 1\.0\.0 is published already") as caught:
+        with pytest.raises(ReleaseExists, match=r"model 1\.0\.0 is already published") as caught:
             place.publish(folder)
         assert caught.value.hint is not None
         assert "1.0.1" in caught.value.hint
@@ -271,7 +271,7 @@ class TestFinding:
 
     @pytest.mark.parametrize("requirement", ["model==2.0.0", "model>11", "model~=1.1"])
     def test_a_range_without_a_version_names_the_versions_there_are(self, shelf: Place, requirement: str) -> None:
-        with pytest.raises(VersionNotFound, match=r"There are: 1\.0\.0, 9\.0\.0, 10\.0\.0, 11\.0\.0-rc\.1"):
+        with pytest.raises(VersionNotFound, match=r"Available versions: 1\.0\.0, 9\.0\.0, 10\.0\.0, 11\.0\.0-rc\.1"):
             install(requirement, repository=shelf.url)
 
     def test_a_search_looks_into_names_and_descriptions(self, place: Place, tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ class TestNoAnswer:
             pytest.param(b"", "closed without an answer", id="nothing"),
             pytest.param(b"SSH-2.0-OpenSSH_9.2\r\n", "not use HTTP", id="another protocol"),
             pytest.param(b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\n\r\n", "503", id="overload"),
-            pytest.param(b"HTTP/1.1 404 Not Found\r\nContent-Length: 6\r\n\r\n<html>", "not in the way", id="no S3"),
+            pytest.param(b"HTTP/1.1 404 Not Found\r\nContent-Length: 6\r\n\r\n<html>", "not as an S3 server", id="no S3"),
             pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\ncut", "cut short", id="half a body"),
         ],
     )

@@ -297,7 +297,7 @@ class TestSyncing:
         record = shelf / "releases" / "top" / "1.1.0.json"
         record.write_bytes(record.read_bytes().replace(b'"published":"2', b'"published":"3'))
         monkeypatch.setenv("ORBITPKG_HOME", str(home.parent / "another"))
-        with pytest.raises(IntegrityError, match="is not the one that is locked"):
+        with pytest.raises(IntegrityError, match="differs from the locked release"):
             sync(frozen=frozen)
         assert packages() == []
 

@@ -272,7 +272,7 @@ class TestDirectories:
 
         monkeypatch.setattr("os.pwrite", full)
         store = DirectoryStore(tmp_path)
-        with pytest.raises(NoSpace, match=r"for the 1,234 bytes .*No space left on device") as caught:
+        with pytest.raises(NoSpace, match=r"for 1,234 bytes .*No space left on device") as caught:
             store.put("key", b"x" * 1234)
         assert caught.value.data["needed"] == 1234
         assert list((tmp_path / ".tmp").iterdir()) == []

@@ -118,7 +118,7 @@ class TestEnvironment:
 
     @pytest.mark.parametrize(("there", "missing"), [tuple(KEYS), tuple(reversed(KEYS))])
     def test_half_a_pair_of_keys_is_refused(self, empty: dict[str, str], there: str, missing: str) -> None:
-        with pytest.raises(CredentialsError, match=f"{there} is set and {missing} is not"):
+        with pytest.raises(CredentialsError, match=f"{there} is set, but {missing} is not"):
             resolve_s3("bucket", env=empty | {there: KEYS[there]})
 
     @pytest.mark.parametrize("endpoint", ["127.0.0.1:9000", "s3.example.org", "ftp://host", "http://", "http://h:x"])
