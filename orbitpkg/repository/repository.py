@@ -300,7 +300,7 @@ class Repository:
             IntegrityError: It is missing, or its size differs from that in the record.
         """
         size = release.archive.size
-        with _archive_there(release, self.url):
+        with _report_missing_archive(release, self.url):
             data, _ = self.objects.get(release.archive.key, max_bytes=size)
         if len(data) != size:
             raise IntegrityError(
