@@ -1,4 +1,4 @@
-"""Addresses of object stores and of single objects, parsed in one place. Pure: nothing is opened or queried.
+"""Addresses of object stores and of single objects, parsed in one place. Pure: no store is opened or queried.
 
 A store has an address such as ``file:///dir``, ``s3://bucket[/prefix]``, ``https://host[/dir]``, ``http://host[/dir]``
 or ``memory://name``. An object has the address of a store followed by its key: ``s3://bucket/key``. Keys in ``https``,

@@ -87,7 +87,7 @@ class PartLimits:
 class Capabilities:
     """What a kind of store can do beyond reading objects.
 
-    A capability that is False is reliably absent. One that is True can still fail on a particular server with
+    A capability that is False is reliably absent. One with the value True can still fail on a particular server with
     ``UnsupportedByStore``; ``orbitpkg.repository.probe`` tries those that publishing depends on.
 
     Attributes:
@@ -271,7 +271,7 @@ class ObjectStore(Protocol):
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """List the objects whose key begins with ``prefix`` (a plain string, not a folder), in key order.
 
-        If there are none, the iterator is empty. Keys that ``is_valid_key`` refuses are skipped: orbitpkg wrote none
+        Without matches, the iterator is empty. Keys that ``is_valid_key`` refuses are skipped: orbitpkg wrote none
         of them.
 
         Raises:
@@ -340,7 +340,7 @@ class ObjectStore(Protocol):
         """List the uploads that are neither complete nor aborted."""
 
     def abort_upload(self, info: UploadInfo) -> None:
-        """Discard an upload that ``list_uploads`` reported. One that is already gone is ignored."""
+        """Discard an upload that ``list_uploads`` reported. An upload that is already gone is ignored."""
 
     def close(self) -> None:
         """Close connections. Closing twice is allowed."""

@@ -5,8 +5,8 @@ the entry-point group ``orbitpkg.stores``; a program adds one for itself with ``
 ``StoreScheme``. A name that ends in ``+`` covers every transport: ``sputnik+`` opens ``sputnik+https://…`` and
 ``sputnik+file://…``.
 
-An explicit registration takes precedence over a built-in scheme. An entry point does not, so that opening a built-in
-scheme neither scans entry points nor depends on what else is installed.
+An explicit registration takes precedence over a built-in scheme. An entry point does not: opening a built-in scheme
+neither scans entry points nor depends on other distributions.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class OpenRequest:
         env: The environment variables to read settings and credentials from.
         patience: How long to wait for a server.
         cache: A folder in which stores of this scheme may keep files between runs; it may not exist yet. None if
-            nothing may be kept.
+            they must not keep any.
         reporter: Receives progress and notes for the user.
         offline: Whether the network must not be used. Stores that need a network are not opened in that case.
     """

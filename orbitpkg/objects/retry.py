@@ -1,6 +1,6 @@
 """The one way to try something again: how often, how long to wait between tries, and when to give up.
 
-Pauses grow exponentially and are random, so that clients that failed together do not return together (Brooker,
+Pauses grow exponentially and are random, which keeps clients that failed together from returning together (Brooker,
 "Exponential Backoff And Jitter", AWS Architecture Blog, 2015). obstore and botocore retry single requests themselves,
 as ``orbitpkg.objects.patience`` configures them; this module is for what they cannot retry.
 """
@@ -44,7 +44,7 @@ class RetryPolicy:
 
 
 AT_ONCE: Final = RetryPolicy()
-"""For an object that changed while it was used: nothing is gained by waiting."""
+"""For an object that changed while it was used: waiting would not help."""
 
 OVERLOAD: Final = RetryPolicy(tries=3, first_pause=1.0)
 """For a store that does not answer, although every request was retried already."""

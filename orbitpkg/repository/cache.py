@@ -91,7 +91,7 @@ class Cache:
         return self._folder / "records" / digest[:2] / f"{digest}.json"
 
     def _write(self, path: Path, data: bytes) -> None:
-        # Without permission or space nothing is cached. Readers verify what they find, so nothing is synced.
+        # Missing permission or space is ignored: a cache is optional. Readers verify files, so no sync is needed.
         with contextlib.suppress(OSError):
             make_private_folder(str(self._folder.parent))
             make_folders(str(path.parent))

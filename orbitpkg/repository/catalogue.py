@@ -199,7 +199,7 @@ class Catalogue:
             return None
 
     def _index(self, name: str, kept: KeptIndex | None, known: Index | None) -> Index | None:
-        """Return the index, transferring it only if it changed since it was cached; None if there is none."""
+        """Return the index, transferring it only if it changed since it was cached; None without one."""
         objects, key, url = self.repository.objects, index_key(name), self.repository.url
         try:
             if kept is None:
@@ -338,7 +338,7 @@ class Catalogue:
 
 def _not_kept(error: OfflineError, name: str, url: str) -> OfflineError:
     return OfflineError(
-        f"Nothing is cached about {name} in {url}, and offline mode is on.",
+        f"{name} from {url} is not cached on this machine, and offline mode is on.",
         hint=error.hint,
         url=url,
         name=name,

@@ -94,7 +94,7 @@ class Index:
 
     @property
     def newest(self) -> Version | None:
-        """The newest version that is not a pre-release, or the newest pre-release if there are no others."""
+        """The newest version that is not a pre-release, or else the newest pre-release."""
         return newest(self.releases)
 
     def with_releases(self, releases: Mapping[Version, Release]) -> Index:
@@ -124,7 +124,7 @@ class Index:
 
 
 def newest(versions: Iterable[Version]) -> Version | None:
-    """Return the newest version that is not a pre-release, or the newest pre-release if there are no others."""
+    """Return the newest version that is not a pre-release, or else the newest pre-release."""
     return max(versions, key=lambda version: (not version.is_prerelease, version), default=None)
 
 

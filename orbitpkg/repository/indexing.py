@@ -68,7 +68,7 @@ READERS = 16
 _MARKER = b'{"format":1}'
 # Another writer can undo a round once for each release that it adds; more rounds than this are not a race.
 _ROUNDS = 16
-# A marker exists for a few requests. One that is so much older than a new one was abandoned.
+# A marker exists for a few requests. A marker that much older than a new one was abandoned.
 _ABANDONED = timedelta(hours=1)
 
 
@@ -139,7 +139,7 @@ def announce(repository: Repository, name: str) -> str:
 
 
 def withdraw(repository: Repository, key: str) -> None:
-    """Delete a marker, because the index is up to date or nothing was changed.
+    """Delete a marker, because the index is up to date or the change was cancelled.
 
     Raises:
         AccessDenied: It cannot be deleted. Until it is, readers list the whole package.

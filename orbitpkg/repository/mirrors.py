@@ -56,7 +56,7 @@ class MirroredStore:
         """Yield the answer of the repository; if it is silent, the answers of its mirrors, asked one by one.
 
         Raises:
-            RepositoryError: There is no answer.
+            RepositoryError: All stores failed to answer.
         """
         refusals: list[RepositoryError] = []
         answered = False

@@ -2,7 +2,7 @@
 
 A store can report success without doing what was requested: some answer 200 to a create-only write and overwrite the
 object, some answer a range with the wrong status. Publishing relies on the former, fast installs on the latter. So the
-probe tries both, on objects of its own that it deletes afterwards.
+probe tries both, on temporary objects that it deletes afterwards.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def probe(objects: ObjectStore) -> ProbeReport:
     """Test what a store can do. Objects that the test writes are deleted.
 
     Raises:
-        RepositoryError: The store cannot be reached or does not accept the credentials; nothing was tested.
+        RepositoryError: The store cannot be reached or does not accept the credentials.
     """
     return ProbeReport(answers=tuple(_Probe(objects).run()))
 

@@ -6,7 +6,7 @@ The rules:
 2. Everything that a record refers to exists and was verified before the record is created.
 3. Only "not found" means absent. A reader treats every other error as an error, never as an empty answer.
 4. The reply to a create can be lost. After "exists", the record is read: if it is the publisher's own, it succeeded.
-5. The index is derived. Releases missing from it are read from their records; a stale or missing index is no obstacle.
+5. The index is derived. Releases missing from it are read from their records; a stale index never causes an error.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class Repository:
         """Read the repository's configuration.
 
         Raises:
-            RepositoryNotFound: There is no repository at this address.
+            RepositoryNotFound: The address has no repository.
             IntegrityError: The configuration is damaged or has a newer format.
         """
         try:
@@ -174,7 +174,7 @@ class Repository:
         return sorted(filter(None, (_version(version_of_record(info.key, name)) for info in infos)))
 
     def index(self, name: str) -> Index | None:
-        """Read the index of a package; return None if there is none.
+        """Read the index of a package; or return None.
 
         Raises:
             IntegrityError: It is damaged.

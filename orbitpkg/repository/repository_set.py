@@ -1,9 +1,9 @@
 """Several named repositories, and which of them a package comes from.
 
 1. A package that is bound to a repository comes from that repository; no other is searched.
-2. A package that is not bound must be in exactly one repository, so that publishing a package under the same name
-   elsewhere cannot replace it.
-3. A repository that does not answer is an error. The others are no substitute, because it may hold the package.
+2. A package that is not bound must be in exactly one repository. Otherwise, a package published elsewhere under the
+   same name could replace it.
+3. A repository that does not answer is an error. Another repository cannot replace it, because it may have the package.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class RepositorySet:
         return found
 
     def look_up(self, packages: Iterable[str]) -> None:
-        """Query several packages at once, by canonical name, so that later queries are answered from memory.
+        """Query several packages at once, by canonical name, to answer later queries from memory.
 
         Raises:
             RepositoryError: A repository did not answer.

@@ -105,7 +105,7 @@ class _Verification:
         self._repository = repository
         self._share = share
         self._progress = progress
-        # A random start, so that repeated partial verifications read different chunks.
+        # With a random start, repeated partial verifications read different chunks.
         self._due = random() if 0 < share < 1 else 0.0  # noqa: S311 - not a secret
         self._verdict = Verdict()
 
