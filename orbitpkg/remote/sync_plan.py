@@ -12,7 +12,7 @@ sync. A path at the destination that differs from the base was edited there.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -199,7 +199,9 @@ def plan_sync(
         delete: Whether to delete at the destination what was deleted at the source.
         force: Whether the source wins conflicts.
     """
-    planner = _Planner(local, remote, base, direction=direction, same=same, delete=delete, force=force)
+    planner = _Planner(
+        local=local, remote=remote, base=base, is_up=direction is Direction.UP, same=same, delete=delete, force=force
+    )
     found = list(planner.run())
     steps = [row for row in found if isinstance(row, Step)]
     return SyncPlan(
@@ -213,77 +215,67 @@ def plan_sync(
 _DELETING = (Act.DELETE_FILE, Act.DELETE_OBJECT)
 
 
+@dataclass(slots=True, kw_only=True)
 class _Planner:
-    def __init__(
-        self,
-        local: Mapping[str, LocalFile],
-        remote: Mapping[str, ObjectInfo],
-        base: Mapping[str, Synced],
-        *,
-        direction: Direction,
-        same: Mapping[str, bool],
-        delete: bool,
-        force: bool,
-    ) -> None:
-        self._local = local
-        self._remote = remote
-        self._base = base
-        self._up = direction is Direction.UP
-        self._same = same
-        self._delete = delete
-        self._force = force
-        self.found_same: list[str] = []
-        self.unchanged = 0
+    local: Mapping[str, LocalFile]
+    remote: Mapping[str, ObjectInfo]
+    base: Mapping[str, Synced]
+    is_up: bool
+    same: Mapping[str, bool]
+    delete: bool
+    force: bool
+    found_same: list[str] = field(default_factory=list)
+    unchanged: int = 0
 
     def run(self) -> Iterator[Step | Conflict]:
-        for path in sorted(self._local.keys() | self._remote.keys()):
+        for path in sorted(self.local.keys() | self.remote.keys()):
             row = self._decide(path)
             if row is not None:
                 yield row
 
     def _decide(self, path: str) -> Step | Conflict | None:
-        source, destination = (self._local, self._remote) if self._up else (self._remote, self._local)
+        source, destination = (self.local, self.remote) if self.is_up else (self.remote, self.local)
         if path not in source:
             return self._destination_only(path)
         return self._both(path) if path in destination else self._copy(path, replaces=False)
 
     def _both(self, path: str) -> Step | Conflict | None:
-        known = self._base.get(path)
-        edited = _edited(self._local, self._remote, known, path)
+        known = self.base.get(path)
+        edited = _edited(self.local, self.remote, known, path)
         if edited == (False, False):
             self.unchanged += 1
             return None
-        if self._same.get(path):
+        if self.same.get(path):
             self.found_same.append(path)
             return None
-        if self._force or not edited[self._up]:
+        if self.force or not edited[self.is_up]:
             return self._copy(path, replaces=True)
         if known is None:
             return self._both_without_base(path)
-        where = "on both sides" if edited[not self._up] else "at the destination"
+        where = "on both sides" if edited[not self.is_up] else "at the destination"
         return Conflict(path=path, reason=f"it was changed {where} since the last sync")
 
     def _both_without_base(self, path: str) -> Step | Conflict:
-        modified = self._remote[path].modified
-        if self._up and modified is not None and self._local[path].mtime_ns > nanoseconds(modified):
+        modified = self.remote[path].modified
+        if self.is_up and modified is not None and self.local[path].mtime_ns > nanoseconds(modified):
             return self._copy(path, replaces=True)
-        found = "a newer object" if self._up else "a different file"
+        found = "a newer object" if self.is_up else "a different file"
         return Conflict(path=path, reason=f"the destination has {found} that was never synced")
 
     def _destination_only(self, path: str) -> Step | Conflict | None:
-        if not self._delete:
+        if not self.delete:
             return None
-        known = self._base.get(path)
-        edited = _edited(self._local, self._remote, known, path)[self._up]
-        if self._force or not edited:
-            return Step(act=Act.DELETE_OBJECT if self._up else Act.DELETE_FILE, path=path)
+        known = self.base.get(path)
+        edited = _edited(self.local, self.remote, known, path)[self.is_up]
+        if self.force or not edited:
+            return Step(act=Act.DELETE_OBJECT if self.is_up else Act.DELETE_FILE, path=path)
         if known is None:
             return Conflict(path=path, reason="it exists only at the destination and was never synced")
         return Conflict(path=path, reason="it was deleted at the source but changed at the destination")
 
     def _copy(self, path: str, *, replaces: bool) -> Step:
-        act = Act.UPLOAD if self._up else Act.DOWNLOAD
-        size = self._local[path].size if self._up else self._remote[path].size
+        act = Act.UPLOAD if self.is_up else Act.DOWNLOAD
+        size = self.local[path].size if self.is_up else self.remote[path].size
         return Step(act=act, path=path, size=size, replaces=replaces)
 
 

@@ -99,23 +99,7 @@ class Transfers:
             nonlocal first
             # Only the first attempt may find an object of another writer: later ones find their own.
             create_only, first = first and not step.replaces, False
-            with storage_errors(path, USER_FILE):
-                before = path.stat()
-                digest = digest_of_file(path)
-            try:
-                done = upload_object(
-                    self._store,
-                    key,
-                    path,
-                    metadata={DIGEST_NAME: digest},
-                    create_only=create_only,
-                    progress=self._progress,
-                )
-            except ObjectExists as error:
-                return self._accept_same(key, path, before.st_mtime_ns, error)
-            if done.blake3 != digest:
-                raise _OutdatedDigestError
-            return Synced(size=done.size, mtime_ns=before.st_mtime_ns, etag=plain_etag(done.info))
+            return self._upload_once(key, path, create_only=create_only)
 
         try:
             return retry(attempt, policy=AT_ONCE, when=lambda error: isinstance(error, _OutdatedDigestError))
@@ -123,6 +107,20 @@ class Transfers:
             # The digest in the object's metadata is wrong, and later syncs would trust it.
             self._store.delete(key)
             raise TreeChanged(f"{path} was not uploaded because it keeps changing.", path=str(path)) from None
+
+    def _upload_once(self, key: str, path: Path, *, create_only: bool) -> Synced:
+        with storage_errors(path, USER_FILE):
+            before = path.stat()
+            metadata = {DIGEST_NAME: digest_of_file(path)}
+        try:
+            done = upload_object(
+                self._store, key, path, metadata=metadata, create_only=create_only, progress=self._progress
+            )
+        except ObjectExists as error:
+            return self._accept_same(key, path, before.st_mtime_ns, error)
+        if done.blake3 != metadata[DIGEST_NAME]:
+            raise _OutdatedDigestError
+        return Synced(size=done.size, mtime_ns=before.st_mtime_ns, etag=plain_etag(done.info))
 
     def _accept_same(self, key: str, path: Path, mtime_ns: int, error: ObjectExists) -> Synced:
         """Accept an object that appeared during the sync if it has the same bytes, as one of a concurrent sync has."""

@@ -181,9 +181,7 @@ def sync_trees(
     if dry_run:
         done, failed, edited = list(steps), list[Failed](), list[Conflict]()
     else:
-        for path in plan.same:
-            file, etag = local.files[path], plain_etag(remote.files[path])
-            pair.state.files[path] = Synced(size=file.size, mtime_ns=file.mtime_ns, etag=etag)
+        _record_same(pair, plan, local, remote)
         _make_folders(pair, local, remote)
         done, failed, edited = _Run(pair, local, remote, reporter).do(steps)
     unusable = local.unusable if pair.is_up else remote.unusable
@@ -194,6 +192,12 @@ def sync_trees(
         failed=tuple(failed),
         unchanged=plan.unchanged + len(plan.same),
     )
+
+
+def _record_same(pair: Pair, plan: SyncPlan, local: LocalTree, remote: RemoteTree) -> None:
+    for path in plan.same:
+        file, etag = local.files[path], plain_etag(remote.files[path])
+        pair.state.files[path] = Synced(size=file.size, mtime_ns=file.mtime_ns, etag=etag)
 
 
 def _compare(pair: Pair, local: LocalTree, remote: RemoteTree, reporter: Reporter) -> dict[str, bool]:
@@ -266,27 +270,11 @@ class _Run:
         self._edited: list[Conflict] = []
 
     def do(self, steps: Sequence[Step]) -> tuple[list[Step], list[Failed], list[Conflict]]:
-        total = sum(step.size for step in steps)
         if not steps:
             return [], [], []
-        title = f"Syncing to {self._pair.uri if self._pair.is_up else self._pair.local}"
         try:
-            with self._reporter.task(title, total) as task:
-                transfers = Transfers(
-                    self._pair.store,
-                    self._pair.root,
-                    self._pair.key_of,
-                    local=self._local.files,
-                    remote=self._remote.files,
-                    progress=task.advance,
-                )
-                small = {step.path: partial(self._one, transfers, step) for step in steps if step.size <= SMALL_BYTES}
-                _all_of(small)
-                for step in steps:
-                    if step.size > SMALL_BYTES:
-                        self._one(transfers, step)
+            self._execute(steps)
         except BaseException:
-            # What was done is known to the next run.
             self._sync_downloads()
             save_state(self._pair, self._reporter)
             raise
@@ -298,6 +286,22 @@ class _Run:
             sorted(self._failed, key=lambda row: row.path),
             sorted(self._edited, key=lambda row: row.path),
         )
+
+    def _execute(self, steps: Sequence[Step]) -> None:
+        title = f"Syncing to {self._pair.uri if self._pair.is_up else self._pair.local}"
+        with self._reporter.task(title, sum(step.size for step in steps)) as task:
+            transfers = Transfers(
+                self._pair.store,
+                self._pair.root,
+                self._pair.key_of,
+                local=self._local.files,
+                remote=self._remote.files,
+                progress=task.advance,
+            )
+            _all_of({step.path: partial(self._one, transfers, step) for step in steps if step.size <= SMALL_BYTES})
+            for step in steps:
+                if step.size > SMALL_BYTES:
+                    self._one(transfers, step)
 
     def _sync_downloads(self) -> None:
         # A file that a power cut emptied must not look like an edit, which the next sync would upload.

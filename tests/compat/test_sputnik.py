@@ -235,12 +235,14 @@ class TestInstalling:
     def test_an_unknown_name_and_an_unknown_version_are_different_errors(self, repository: str, data: str) -> None:
         with pytest.raises(sputnik.PackageNotFoundException):
             sputnik.install(*APP, "unknown", data, repository)
-        with pytest.raises(sputnik.CompatiblePackageNotFoundException, match=r"Available versions: 1\.0\.0, 9\.0\.0, 10\.0\.0"):
+        available = r"Available versions: 1\.0\.0, 9\.0\.0, 10\.0\.0"
+        with pytest.raises(sputnik.CompatiblePackageNotFoundException, match=available):
             sputnik.install(*APP, "test >10.0.0", data, repository)
         sputnik.install(*APP, "test ==1.0.0", data, repository)
         with pytest.raises(sputnik.PackageNotFoundException, match="unknown is not installed"):
             sputnik.package(*APP, "unknown", data)
-        with pytest.raises(sputnik.CompatiblePackageNotFoundException, match=r"matches 'test >=1.0.1'. Installed: 1\.0\.0"):
+        installed = r"matches 'test >=1.0.1'\. Installed: 1\.0\.0"
+        with pytest.raises(sputnik.CompatiblePackageNotFoundException, match=installed):
             sputnik.package(*APP, "test >=1.0.1", data)
 
     def test_packages_installed_by_sputnik_are_reported_and_left_alone(self, data: str) -> None:

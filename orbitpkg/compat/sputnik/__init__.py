@@ -15,6 +15,7 @@ default orbitpkg's own.
 
 from __future__ import annotations
 
+from orbitpkg.compat.sputnik.api import errors
 from orbitpkg.compat.sputnik.api.commands import (
     build,
     files,
@@ -28,57 +29,14 @@ from orbitpkg.compat.sputnik.api.commands import (
     upload,
 )
 from orbitpkg.compat.sputnik.api.constraints import constraint_match
-from orbitpkg.compat.sputnik.api.errors import (
-    CompatiblePackageNotFoundException,
-    EmptyArchiveException,
-    InvalidAppNameException,
-    InvalidAppVersionException,
-    InvalidChecksumException,
-    InvalidConstraintException,
-    InvalidDataPathException,
-    InvalidOffsetException,
-    InvalidPathException,
-    InvalidPathPartsException,
-    MissingChecksumHeader,
-    NameMismatchException,
-    NotEnoughSpaceException,
-    NotIncludedException,
-    PackageAlreadyInstalledException,
-    PackageNotFoundException,
-    SputnikException,
-    UnknownAppNameException,
-    UnknownContentLengthException,
-    UnsupportedHTTPCodeException,
-    ValidationException,
-)
+from orbitpkg.compat.sputnik.api.errors import *  # noqa: F403 - the names are listed there
 from orbitpkg.compat.sputnik.api.packages import Archive, DirPackage, Package, PackageStub
 
 __all__ = [
     "Archive",
-    "CompatiblePackageNotFoundException",
     "DirPackage",
-    "EmptyArchiveException",
-    "InvalidAppNameException",
-    "InvalidAppVersionException",
-    "InvalidChecksumException",
-    "InvalidConstraintException",
-    "InvalidDataPathException",
-    "InvalidOffsetException",
-    "InvalidPathException",
-    "InvalidPathPartsException",
-    "MissingChecksumHeader",
-    "NameMismatchException",
-    "NotEnoughSpaceException",
-    "NotIncludedException",
     "Package",
-    "PackageAlreadyInstalledException",
-    "PackageNotFoundException",
     "PackageStub",
-    "SputnikException",
-    "UnknownAppNameException",
-    "UnknownContentLengthException",
-    "UnsupportedHTTPCodeException",
-    "ValidationException",
     "build",
     "constraint_match",
     "files",
@@ -91,3 +49,4 @@ __all__ = [
     "update",
     "upload",
 ]
+__all__ += errors.__all__

@@ -15,10 +15,10 @@ from orbitpkg.compat.sputnik.api.errors import (
     CompatiblePackageNotFoundException,
     InvalidDataPathException,
     PackageNotFoundException,
-    renamed_errors,
 )
 from orbitpkg.compat.sputnik.api.installed import best_installed, find_matching, layout_of
 from orbitpkg.compat.sputnik.api.packages import Archive, Package, PackageStub
+from orbitpkg.compat.sputnik.api.translation import translate_errors
 from orbitpkg.files.atomic import atomic_write
 from orbitpkg.files.errors import storage_errors
 from orbitpkg.files.tilde import expand_home
@@ -62,7 +62,7 @@ def build(package_path: PathLike | None = ".", archive_path: PathLike | None = N
 
     folder = expand_home(package_path or ".")
     target = expand_home(archive_path) if archive_path else folder
-    with renamed_errors():
+    with translate_errors():
         return Archive(str(build_archive(folder, target)))
 
 
@@ -111,12 +111,12 @@ def install(
 def _install_named(layout: Layout, wanted: PackageString, apps: Apps, repository_url: PathLike | None) -> Package:
     with contextlib.suppress(PackageNotFoundException, CompatiblePackageNotFoundException):
         package = best_installed(layout, wanted, apps)
-        with renamed_errors():
+        with translate_errors():
             check_package(package.installed)
         return package
     from orbitpkg.compat.sputnik.api.repositories import choose
 
-    with renamed_errors():
+    with translate_errors():
         return _install(layout, wanted.key, choose(layout, wanted, apps, repository_url))
 
 
@@ -132,7 +132,7 @@ def _install_archive(layout: Layout, path: Path, apps: Apps, repository_url: Pat
     if not path.is_file():
         hint = "It is a directory. Make an archive of it with build()." if path.is_dir() else "Check the path."
         raise PackageNotFoundException(f"The archive {path} does not exist.", hint=hint, path=str(path))
-    with contextlib.ExitStack() as stack, renamed_errors():
+    with contextlib.ExitStack() as stack, translate_errors():
         available = available_archive(stack.enter_context(opened_archive(path, layout=layout)))
         release = available.release
         excluded = excluded_by(apps, release.compatibility)
@@ -207,7 +207,7 @@ def search(
     from orbitpkg.compat.sputnik.api.repositories import installable
 
     apps, wanted = read_app(app_name, app_version), parse_package_string(search_string)
-    with renamed_errors():
+    with translate_errors():
         found = installable(wanted, apps, repository_url)
     if not search_string:
         _save_seen(layout_of(data_path), found)

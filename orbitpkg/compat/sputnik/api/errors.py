@@ -6,23 +6,15 @@ Errors that Sputnik has no exception for (no network, wrong credentials) are orb
 
 from __future__ import annotations
 
-import contextlib
-from typing import TYPE_CHECKING
-
 from orbitpkg.errors import (
     FileNotInPackage,
     IntegrityError,
     NoSpace,
-    NotInstalled,
     OrbitError,
     PackageNotFound,
-    ResolutionError,
     UsageError,
     VersionNotFound,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 __all__ = [
     "CompatiblePackageNotFoundException",
@@ -46,7 +38,6 @@ __all__ = [
     "UnknownContentLengthException",
     "UnsupportedHTTPCodeException",
     "ValidationException",
-    "renamed_errors",
 ]
 
 
@@ -135,26 +126,3 @@ class UnknownContentLengthException(SputnikException):
 
 class UnsupportedHTTPCodeException(SputnikException):
     """Never raised: invalid answers of servers are a :class:`orbitpkg.RepositoryError`."""
-
-
-_RENAMED: tuple[tuple[type[OrbitError], type[SputnikException]], ...] = (
-    (PackageNotFound, PackageNotFoundException),
-    (NotInstalled, PackageNotFoundException),
-    (ResolutionError, CompatiblePackageNotFoundException),
-    (NoSpace, NotEnoughSpaceException),
-    (IntegrityError, InvalidChecksumException),
-)
-
-
-@contextlib.contextmanager
-def renamed_errors() -> Iterator[None]:
-    """Translate orbitpkg's errors to Sputnik's exceptions."""
-    try:
-        yield
-    except SputnikException:
-        raise
-    except OrbitError as error:
-        for kind, name in _RENAMED:
-            if isinstance(error, kind):
-                raise name(error.message, hint=error.hint, **error.data) from None
-        raise

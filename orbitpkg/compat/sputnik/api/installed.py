@@ -75,21 +75,22 @@ def best_installed(layout: Layout, wanted: PackageString, apps: Apps) -> Package
     newest = find_newest(packages, [], prereleases=True, accept=works)
     if newest is not None:
         return Package(packages[newest])
-    raise CompatiblePackageNotFoundException(
-        " ".join(
-            [f"No installed version of {wanted.name} matches {wanted.text!r} and the app.", *incompatible]
-            if incompatible
-            else [
-                f"No installed version of {wanted.name} matches {wanted.text!r}.",
-                f"Installed: {', '.join(map(str, versions))}.",
-            ]
-        ),
-        hint="Install another version, or give None for the app's name and version to skip the check."
-        if incompatible
-        else "Install a version that matches.",
-        name=wanted.name,
-        versions=[str(version) for version in versions],
-    )
+    raise _no_match(wanted, [str(version) for version in versions], incompatible)
+
+
+def _no_match(
+    wanted: PackageString, versions: list[str], incompatible: list[str]
+) -> CompatiblePackageNotFoundException:
+    if incompatible:
+        lines = [f"No installed version of {wanted.name} matches {wanted.text!r} and the app.", *incompatible]
+        hint = "Install another version, or give None for the app's name and version to skip the check."
+    else:
+        lines = [
+            f"No installed version of {wanted.name} matches {wanted.text!r}.",
+            f"Installed: {', '.join(versions)}.",
+        ]
+        hint = "Install a version that matches."
+    return CompatiblePackageNotFoundException(" ".join(lines), hint=hint, name=wanted.name, versions=versions)
 
 
 def _not_installed(layout: Layout, wanted: PackageString) -> PackageNotFoundException:

@@ -14,8 +14,8 @@ from orbitpkg.compat.sputnik.api.errors import (
     NotIncludedException,
     PackageNotFoundException,
     ValidationException,
-    renamed_errors,
 )
+from orbitpkg.compat.sputnik.api.translation import translate_errors
 from orbitpkg.compat.sputnik.formats.conversion import convert_version
 from orbitpkg.errors import FileNotInPackage, OrbitError, UsageError
 from orbitpkg.model.manifest import MANIFEST_NAME
@@ -259,7 +259,7 @@ class Archive(PackageStub):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
-        with renamed_errors():
+        with translate_errors():
             manifest, self.manifest = _read_archive(Path(path))
         super().__init__(metadata_of(manifest))
 
