@@ -1,6 +1,6 @@
-"""Putting back what was found wrong with an installed release, without ever showing anybody a file half-written.
+"""Repairing an installed release: readers see the damaged file or the repaired one, never a part.
 
-What is no file of the release is not deleted but moved away: it may be somebody's work.
+Files that do not belong to the release are moved aside rather than deleted: they may be a user's work.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ __all__ = ["move_aside", "replace_files", "restore_files"]
 
 
 def restore_files(layout: Layout, home: str, files: Mapping[str, bytes]) -> None:
-    """Replace what the store keeps beside a release's files, one after another, each at once.
+    """Replace the store's own files of a release: its record, its contents and its origin.
 
     Args:
-        layout: Of the store.
-        home: The release's folder.
-        files: What is to be there, by name.
+        layout: The layout of the store.
+        home: The folder of the release.
+        files: The content of each file, by name.
 
     Raises:
-        StorageError: It cannot be written.
+        StorageError: A file cannot be written.
     """
     with storage_errors(home):
         make_folders(layout.tmp)
@@ -47,16 +47,19 @@ def restore_files(layout: Layout, home: str, files: Mapping[str, bytes]) -> None
 
 
 def move_aside(layout: Layout, key: str, version: Version, paths: Iterable[str]) -> str | None:
-    """Move files, or whole folders, of a release's folder away; returns where they are, None when there were none.
+    """Move files or folders out of a release.
 
     Args:
-        layout: Of the store.
-        key: The package's canonical name.
-        version: Of the release.
-        paths: Relative to the release's files.
+        layout: The layout of the store.
+        key: The canonical name of the package.
+        version: The version of the release.
+        paths: Paths relative to the release's files. Those that do not exist are skipped.
+
+    Returns:
+        The folder that they were moved to, or None if nothing was moved.
 
     Raises:
-        StorageError: They cannot be moved.
+        StorageError: A file cannot be moved.
     """
     root, away = f"{layout.release(key, version)}/files", None
     for path in paths:
@@ -71,15 +74,15 @@ def move_aside(layout: Layout, key: str, version: Version, paths: Iterable[str])
 
 
 def replace_files(staging: Staging, files: Sequence[FileEntry], root: str) -> None:
-    """Put staged files that are verified in the place of broken ones, each by one rename.
+    """Replace damaged files by verified ones, each by one rename.
 
     Args:
-        staging: Where they are.
-        files: Which ones.
-        root: The folder that holds the release's files.
+        staging: The staging folder of the verified files.
+        files: The files.
+        root: The folder of the release's files.
 
     Raises:
-        StorageError: The disk did not do it.
+        StorageError: A file cannot be replaced.
     """
     with storage_errors(root):
         apply_shared_mode(staging.folder, inherited_mode(root))

@@ -1,13 +1,13 @@
-"""What garbage collection must leave: releases that lockfiles name, and those that an install is about to need.
+"""The releases that garbage collection must keep: those that lockfiles list, and those of running installs.
 
 ::
 
-    store/v1/roots/<24 hex>.json           a lockfile, and what it named when it was last installed from
-    store/v1/roots/running-<16 hex>.json   what an install that is under way needs; gone when it ends
+    store/v1/roots/<24 hex>.json           a lockfile, and the releases it listed when it was last installed
+    store/v1/roots/running-<16 hex>.json   the releases of a running install; deleted when it ends
 
-A root of a lockfile says where that is, and the lockfile says what is needed. When it cannot be read (its disk is not
-mounted, its owner's folder is closed), what it named last counts; when it has been gone for a month, it is stale. A
-root of an install counts for a day, which is longer than any install writes nothing.
+The root of a lockfile contains its path, and the lockfile is read to find the releases. If it cannot be read (its disk
+is not mounted, its folder is private), the releases that it listed last are kept. If it has been missing for a month,
+the root is stale. The root of an install is valid for a day, as a running install writes more often than that.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ _RUNNING = "running-"
 
 @dataclass(slots=True, kw_only=True)
 class Roots:
-    """What must stay.
+    """The releases to keep.
 
     Attributes:
-        needed: Why, by canonical name and version.
-        stale: The paths of roots that count no more.
+        needed: The reason for each release, by canonical name and version.
+        stale: The paths of roots that no longer count.
     """
 
     needed: dict[tuple[str, Version], str] = field(default_factory=dict)
@@ -59,14 +59,14 @@ class Roots:
 
 
 def register_lockfile(layout: Layout, path: Path, lock: Lock) -> None:
-    """Have garbage collection leave what a lockfile names, as long as it names it.
+    """Protect the releases of a lockfile from garbage collection, as long as it lists them.
 
-    Who may only read the store registers nothing: garbage collection by its owner does not know of that lockfile.
+    Does nothing if this user cannot write to the store. The owner's garbage collection ignores the lockfile then.
 
     Args:
-        layout: Of the store.
+        layout: The layout of the store.
         path: The lockfile.
-        lock: What it says.
+        lock: The content of the lockfile.
     """
     place = os.path.abspath(path)  # noqa: PTH100
     root = f"{layout.roots}/{hashlib.sha256(os.fsencode(place)).hexdigest()[:24]}.json"
@@ -77,17 +77,17 @@ def register_lockfile(layout: Layout, path: Path, lock: Lock) -> None:
 
 @contextlib.contextmanager
 def protect_releases(layout: Layout, releases: Iterable[object]) -> Iterator[None]:
-    """Have garbage collection leave releases while an install needs them.
+    """Protect releases from garbage collection while an install needs them.
 
     Args:
-        layout: Of the store.
-        releases: Which, as ``NAME==VERSION`` in text.
+        layout: The layout of the store.
+        releases: The releases; as text, ``NAME==VERSION``.
 
     Raises:
         StorageError: The store cannot be written.
     """
     root = f"{layout.roots}/{_RUNNING}{secrets.token_hex(8)}.json"
-    # Not synced: after a crash of the system there is no install to need it.
+    # Not synced: the install does not survive a crash of the system either.
     _write(layout, root, {"format": _FORMAT, "packages": [str(release) for release in releases]}, durable=False)
     try:
         yield
@@ -103,14 +103,14 @@ def _write(layout: Layout, root: str, document: dict[str, object], *, durable: b
 
 
 def read_roots(layout: Layout, *, now: float | None = None) -> Roots:
-    """Find out what must stay.
+    """Return the releases that must be kept.
 
     Args:
-        layout: Of the store.
-        now: The time, in seconds since 1970; the present one when None.
+        layout: The layout of the store.
+        now: The time in seconds since 1970; the current time by default.
 
     Raises:
-        IntegrityError: A root is damaged, or of a newer format, so that nobody knows what it needs.
+        IntegrityError: A root is damaged or of a newer format, so the releases that it protects are unknown.
         StorageError: The roots cannot be read.
     """
     now = time.time() if now is None else now
@@ -130,36 +130,36 @@ def read_roots(layout: Layout, *, now: float | None = None) -> Roots:
                     continue
                 raise
         try:
-            document = _parsed(data, path)
+            document = _parse(data, path)
         except IntegrityError:
             if not name.startswith((_RUNNING, HIDDEN)):
                 raise
-            document = {}  # cut short by a crash of the system, and its install with it
+            document = {}  # truncated by a crash of the system, which also ended the install
         _add(roots, path, document, now - max(status.st_mtime, status.st_ctime))
     return roots
 
 
-def _parsed(data: bytes, path: str) -> dict[str, object]:
-    hint = f"What it keeps is not known, so that nothing is removed. If nobody needs it any more, delete {path}."
+def _parse(data: bytes, path: str) -> dict[str, object]:
+    hint = f"Nothing was removed, because the releases that it protects are unknown. If it is obsolete, delete {path}."
     document = parse_json(data, what=path, max_bytes=_MAX_BYTES)
     if not isinstance(document, dict) or type(document.get("format")) is not int:
-        raise IntegrityError(f"{path} is no root of garbage collection.", hint=hint)
+        raise IntegrityError(f"{path} is not a valid garbage collection root.", hint=hint)
     if document["format"] != _FORMAT:
         raise IntegrityError(
-            f"{path} has format {document['format']}; this orbitpkg reads format {_FORMAT}.",
-            hint="A newer orbitpkg wrote it: upgrade with pip install -U orbitpkg.",
+            f"{path} has format {document['format']}; this version of orbitpkg reads format {_FORMAT}.",
+            hint="A newer version wrote it. Upgrade: pip install -U orbitpkg",
         )
     return document
 
 
 def _add(roots: Roots, path: str, document: dict[str, object], age: float) -> None:
     lockfile, packages = document.get("lockfile"), document.get("packages")
-    words = [word for word in packages if isinstance(word, str)] if isinstance(packages, list) else []
-    reason = "an install that is under way"
+    texts = [text for text in packages if isinstance(text, str)] if isinstance(packages, list) else []
+    reason = "a running install"
     if isinstance(lockfile, str):
         reason = lockfile
         try:
-            words = _locked(lockfile)
+            texts = _read_locked(lockfile)
         except FileNotFoundError:
             if age > _LOCKFILE_GONE:
                 roots.stale.append(path)
@@ -169,13 +169,13 @@ def _add(roots: Roots, path: str, document: dict[str, object], age: float) -> No
     elif age > _DAY:
         roots.stale.append(path)
         return
-    for word in words:
-        name, _, version = word.partition("==")
+    for text in texts:
+        name, _, version = text.partition("==")
         with contextlib.suppress(OrbitError):
             roots.needed.setdefault((canonical_name(name), parse_version(version)), reason)
 
 
-def _locked(path: str) -> list[str]:
+def _read_locked(path: str) -> list[str]:
     with open(path, "rb") as file:  # noqa: PTH123
         data = file.read(MAX_LOCK_BYTES + 1)
     return [str(package) for package in parse_lock(data, where=path).packages.values()]

@@ -1,12 +1,12 @@
-"""Where a release is made whole, and how it becomes visible.
+"""How an install stages a release and makes it visible.
 
-1. Every install has a folder of its own under ``tmp``, named for the release's digest and for the process: two never
-   write into one folder, whatever their locks do.
-2. What an install that ended has left is taken over by renaming its folder: of two that try, one has it. What is in it
-   is believed no further than it hashes to what it should be.
-3. A release appears by one rename of its folder, which holds what is to be visible and nothing else.
-4. What comes into a release that is visible in part comes file by file, each by one rename, into the folder that was
-   opened before: when somebody removes the release meanwhile, nothing is made where it was.
+1. Every install has its own folder under ``tmp``, named for the release's digest and the process. Two installs never
+   write into one folder, even where locks do not work.
+2. An install takes over what an interrupted one left by renaming its folder, so only one of several can take it. It
+   trusts no file there before it has hashed it.
+3. A release becomes visible by one rename of its folder, which contains only what belongs to the release.
+4. Files that are added to a partly installed release appear one by one, each by a rename into a folder that was opened
+   before. If another process removes the release in between, its folder is not created again.
 """
 
 from __future__ import annotations
@@ -39,20 +39,20 @@ if TYPE_CHECKING:
 __all__ = ["Staging", "abandon", "add_files", "claim", "is_abandoned", "make_visible", "mark_complete"]
 
 _STATE = b'{"complete":false,"format":1}'
-# Whether a process of another machine lives cannot be asked. An install that lives writes something more often.
+# A process on another machine cannot be checked. A running install writes more often than this.
 _IDLE_SECONDS = 3600.0
-# Whoever removes a package's last version also removes the folder that the next one is about to be renamed into.
+# Removing a package's last version also removes the folder that a new version is about to be renamed into.
 _RENAMES = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Staging:
-    """A folder in which one process makes a release whole before anyone sees it.
+    """The folder in which one process collects a release before it is visible.
 
     Attributes:
-        release: What is being installed.
-        origin: The address it comes from.
-        folder: Where.
+        release: The release that is being installed.
+        origin: The address that it comes from.
+        folder: The path of the folder.
     """
 
     release: Release
@@ -61,28 +61,28 @@ class Staging:
 
     @property
     def files(self) -> str:
-        """Where the files go, by their paths in the package."""
+        """The folder of the package's files."""
         return f"{self.folder}/{FILES_NAME}"
 
     def path(self, file: FileEntry) -> str:
-        """Where one file goes."""
+        """Return the path at which a file is staged."""
         return f"{self.folder}/{FILES_NAME}/{file.path}"
 
 
 def claim(tmp: str, release: Release, *, origin: str) -> Staging:
-    """Make a folder for an install, from what an earlier one left if there is any.
+    """Create a staging folder. It starts with what an interrupted install of the release left, if anything.
 
     Args:
-        tmp: The folder it is made in.
-        release: What is to be installed.
-        origin: The address it comes from.
+        tmp: The folder to create it in.
+        release: The release to install.
+        origin: The address that it comes from.
     """
     label = _label(release)
     folder = f"{tmp}/{label}_{_owner()}_{secrets.token_hex(4)}"
     staging = Staging(release=release, origin=origin, folder=folder)
     for left in [name for name in os.listdir(tmp) if name.partition("_")[0] == label]:
         if _may_be_taken(f"{tmp}/{left}"):
-            # Another process may have taken it. Without it, the install starts from nothing.
+            # Another process may have taken the folder; then the install starts with an empty one.
             with contextlib.suppress(OSError):
                 move_folder(f"{tmp}/{left}", folder, durable=False)
                 break
@@ -91,18 +91,18 @@ def claim(tmp: str, release: Release, *, origin: str) -> Staging:
 
 
 def abandon(staging: Staging) -> None:
-    """Leave a folder to the next install of the release."""
+    """Let the next install of the release take over a staging folder."""
     tmp = os.path.dirname(staging.folder)  # noqa: PTH120
-    with contextlib.suppress(OSError):  # then it is found by the end of this process
+    with contextlib.suppress(OSError):  # it can still be taken over once this process has ended
         move_folder(staging.folder, f"{tmp}/{_label(staging.release)}_{secrets.token_hex(4)}", durable=False)
 
 
 def is_abandoned(folder: str) -> bool:
-    """Say whether a folder under ``tmp`` belongs to no install that is under way."""
+    """Return whether no running install owns a folder under ``tmp``."""
     try:
         _, *owner, _ = os.path.basename(folder).split("_")  # noqa: PTH119
         alive = _is_alive(*owner)
-    except (ValueError, TypeError):  # named for nobody
+    except (ValueError, TypeError):  # its name has no owner
         return True
     try:
         return _is_idle(folder) if alive is None else not alive
@@ -112,25 +112,25 @@ def is_abandoned(folder: str) -> bool:
 
 def _may_be_taken(folder: str) -> bool:
     try:
-        # What another user has left can be renamed and not be written.
+        # A folder of another user could be renamed, but not written to.
         return os.stat(folder).st_uid == os.geteuid() and is_abandoned(folder)  # noqa: PTH116
     except FileNotFoundError:
         return False
 
 
 def _label(release: Release) -> str:
-    # Neither names nor versions hold a "_", which sets off what follows.
+    # Names and versions contain no "_", so it can separate the parts.
     return f"{release.key}-{release.version}-{release.digest[:16]}"
 
 
 def _owner() -> str:
-    """Name this process so that nobody takes another one, or one after a restart, for it."""
+    """Return a name for this process that no other process has, on any machine or after a restart."""
     process = os.getpid()
     return f"{_machine()}_{_start_of_system()}_{_space()}_{process}_{_start_of(process)}"
 
 
 def _is_alive(machine: str, system: str, space: str, process: str, start: str) -> bool | None:
-    """Say whether the process that an owner names lives; None when that cannot be told from here."""
+    """Return whether the process that an owner's name stands for is running, or None if that cannot be checked."""
     if machine != _machine():
         return None
     if system != _start_of_system():
@@ -150,7 +150,7 @@ def _start_of_system() -> str:
 
 
 def _space() -> str:
-    """Name the space in which process numbers count: that of a container is not its host's."""
+    """Return the process namespace: a container numbers its processes independently of its host."""
     try:
         return str(os.stat("/proc/self/ns/pid").st_ino)  # noqa: PTH116
     except OSError:
@@ -158,9 +158,9 @@ def _space() -> str:
 
 
 def _start_of(process: int) -> str:
-    """Say when a process started, "" when there is none: its number may be that of another before it."""
+    """Return the start time of a process, which tells it from an earlier one with its number; "" if it ended."""
     try:
-        # proc(5): the name, in brackets, may hold anything; the start is the 20th number after it.
+        # proc(5): the name, in brackets, may contain anything; the start time is the 20th field after it.
         status = Path(f"/proc/{process}/stat").read_text(encoding="ascii", errors="replace")
         return status.rpartition(")")[2].split()[19]
     except OSError:
@@ -175,7 +175,7 @@ def _start_of(process: int) -> str:
 
 
 def _is_idle(folder: str) -> bool:
-    """Say whether nothing in a folder changed for long, by the clock of the file system, whatever this one's says."""
+    """Return whether nothing in a folder has changed for an hour, by the file system's clock, not this machine's."""
     probe = f"{folder}/.now-{secrets.token_hex(4)}"
     newest = max((os.stat(path).st_mtime for path in _all_below(folder)), default=0.0)  # noqa: PTH116
     os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
@@ -199,15 +199,15 @@ def make_visible(
     *,
     make_folder: Callable[[str], None],
 ) -> None:
-    """Make a release visible that is not.
+    """Make a staged release visible.
 
     Args:
-        staging: Where it is.
-        packed: Its compressed contents, as they came.
-        contents: The same, understood.
+        staging: The staging folder.
+        packed: The compressed contents of the release, as published.
+        contents: The parsed contents.
         files: The files that are staged and verified.
-        target: Where it belongs.
-        make_folder: Makes a folder of the store, and those above it.
+        target: The folder of the release in the store.
+        make_folder: Creates a folder of the store and its missing parents.
     """
     write_file(f"{staging.folder}/{RECORD_NAME}", staging.release.raw)
     write_file(f"{staging.folder}/{CONTENTS_NAME}", packed)
@@ -217,7 +217,7 @@ def make_visible(
     apply_shared_mode(staging.folder, _shared_mode(staging))
     sync_files([staging.path(file) for file in files], folder=staging.folder)
     if not _rename_into(staging.folder, target, make_folder):
-        # Another process was first, with locks that do nothing.
+        # Another process was faster; its lock had no effect on this file system.
         add_files(staging, contents, files, target)
 
 
@@ -230,12 +230,12 @@ def _write_state(staging: Staging, *, complete: bool) -> None:
     if not complete:
         write_file(place, _STATE)
         return
-    with contextlib.suppress(FileNotFoundError):  # of an earlier attempt, which wanted less
+    with contextlib.suppress(FileNotFoundError):  # left by an install that selected fewer files
         os.unlink(place)  # noqa: PTH108
 
 
 def _keep_only(staging: Staging, files: Sequence[FileEntry]) -> None:
-    """Delete what an earlier attempt, which wanted other files, has left of them: nobody verified it."""
+    """Delete unverified files that an interrupted install, of other files of the release, left behind."""
     wanted = {staging.path(file) for file in files}
     folders = {os.path.dirname(path) for path in wanted}  # noqa: PTH120
     for root, _, names in os.walk(staging.files, topdown=False):
@@ -262,22 +262,22 @@ def _rename_into(folder: str, target: str, make_folder: Callable[[str], None]) -
             _put_aside(folder, target)
         else:
             return True
-    raise StorageError(f"{target} is being made and removed by others again and again.", hint="Run it again.")
+    raise StorageError(f"Other processes keep creating and removing {target}.", hint="Run the command again.")
 
 
 def _put_aside(folder: str, target: str) -> None:
-    """Move away what is in a release's place and is none."""
+    """Remove a folder that is at a release's path but is not a release."""
     aside = f"{os.path.dirname(folder)}/removed-{secrets.token_hex(8)}"  # noqa: PTH120
     with contextlib.suppress(FileNotFoundError):
         remove_folder(target, trash=aside)
 
 
 def add_files(staging: Staging, contents: Contents, files: Sequence[FileEntry], target: str) -> None:
-    """Bring files into a release that is visible, and delete the staging folder.
+    """Add files to a visible release, and delete the staging folder.
 
     Raises:
-        IntegrityError: What is visible is another release.
-        StorageError: It was removed meanwhile.
+        IntegrityError: The visible release has other contents.
+        StorageError: The release was removed in between.
     """
     _check_same(staging, contents, target)
     apply_shared_mode(staging.folder, _shared_mode(staging))
@@ -292,7 +292,7 @@ def add_files(staging: Staging, contents: Contents, files: Sequence[FileEntry], 
 
 
 def mark_complete(release: Release, contents: Contents, target: str) -> None:
-    """Note that all files of a visible release are there, if they are: who brought the last was stopped before it."""
+    """Mark a visible release as complete, if it is: an install may have been interrupted just before it did so."""
     with _opened(target, release) as visible:
         _mark_complete(contents, visible)
 
@@ -303,8 +303,8 @@ def _check_same(staging: Staging, contents: Contents, target: str) -> None:
             return
         if not load_contents(target).same_files(contents):
             raise IntegrityError(
-                f"Another process has installed another {staging.release} meanwhile.",
-                hint=f"See which one is wanted: orbitpkg show {staging.release}",
+                f"Another process installed different contents as {staging.release}.",
+                hint=f"Check which one you want: orbitpkg show {staging.release}",
             )
 
 

@@ -134,7 +134,7 @@ def test_of_two_that_install_different_releases_of_one_version_one_is_told(store
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ORBITPKG_HOME", str(archive.parent / "another home"))
         contents = open_package("model").contents
-    with pytest.raises(IntegrityError, match=r"installed another model==1\.0\.0 meanwhile"):
+    with pytest.raises(IntegrityError, match=r"installed different contents as model==1\.0\.0"):
         store.commit(staging, packed, contents, files, installed=False)
     assert verify() == [(installed, [])]
 
