@@ -1,4 +1,4 @@
-"""What the tests of other package managers' users share."""
+"""Fixtures of the tests of the compatibility layers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine on which nobody has used orbitpkg; returns its home folder, which is not there yet."""
+    """A machine without orbitpkg's home folder; returns the path that the folder will have."""
     monkeypatch.setenv("ORBITPKG_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("ORBITPKG_CONFIG", str(tmp_path / "no config.toml"))
     for variable in ("ORBITPKG_REPOSITORY", "ORBITPKG_OFFLINE"):

@@ -1,6 +1,6 @@
-"""Make `archives/` with the real Sputnik 0.9.3: `python make_archives.py FOLDER`, in an environment that has it.
+"""Build `archives/` with the real Sputnik 0.9.3: `python make_archives.py FOLDER`, in an environment that has it.
 
-Sputnik writes the time into an archive twice, so that no two runs make the same bytes; what is in them is the same.
+Sputnik writes the time to an archive twice, so the bytes differ between runs, but not the contents.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-# Compared with what comes out of the archives.
+# The expected contents of the archives.
 PACKAGES: dict[str, dict[str, Any]] = {
     "test": {
         "package": {
@@ -55,7 +55,7 @@ def write(package: str, folder: Path) -> Path:
 
 def main(target: Path) -> None:
     """Build every package into a folder, and install it from there, as Sputnik does."""
-    import sputnik  # type: ignore[import-not-found]  # only in an environment of its own
+    import sputnik  # type: ignore[import-not-found]  # installed only in a separate environment
 
     target.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as work:

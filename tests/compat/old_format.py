@@ -1,6 +1,6 @@
-"""Sputnik's formats, written by hand: right, and wrong in every way that a test asks for.
+"""Sputnik's formats, written by hand: valid, or invalid in the way that a test needs.
 
-What the real Sputnik writes is in `archives/`, and made anew by `real_sputnik.py`; the two are held against each other.
+Archives written by the real Sputnik are in `archives/`; `real_sputnik.py` builds new ones. Tests compare all three.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ FILES: Mapping[str, bytes] = {
 def old_package(
     files: Mapping[str, bytes] = FILES, *, name: Any = "test", version: Any = "1.0.0", **package: Any
 ) -> tuple[dict[str, Any], bytes]:
-    """Write a package as Sputnik does; returns what is to be its `meta.json`, and its `archive.gz`."""
+    """Create a package like Sputnik; return the contents of its `meta.json` and its `archive.gz`."""
     body, rows = b"", []
     for path, data in files.items():
         body += gzip.compress(data, mtime=0)
@@ -60,13 +60,13 @@ def md5(data: bytes) -> str:
 
 
 def as_tar(path: Path, members: Sequence[tuple[str | tarfile.TarInfo, bytes]]) -> Path:
-    """Write a tar file of members, in their order."""
+    """Write a tar file with members in the given order."""
     with tarfile.open(path, "w") as tar:
         for member, data in members:
             info = tarfile.TarInfo(member) if isinstance(member, str) else member
             if info.isreg():
                 info.size = len(data)
-            # As Sputnik's, whose times are fractions: that takes an extended header.
+            # Sputnik's tar files have fractional times, which need an extended header.
             info.mtime = 1500000000.25
             tar.addfile(info, io.BytesIO(data))
     return path
@@ -79,7 +79,7 @@ def old_archive(path: Path, files: Mapping[str, bytes] = FILES, **package: Any) 
 
 
 def put_package(store: ObjectStore, meta: Mapping[str, Any], body: bytes, *, prefix: str = "") -> str:
-    """Put a package into a store as PyOrbital does; returns its ident."""
+    """Upload a package like PyOrbital; return its ident."""
     ident = f"{meta['package']['name']}-{meta['package']['version']}"
     text = json.dumps(meta, indent=2).encode()
     for name, data in (("meta.json", text), ("archive.gz", body)):
@@ -90,7 +90,7 @@ def put_package(store: ObjectStore, meta: Mapping[str, Any], body: bytes, *, pre
 
 
 def put_archive(store: ObjectStore, path: Path, *, prefix: str = "") -> str:
-    """Put a `.sputnik` file into a store as PyOrbital does, its two members as they are; returns its ident."""
+    """Upload the two members of a `.sputnik` file like PyOrbital; return the ident."""
     with tarfile.open(path) as tar:
         members = {name: _member(tar, name) for name in ("meta.json", "archive.gz")}
     package = json.loads(members["meta.json"])["package"]
@@ -107,7 +107,7 @@ def _member(tar: tarfile.TarFile, name: str) -> bytes:
 
 
 def old_bucket(store: ObjectStore, versions: Sequence[str] = ("1.0.0", "9.0.0", "10.0.0"), *, prefix: str = "") -> None:
-    """Put several versions of two packages into a store."""
+    """Upload several versions of two packages."""
     for version in versions:
         files = {**FILES, "data/version": version.encode()}
         put_package(store, *old_package(files, version=version, license="public domain"), prefix=prefix)
@@ -118,7 +118,7 @@ def old_bucket(store: ObjectStore, versions: Sequence[str] = ("1.0.0", "9.0.0", 
 
 
 def main(url: str, *versions: str) -> None:
-    """Make a bucket with versions of a package in it: `python -m tests.compat.old_format URL VERSION…`."""
+    """Create a bucket with versions of a package: `python -m tests.compat.old_format URL VERSION…`."""
     from orbitpkg.objects import create_bucket, open_store
 
     create_bucket(url)

@@ -1,4 +1,4 @@
-"""The real Sputnik 0.9.3, installed from the package index into an environment of its own: one for a whole test run."""
+"""The real Sputnik 0.9.3, installed from the package index into one separate environment for each test run."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from tests.servers.processes import ServerMissing
 __all__ = ["archives_of", "sputnik_python"]
 
 VERSION = "0.9.3"
-# Of Python: what Sputnik leaves to gzip to guess, newer ones may not.
+# The Python version: Sputnik relies on guesses of gzip that newer versions do not make.
 NEWEST = (3, 11)
 INSTALL_SECONDS = 90
 HERE = Path(__file__).parent
 
 
 def sputnik_python(shared: Path) -> Path:
-    """Give an interpreter that has Sputnik, made on the first call of a run.
+    """Return an interpreter with Sputnik; the first call of a run creates it.
 
     Raises:
         ServerMissing: The package index cannot be reached.
@@ -59,7 +59,7 @@ def _install(python: Path) -> None:
 
 
 def archives_of(python: Path, target: Path) -> Path:
-    """Have Sputnik build and install the packages of `make_archives.py` into a folder, and return it."""
+    """Build and install the packages of `make_archives.py` with Sputnik; return the folder."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     subprocess.run([python, HERE / "make_archives.py", target], check=True, capture_output=True, env=environment)
     return target

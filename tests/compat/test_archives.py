@@ -1,4 +1,4 @@
-"""Archives that Sputnik built: installed with the files that Sputnik itself would have installed."""
+"""Archives built by Sputnik install the same files as with Sputnik itself."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ VERSIONS = {"my_model": "1.0.0", "orbital_test_model": "2.0.0", "test": "1.0.0"}
 
 @pytest.fixture(scope="session")
 def made(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Archives that the real Sputnik has built just now, and what it makes of them when it installs them."""
+    """Archives just built by the real Sputnik, and the files that it installs from them."""
     try:
         python = sputnik_python(pytestconfig.stash[FOLDER])
     except ServerMissing as missing:
@@ -47,7 +47,7 @@ def contents(folder: Path, *, without: str) -> Mapping[str, bytes]:
 
 
 def included(name: str, folder: Path) -> Mapping[str, bytes]:
-    """What Sputnik includes of a package of `make_archives.py`."""
+    """The files of a package of `make_archives.py` that Sputnik includes."""
     left_out = {"not included/x", "data/.hidden"}
     return {path: text.encode() for path, text in PACKAGES[name]["files"].items() if path not in left_out}
 

@@ -1,4 +1,4 @@
-"""Archives that somebody else wrote, or a disk has altered: refused by name, with nothing installed or left behind."""
+"""Malicious and damaged archives are refused by name, and nothing is installed or left behind."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MIB = 1 << 20
 
 
 def refuse(path: Path, match: str, kind: type[OrbitError] = IntegrityError) -> OrbitError:
-    """Fail to install an archive, and leave nothing."""
+    """Check that installing an archive fails and leaves no files behind."""
     before = {each for each in path.parent.rglob("*") if "home" not in each.parts}
     with pytest.raises(kind, match=match) as refused:
         install(path)
@@ -39,7 +39,7 @@ def refuse(path: Path, match: str, kind: type[OrbitError] = IntegrityError) -> O
 
 
 def altered(tmp_path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
-    """Write an archive whose `meta.json` somebody has changed."""
+    """Write an archive with a changed `meta.json`."""
     meta, body = old_package()
     change(meta)
     return as_tar(tmp_path / "bad.sputnik", [("archive.gz", body), ("meta.json", json.dumps(meta).encode())])

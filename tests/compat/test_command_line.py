@@ -1,4 +1,4 @@
-"""``python -m orbitpkg.compat.sputnik``: Sputnik's sub-commands and flags, and failures that say what failed."""
+"""``python -m orbitpkg.compat.sputnik``: Sputnik's commands and options, and its error messages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TOP = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a command."""
+    """The result of a command."""
 
     code: int
     out: str
@@ -30,7 +30,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Terminal:
-    """A folder in which commands are typed."""
+    """A folder to run commands in."""
 
     folder: Path
 
@@ -54,7 +54,7 @@ class Terminal:
         return Result(done.returncode, done.stdout, done.stderr)
 
     def told(self, *words: str) -> Any:
-        """Run a command that succeeds, and read the JSON it prints."""
+        """Run a command that must succeed, and parse the JSON it prints."""
         done = self.run("--data-path", "data", "--repository-url", "./repository", *words)
         assert (done.code, done.err) == (0, "")
         return json.loads(done.out) if done.out.startswith(("[", "{")) else done.out

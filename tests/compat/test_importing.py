@@ -1,4 +1,4 @@
-"""Moving house: what is in an old bucket becomes releases of a repository, and what cannot is told of."""
+"""Import: packages of an old bucket become releases of a repository, or are reported."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ EVERYTHING = [("other", "1.0.0"), ("test", "1.0.0"), ("test", "9.0.0"), ("test",
 
 @pytest.fixture
 def old(tmp_path: Path) -> ObjectStore:
-    """A copy of a bucket of PyOrbital's."""
+    """A copy of a PyOrbital bucket."""
     store = open_store((tmp_path / "old").as_uri())
     old_bucket(store)
     return store
@@ -71,7 +71,7 @@ def test_every_package_and_version_is_imported_with_its_metadata(old: ObjectStor
 
 
 def test_an_imported_release_equals_the_one_installed_from_the_old_bucket(old: ObjectStore, tmp_path: Path) -> None:
-    """So that nobody who installed from there has to install again, or is told of a difference."""
+    """Users who installed from the old bucket need not reinstall."""
     before = orbitpkg.install("test", repository=f"sputnik+{old.url}")
     bring(old, str(tmp_path / "new"))
     after = orbitpkg.install("test", repository=tmp_path / "new")
@@ -180,7 +180,7 @@ class TestWrongWords:
 class TestBuckets:
     @pytest.fixture(params=["moto", "ceph"])
     def server(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> S3Server:
-        """AWS as moto has it, and an object store that people run."""
+        """AWS as simulated by moto, and a production object store."""
         found: S3Server = request.getfixturevalue(request.param)
         for name, value in found.env().items():
             monkeypatch.setenv(name, value)

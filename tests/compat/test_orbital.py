@@ -1,4 +1,4 @@
-"""PyOrbital's function: uploads and installs go to a bucket, and what PyOrbital left there is found."""
+"""PyOrbital's function: a bucket becomes the default repository, with PyOrbital's own packages in it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ APP = (None, None)
 
 @pytest.fixture
 def bucket(tmp_path: Path, moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A bucket that the environment names, and a machine on which nobody has used orbitpkg."""
+    """A bucket set in the environment, and a machine without orbitpkg's home folder."""
     name = moto.new_bucket()
     for variable, value in {**moto.env(), "BUCKET": name, "ORBITPKG_HOME": str(tmp_path / "home")}.items():
         monkeypatch.setenv(variable, value)
@@ -41,7 +41,7 @@ def idents(packages: list[sputnik.PackageStub]) -> list[str]:
 
 
 def test_uploaded_packages_can_be_installed_and_read(bucket: str, tmp_path: Path) -> None:
-    """As PyOrbital's own test has it."""
+    """The same steps as PyOrbital's own test."""
     sample = write("orbital_test_model", tmp_path / "sputnik_sample")
     (sample / "data" / "model").write_text(str(time.time_ns()))
     archive = sputnik.build(str(sample))

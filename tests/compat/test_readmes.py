@@ -1,4 +1,4 @@
-"""The steps of the READMEs of Sputnik and of PyOrbital, typed as they are written there but for the lines of import.
+"""The steps of the READMEs of Sputnik and PyOrbital, unchanged except for the import lines.
 
 What stands in angle brackets there is filled in; a name that was left to the reader (`model_file_name`) is said.
 """
@@ -28,7 +28,7 @@ from orbitpkg.compat.orbital import patch_sputnik
 
 
 class Reader:
-    """Somebody who types what they read into a Python of their own, each step in the same folder."""
+    """Runs the steps of a README in new Python processes, in the same folder."""
 
     def __init__(self, folder: Path, **environment: str) -> None:
         self.folder = folder
@@ -42,7 +42,7 @@ class Reader:
         }
 
     def types(self, text: str, *, warns: bool = False) -> str:
-        """Run the lines, and return what they print, or what they say beside that."""
+        """Run the lines, and return what they print, or their warnings."""
         done = subprocess.run(
             [sys.executable, "-c", f"{IMPORTS}\n{dedent(text)}"],
             cwd=self.folder,
@@ -169,7 +169,7 @@ def test_the_compatibility_of_the_readme_of_sputnik(tmp_path: Path) -> None:
 
 @pytest.fixture
 def orbital(tmp_path: Path, moto: S3Server) -> Reader:
-    """The package of PyOrbital's README, a bucket, and a folder with both machines in it."""
+    """The package of PyOrbital's README, a bucket, and a folder."""
     reader = Reader(tmp_path, BUCKET=moto.new_bucket(), **moto.env())
     reader.writes(
         "sputnik_sample/package.json",
@@ -199,7 +199,7 @@ def test_the_readme_of_pyorbital(orbital: Reader) -> None:
         sputnik.upload("myapp", "1.0.0", package.path)
         """
     )
-    # For my_library 1.0.0, of a package that says it works with 1.1.1 and newer: that is what is written there.
+    # The README installs for my_library 1.0.0 a package that requires 1.1.1 or newer.
     warned = orbital.types(
         """
         patch_sputnik()

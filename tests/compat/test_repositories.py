@@ -1,4 +1,4 @@
-"""Buckets and servers of Sputnik's as repositories: everything that reads a repository reads them."""
+"""Sputnik's buckets and servers, read as repositories."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ DAY = 24 * 3600
 
 @pytest.fixture
 def bucket(tmp_path: Path) -> str:
-    """A copy of a bucket of PyOrbital's."""
+    """A copy of a PyOrbital bucket."""
     with closing(open_store((tmp_path / "bucket").as_uri())) as store:
         old_bucket(store)
     return f"sputnik+{(tmp_path / 'bucket').as_uri()}"
 
 
 def serve(site: StaticSite, packages: list[tuple[dict[str, Any], bytes]], *, folder: str = "") -> str:
-    """Put packages, and the index of them that Sputnik's server gave, on a web server; returns the address."""
+    """Serve packages and an index like Sputnik's server; return the address."""
     index = {}
     with closing(open_store(site.root.as_uri())) as store:
         for meta, body in packages:

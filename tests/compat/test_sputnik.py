@@ -1,4 +1,4 @@
-"""Sputnik's API: what apps rely on is as it was, and what bit them is not."""
+"""Sputnik's API: the behaviour that apps rely on, without its known problems."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("home")
 
 APP = (None, None)
-# Prints the functions of Sputnik's front door, the packages that it gives, and all of its exceptions.
+# Prints Sputnik's public functions, the attributes of its packages, and its exceptions.
 NAMES = """
 import importlib, pkgutil, sputnik
 functions = [name for name, value in vars(sputnik).items() if getattr(value, "__module__", "") == "sputnik"]
@@ -58,7 +58,7 @@ def silence(capfd: pytest.CaptureFixture[str]) -> object:
 
 @pytest.fixture
 def sample(tmp_path: Path) -> Path:
-    """The directory of a package, as Sputnik's own tests have it."""
+    """The directory of a package, as in Sputnik's own tests."""
     return write("test", tmp_path / "sample")
 
 
@@ -69,7 +69,7 @@ def data(tmp_path: Path) -> str:
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Versions 1.0.0, 9.0.0 and 10.0.0 of a package in a repository of orbitpkg's."""
+    """Versions 1.0.0, 9.0.0 and 10.0.0 of a package in an orbitpkg repository."""
     folder = tmp_path_factory.mktemp("published")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ORBITPKG_HOME", str(folder / "home"))
@@ -359,7 +359,7 @@ class TestCompatibility:
     def test_an_exact_version_is_installed_but_not_returned_to_an_incompatible_app(
         self, url: str, data: str, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """So that a machine can be prepared for the app's next version; PyOrbital's README does."""
+        """This prepares a machine for the app's next version, as in PyOrbital's README."""
         for _ in range(2):
             assert sputnik.install("my_library", "1.5.0", "test ==3.0.0", data, url).version == "3.0.0"
             assert "does not work with my_library 1.5.0 (works with my_library>=2)" in caplog.text

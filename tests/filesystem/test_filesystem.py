@@ -1,4 +1,4 @@
-"""Packages as a file system: libraries read what was published, installed or not, and nothing else."""
+"""Packages as a file system: libraries read the files of installed and published releases."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ if TYPE_CHECKING:
     from tests.servers.processes import S3Server, StaticSite
 
 BIG = noise(9_000_000)
-"""More than an archive that is read whole, so that what is read of it is read by ranges."""
+"""Larger than an archive that is read as a whole, so it is read by ranges."""
 SMALL = b"a,b\n1,2\n3,4\n"
 
 
 @pytest.fixture(autouse=True)
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine on which nothing is installed."""
+    """A machine without installed packages."""
     monkeypatch.setenv("ORBITPKG_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("ORBITPKG_CONFIG", str(tmp_path / "config.toml"))
     for variable in ("ORBITPKG_OFFLINE", "ORBITPKG_FORBID"):
@@ -66,7 +66,7 @@ def package(tmp_path: Path) -> Path:
 
 @pytest.fixture(params=["directory", "moto", "web"])
 def published(request: pytest.FixtureRequest, package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The address of a repository that holds the package; it is the one in effect."""
+    """The address of the repository in effect, which has the package."""
     url = (tmp_path / "a repository").as_uri()
     if request.param == "web":
         site: StaticSite = request.getfixturevalue("static_site").new_folder()
@@ -85,7 +85,7 @@ def published(request: pytest.FixtureRequest, package: Path, tmp_path: Path, mon
 
 @pytest.fixture
 def nearby(package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The address of a directory that holds the package."""
+    """The address of a directory repository with the package."""
     url = (tmp_path / "nearby").as_uri()
     orbitpkg.publish(package, url)
     monkeypatch.setenv("ORBITPKG_REPOSITORY", url)
@@ -210,7 +210,7 @@ class TestReading:
         _publish_next(package, nearby)
         files.invalidate_cache()
         assert opened.read() == SMALL[4:]
-        assert pickle.loads(pickle.dumps(opened)).read() == b""  # noqa: S301 - of our own making
+        assert pickle.loads(pickle.dumps(opened)).read() == b""  # noqa: S301 - pickled in the same line
         assert files.cat("model/data/x.csv") == b"newer"
 
 
@@ -391,7 +391,7 @@ class TestRefusals:
 
 
 class TestLibraries:
-    """What people read packages with."""
+    """The libraries that users read packages with."""
 
     @pytest.fixture(params=["published", "installed"])
     def table(
@@ -486,7 +486,7 @@ class TestChunkCache:
 
 
 class _Counting:
-    """A store that counts the bytes it gives, and gives wrong ones when it is told to."""
+    """A store that counts the bytes it returns, and returns wrong ones on demand."""
 
     def __init__(self, store: Any) -> None:
         self._store = store
@@ -508,7 +508,7 @@ class _Counting:
 
 
 def _publish_next(package: Path, url: str) -> Release:
-    """Publish version 2.1.0 of the package, in which one file is another."""
+    """Publish version 2.1.0 of the package, with one changed file."""
     (package / "data/x.csv").write_bytes(b"newer")
     manifest = package / "package.json"
     manifest.write_text(manifest.read_text().replace("2.0.0", "2.1.0"))

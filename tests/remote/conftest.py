@@ -1,4 +1,4 @@
-"""What the tests of remote files have in common: a machine of their own, and stores to reach from it."""
+"""Fixtures of the tests of remote files: a machine, and stores to reach from it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["Place", "enter"]
 
 @dataclass(frozen=True)
 class Place:
-    """Where objects are: their store, and how their URIs begin."""
+    """A store for objects, and the prefix of their URIs."""
 
     name: str
     uri: str
@@ -33,7 +33,7 @@ class Place:
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home of the test's own, without anybody's configuration."""
+    """An empty home folder without configuration."""
     for name in os.environ:
         if name.startswith(("AWS_", "S3STASHER_", "ORBITPKG_")):
             monkeypatch.delenv(name)
@@ -45,14 +45,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def memory() -> Iterator[tuple[str, FaultyStore]]:
-    """A store that counts what it is asked."""
+    """A store that counts requests."""
     name = uuid.uuid4().hex
     yield f"memory://{name}", FaultyStore(name)
     FaultyStore.forget(name)
 
 
 def enter(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Place:
-    """Make a bucket, and have this process talk to its server."""
+    """Create a bucket, and configure this process for its server."""
     for name, value in server.env().items():
         monkeypatch.setenv(name, value)
     uri = f"s3://{server.new_bucket()}"

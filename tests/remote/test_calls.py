@@ -1,4 +1,4 @@
-"""Objects as files: the same calls over real servers, a directory and memory; what is cached, and what is asked."""
+"""Objects as files: the same calls with real servers, a directory and memory; the cache and the requests."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ MIB = 1 << 20
 LARGE = b"".join(number.to_bytes(4, "big") for number in range(9 * MIB // 4)) + b"end"
 
 
-# Of what many words are tried with, Ceph's gateway, which is slow to start and to answer, is left out.
+# Ceph's gateway starts and answers slowly, so tests with many parameters skip it.
 WITHOUT_CEPH = ["memory", "file", "moto", "rclone"]
 
 
 @pytest.fixture(params=[*WITHOUT_CEPH, "ceph"])
 def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    """Each kind of store that can be written."""
+    """Every kind of writable store."""
     if request.param == "memory":
         uri = f"memory://{uuid.uuid4().hex}"
         yield Place("memory", uri, open_store(uri))
@@ -675,7 +675,7 @@ class TestBadInput:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("ORBITPKG_REMOTE_CACHE", str(cache))
             patch.setenv("ORBITPKG_REMOTE_FILE_MODE", "644")
-            patch.setattr("tempfile.tempdir", str(tmp_path))  # the run's own may be for root alone
+            patch.setattr("tempfile.tempdir", str(tmp_path))  # the folder of the run may be readable by root only
             store.put("cached.txt", b"cached")
             store.put("other.txt", b"other")
             remote.local_path(f"{url}/cached.txt")
@@ -720,7 +720,7 @@ class TestBadInput:
 
 
 def open_to_all(folder: Path) -> Path:
-    """Let everybody through a folder of the test's."""
+    """Let all users enter a folder."""
     for each in (folder, *folder.parents):
         if each.stat().st_uid == 0 and each != Path("/"):
             each.chmod(each.stat().st_mode | 0o055)
@@ -729,21 +729,21 @@ def open_to_all(folder: Path) -> Path:
 
 
 def as_somebody_else(work: Callable[[], bool]) -> bool:
-    """Do something in a fork that is another user's."""
+    """Run a function in a forked process of another user."""
     fork = os.fork()
     if fork == 0:
         try:
             os.setgid(65534)
             os.setuid(65534)
             fine = work()
-        except BaseException:  # noqa: BLE001 - what is forked of pytest must not go on as pytest
+        except BaseException:  # noqa: BLE001 - a fork of pytest must not continue as pytest
             fine = False
         os._exit(0 if fine else 1)
     return os.waitstatus_to_exitcode(os.waitpid(fork, 0)[1]) == 0
 
 
 class TestLocalFiles:
-    """Every call takes a local path in the place of a URI."""
+    """Every function accepts a local path instead of a URI."""
 
     @pytest.mark.parametrize("kind", [str, Path, Path.as_uri])
     def test_local_files_are_read_and_written(self, tmp_path: Path, kind: type[str]) -> None:
@@ -832,7 +832,7 @@ def test_notes_go_to_the_given_reporter(memory: tuple[str, FaultyStore], caplog:
 
 
 def test_forked_workers_read_and_write(moto: S3Server, monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
-    """As those of PyTorch's DataLoader, which are forked from a program that has opened something before."""
+    """PyTorch's DataLoader forks its workers from a program that may already have open stores."""
     place = enter(moto, monkeypatch)
     place.store.put("large.bin", LARGE)
     place.store.put("small.txt", b"small")
@@ -851,7 +851,7 @@ def test_forked_workers_read_and_write(moto: S3Server, monkeypatch: pytest.Monke
                 place.store.head("small.txt")
             except RepositoryError as error:
                 fine &= "forked" in error.message
-        except BaseException:  # noqa: BLE001 - what is forked of pytest must not go on as pytest
+        except BaseException:  # noqa: BLE001 - a fork of pytest must not continue as pytest
             fine = False
         os._exit(0 if fine else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1]) == 0

@@ -1,4 +1,4 @@
-"""Without a network, or without anybody who lets one in: what is cached is there, what is not is told, once."""
+"""Without a network or credentials, cached objects are readable and others are reported, once."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def cached(rclone: S3Server, monkeypatch: pytest.MonkeyPatch) -> Place:
-    """A bucket of which one object is cached, and another is not."""
+    """A bucket with one cached object and one that is not cached."""
     place = enter(rclone, monkeypatch)
     place.store.put("cached.txt", b"cached")
     place.store.put("other.txt", b"other")
@@ -155,7 +155,7 @@ def test_an_expired_token_is_reported_once_and_a_new_one_is_used(
 
 @contextmanager
 def gone_from(server: S3Server, first: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Request]]:
-    """Have the network end at a request, counted from 1."""
+    """Disconnect the network at a request, counted from 1."""
     seen: list[Request] = []
 
     def meddle(request: Request) -> Answer | None:
@@ -176,7 +176,7 @@ def test_a_connection_lost_at_any_request_opens_the_old_or_the_new_state(
     uri = f"{place.uri}/key.bin"
     remote.local_path(uri)
     place.store.put("key.bin", NEW)
-    # Its state, then two ranges.
+    # The state of the object, then two ranges.
     with gone_from(moto, first, monkeypatch):
         assert remote.local_path(uri).read_bytes() == (NEW if first > 3 else OLD)
     assert len(caplog.records) == (first <= 3)
@@ -210,7 +210,7 @@ def test_a_connection_lost_at_any_request_leaves_a_complete_write_or_none(
         with remote.write(uri) as path:
             path.write_bytes(NEW)
 
-    # The upload's beginning, two parts, its completion, a look at what became visible.
+    # The start of the upload, two parts, its completion, and a check of the new object.
     with gone_from(moto, first, monkeypatch), pytest.raises(RepositoryError) as caught:
         write()
     assert Path(str(caught.value.data["kept"])).read_bytes() == NEW
@@ -222,7 +222,7 @@ def test_an_interrupted_upload_resumes(moto: S3Server, monkeypatch: pytest.Monke
     place = enter(moto, monkeypatch)
     (tmp_path / "large.bin").write_bytes(NEW * 3)
     uri = f"{place.uri}/large.bin"
-    # The upload's beginning and one part of four; one more of each is then on its way.
+    # The start of the upload and one of four parts, while another is under way.
     with gone_from(moto, 3, monkeypatch), pytest.raises(RepositoryError):
         remote.copy(tmp_path / "large.bin", uri)
     with gone_from(moto, 1000, monkeypatch) as seen:
@@ -278,7 +278,7 @@ def test_a_damaged_cache_file_is_not_opened_offline(cached: Place, monkeypatch: 
 
 
 def test_a_denied_object_is_an_error_although_it_is_cached(moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Offline is when nobody answers; a store that says no has answered."""
+    """A store that denies access is not unreachable."""
     place = enter(moto, monkeypatch)
     place.store.put("key.txt", b"data")
     denied = b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>"

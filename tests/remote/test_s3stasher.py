@@ -1,4 +1,4 @@
-"""What s3stasher 0.0.5 says of itself in its README and docstrings, held by the class that stands in for it.
+"""The README and docstrings of s3stasher 0.0.5, checked with the class that replaces it.
 
 Source: its own README and docstrings, of that version.
 """

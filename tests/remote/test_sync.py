@@ -1,4 +1,4 @@
-"""Syncing with real stores: what arrives, what is left alone, what is told, and what it costs."""
+"""Sync with real stores: transfers, conflicts, reports and the number of requests."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ FILES = {
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine that has synced nothing."""
+    """A machine without sync state."""
     monkeypatch.setenv("ORBITPKG_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("ORBITPKG_OFFLINE", raising=False)
     return tmp_path / "home"
 
 
 def use(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Lead this process to a server; returns the address of a new bucket."""
+    """Configure this process for a server; return the address of a new bucket."""
     for name, value in server.env().items():
         monkeypatch.setenv(name, value)
     return f"s3://{server.new_bucket()}"
@@ -55,7 +55,7 @@ def use(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture(params=["memory", "directory", "moto", "rclone"])
 def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The address of a folder in each kind of place."""
+    """The address of a folder in each kind of store."""
     if request.param == "memory":
         return f"memory://{uuid4().hex}/some/where"
     if request.param == "directory":
@@ -75,7 +75,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 class Keeper:
-    """Opens each store once: a client of S3 takes botocore a while to make."""
+    """Opens each store once, since botocore takes a while to create an S3 client."""
 
     def __init__(self) -> None:
         self._stores: dict[str, ObjectStore] = {}
@@ -146,7 +146,7 @@ class TestEverywhere:
         result = self.sync(place, other)
         assert (acts(result), conflicts(result)) == ([("download", "a.csv"), ("download", "new")], ["empty"])
         assert files_of(other) == {**FILES, "a.csv": b"mine", "new": b"new", "empty": b"edited there"}
-        # Meanwhile there is another object, too.
+        # Another object was created in the meantime.
         write(folder, {"empty": b"edited here"})
         self.sync(folder, place)
         assert conflicts(self.sync(other, place)) == conflicts(self.sync(place, other)) == ["empty"]
@@ -237,7 +237,7 @@ def test_a_production_store_behaves_the_same(
 
 
 class TestOtherTools:
-    """What other tools leave in a bucket."""
+    """Objects that other tools create in a bucket."""
 
     def put(self, moto: S3Server, uri: str, files: dict[str, bytes]) -> str:
         bucket = uri.removeprefix("s3://")
@@ -298,7 +298,7 @@ class TestOtherTools:
         return bucket
 
     def test_an_uninformative_etag_is_replaced_by_reading_the_object(self, tmp_path: Path) -> None:
-        # As with SSE-KMS: the form of an MD5, and none of the bytes.
+        # As with SSE-KMS, the ETag looks like an MD5 but is not one of the bytes.
         store = FaultyStore(uuid4().hex)
         info = store.put("a/x", b"some bytes")
         opaque = type(info)(key=info.key, size=info.size, etag=f'"{uuid4().hex}"', modified=info.modified)
@@ -320,7 +320,7 @@ def _count_reads(bucket: str) -> _Reads:
 
 
 class _Reads:
-    """Opens stores, and counts how often an object's bytes, or its state, are asked for."""
+    """Opens stores that count the requests for objects and their states."""
 
     def __init__(self, _: str = "") -> None:
         self.reads = 0
@@ -362,7 +362,7 @@ class TestCosts:
 
 
 class TestEditsMeanwhile:
-    """Somebody writes while a sync is under way."""
+    """Concurrent writes during a sync."""
 
     def test_a_file_edited_during_its_download_is_kept(self, tmp_path: Path) -> None:
         name = uuid4().hex
@@ -492,7 +492,7 @@ class TestEditsMeanwhile:
 
 
 class _Twice:
-    """Opens stores to which somebody else uploads the same just before."""
+    """Opens stores to which another process uploads the same object first."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -1,4 +1,4 @@
-"""The network goes at each request of a sync in turn: nothing wrong is ever there, and the next sync just goes on."""
+"""The network fails at each request of a sync in turn: no data is ever wrong, and the next sync completes."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 FILES = {"a": b"a", "b/c": b"bc", "b/d": bytes(1000)}
 LARGE = {**FILES, "large": noise(8_400_000)}
-"""The last one is moved by parts."""
+"""The last one is transferred in parts."""
 EDITED = {**FILES, "a": b"edited", "new": b"new"}
 KINDS = ["before", "after"]
 ENOUGH = 8
-"""Requests; no sync of these files takes more. A request that a sync does not make is one that it survives."""
+"""The maximum number of requests of a sync of these files. Beyond it, no request fails."""
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def store() -> FaultyStore:
 
 
 def gone(store: FaultyStore, kind: Literal["before", "after"], nth: int) -> None:
-    """Have the network go with a request, before or after the store did it, and stay away."""
+    """Disconnect the network at a request, before or after the store executes it."""
     faults = [Fault(kind=kind, nth=nth), Fault(kind="before", nth=nth + 1, times=None)]
     FaultyStore(store.url.removeprefix("memory://"), faults=Faults(faults=faults))
 

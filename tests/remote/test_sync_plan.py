@@ -1,4 +1,4 @@
-"""The rules of a sync, without a disk and a store."""
+"""The rules of a sync, tested without a disk or a store."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def plan_one(
 
 
 def outcome(plan: SyncPlan) -> str:
-    """Say in a word what a plan for one path is."""
+    """Summarize a plan for one path in a word."""
     words = [str(step.act) for step in plan.steps] + ["conflict"] * len(plan.conflicts) + ["same"] * len(plan.same)
     assert len(words) + plan.unchanged <= 1
     return (words or ["unchanged" if plan.unchanged else "nothing"])[0]
@@ -66,11 +66,11 @@ def outcome(plan: SyncPlan) -> str:
         (OLD, None, KNOWN, "upload", "nothing"),
         (None, THERE, None, "nothing", "download"),
         (None, THERE, KNOWN, "nothing", "download"),
-        # Nobody knows where they come from: the younger file goes up, and nothing comes down over a file.
+        # Without a base, a newer file is uploaded, and a download never replaces a file.
         (EDITED, THERE, None, "upload", "conflict"),
         (replace(OLD, mtime_ns=OLD.mtime_ns - 1), THERE, None, "conflict", "conflict"),
         (EDITED, replace(THERE, modified=None), None, "conflict", "conflict"),
-        # A store without ETags: what is there is never known to be unchanged.
+        # Without ETags, an object never counts as unchanged.
         (OLD, replace(THERE, etag=None), KNOWN, "conflict", "download"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Watching a folder: each file goes up once it is whole, whatever happens meanwhile."""
+"""Watching a folder: each file is uploaded once it is complete, whatever happens in between."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine that has synced nothing."""
+    """A machine without sync state."""
     monkeypatch.setenv("ORBITPKG_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("ORBITPKG_OFFLINE", raising=False)
     return tmp_path / "home"
@@ -57,11 +57,11 @@ class TestSettling:
 
 
 class Day:
-    """A watched folder, a place, and a clock that goes forward by a second whenever the watch waits.
+    """A watched folder, a store, and a clock that advances by a second whenever the watch waits.
 
     Args:
-        folder: Watched.
-        options: Of the watch.
+        folder: The watched folder.
+        options: The options of the watch.
     """
 
     def __init__(self, folder: Path, **options: Any) -> None:
@@ -73,23 +73,23 @@ class Day:
         self._now = 0
 
     def at(self, second: int, event: Callable[[], object]) -> None:
-        """Have something happen at a time."""
+        """Schedule an action at a time."""
         self._events[second] = event
 
     def writes(self, second: int, name: str, data: bytes) -> None:
-        """Have somebody write a file at a time."""
+        """Schedule the writing of a file at a time."""
 
         def event() -> None:
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
-            # A file system's clock may not have moved between two writes of a test.
+            # The file system's clock may not advance between two writes.
             os.utime(path, ns=(second * 10**9, second * 10**9))
 
         self.at(second, event)
 
     def until(self, end: int, watch: Watch | None = None) -> Iterator[tuple[int, SyncResult]]:
-        """Watch until a time; gives what happened, and when."""
+        """Watch until a time; return the events and their times."""
         watch = watch or open_watch(self.folder, self.place, settle=3.0, **self._options)
         watch._clock = lambda: float(self._now)
 
