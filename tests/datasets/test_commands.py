@@ -37,7 +37,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Machine:
 def test_what_cannot_be_read_of_a_file_is_a_note_about_that_file(lab: Machine) -> None:
     done = lab.run("dataset", "register", "recordings", "runs", "--tag", "lab=a=b")
     assert done.code == 0
-    assert done.out == "Registered 3 files in recordings: 0 new, 0 bytes sent\n"
+    assert done.out == "Registered 3 files in recordings: 0 new, 0 bytes uploaded\n"
     assert [line.split(":")[:2] for line in done.err.splitlines()] == [["note", " run 2.bin"]]
 
 
@@ -45,7 +45,7 @@ def test_a_file_that_cannot_be_registered_is_named_and_the_exit_code_is_one(lab:
     (lab.folder / "bad\nname").write_bytes(b"")
     done = lab.run("dataset", "register", "recordings", "runs/run 0.bin", "bad\nname", "--tag", "lab=a=b")
     assert done.code == 1
-    assert "error: 1 of 2 files could not be registered.\n" in done.err
+    assert "error: Could not register 1 of 2 files.\n" in done.err
     assert "cannot be registered: its name holds" in done.err
     told = lab.run("dataset", "register", "recordings", "runs/run 0.bin", "bad\nname", "--json").envelope["error"]
     assert told["code"] == "partly-done"
@@ -62,7 +62,7 @@ def test_a_file_that_cannot_be_registered_is_named_and_the_exit_code_is_one(lab:
         (["query", "recordings", "robto = 1"], "Did you mean robot?"),
         (["query", "recordings", "robot = "], "syntax error"),
         (["query", "recordings", "--columns", "nmae"], "Did you mean name?"),
-        (["describe", "recordings", "--id", "abcdef"], "There is no datum abcdef in recordings."),
+        (["describe", "recordings", "--id", "abcdef"], "No datum abcdef found in recordings."),
         (["freeze", "recordings", "--as", "runs"], "is not one release"),
         (["create", "a/b"], "'/'"),
     ],
@@ -114,7 +114,7 @@ def test_download_and_sync_say_what_they_did(lab: Machine) -> None:
     failed = lab.run("dataset", "download", "recordings", "--dir", "out")
     assert failed.code == 1
     assert "run 1.bin: out/run 1.bin is there already, with other content." in failed.err
-    assert "error: 1 of 3 files could not be fetched.\n" in failed.err
+    assert "error: Could not download 1 of 3 files.\n" in failed.err
     assert (lab.folder / "out" / "run 1.bin").read_bytes() == b"mine"
     told = lab.run("dataset", "download", "recordings", "--dir", "out", "--json").envelope["error"]
     assert [each["name"] for each in told["data"]["failures"]] == ["run 1.bin"]

@@ -347,10 +347,10 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("words", "said"),
         [
-            (["--read"], "Who it is for must be said once"),
-            (["--public", "--account", ACCOUNT, "--read"], "Who it is for must be said once"),
-            (["--public"], "What they may do must be said once"),
-            (["--account", ACCOUNT, "--read", "--publish"], "What they may do must be said once"),
+            (["--read"], "Specify exactly one audience"),
+            (["--public", "--account", ACCOUNT, "--read"], "Specify exactly one audience"),
+            (["--public"], "Specify either --read or --publish"),
+            (["--account", ACCOUNT, "--read", "--publish"], "Specify either --read or --publish"),
             (["--public", "--publish"], "would let everyone publish"),
             (["--account", "me", "--read"], "neither an account number"),
         ],

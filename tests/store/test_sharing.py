@@ -431,7 +431,7 @@ class TestGiving:
         for umask, mode in ((0o022, 0o2775), (0o027, 0o2770)):
             owner = place.user(61_001, umask)
             said = owner.does("store", "share", place.folder / f"{umask:o}", "--group", str(GROUP))
-            assert said.startswith(f"{place.folder}/{umask:o} belongs to the group {GROUP}")
+            assert said.startswith(f"Shared {place.folder}/{umask:o}: members of {GROUP} can install and remove packages")
             assert f"export ORBITPKG_HOME={place.folder}/{umask:o}\n" in said
             assert stat.S_IMODE((place.folder / f"{umask:o}").stat().st_mode) == mode
 
