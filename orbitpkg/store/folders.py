@@ -1,4 +1,4 @@
-"""Making the folders of a store, unless a newer orbitpkg owns it."""
+"""Creating the folders of a store, unless a newer version of orbitpkg uses it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["make_folder"]
 
 
 def make_folder(layout: Layout, path: str) -> None:
-    """Make a folder of a store, and those above it; the home folder for this user alone.
+    """Create a folder of a store and its missing parents. Only this user can enter the home folder.
 
     Raises:
-        StorageError: A newer orbitpkg has begun a store here, and this one none: nobody would find what is in it.
-        OSError: It cannot be made.
+        StorageError: The home folder has a store of a newer format and none of this one.
+        OSError: A folder cannot be created.
     """
     make_private_folder(layout.home)
     if not os.path.isdir(layout.root):  # noqa: PTH112
@@ -32,7 +32,7 @@ def _refuse_newer(layout: Layout) -> None:
     newer = newer_store(layout)
     if newer is not None:
         raise StorageError(
-            f"{newer} is the store of a newer orbitpkg; this one reads format {FORMAT}.",
-            hint="Upgrade with pip install -U orbitpkg, or set ORBITPKG_HOME to another folder.",
+            f"{newer} is the store of a newer version of orbitpkg; this version reads format {FORMAT}.",
+            hint="Upgrade (pip install -U orbitpkg), or set ORBITPKG_HOME to another folder.",
             path=newer,
         )

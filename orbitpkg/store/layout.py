@@ -1,19 +1,19 @@
-"""The places of a store, by name.
+"""The paths of a store.
 
 ::
 
-    store/v1/packages/<name>/<version>/release.json   the release's record, byte for byte
-                                       contents       its compressed contents, byte for byte
+    store/v1/packages/<name>/<version>/release.json   the release's record, as published
+                                       contents       its compressed contents, as published
                                        origin         the address of the repository or archive it came from
                                        state.json     present while only some of the files are installed
                                        files/…        the files, read-only
     store/v1/blobs/<2 hex>/<64 hex>[x]                a file's content under its BLAKE3; x: executable
-    store/v1/tmp/…                                    what is not whole yet, and what is on its way out
-    store/v1/locks/…                                  locks, which spare double work and nothing else
-    store/v1/roots/…                                  lockfiles that keep releases from garbage collection
-    store/v1/aside/…                                  what a repair found among a release's files and moved away
+    store/v1/tmp/…                                    staged installs, and what is being deleted
+    store/v1/locks/…                                  locks, which only save duplicate work
+    store/v1/roots/…                                  what garbage collection must keep
+    store/v1/aside/…                                  foreign files that a repair moved out of a release
 
-A folder ``packages/<name>/<version>`` appears by one rename and is whole from then on.
+A folder ``packages/<name>/<version>`` appears by one rename. From then on its record and contents do not change.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ STATE_NAME = "state.json"
 FILES_NAME = "files"
 
 FORMAT = 1
-"""The number of the store's format. A store of another one lies beside this one, not in its place."""
+"""The version of the store's format. Stores of other formats are in folders beside this one."""
 
 
 class Layout:
-    """The paths in the store under one home folder. Strings, not ``Path``s: an app's start counts microseconds.
+    """The paths of the store under one home folder. Strings rather than ``Path``s, which are slower at an app's start.
 
     Attributes:
         home: The folder that ``ORBITPKG_HOME`` names.
-        root: The store in it.
+        root: The folder of the store in it.
     """
 
     __slots__ = ("aside", "blobs", "home", "locks", "packages", "root", "roots", "tmp")
@@ -53,20 +53,20 @@ class Layout:
         self.aside = f"{self.root}/aside"
 
     def package(self, key: str) -> str:
-        """Where the versions of a package are, by its canonical name."""
+        """Return the folder of a package's versions, by its canonical name."""
         return f"{self.packages}/{key}"
 
     def release(self, key: str, version: object) -> str:
-        """Where one version of a package is."""
+        """Return the folder of a release."""
         return f"{self.packages}/{key}/{version}"
 
     def blob(self, digest: str, *, executable: bool) -> str:
-        """Where a file's content is, by its BLAKE3 and whether it is executable."""
+        """Return the path of a blob, by its BLAKE3 and whether it is executable."""
         return f"{self.blobs}/{digest[:2]}/{digest}{'x' if executable else ''}"
 
 
 def newer_store(layout: Layout) -> str | None:
-    """Give the path of a store of a newer format beside a store's place; None when there is none."""
+    """Return the path of a store of a newer format under the same home folder, or None."""
     parent = os.path.dirname(layout.root)  # noqa: PTH120
     try:
         names = os.listdir(parent)

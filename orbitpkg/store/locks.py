@@ -1,7 +1,8 @@
-"""Locks, which spare double work and nothing else; in a shared store, each of its users can take them.
+"""Locks between processes. They save duplicate work, and nothing depends on them for correctness.
 
-Where a file system has no locks there are none: NFS without its lock daemon, Lustre mounted without ``flock``, and the
-like. filelock would wait there, fail, or make a file of the lock that a process that was killed leaves behind.
+In a shared store every user can take them. Some file systems do not support locks: NFS without its lock daemon, Lustre
+mounted without ``flock``. There, no lock is taken: filelock would wait, fail, or use a lock file that a killed process
+leaves behind.
 """
 
 from __future__ import annotations
@@ -32,19 +33,19 @@ _PRIVATE_MODE = 0o644
 def locked(
     layout: Layout, label: str, *, seconds: float = 0, on_wait: Callable[[], None] | None = None
 ) -> Iterator[None]:
-    """Keep other processes from what is done meanwhile.
+    """Hold a lock for the duration of the block.
 
-    The lock's file stays: deleting it would let two processes lock two files of one name.
+    The lock file is not deleted: otherwise two processes could lock two different files of the same name.
 
     Args:
-        layout: Of the store; its folder of locks is there.
-        label: What is locked: a release's name and version.
-        seconds: How long to wait.
-        on_wait: Called once when another process holds the lock and this one will wait.
+        layout: The layout of the store, whose folder of locks exists.
+        label: The name of the lock: the name and version of a release.
+        seconds: How long to wait for another process.
+        on_wait: Called once if another process holds the lock and this one waits.
 
     Raises:
-        filelock.Timeout: It was held for longer.
-        OSError: Its file cannot be made.
+        filelock.Timeout: Another process held the lock for longer.
+        OSError: The lock file cannot be created.
     """
     lock = _open(f"{layout.locks}/{label}.lock", inherited_mode(layout.locks))
     if lock is not None:
@@ -53,12 +54,12 @@ def locked(
         yield
     finally:
         if lock is not None:
-            with contextlib.suppress(OSError):  # closing the file ends the lock as well
+            with contextlib.suppress(OSError):  # closing the file releases the lock, too
                 lock.release()
 
 
 def _open(path: str, shared: int | None) -> BaseFileLock | None:
-    """Give a lock, not taken yet; None where there are none."""
+    """Return a lock that is not taken yet, or None if the file system does not support locks."""
     from filelock import FileLock
 
     mode = _PRIVATE_MODE if shared is None else file_mode(shared, writable=True, executable=False)
@@ -68,7 +69,7 @@ def _open(path: str, shared: int | None) -> BaseFileLock | None:
 
 
 def _make_shared(path: str, mode: int) -> None:
-    # Others see it when they may write it, not before; and one that is there may be locked, so it is not replaced.
+    # Other users must not see the file before they can write to it. An existing file is never replaced: it may be locked.
     part = f"{os.path.dirname(path)}/.new-{secrets.token_hex(8)}"  # noqa: PTH120
     os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     try:
@@ -82,7 +83,7 @@ def _make_shared(path: str, mode: int) -> None:
 def _has_locks(path: str, mode: int) -> bool:
     try:
         import fcntl
-    except ImportError:  # Windows has locks of its own
+    except ImportError:  # Windows has other locks
         return True
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, mode)
     try:

@@ -1,7 +1,7 @@
-"""Which installed releases this machine's processes have open, as far as one may see.
+"""The installed releases that processes on this machine have open.
 
-On Linux, ``/proc`` shows of one's own processes (of all, to root) their open files, mapped files and working folders.
-Elsewhere, and of the processes of others, nothing is known.
+On Linux, ``/proc`` shows the open files, mapped files and working folders of the user's own processes, and of all
+processes to root. On other systems, and for the processes of other users, this is unknown.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["find_releases_in_use"]
 
 
 def find_releases_in_use(layout: Layout) -> set[tuple[str, str]]:
-    """Give the releases, by canonical name and version in text, of which a process has a file open or mapped."""
+    """Return the releases of which a process has a file open or mapped, as canonical names and versions."""
     prefix = os.path.realpath(layout.packages) + "/"
     found = set()
     for path in _open_paths():
@@ -35,7 +35,7 @@ def _open_paths() -> Iterator[str]:
     except OSError:
         return
     for process in processes:
-        # Each may be somebody else's, or end while it is looked at.
+        # Each process may belong to another user, or end in between.
         with contextlib.suppress(OSError):
             yield os.readlink(f"/proc/{process}/cwd")  # noqa: PTH115
         with contextlib.suppress(OSError):

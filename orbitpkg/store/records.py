@@ -1,4 +1,4 @@
-"""What the store keeps beside a release's files: its record and its contents, as they came from the repository."""
+"""The record and the contents of an installed release, as its repository published them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def load_release(home: str) -> Release:
     """Read the record of an installed release.
 
     Raises:
-        NotInstalled: It was removed.
-        StorageError: It cannot be read.
-        IntegrityError: It is altered.
+        NotInstalled: The release was removed.
+        StorageError: The record cannot be read.
+        IntegrityError: The record is altered.
     """
     folder = Path(home)
     raw = _read(folder / RECORD_NAME)
@@ -31,14 +31,14 @@ def load_release(home: str) -> Release:
 
 
 def load_contents(home: str) -> Contents:
-    """Read the contents of an installed release, held against its record.
+    """Read the contents of an installed release, and verify them against its record.
 
     Raises:
-        NotInstalled: It was removed.
-        StorageError: They cannot be read.
-        IntegrityError: They are altered.
+        NotInstalled: The release was removed.
+        StorageError: The contents cannot be read.
+        IntegrityError: The contents are altered.
     """
-    # What decompresses is slow to load, and most who read records want no more.
+    # The decompressor is slow to import, and most callers only read records.
     from orbitpkg.archive.frames import unpack_contents
 
     release = load_release(home)

@@ -1,9 +1,8 @@
-"""Changing what is in a store.
+"""Changes to a store.
 
-The order of every change: bytes into a folder under ``tmp`` → verified → synced → renamed into place → the folder
-synced. Killed anywhere, a store holds what it held before or what it was to hold, and under ``tmp`` what the next
-install can use. Locks only keep two processes from doing the same work: with locks that do nothing, everything still
-holds.
+Every change follows the same order: write under ``tmp``, verify, sync, rename into place, sync the folder. If the
+process is killed at any point, the store is in the old state or the new one, and the next install can use what is left
+under ``tmp``. Locks only save duplicate work: the store stays correct where locks have no effect.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["MIN_BLOB_BYTES", "Finding", "Flaw", "Staging", "Store", "file_digest"]
 
 MIN_BLOB_BYTES = 32 * 1024
-"""Smaller files have no blob: a link costs as much as writing them, and 100,000 links a second's work."""
+"""The minimum size of a blob. Linking a smaller file takes as long as writing it."""
 
 _LOCK_SECONDS = 300.0
 _LOCK_VARIABLE = "ORBITPKG_LOCK_TIMEOUT"
@@ -48,28 +47,28 @@ class Store:
     """The store under one home folder.
 
     Args:
-        home: What ``ORBITPKG_HOME`` names. Made when first written to, for this user alone.
+        home: The folder that ``ORBITPKG_HOME`` names. The first write creates it, and only this user can enter it.
     """
 
     def __init__(self, home: str | os.PathLike[str]) -> None:
         self.layout = Layout(home)
 
     def packages(self) -> list[Package]:
-        """List what is installed, by name, oldest version first."""
+        """List the installed packages, by name, oldest version first."""
         return installed_packages(self.layout)
 
     @contextlib.contextmanager
     def lock(self, release: Release, *, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
-        """Keep other processes from installing the same release meanwhile.
+        """Keep other processes from installing the same release at the same time.
 
         Args:
-            release: Which one.
-            on_wait: Called once when another process holds the lock.
+            release: The release.
+            on_wait: Called once if another process holds the lock.
 
         Raises:
-            LockTimeout: It was held for longer than ``ORBITPKG_LOCK_TIMEOUT`` says, in seconds; five minutes without.
-            ReadOnlyStore: The store may not be written.
-            UsageError: The variable is no number of seconds.
+            LockTimeout: The lock was held for longer than ``ORBITPKG_LOCK_TIMEOUT`` seconds (300 by default).
+            ReadOnlyStore: The user cannot write to the store.
+            UsageError: The variable is not a number of seconds.
         """
         from filelock import Timeout
 
@@ -82,35 +81,35 @@ class Store:
                     stack.enter_context(locked(self.layout, label, seconds=seconds, on_wait=on_wait))
                 except Timeout as error:
                     raise LockTimeout(
-                        f"Another process has been installing {release} for {seconds:g} s.",
-                        hint=f"Wait for it, or end it, and run the command again; {_LOCK_VARIABLE} says how long.",
+                        f"Another process has been installing {release} for more than {seconds:g} seconds.",
+                        hint=f"Run the command again when it has finished, or set {_LOCK_VARIABLE} to wait longer.",
                     ) from error
             yield
 
     def stage(self, release: Release, *, origin: str) -> Staging:
-        """Give a folder in which to make a release whole, with what an earlier attempt has left.
+        """Return a folder to collect a release in, which starts with what an interrupted install left.
 
         Args:
-            release: Which one.
-            origin: The address it comes from.
+            release: The release.
+            origin: The address that it comes from.
 
         Raises:
-            StorageError: It cannot be made.
+            StorageError: The folder cannot be created.
         """
         with storage_errors(self.layout.tmp):
             self._make_folder(self.layout.tmp)
             return claim(self.layout.tmp, release, origin=origin)
 
     def abandon(self, staging: Staging) -> None:
-        """Leave a staging folder, with what is in it, to the next install of the release."""
+        """Let the next install of the release take over a staging folder and its files."""
         abandon(staging)
 
     @contextlib.contextmanager
     def scratch_file(self) -> Iterator[tuple[Path, IO[bytes]]]:
-        """Give a new file to write to, which has no name any more when this is left; who opened it keeps it.
+        """Yield a new temporary file, which is deleted at the end. A process that has it open can still read it.
 
         Raises:
-            StorageError: It cannot be made or written.
+            StorageError: The file cannot be created or written.
         """
         with storage_errors(self.layout.tmp):
             self._make_folder(self.layout.tmp)
@@ -122,19 +121,19 @@ class Store:
                 path.unlink(missing_ok=True)
 
     def discard(self, staging: Staging) -> None:
-        """Delete a staging folder and all that is in it."""
+        """Delete a staging folder and its files."""
         shutil.rmtree(staging.folder, ignore_errors=True)
 
     def has_blob(self, file: FileEntry) -> bool:
-        """Say whether there seems to be a blob of a file's content; its bytes are not looked at."""
+        """Return whether a blob of a file's content exists. Its bytes are not checked."""
         if file.size < MIN_BLOB_BYTES:
             return False
         return os.path.exists(self.layout.blob(file.blake3, executable=file.executable))  # noqa: PTH110
 
     def adopt_blob(self, file: FileEntry, target: str) -> bool:
-        """Make ``target`` from the blob of a file's content, if there is one and it still is that content.
+        """Create ``target`` from the blob of a file's content, if that blob exists and is intact.
 
-        A blob that was altered is deleted. Returns whether ``target`` is there now.
+        A damaged blob is deleted. Returns whether ``target`` was created.
         """
         blob = self.layout.blob(file.blake3, executable=file.executable)
         try:
@@ -142,15 +141,15 @@ class Store:
                 os.unlink(blob)  # noqa: PTH108
                 return False
             make_folders(os.path.dirname(target))  # noqa: PTH120
-            with contextlib.suppress(FileNotFoundError):  # what an earlier attempt left
+            with contextlib.suppress(FileNotFoundError):  # left by an interrupted install
                 os.unlink(target)  # noqa: PTH108
             clone_or_link(blob, target)
-        except (FileNotFoundError, PermissionError):  # another user is about to make it readable
+        except (FileNotFoundError, PermissionError):  # another user has just created it
             return False
         return True
 
     def keep_blob(self, file: FileEntry, path: str) -> None:
-        """Keep the content of a finished, verified file for other releases that hold the same, if it takes no space."""
+        """Share the content of a verified file with other releases, if that takes no space."""
         if file.size < MIN_BLOB_BYTES:
             return
         blob = self.layout.blob(file.blake3, executable=file.executable)
@@ -173,15 +172,15 @@ class Store:
         """Make a staged release visible.
 
         Args:
-            staging: Where it is.
-            packed: Its compressed contents, as they came.
-            contents: The same, understood.
+            staging: The staging folder.
+            packed: The compressed contents of the release, as published.
+            contents: The parsed contents.
             files: The files that are staged and verified.
-            installed: Whether the release was visible already and these are files that it lacked.
+            installed: Whether the release was already visible, and these are files that were missing.
 
         Raises:
-            IntegrityError: Another process has installed something else under this version meanwhile.
-            StorageError: The disk did not do it, or somebody removed the release; the store is as it was.
+            IntegrityError: Another process has installed different contents as this version.
+            StorageError: The store cannot be written, or the release was removed. The store is unchanged.
         """
         release = staging.release
         target = self.layout.release(release.key, release.version)
@@ -193,10 +192,10 @@ class Store:
         return self._visible(release)
 
     def complete(self, release: Release, contents: Contents) -> Package:
-        """Note that all files of a release are installed, if they are.
+        """Mark a release as complete, if all its files are installed.
 
         Raises:
-            StorageError: The disk did not do it, or somebody removed the release.
+            StorageError: The store cannot be written, or the release was removed.
         """
         target = self.layout.release(release.key, release.version)
         with storage_errors(target):
@@ -210,12 +209,13 @@ class Store:
         return package
 
     def remove(self, key: str, version: Version) -> int:
-        """Remove an installed release, and the blobs that no other one needs.
+        """Remove an installed release, and the blobs that only it uses.
 
-        Returns the number of bytes freed. Whoever has a file of it open keeps that file.
+        Returns the number of bytes freed. A process that has a file of the release open can still read it.
 
         Raises:
-            StorageError: The store cannot be written; the release is still whole.
+            NotInstalled: The release is not installed.
+            StorageError: The store cannot be written. The release is still complete.
         """
         contents = self._contents_of(key, version)
         target = self.layout.release(key, version)
@@ -225,14 +225,14 @@ class Store:
             try:
                 remove_folder(target, trash=trash, first=RECORD_NAME)
             except FileNotFoundError:
-                raise NotInstalled(f"{key} {version} is not installed (any more).", name=key) from None
-        # It is gone. What cannot be tidied away now is garbage, and no failure.
-        with contextlib.suppress(OSError):  # other versions are in it
+                raise NotInstalled(f"{key} {version} is not installed.", name=key) from None
+        # The release is removed. What cannot be deleted now is left to garbage collection.
+        with contextlib.suppress(OSError):  # it contains other versions
             os.rmdir(self.layout.package(key))  # noqa: PTH106
         return self._drop_blobs(contents) if contents else 0
 
     def _contents_of(self, key: str, version: Version) -> Contents | None:
-        with contextlib.suppress(OrbitError):  # what is damaged, or gone, can be removed
+        with contextlib.suppress(OrbitError):  # a damaged release can still be removed
             package = open_package(self.layout, key, version)
             return package.contents if package else None
         return None
@@ -250,14 +250,14 @@ class Store:
         return sum(file.size for file in doomed.values())
 
     def verify(self, package: Package, *, progress: Callable[[int], None] | None = None) -> list[Finding]:
-        """Hash the files of an installed release and say which are not as its record commits to, by path.
+        """Hash the files of an installed release, and return those that differ from its record, by path.
 
         Args:
-            package: Which one.
+            package: The release.
             progress: Called with the number of bytes hashed since the last call.
 
         Raises:
-            IntegrityError: The record or the contents themselves are altered.
+            IntegrityError: The record or the contents are altered.
             StorageError: A file cannot be read.
         """
         return find_flaws(package, progress=progress)
@@ -267,11 +267,11 @@ class Store:
 
 
 def _lock_seconds() -> float:
-    said = os.environ.get(_LOCK_VARIABLE) or _LOCK_SECONDS
+    text = os.environ.get(_LOCK_VARIABLE) or _LOCK_SECONDS
     try:
-        seconds = float(said)
+        seconds = float(text)
     except ValueError:
         seconds = -1
     if not 0 <= seconds < math.inf:
-        raise UsageError(f"{_LOCK_VARIABLE}={said!r} is no number of seconds.", hint="Write it like 60; 0 waits not.")
+        raise UsageError(f"{_LOCK_VARIABLE} must be a number of seconds, not {text!r}.", hint="For example: 60. 0 disables waiting.")
     return seconds

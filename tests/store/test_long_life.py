@@ -206,7 +206,7 @@ class TestNewerFormats:
     def test_beside_a_newer_store_none_is_begun(self, home: Path, tmp_path: Path) -> None:
         (home / "store/v2").mkdir(parents=True)
         archive = archive_of(make_package(tmp_path / "p"), tmp_path / "p.tar.zst")
-        with pytest.raises(StorageError, match="is the store of a newer orbitpkg; this one reads format 1") as caught:
+        with pytest.raises(StorageError, match="is the store of a newer version of orbitpkg; this version reads format 1") as caught:
             orbitpkg.install(archive)
         assert "pip install -U orbitpkg" in (caught.value.hint or "")
         with pytest.raises(NotInstalled) as missing:
