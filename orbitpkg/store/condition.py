@@ -1,8 +1,8 @@
-"""What is wrong with an installed release: each of its files held against its contents, and these against its record.
+"""Checking an installed release: its files against its contents, and its contents against its record.
 
-By default every byte is hashed. A quick look compares sizes and times: a file that was last written after its release's
-record was is hashed, for the record is written when all files are; one that was not is believed. So what changes a
-file and keeps its size and time (a failing disk, ``touch -r``) is found by hashing only.
+By default every byte is hashed. A quick check compares sizes, and hashes only files that are newer than the release's
+record, which is written after all files. So it misses a change that keeps the size and the time of a file (a failing
+disk, ``touch -r``).
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ __all__ = ["OWN_FILES", "Condition", "Finding", "Flaw", "check_release", "file_d
 _READ_BYTES = 1024 * 1024
 
 OWN_FILES = {f"../{name}": name for name in (RECORD_NAME, CONTENTS_NAME, ORIGIN_NAME)}
-"""What the store keeps beside a release's files, by its path from these. No path of a package leads upwards."""
+"""The store's own files of a release, by their path relative to its files. No package contains paths with ``..``."""
 
 
 class Flaw(StrEnum):
-    """What can be wrong with a file of an installed release."""
+    """The ways in which an installed file can differ from its release."""
 
     MISSING = "missing"
     ALTERED = "altered"
@@ -47,11 +47,11 @@ class Flaw(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One file that is not as its release says.
+    """A file that differs from its release.
 
     Attributes:
-        path: Relative to the release's files; one of :data:`OWN_FILES` for what the store keeps beside them.
-        flaw: What is wrong with it.
+        path: The path relative to the release's files; for the store's own files, one of :data:`OWN_FILES`.
+        flaw: How it differs.
     """
 
     path: str
@@ -60,14 +60,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """How an installed release is.
+    """The result of checking an installed release.
 
     Attributes:
-        name: The package's name; the canonical one when the record cannot be read.
+        name: The name of the package; the canonical name if the record cannot be read.
         key: The canonical name.
-        version: The release's version.
-        package: The release; None when its record or its contents are missing or altered.
-        findings: What is wrong with it, by path.
+        version: The version of the release.
+        package: The release; None if its record or its contents are missing or altered.
+        findings: The files that differ, by path.
     """
 
     name: str
@@ -88,17 +88,17 @@ def check_release(
     quick: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Condition | None:
-    """Say how an installed release is; None when it is not installed, or no longer.
+    """Check an installed release. Returns None if it is not installed.
 
     Args:
-        layout: Of the store.
-        key: The package's canonical name.
-        version: Which one.
-        quick: Compare sizes and times, and hash only what is newer than the record.
-        progress: Called with the number of bytes looked at since the last call.
+        layout: The layout of the store.
+        key: The canonical name of the package.
+        version: The version of the release.
+        quick: Compare sizes, and hash only files that are newer than the record.
+        progress: Called with the number of bytes checked since the last call.
 
     Raises:
-        StorageError: Something cannot be read.
+        StorageError: A file cannot be read.
     """
     home = layout.release(key, version)
     package, findings = _open(layout, key, version)
@@ -137,7 +137,7 @@ def _open(layout: Layout, key: str, version: Version) -> tuple[Package | None, l
 def find_flaws(
     package: Package, *, quick: bool = False, progress: Callable[[int], None] | None = None
 ) -> list[Finding]:
-    """Say which files of an installed release are not as its contents say, by path.
+    """Return the files of an installed release that differ from its contents, by path.
 
     Args:
         package: The release.
@@ -145,7 +145,7 @@ def find_flaws(
         progress: As for :func:`check_release`.
 
     Raises:
-        IntegrityError: The record or the contents themselves are altered.
+        IntegrityError: The record or the contents are altered.
         StorageError: A file cannot be read.
     """
     root, expected = str(package.path), package.contents.by_path
@@ -167,7 +167,7 @@ def find_flaws(
 
 def _is_good(path: str, file: FileEntry, recorded: int | None) -> bool:
     status = os.lstat(path)
-    # Looked at before it is opened: opening a pipe that stands in a file's place would wait for ever.
+    # Checked before it is opened: opening a FIFO would wait for a writer.
     if not stat.S_ISREG(status.st_mode) or status.st_size != file.size:
         return False
     if recorded is not None and status.st_mtime_ns <= recorded:
@@ -176,7 +176,7 @@ def _is_good(path: str, file: FileEntry, recorded: int | None) -> bool:
 
 
 def _paths(root: str) -> Iterator[str]:
-    """Give what is below a folder and is no folder; a link to one is none."""
+    """Yield the paths of everything below a folder except folders. Links to folders are included."""
     folders = [""]
     while folders:
         prefix = folders.pop()
@@ -190,13 +190,13 @@ def _paths(root: str) -> Iterator[str]:
 
 
 def file_digest(path: str) -> str:
-    """Give the BLAKE3 of a file's content.
+    """Return the BLAKE3 of a file's content.
 
-    Read, not mapped: a mapped file that another process cuts short kills the reader.
+    The file is read rather than mapped: truncating a mapped file kills the process that reads it.
     """
     hasher = blake3()
-    room = memoryview(bytearray(_READ_BYTES))
+    buffer = memoryview(bytearray(_READ_BYTES))
     with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - the store's paths are strings
-        while count := file.readinto(room):
-            hasher.update(room[:count])
+        while count := file.readinto(buffer):
+            hasher.update(buffer[:count])
     return hasher.hexdigest()

@@ -1,12 +1,12 @@
-"""What a store holds and nobody needs: found first, as a list that can be shown, and deleted then.
+"""Garbage collection of a store: first finding what can be deleted, as a list to show, and then deleting it.
 
-Always: what installs that were stopped left and no install continued for a day, blobs that no installed release holds,
-journals of uploads that nobody went on with for a week, what is kept of repositories and unused for 90 days, roots
-of lockfiles that are gone. If a policy says so: old versions.
+Always deleted: interrupted installs that were not resumed for a day, blobs of no installed release, journals of uploads
+that were not resumed for a week, cached repository data that was unused for 90 days, and roots of lockfiles that no
+longer exist. Old versions are deleted only if a policy asks for it.
 
-Nothing is taken that an install which is running needs. It holds its lock, where locks work; it writes to its folder,
-which is younger than a day then; what it is to use is among the roots. And if all of this fails, it fails: what it
-shows to anybody is made by a rename of what it has verified.
+Files of a running install are kept: the install holds a lock where locks work, its folder is younger than a day, and
+its releases are among the roots. If none of this protects it, the install fails, but it never shows a damaged release,
+because it verifies everything before the rename that makes it visible.
 """
 
 from __future__ import annotations
@@ -46,29 +46,29 @@ _HOUR = 3600.0
 _DAY = 24 * _HOUR
 _STAGING, _JOURNAL, _CACHE = _DAY, 7 * _DAY, 90 * _DAY
 _DIGEST_DIGITS = 16
-# When a file is missing, or a folder is in its place; any other failure to read says nothing of what is there.
+# A missing file, or a folder instead of it. Any other error does not show that the file is damaged.
 _DAMAGED = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR}
 
 
 class GarbageKind(StrEnum):
-    """What something is that nobody needs."""
+    """The kinds of garbage."""
 
     RELEASE = "release"
     BLOB = "blob"
     STAGING = "unfinished install"
     UPLOAD = "unfinished upload"
     CACHE = "cache"
-    ROOT = "root of a lockfile that is gone"
+    ROOT = "root of a deleted lockfile"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """Which old versions go: those to which all that is said here applies. When nothing is said, none.
+    """The old versions to delete: those that meet every condition that is set. Without conditions, none.
 
     Attributes:
-        keep_last: Keep this many versions of each package, the newest; one when only something else is said.
-        older_than: Only what was installed longer ago.
-        max_size: Only until the store is no larger than so many bytes; what was installed first goes first.
+        keep_last: The number of newest versions to keep of each package; 1 if only other conditions are set.
+        older_than: Delete only releases that were installed longer ago than this.
+        max_size: Delete only until the store has at most this many bytes, the oldest installs first.
     """
 
     keep_last: int | None = None
@@ -77,19 +77,19 @@ class Policy:
 
     @property
     def takes_releases(self) -> bool:
-        """Whether it takes old versions at all."""
+        """Whether any condition is set."""
         return not (self.keep_last is None and self.older_than is None and self.max_size is None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """Something that nobody needs.
+    """A file, folder or release to delete.
 
     Attributes:
-        kind: What it is.
-        name: Of a release, ``NAME==VERSION``; else the path, from the home folder.
-        size: How many bytes its end sets free; what it shares with what stays is not counted.
-        seen: When it was last changed, in nanoseconds: what changes afterwards is left.
+        kind: Its kind.
+        name: ``NAME==VERSION`` for a release; otherwise the path relative to the home folder.
+        size: The number of bytes that deleting it frees, without those that it shares with something that stays.
+        seen: When it was last changed, in nanoseconds since 1970. It is kept if it changes later.
     """
 
     kind: GarbageKind
@@ -100,11 +100,11 @@ class Item:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """An old version that a policy would take and that is needed.
+    """An old version that the policy selects, but that is needed.
 
     Attributes:
         name: ``NAME==VERSION``.
-        reason: Who needs it.
+        reason: What needs it.
     """
 
     name: str
@@ -113,12 +113,12 @@ class Kept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Garbage:
-    """What can go.
+    """What can be deleted.
 
     Attributes:
-        items: What.
-        kept: Which old versions are needed.
-        size: The store's size in bytes when all of it is gone.
+        items: The garbage.
+        kept: The selected old versions that are needed.
+        size: The size of the store in bytes once the garbage is deleted.
     """
 
     items: tuple[Item, ...]
@@ -127,7 +127,7 @@ class Garbage:
 
     @property
     def freed(self) -> int:
-        """How many bytes it is."""
+        """The number of bytes that deleting all of it frees."""
         return sum(item.size for item in self.items)
 
 
@@ -139,22 +139,22 @@ def find_garbage(
     now: float | None = None,
     in_use: Callable[[Layout], set[tuple[str, str]]] = find_releases_in_use,
 ) -> Garbage:
-    """Find what nobody needs. Changes nothing.
+    """Find garbage. Changes nothing.
 
     Args:
-        layout: Of the store.
-        policy: Which old versions may go.
-        grace: How many seconds what may belong to an install that is running must have been left alone.
-        now: The time, in seconds since 1970; the present one when None.
-        in_use: Says which releases processes have open.
+        layout: The layout of the store.
+        policy: The old versions to include.
+        grace: How long files that may belong to a running install must have been unchanged, in seconds.
+        now: The time in seconds since 1970; the current time by default.
+        in_use: Returns the releases that processes have open.
 
     Raises:
         UsageError: The policy keeps a negative number of versions.
-        IntegrityError: What a root needs is not known.
+        IntegrityError: A root is damaged, so the releases that it protects are unknown.
         StorageError: The store cannot be read.
     """
     if policy.keep_last is not None and policy.keep_last < 0:
-        raise UsageError(f"Keeping the last {policy.keep_last} versions means nothing.", hint="Keep 0 or more.")
+        raise UsageError(f"Cannot keep the last {policy.keep_last} versions.", hint="Specify 0 or more.")
     now = time.time() if now is None else now
     with storage_errors(layout.root):
         return _Search(layout, policy, grace=grace, now=now, in_use=in_use).run()
@@ -185,9 +185,9 @@ class _Search:
         self._installed: dict[tuple[str, Version], int] = {}
 
     def run(self) -> Garbage:
-        self._look()
+        self._scan()
         items = [*self._loose_blobs(), *self._unfinished(), *self._journals(), *self._cached(), *self._stale_roots()]
-        # Only what the store holds counts for its size, not what is beside it.
+        # Caches and journals are outside of the store, so they do not count towards its size.
         inside = {GarbageKind.BLOB, GarbageKind.STAGING, GarbageKind.ROOT}
         size = self._usage.total - sum(item.size for item in items if item.kind in inside)
         releases, kept = self._old_releases(size)
@@ -195,18 +195,18 @@ class _Search:
             items=(*releases, *items), kept=tuple(kept), size=size - sum(release.size for release in releases)
         )
 
-    def _look(self) -> None:
+    def _scan(self) -> None:
         layout = self._layout
         for key in installed_names(layout):
             for version in installed_versions(layout, key):
-                self._look_at(key, version)
+                self._scan_release(key, version)
         for path, status in _files(layout.blobs):
             self._usage.add(("blob", os.path.basename(path)), status)  # noqa: PTH119
         for folder in (layout.tmp, layout.roots, layout.aside):
             for _, status in _files(folder):
                 self._usage.add(("other", folder), status)
 
-    def _look_at(self, key: str, version: Version) -> None:
+    def _scan_release(self, key: str, version: Version) -> None:
         layout, home = self._layout, self._layout.release(key, version)
         for _, status in _files(home):
             self._usage.add((key, version), status)
@@ -215,11 +215,11 @@ class _Search:
             contents = package.contents if package else None
             installed = os.stat(f"{home}/{RECORD_NAME}").st_mtime_ns  # noqa: PTH116
         except FileNotFoundError:
-            return  # one that goes is gone
+            return  # removed in between
         except OrbitError as error:
             if isinstance(error.__cause__, OSError) and error.__cause__.errno not in _DAMAGED:
                 raise
-            return  # a damaged one is for verify
+            return  # orbitpkg verify reports damaged releases
         if package is None or contents is None:
             return
         self._packages[key, version], self._installed[key, version] = package, installed
@@ -228,7 +228,7 @@ class _Search:
             self._blobs[blob].add((key, version))
             self._blobs_of[key, version].add(blob)
 
-    # What can always go.
+    # Always garbage.
 
     def _is_old(self, status: os.stat_result, seconds: float) -> bool:
         return self._now - max(status.st_mtime, status.st_ctime) >= seconds
@@ -269,7 +269,7 @@ class _Search:
                 status = os.stat(path)  # noqa: PTH116
                 yield self._item(GarbageKind.ROOT, path, status.st_size, status)
 
-    # What a policy takes.
+    # Selected by the policy.
 
     def _old_releases(self, size: int) -> tuple[list[Item], list[Kept]]:
         left = sorted(self._candidates(), key=lambda release: (self._installed[release], release))
@@ -306,7 +306,7 @@ class _Search:
 
     def _reason(self, release: tuple[str, Version]) -> str | None:
         if (release[0], str(release[1])) in self._in_use:
-            return "a process that has a file of it open"
+            return "a process that has one of its files open"
         return self._roots.needed.get(release)
 
     def _next(
@@ -315,7 +315,7 @@ class _Search:
         return next((release for release in left if self._user(release, staying) is None), None)
 
     def _user(self, release: tuple[str, Version], staying: set[tuple[str, Version]]) -> tuple[str, Version] | None:
-        """Give a release that stays and needs this one, for no other that stays would do."""
+        """Return a release that stays and depends on this one, if no other release that stays satisfies it."""
         key, version = release
         for other in sorted(staying):
             for name, text in self._packages[other].dependencies.items():
@@ -329,7 +329,7 @@ class _Search:
         return None
 
     def _freed_with(self, release: tuple[str, Version]) -> int:
-        """Say what the end of a release frees beyond that of those before it: it, and the blobs only they had."""
+        """Return the bytes that deleting a release frees after the earlier ones, with blobs that become unused."""
         self._gone.add(release)
         blobs = (name for name in self._blobs_of[release] if self._blobs[name] <= self._gone)
         return self._usage.freed({release, *(("blob", name) for name in blobs)}, besides=self._gone_owners)
@@ -342,7 +342,7 @@ def _key(name: str) -> str:
 
 
 class _Usage:
-    """Who holds which bytes: a file with several names is held by all of them, and free when the last is gone."""
+    """The bytes that each owner uses. A file with several names is freed when the last one is deleted."""
 
     def __init__(self) -> None:
         self.total = 0
@@ -363,7 +363,7 @@ class _Usage:
         self._of[owner].append(key)
 
     def freed(self, owners: set[object], *, besides: set[object]) -> int:
-        """Say how much goes with some owners when others went before; these count among those from then on."""
+        """Return the bytes that deleting some owners frees after those in ``besides``, and add them to these."""
         besides |= owners
         alone = sum(self._alone.get(owner, 0) for owner in owners)
         shared = {key for owner in owners for key in self._of.get(owner, ())}
@@ -382,12 +382,12 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
             return sorted(entries, key=lambda entry: entry.name)
-    except (FileNotFoundError, NotADirectoryError, PermissionError):  # another user's, who is just making it
+    except (FileNotFoundError, NotADirectoryError, PermissionError):  # another user is just creating it
         return []
 
 
 def _files(folder: str) -> Iterator[tuple[str, os.stat_result]]:
-    """Give the files below a folder, and what the system says of each; what vanishes meanwhile is left out."""
+    """Yield the files below a folder with their status. Files that vanish in between are skipped."""
     for entry in _entries(folder):
         if entry.is_dir(follow_symlinks=False):
             yield from _files(entry.path)
@@ -400,10 +400,10 @@ def _files(folder: str) -> Iterator[tuple[str, os.stat_result]]:
 
 
 def collect(store: Store, garbage: Garbage) -> list[Item]:
-    """Delete what was found, but for what was changed since; returns what was deleted.
+    """Delete garbage, except what has changed since it was found. Returns what was deleted.
 
     Raises:
-        StorageError: The store may not be written.
+        StorageError: The store cannot be written.
     """
     return [item for item in garbage.items if _delete(store, item)]
 
@@ -428,7 +428,7 @@ def _delete_release(store: Store, item: Item) -> bool:
     key, _, text = item.name.partition("==")
     version = parse_version(text)
     record = f"{store.layout.release(key, version)}/{RECORD_NAME}"
-    # An install that began since may count on it.
+    # An install that started in between may use it.
     if (key, version) in read_roots(store.layout).needed:
         return False
     try:
@@ -445,7 +445,7 @@ def _delete_staging(store: Store, path: str, seen: int) -> bool:
         statuses = [os.lstat(path), *(status for _, status in _files(path))]
         if not is_free or max(map(_seen, statuses)) != seen:
             return False
-        # Out of the way in one step: whoever might still look for it finds nothing rather than a part.
+        # Renamed first: an install that looks for the folder finds all of it or nothing.
         away = f"{store.layout.tmp}/removed-{secrets.token_hex(8)}"
         remove_folder(path, trash=away, durable=False)
     return not (os.path.lexists(path) or os.path.lexists(away))
@@ -453,7 +453,7 @@ def _delete_staging(store: Store, path: str, seen: int) -> bool:
 
 @contextlib.contextmanager
 def _lock_of(layout: Layout, name: str) -> Iterator[bool]:
-    """Take the lock of the install that a folder is named for; gives whether nobody else has it."""
+    """Take the lock of the install that a folder is named for. Yields False if another process holds it."""
     label, _, digest = name.partition("_")[0].rpartition("-")
     if len(digest) != _DIGEST_DIGITS or not os.path.isdir(layout.locks):  # noqa: PTH112
         yield True

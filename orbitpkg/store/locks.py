@@ -69,7 +69,7 @@ def _open(path: str, shared: int | None) -> BaseFileLock | None:
 
 
 def _make_shared(path: str, mode: int) -> None:
-    # Other users must not see the file before they can write to it. An existing file is never replaced: it may be locked.
+    # Other users must not see the file before they can write to it. An existing file may be locked: it is kept.
     part = f"{os.path.dirname(path)}/.new-{secrets.token_hex(8)}"  # noqa: PTH120
     os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     try:

@@ -1,8 +1,8 @@
-"""Giving a store to a group: the modes from which all that is made in it later gets its own.
+"""Sharing a store with a group.
 
-The mode is said as that of a file, as for git's ``core.sharedRepository``: 0660 for the group alone, 0664 when others
-may read. Folders get the bits to enter them besides, and the setgid bit, by which what is made in them belongs to the
-group and gets their modes. Files of packages stay read-only.
+The mode is given as that of a file, as for git's ``core.sharedRepository``: 0660 for the group alone, 0664 if other
+users can read. Folders also get the bits to enter them, and the setgid bit, so new files in them belong to the group
+and inherit their mode. Files of packages stay read-only.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _OWN_NAMES = {"store", "cache", "uploads", "repository"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shared:
-    """What giving a store to a group came to.
+    """The result of sharing a store.
 
     Attributes:
         home: The home folder.
-        group: The group's name, or its number when it has none.
-        mode: That of files that can be written.
-        left: What belongs to others, so that this user could not change it.
-        closed: A folder above the home folder that the group may not enter; None when there is none.
+        group: The name of the group, or its number if it has no name.
+        mode: The mode of writable files.
+        left: The paths that were not changed, because they belong to other users.
+        closed: The nearest folder above the home folder that the group cannot enter, or None.
     """
 
     home: str
@@ -42,10 +42,10 @@ class Shared:
 
 
 def parse_mode(text: str) -> int:
-    """Read the mode of a shared store's files: ``0660``, ``664``, ``0640``.
+    """Parse the mode of a shared store's files: ``0660``, ``664``, ``0640``.
 
     Raises:
-        UsageError: It is none, or none for a store that is shared.
+        UsageError: The text is not a mode, or the mode is not allowed for a shared store.
     """
     try:
         mode = int(text, 8)
@@ -53,24 +53,24 @@ def parse_mode(text: str) -> int:
         mode = -1
     if mode not in _MODES:
         raise UsageError(
-            f"{text!r} is no mode for the files of a shared store.",
-            hint="0660: the group installs. 0664: and others read. 0640: the group reads.",
+            f"{text!r} is not a valid mode for the files of a shared store.",
+            hint="Use 0660 (the group installs), 0664 (and others read) or 0640 (the group reads).",
         )
     return mode
 
 
 def share(home: str, *, mode: int, group: str | None = None) -> Shared:
-    """Give a home folder, and all that is in it, to a group. It is made if need be.
+    """Share a home folder and everything in it with a group. Creates the folder if necessary.
 
     Args:
         home: The home folder.
-        mode: Of files that can be written, as :func:`parse_mode` reads it.
-        group: Its name or number; the one that the folder has already when None.
+        mode: The mode of writable files, as returned by :func:`parse_mode`.
+        group: The name or number of the group; the current group of the folder by default.
 
     Raises:
-        UsageError: There is no such group, or this system has none; or the folder holds something else.
-        ReadOnlyStore: The folder is another user's, or its owner is not in the group.
-        StorageError: The folder cannot be made or changed.
+        UsageError: The group does not exist, the system has no groups, or the folder contains something else.
+        ReadOnlyStore: The folder belongs to another user, or the user is not in the group.
+        StorageError: The folder cannot be created or changed.
     """
     number = _group_number(group) if group is not None else None
     _refuse_strange(home)
@@ -92,19 +92,22 @@ def share(home: str, *, mode: int, group: str | None = None) -> Shared:
 
 
 def _not_yours(home: str, group: str | None) -> ReadOnlyStore:
-    to = f" to the group {group}" if group is not None else ""
+    to = f" with the group {group}" if group is not None else ""
     return ReadOnlyStore(
-        f"{home} is not yours to give{to}.", hint="Its owner can do it, who must be in that group, and root.", path=home
+        f"You cannot share {home}{to}.",
+        hint="Only root and its owner can, and the owner must be in that group.",
+        path=home,
     )
 
 
 def _refuse_strange(home: str) -> None:
-    """Refuse a folder that was mistyped: all that is in it would become the group's."""
+    """Reject a mistyped folder, of which all files would be given to the group."""
     with storage_errors(home):
         names = set(os.listdir(home)) if os.path.lexists(home) else set()
     if names and not names & _OWN_NAMES:
         raise UsageError(
-            f"{home} is no home folder of orbitpkg: it holds {min(names)}.", hint="Name a folder that is empty, or new."
+            f"{home} is not a home folder of orbitpkg: it contains {min(names)}.",
+            hint="Use an empty folder or a new one.",
         )
 
 
@@ -112,22 +115,24 @@ def _give(path: str, status: os.stat_result, group: int | None, folder: int) -> 
     if group is not None and status.st_gid != group:
         os.chown(path, -1, group)
     mode = folder if stat.S_ISDIR(status.st_mode) else inherited_file_mode(folder, status)
-    # Changing the group takes the setgid bit away.
+    # Changing the group clears the setgid bit.
     if stat.S_IMODE(os.lstat(path).st_mode) != mode:
         os.chmod(path, mode)  # noqa: PTH101
 
 
 def _group_number(word: str) -> int:
     if os.name == "nt":
-        raise UsageError("Groups that share a folder are set up otherwise on Windows.", hint="Use the folder's rights.")
+        raise UsageError(
+            "Sharing a store with a group is not supported on Windows.", hint="Set the folder's permissions instead."
+        )
     import grp
 
     try:
         return int(word) if word.isdecimal() else grp.getgrnam(word).gr_gid
     except KeyError:
         close = nearest(word, [entry.gr_name for entry in grp.getgrall()], n=1)
-        hint = f"Did you mean {close[0]}?" if close else "getent group lists them."
-        raise UsageError(f"There is no group {word!r} on this machine.", hint=hint) from None
+        hint = f"Did you mean {close[0]}?" if close else "List the groups: getent group"
+        raise UsageError(f"The group {word!r} does not exist on this machine.", hint=hint) from None
 
 
 def _group_name(number: int) -> str:
@@ -140,7 +145,7 @@ def _group_name(number: int) -> str:
 
 
 def _closed_above(home: str, group: int, folder: int) -> str | None:
-    """Give the nearest folder above that keeps those out who are to come in."""
+    """Return the nearest folder above that the users of the store cannot enter."""
     for path in _above(home):
         status = os.stat(path)  # noqa: PTH116
         enters_as_group = status.st_gid == group and status.st_mode & stat.S_IXGRP

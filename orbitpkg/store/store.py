@@ -273,5 +273,6 @@ def _lock_seconds() -> float:
     except ValueError:
         seconds = -1
     if not 0 <= seconds < math.inf:
-        raise UsageError(f"{_LOCK_VARIABLE} must be a number of seconds, not {text!r}.", hint="For example: 60. 0 disables waiting.")
+        message = f"{_LOCK_VARIABLE} must be a number of seconds, not {text!r}."
+        raise UsageError(message, hint="For example: 60. 0 disables waiting.")
     return seconds

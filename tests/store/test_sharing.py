@@ -464,17 +464,17 @@ class TestGiving:
         for user in (shared.user(61_001, 0o022), shared.user(61_003, 0o022, member=False)):
             done = user.run("store", "share", "--group", str(GROUP), "--mode", "0660")
             assert done.status == 1
-            assert "is not yours to give to the group 61000." in done.err
+            assert "with the group 61000." in done.err
             assert "Its owner can do it" in done.err
 
     @pytest.mark.parametrize(
         ("words", "said"),
         [
-            (("--group", "no-such-group"), "There is no group 'no-such-group'"),
-            (("--mode", "0666"), "'0666' is no mode"),
-            (("--mode", "600"), "'600' is no mode"),
-            (("--mode", "rw-rw----"), "'rw-rw----' is no mode"),
-            (("/etc",), "/etc is no home folder of orbitpkg"),
+            (("--group", "no-such-group"), "The group 'no-such-group' does not exist"),
+            (("--mode", "0666"), "'0666' is not a valid mode"),
+            (("--mode", "600"), "'600' is not a valid mode"),
+            (("--mode", "rw-rw----"), "'rw-rw----' is not a valid mode"),
+            (("/etc",), "/etc is not a home folder of orbitpkg"),
         ],
     )
     def test_what_makes_no_sense_is_refused(self, place: Place, words: tuple[str, ...], said: str) -> None:
