@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orbitpkg.api.boundary import public
 from orbitpkg.api.options import InstallOptions, as_tuple
 from orbitpkg.api.select import choose_releases, parse_requirements
 from orbitpkg.config.home import home_folder
@@ -55,6 +56,7 @@ class Installed:
         self.warnings: list[str] = []
 
 
+@public
 def install(
     requirement: PathLike,
     *,

@@ -5,6 +5,7 @@ An app's start goes through :func:`package`, so this imports nothing that that d
 
 from __future__ import annotations
 
+from orbitpkg.api.boundary import public
 from orbitpkg.config.home import home_folder
 from orbitpkg.model.requirements import Requirement, parse_requirement
 from orbitpkg.store.layout import Layout
@@ -42,6 +43,7 @@ class Removed:
         self.freed = freed
 
 
+@public
 def package(
     requirement: str,
     *,
@@ -71,6 +73,7 @@ def package(
     return find_compatible(Layout(home_folder()), wanted, as_tuple(app), python=python, prereleases=prereleases)
 
 
+@public
 def packages() -> list[Package]:
     """List what is installed, by name, oldest version first."""
     from orbitpkg.store.package import installed_packages
@@ -78,6 +81,7 @@ def packages() -> list[Package]:
     return installed_packages(Layout(home_folder()))
 
 
+@public
 def remove(requirement: str, *, dry_run: bool = False) -> list[Removed]:
     """Remove every installed version that a requirement allows.
 
@@ -124,6 +128,7 @@ def _name_and_size(layout: Layout, key: str, version: Version) -> tuple[str, int
     return name, 0
 
 
+@public
 def verify(
     requirements: Sequence[str] = (), *, reporter: Reporter | None = None
 ) -> list[tuple[Package, list[Finding]]]:

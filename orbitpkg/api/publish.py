@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from orbitpkg.api.boundary import public
 from orbitpkg.config.home import home_folder
 from orbitpkg.config.repositories import open_repository
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["build", "check_manifest", "init", "is_archive", "opened_archive", "publish"]
 
 
+@public
 def init(path: PathLike, *, name: str | None = None, version: str = "1.0.0") -> Path:
     """Write a ``package.json`` to begin with into a directory; the directory is made if need be.
 
@@ -72,6 +74,7 @@ def check_manifest(path: PathLike) -> tuple[Manifest, int, int]:
     return tree.manifest, len(tree.files), tree.total_size
 
 
+@public
 def build(path: PathLike = ".", output: PathLike | None = None, *, reporter: Reporter | None = None) -> Path:
     """Build the archive of a package.
 
@@ -111,6 +114,7 @@ def is_archive(text: PathLike) -> bool:
     return has_suffix(word) or ((os.sep in word or "/" in word) and Path(word).is_file())
 
 
+@public
 def publish(
     path: PathLike,
     repository: PathLike | None = None,

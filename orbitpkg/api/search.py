@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orbitpkg.api.boundary import public
 from orbitpkg.config.home import home_folder
 from orbitpkg.config.repositories import open_repositories
 from orbitpkg.model.requirements import parse_requirement
@@ -37,6 +38,7 @@ class Found:
         self.description = description
 
 
+@public
 def versions(name: str, *, repository: PathLike | None = None, offline: bool = False) -> list[str]:
     """List the published versions of a package, oldest first.
 
@@ -68,6 +70,7 @@ def home_of(name: str, repository: PathLike | None = None, *, offline: bool = Fa
     return open_repositories(repository, offline=offline).home(parse_requirement(name).key).url
 
 
+@public
 def released(
     requirement: str, *, repository: PathLike | None = None, offline: bool = False, prereleases: bool = False
 ) -> Release:
@@ -99,6 +102,7 @@ def _released(requirement: str, source: RepositorySource, *, prereleases: bool) 
     return source.release(wanted.key, version)
 
 
+@public
 def search(text: str = "", *, repository: PathLike | None = None, offline: bool = False) -> list[Found]:
     """List the packages of a repository whose name, description or keywords hold a text; all of them for "".
 

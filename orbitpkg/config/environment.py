@@ -24,7 +24,7 @@ VARIABLES: Mapping[str, str] = {
     "ORBITPKG_OFFLINE": "whether to use no network",
     "ORBITPKG_FORBID": "file formats that may not be installed",
     "ORBITPKG_LOCK_TIMEOUT": "how many seconds to wait for another process that installs the same release",
-    "ORBITPKG_DEBUG": "whether the command line prints the traceback of a bug",
+    "ORBITPKG_DEBUG": "whether whole tracebacks are shown: of bugs, and of errors in Python programs",
 }
 """Every variable of orbitpkg's own, and what it sets."""
 

@@ -45,9 +45,9 @@ def parse_app(text: str) -> tuple[str, str | None]:
         key = str(canonicalize_name(name, validate=True))
         if separator:
             Version(version)
-    except (InvalidName, InvalidVersion) as error:
+    except (InvalidName, InvalidVersion):
         hint = "Write NAME==VERSION, such as my_library==1.0.0, or the bare name of an installed app."
-        raise UsageError(f"Invalid app {text!r}: expected NAME==VERSION or NAME.", hint=hint) from error
+        raise UsageError(f"Invalid app {text!r}: expected NAME==VERSION or NAME.", hint=hint) from None
     return key, version if separator else None
 
 

@@ -37,10 +37,10 @@ STORE = {
     "orbitpkg.store.layout",
     "orbitpkg.store.package",
 }
-USE = PACKAGE | STORE | {"orbitpkg.api.packages"}
+USE = PACKAGE | STORE | {"orbitpkg.api.boundary", "orbitpkg.api.packages"}
 VERSION = PACKAGE | {"orbitpkg._version", "orbitpkg.cli", "orbitpkg.cli.streams"}
 QUICK = VERSION | STORE | {"orbitpkg.cli.quick"}
-PATH = QUICK | {"orbitpkg.api.packages"}
+PATH = QUICK | {"orbitpkg.api.boundary", "orbitpkg.api.packages"}
 UNCHANGED = QUICK | {
     "orbitpkg.api.unchanged",
     "orbitpkg.cli.layout",

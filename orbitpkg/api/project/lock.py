@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orbitpkg.api.boundary import public
 from orbitpkg.api.options import InstallOptions
 from orbitpkg.config.repositories import home, is_offline, open_repositories, settings
 
@@ -53,6 +54,7 @@ class Locked:
         self.unchecked: dict[str, tuple[str, ...]] = {}
 
 
+@public
 def lock(
     *,
     upgrade: bool | Iterable[str] = False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orbitpkg.api.boundary import public
 from orbitpkg.config.home import home_folder
 from orbitpkg.store.layout import Layout
 from orbitpkg.store.project import Project, open_project
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["project"]
 
 
+@public
 def project(path: str | os.PathLike[str] | None = None) -> Project:
     """Open the locked packages of a project. Works offline and with a read-only store.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orbitpkg.api.boundary import public
 from orbitpkg.api.options import InstallOptions
 from orbitpkg.api.project.lock import (
     choose_locked,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["add", "sync"]
 
 
+@public
 def add(
     requirements: Iterable[str],
     *,
@@ -76,6 +78,7 @@ def add(
     return locked, _install(locked.path, locked.lock, source, options, asked=list(new))
 
 
+@public
 def sync(
     *,
     locked: bool = False,
