@@ -508,7 +508,7 @@ class TestSeveralRepositories:
         (shelf / "releases" / "base" / "2.0.0.json").unlink()
         before = (app / "orbit.lock").read_text()
         for upgrade in (False, True):
-            with pytest.raises(RepositoryUnreachable, match=r"no mirror of it has base 2\.0\.0"):
+            with pytest.raises(RepositoryUnreachable, match=r"none of its mirrors has base 2\.0\.0"):
                 lock(upgrade=upgrade)
         assert (app / "orbit.lock").read_text() == before
 
