@@ -1,25 +1,25 @@
-# All set-up happens in .venv, made by the first target that needs it and brought up to date when pyproject.toml
-# changes. Needed beforehand: make, and Python 3.11 or newer with its venv module.
+# Targets create and use the environment .venv, and update it when pyproject.toml changes. Requirements: make, and
+# Python 3.11 or newer with the venv module.
 
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --no-input --quiet
-# Many tests wait for servers and for processes of their own: four at once keep two cores busy.
+# Many tests wait for servers and subprocesses, so four workers keep two cores busy.
 PYTEST_OPTIONS := -n 4 --dist=worksteal
 
 .PHONY: help demo test torture fuzz check lint types format test-lowest bench clean
 .DELETE_ON_ERROR:
 
 help:
-	@echo "make demo         take a model the whole way: build, publish, install on another machine, use"
-	@echo "make test         run the tests, on real servers where they are installed"
-	@echo "make torture      kill, fail, race and poison everything, everywhere (SCALE=0.1: a tenth of it)"
-	@echo "make fuzz         fuzz every parser, guided by coverage (SECONDS=60 for each)"
-	@echo "make check        lint, formatting (make lint) and types (make types)"
-	@echo "make format       mend what can be mended without thinking"
-	@echo "make test-lowest  run the tests with the oldest dependencies that pyproject.toml allows"
-	@echo "make bench        compare with other tools, 20 minutes; APT=1, as root, installs those that Debian has"
-	@echo "make clean        remove the environments and the caches"
+	@echo "make demo         build, publish and install a model, and use it on another machine"
+	@echo "make test         run the tests, with real servers if they are installed"
+	@echo "make torture      test kills, faults, races and bad inputs exhaustively (SCALE=0.1 for a tenth)"
+	@echo "make fuzz         fuzz every parser with coverage guidance (SECONDS=60 for each)"
+	@echo "make check        check style (make lint) and types (make types)"
+	@echo "make format       fix formatting and style where this is automatic"
+	@echo "make test-lowest  run the tests with the oldest dependencies allowed by pyproject.toml"
+	@echo "make bench        compare with other tools (20 minutes); as root, APT=1 installs those in Debian"
+	@echo "make clean        remove environments and caches"
 
 demo: $(VENV)/.has-demo
 	$(PY) sample_packages/demo.py
@@ -27,7 +27,7 @@ demo: $(VENV)/.has-demo
 test: $(VENV)/.has-tests
 	$(PY) -m pytest $(PYTEST_OPTIONS)
 
-# What each part came to is added up at the end.
+# The counts of all tests are summed at the end.
 SCALE := 1
 torture: $(VENV)/.has-tests
 	@rm -f $(VENV)/tally.txt
@@ -61,7 +61,7 @@ test-lowest: $(VENV)/.has-tests
 	$(PY) tests/lowest.py > $(VENV)/lowest.txt
 	$(MAKE) VENV=.venv-lowest PIP_CONSTRAINT=$(CURDIR)/$(VENV)/lowest.txt test
 
-# Tools to compare with, each program's own; DVC would otherwise decide what the library's dependencies may be.
+# The benchmarked tools have a separate environment, because DVC would constrain orbitpkg's dependencies.
 BENCH_DEBIAN := restic nginx-light zstd iproute2 util-linux radosgw ceph-mon ceph-osd ceph-mgr ceph-common \
 	linux-perf
 
@@ -75,7 +75,7 @@ bench: $(VENV)/.has-bench .venv-bench/.has-peers
 clean:
 	rm -rf $(VENV) .venv-lowest .venv-bench .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build
 
-# pip reads its own settings (files and PIP_* variables) and so finds packages wherever this machine gets them from.
+# pip reads its configuration files and PIP_* variables, and uses the package index configured on this machine.
 $(VENV)/.made:
 	sh .ci/venv $(VENV)
 	$(PIP) install --upgrade "pip>=25.1"

@@ -1,9 +1,9 @@
-"""The whole way of a model, from the machine that publishes it to an app on another: what ``make demo`` runs.
+"""Publish a model on one machine and use it in an app on another; run by ``make demo``.
 
-Two empty ``ORBITPKG_HOME`` folders stand for two machines. The first builds the sample packages and publishes them to
-its default repository; the second installs ``digits`` from there; then the first one is taken away, and the app runs.
-Commands are shown and run as one would type them, from the repository's root. Nothing is left behind, and the exit
-code is 1, with a message, as soon as anything is not as it should be. Needs orbitpkg and numpy, and no network.
+Two empty ``ORBITPKG_HOME`` directories stand for two machines. The first builds the sample packages and publishes them
+to its default repository. The second installs ``digits`` from there. Then the first machine is removed, and the app
+runs. The demo shows each command as a user would type it in the root of the source tree. It deletes its files at the
+end. If a step fails, it prints a message and exits with code 1. It requires orbitpkg and numpy, but no network.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ APP = "sample_packages/apps/classify.py"
 
 
 class DemoError(Exception):
-    """A step did not do what it should."""
+    """A step of the demo failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """A computer, for which an ``ORBITPKG_HOME`` and a home folder of its own stand."""
+    """A simulated computer with its own home directory and ``ORBITPKG_HOME``."""
 
     folder: Path
 
@@ -39,29 +39,29 @@ class Machine:
         return self.folder / "orbitpkg"
 
     def environment(self) -> dict[str, str]:
-        """This process's environment, with no setting of orbitpkg's: the user's own repository is not for a demo."""
+        """Return this process's environment without the user's orbitpkg settings."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("ORBITPKG_")}
         kept.update(HOME=str(self.folder), XDG_CONFIG_HOME=str(self.folder), ORBITPKG_HOME=str(self.home))
         return kept
 
     def switch_on(self, what: str) -> None:
-        """Make its folder, and say what it will do."""
+        """Create the directory and announce what the machine does."""
         self.folder.mkdir()
         say(f"\n# {what}\n$ export ORBITPKG_HOME={shlex.quote(str(self.home))}")
 
     def orbitpkg(self, *arguments: str) -> str:
-        """Run an ``orbitpkg`` command; returns what it printed."""
+        """Run an ``orbitpkg`` command and return its output."""
         return self.run(shlex.join(["orbitpkg", *arguments]), [sys.executable, "-m", "orbitpkg", *arguments])
 
     def python(self, script: str) -> str:
-        """Run a script; returns what it printed."""
+        """Run a Python script and return its output."""
         return self.run(shlex.join(["python", script]), [sys.executable, script])
 
     def run(self, shown: str, command: list[str]) -> str:
-        """Show a command, run it, show what it printed and return that.
+        """Show a command, run it, and show and return its output.
 
         Raises:
-            DemoError: its exit code is not 0.
+            DemoError: The exit code is not 0.
         """
         say(f"$ {shown}")
         done = subprocess.run(  # noqa: S603 - the demo's own commands
@@ -75,7 +75,7 @@ class Machine:
 
 
 def say(text: str) -> None:
-    """Print now: the commands write to the same place."""
+    """Print and flush, because the commands write to the same terminal."""
     print(text, flush=True)
 
 
@@ -86,7 +86,7 @@ def require(condition: object, message: str) -> None:
 
 
 def publish_samples(machine: Machine, archives: Path) -> str:
-    """Build and publish every sample; returns the URL of the repository they are in."""
+    """Build and publish all sample packages; return the URL of the repository."""
     for sample in SAMPLES:
         printed = machine.orbitpkg("build", f"sample_packages/{sample}", "-o", str(archives)).strip()
         require(Path(printed).is_file(), f"`orbitpkg build` printed {printed!r}, which is not a file")
@@ -101,7 +101,7 @@ def publish_samples(machine: Machine, archives: Path) -> str:
 
 
 def install_digits(machine: Machine, repository: str) -> None:
-    """Install the model, and look at what came."""
+    """Install the model and check that it and its dependency are listed."""
     machine.orbitpkg("install", "digits", "--repository", repository)
     listed = machine.orbitpkg("list")
     for name in ("digits", "digits-images"):
@@ -109,7 +109,7 @@ def install_digits(machine: Machine, repository: str) -> None:
 
 
 def check_prediction(printed: str) -> None:
-    """Hold the app's accuracy against what the model's manifest promises."""
+    """Compare the accuracy that the app printed with the one in the model's manifest."""
     manifest = json.loads((ROOT / "sample_packages" / "digits" / "package.json").read_text(encoding="utf-8"))
     promised = manifest["metadata"]["metrics"]["accuracy"]
     found = re.search(r"^accuracy: (\d\.\d+)", printed, re.MULTILINE)
@@ -119,7 +119,7 @@ def check_prediction(printed: str) -> None:
 
 
 def run(folder: Path) -> None:
-    """The demo, in an empty folder."""
+    """Run the demo in an empty directory."""
     first = Machine(folder=folder / "a")
     first.switch_on("Machine A builds the sample packages and publishes them")
     repository = publish_samples(first, folder / "archives")
@@ -128,20 +128,20 @@ def run(folder: Path) -> None:
     second.switch_on("Machine B installs the model")
     install_digits(second, repository)
 
-    say(f"\n# A goes away; B runs an app\n$ mv {first.folder} {folder / 'gone'}")
+    say(f"\n# Machine A is removed; machine B runs an app\n$ mv {first.folder} {folder / 'gone'}")
     first.folder.rename(folder / "gone")
     check_prediction(second.python(APP))
 
 
 def main() -> int:
-    """Run the demo in a folder that is removed afterwards; returns the exit code."""
+    """Run the demo in a temporary directory and return the exit code."""
     with tempfile.TemporaryDirectory(prefix="orbitpkg-") as folder:
         try:
             run(Path(folder).resolve())
         except DemoError as error:
             print(f"demo: {error}", file=sys.stderr)
             return 1
-    say("\nThe model came from A to B and works without A.")
+    say("\nMachine B installed the model from machine A and uses it without machine A.")
     return 0
 
 

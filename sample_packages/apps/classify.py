@@ -1,7 +1,7 @@
-"""Read handwritten digits with the ``digits`` package, and say how often it is right.
+"""Classify handwritten digits with the ``digits`` package and measure the accuracy.
 
-Needs numpy and orbitpkg, and the package installed (``orbitpkg install digits``); no network. Prints a few of the
-images of ``digits-images`` with what the model takes them for, and its accuracy on all of them.
+Requires numpy, orbitpkg and the installed package (``orbitpkg install digits``), but no network. Prints some of the
+images in ``digits-images`` with their predicted labels, and the accuracy on all of them.
 
     python classify.py
 """
@@ -29,10 +29,10 @@ DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", 
 
 
 def read_safetensors(path: Path) -> dict[str, NDArray[Any]]:
-    """The tensors of a safetensors file, by name.
+    """Return the tensors in a safetensors file by name.
 
-    The format (https://huggingface.co/docs/safetensors): the header's length, 8 bytes little-endian; the header, JSON;
-    then the raw tensors, each where the header says, counted from the header's end.
+    The format (https://huggingface.co/docs/safetensors) consists of the length of the header (8 bytes, little-endian),
+    the header (JSON) and the raw tensors. Offsets in the header are relative to its end.
     """
     data = path.read_bytes()
     start = 8 + int.from_bytes(data[:8], "little")
@@ -47,7 +47,7 @@ def read_safetensors(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def read_graymap(path: Path) -> NDArray[np.float64]:
-    """The pixels of a binary PGM, (height, width), from 0 to 1."""
+    """Return the pixels of a binary PGM, with shape (height, width) and values from 0 to 1."""
     data = path.read_bytes()
     header = re.match(rb"P5\s+(\d+)\s+(\d+)\s+(\d+)\s", data)
     if header is None:
@@ -58,28 +58,28 @@ def read_graymap(path: Path) -> NDArray[np.float64]:
 
 
 def read_images(package: orbitpkg.Package) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """All images (n, 8, 8) that the package's table lists, and their labels (n)."""
+    """Return all images in the package, with shape (n, 8, 8), and their labels, with shape (n)."""
     rows = list(csv.DictReader(package.read_text("labels.csv").splitlines()))
     images = [read_graymap(package.file_path(row["file"])) for row in rows]
     return np.stack(images), np.array([int(row["label"]) for row in rows])
 
 
 def predict(weights: dict[str, NDArray[Any]], images: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The most likely digit for each image."""
+    """Return the most likely digit for each image."""
     hidden = np.tanh(images.reshape(len(images), -1) @ weights["hidden.weight"] + weights["hidden.bias"])
     digits: NDArray[np.int64] = np.argmax(hidden @ weights["output.weight"] + weights["output.bias"], axis=1)
     return digits
 
 
 def drawn(images: NDArray[np.float64]) -> str:
-    """The images side by side, a character for a pixel."""
+    """Draw the images side by side, with one character per pixel."""
     rows = np.concatenate(list(np.pad(images, ((0, 0), (0, 0), (0, 1)))), axis=1)
     shades = np.rint(rows * (len(SHADES) - 1)).astype(int)
     return "\n".join("".join(SHADES[shade] for shade in row).rstrip() for row in shades)
 
 
 def main() -> None:
-    """Classify, and print."""
+    """Classify the images and print the results."""
     model = orbitpkg.package("digits")
     weights = read_safetensors(model.file_path("model", "weights.safetensors"))
     images, labels = read_images(orbitpkg.package("digits-images"))

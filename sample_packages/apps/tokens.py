@@ -1,6 +1,6 @@
-"""Show the tokens that the ``tokenizer`` package makes of a sentence.
+"""Split a sentence into tokens with the ``tokenizer`` package.
 
-Needs orbitpkg alone, and the package installed (``orbitpkg install tokenizer``); no network.
+Requires orbitpkg and the installed package (``orbitpkg install tokenizer``), but no network.
 
     python tokens.py ["a sentence"] [--package "tokenizer==1.0.0"]
 """
@@ -22,7 +22,7 @@ SENTENCE = "The classifier was trained in 1998 on 1437 images of handwritten dig
 
 
 class Tokenizer:
-    """Byte-pair encoding, as ``tokenizer.json`` tells: a pattern for words, and merges in order."""
+    """A byte-pair encoding as in ``tokenizer.json``: a pattern for words, and merges in order."""
 
     def __init__(self, pattern: str, merges: Sequence[Sequence[int]]) -> None:
         self.pattern = re.compile(pattern)
@@ -32,11 +32,11 @@ class Tokenizer:
             self.tokens.append(self.tokens[left] + self.tokens[right])
 
     def encode(self, text: str) -> list[int]:
-        """The text's tokens."""
+        """Return the tokens of a text."""
         return [token for word in self.pattern.findall(text) for token in self._encode_word(word)]
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """The text again."""
+        """Return the text of a list of tokens."""
         return b"".join(self.tokens[token] for token in tokens).decode("utf-8", "replace")
 
     def _encode_word(self, word: str) -> list[int]:
@@ -58,11 +58,11 @@ class Tokenizer:
 
 
 def main() -> None:
-    """Encode, and print."""
+    """Encode the sentence and print its tokens."""
     parser = argparse.ArgumentParser(description="Show the tokens of a sentence.")
     parser.add_argument("sentence", nargs="?", default=SENTENCE)
     parser.add_argument(
-        "--package", default="tokenizer", metavar="REQUIREMENT", help="which tokenizer, say tokenizer==1.0.0"
+        "--package", default="tokenizer", metavar="REQUIREMENT", help="the tokenizer package, such as tokenizer==1.0.0"
     )
     options = parser.parse_args()
     package = orbitpkg.package(options.package)

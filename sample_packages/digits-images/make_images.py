@@ -1,7 +1,7 @@
-"""Write the held-out part of scikit-learn's digits as portable graymaps, and their labels as a table.
+"""Write the held-out part of scikit-learn's digits data set as portable graymaps, and the labels as a table.
 
-Needs scikit-learn, which carries the data itself: nothing is downloaded. The same run gives the same bytes on any
-machine, for the pixels are whole numbers (0 to 16).
+Requires scikit-learn, which includes the data. Pixels are integers from 0 to 16, so the output is the same on every
+machine.
 
     python make_images.py [FOLDER]
 """
@@ -17,13 +17,13 @@ HELD_OUT = 360
 
 
 def graymap(pixels: list[list[int]]) -> bytes:
-    """One image as a binary PGM (https://netpbm.sourceforge.net/doc/pgm.html), white on black, 16 the brightest."""
+    """Encode an image as a binary PGM (https://netpbm.sourceforge.net/doc/pgm.html), where 16 is white."""
     header = f"P5\n{len(pixels[0])} {len(pixels)}\n16\n"
     return header.encode("ascii") + bytes(value for row in pixels for value in row)
 
 
 def write_images(folder: Path) -> None:
-    """Write ``images/LABEL/NUMBER.pgm`` and ``labels.csv``; a file's number is its place in scikit-learn's data."""
+    """Write ``images/LABEL/NUMBER.pgm`` and ``labels.csv``. NUMBER is the index of the image in scikit-learn's data."""
     digits = load_digits()
     rows = ["file,label"]
     for number in range(len(digits.target) - HELD_OUT, len(digits.target)):

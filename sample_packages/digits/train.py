@@ -1,7 +1,7 @@
-"""Train the digits classifier: one hidden layer, on all of scikit-learn's digits but the last 360.
+"""Train a digits classifier with one hidden layer on all but the last 360 of scikit-learn's digits.
 
-Needs numpy, scikit-learn and safetensors; downloads nothing. Writes ``model/weights.safetensors``, the same arrays as
-``model/weights.pkl``, and ``metrics.json``, measured on the 360 images that the digits-images package holds.
+Requires numpy, scikit-learn and safetensors, but no network. Writes ``model/weights.safetensors``, the same arrays as
+``model/weights.pkl``, and ``metrics.json``, measured on the 360 images in the digits-images package.
 
     python train.py [FOLDER]
 """
@@ -32,13 +32,13 @@ PICKLE_PROTOCOL = 4
 
 
 def shifted(pixels: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-    """The images (n, 8, 8) as they are and moved by one pixel up, down, left and right."""
+    """Return the images (n, 8, 8) unchanged and shifted by one pixel up, down, left and right."""
     padded = np.pad(pixels, ((0, 0), (1, 1), (1, 1)))
     return [padded[:, y : y + 8, x : x + 8] for y, x in ((1, 1), (0, 1), (2, 1), (1, 0), (1, 2))]
 
 
 def train(pixels: NDArray[np.float64], labels: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
-    """Fit the network to images (n, 8, 8) with values from 0 to 1; returns its weights by name."""
+    """Fit the network to images (n, 8, 8) with values from 0 to 1; return the weights by name."""
     views = shifted(pixels)
     network = MLPClassifier(
         hidden_layer_sizes=(64,),
@@ -51,7 +51,7 @@ def train(pixels: NDArray[np.float64], labels: NDArray[np.int64]) -> dict[str, N
         random_state=0,
     )
     with warnings.catch_warnings():
-        # A fixed number of passes is what makes two runs alike; scikit-learn would rather go on.
+        # A fixed number of epochs makes runs reproducible; scikit-learn warns that training has not converged.
         warnings.simplefilter("ignore", ConvergenceWarning)
         network.fit(np.concatenate(views).reshape(-1, 64), np.tile(labels, len(views)))
     hidden, output = network.coefs_
@@ -66,19 +66,19 @@ def train(pixels: NDArray[np.float64], labels: NDArray[np.int64]) -> dict[str, N
 
 
 def rounded(values: NDArray[np.float64]) -> NDArray[np.float32]:
-    """To the nearest 1/4096: the last bits of a sum depend on the linear algebra library and are worth nothing."""
+    """Round to 1/4096, because the last bits of a sum depend on the linear algebra library."""
     return np.ascontiguousarray(np.round(values * STEPS) / STEPS, dtype=np.float32)
 
 
 def predict(weights: dict[str, NDArray[np.float32]], pixels: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The most likely digit for each image (n, 8, 8)."""
+    """Return the most likely digit for each image (n, 8, 8)."""
     hidden = np.tanh(pixels.reshape(len(pixels), -1) @ weights["hidden.weight"] + weights["hidden.bias"])
     digits: NDArray[np.int64] = np.argmax(hidden @ weights["output.weight"] + weights["output.bias"], axis=1)
     return digits
 
 
 def metrics(predicted: NDArray[np.int64], labels: NDArray[np.int64]) -> dict[str, object]:
-    """Accuracy in all and for each digit, as fractions rounded to four places."""
+    """Return the accuracy overall and for each digit, rounded to four decimal places."""
     right = predicted == labels
     return {
         "accuracy": round(float(right.mean()), 4),
@@ -89,7 +89,7 @@ def metrics(predicted: NDArray[np.int64], labels: NDArray[np.int64]) -> dict[str
 
 
 def main(folder: Path) -> None:
-    """Train, measure and write everything below ``folder``."""
+    """Train the network, measure its accuracy and write all files to ``folder``."""
     digits = load_digits()
     pixels, labels = digits.images / BRIGHTEST, digits.target
     weights = train(pixels[:-HELD_OUT], labels[:-HELD_OUT])
@@ -98,7 +98,7 @@ def main(folder: Path) -> None:
     (folder / "model" / "weights.safetensors").write_bytes(save(weights, metadata={"format": "np"}))
     (folder / "model" / "weights.pkl").write_bytes(pickle.dumps(weights, protocol=PICKLE_PROTOCOL))
     (folder / "metrics.json").write_bytes((json.dumps(measured, indent=2) + "\n").encode("ascii"))
-    print(f"accuracy: {measured['accuracy']} (goes into package.json, metadata.metrics.accuracy)")
+    print(f"accuracy: {measured['accuracy']} (copy this to metadata.metrics.accuracy in package.json)")
 
 
 if __name__ == "__main__":

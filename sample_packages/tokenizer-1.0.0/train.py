@@ -1,8 +1,8 @@
-"""Learn the tokenizer's merges from ``corpus.txt``: byte-pair encoding, in plain Python, the same bytes each time.
+"""Learn a byte-pair encoding from ``corpus.txt`` in plain Python, with reproducible output.
 
 The text is split into words by a pattern, each word starts as its UTF-8 bytes, and the pair of tokens seen most often
-is made one token, again and again (R. Sennrich, B. Haddow, A. Birch: Neural Machine Translation of Rare Words with
-Subword Units, 2016). Tokens 0 to 255 are the bytes, so any text can be written.
+is repeatedly merged into one token (R. Sennrich, B. Haddow, A. Birch: Neural Machine Translation of Rare Words with
+Subword Units, 2016). Tokens 0 to 255 are the bytes, so any text can be encoded.
 
     python train.py [FOLDER]
 """
@@ -25,7 +25,7 @@ BYTES = 256
 
 
 def merged(word: Word, pair: Pair, token: int) -> Word:
-    """The word with each occurrence of the pair, from the left, replaced by the token."""
+    """Return the word with each occurrence of the pair, from the left, replaced by the token."""
     result: list[int] = []
     for symbol in word:
         result.append(symbol)
@@ -35,7 +35,7 @@ def merged(word: Word, pair: Pair, token: int) -> Word:
 
 
 def commonest(words: dict[Word, int]) -> Pair:
-    """The pair of neighbours seen most often; of several, the one with the smallest tokens."""
+    """Return the most frequent pair of adjacent tokens, or in a tie, the pair with the smallest tokens."""
     pairs: Counter[Pair] = Counter()
     for word, count in words.items():
         for pair in pairwise(word):
@@ -44,7 +44,7 @@ def commonest(words: dict[Word, int]) -> Pair:
 
 
 def learn(text: str) -> list[Pair]:
-    """The merges, in order; the first makes token 256, the last token ``SIZE - 1``."""
+    """Return the merges in order; the first produces token 256, the last one token ``SIZE - 1``."""
     words: dict[Word, int] = Counter(tuple(word.encode()) for word in re.findall(PATTERN, text))
     merges: list[Pair] = []
     for token in range(BYTES, SIZE):
@@ -55,7 +55,7 @@ def learn(text: str) -> list[Pair]:
 
 
 def vocabulary(merges: list[Pair]) -> list[bytes]:
-    """The bytes of every token, at the token's place."""
+    """Return the bytes of each token, indexed by token."""
     tokens = [bytes([value]) for value in range(BYTES)]
     for left, right in merges:
         tokens.append(tokens[left] + tokens[right])
@@ -63,7 +63,7 @@ def vocabulary(merges: list[Pair]) -> list[bytes]:
 
 
 def main(folder: Path) -> None:
-    """Write ``tokenizer.json``, which is all an app needs, and ``vocabulary.txt``, a token a line, to be read."""
+    """Write ``tokenizer.json`` for apps, and ``vocabulary.txt`` with one readable token per line."""
     text = Path(__file__).with_name("corpus.txt").read_text(encoding="utf-8")
     merges = learn(text)
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,11 +1,12 @@
-"""Learn the tokenizer's merges from ``corpus.txt``: byte-pair encoding, in plain Python, the same bytes each time.
+"""Learn a byte-pair encoding from ``corpus.txt`` in plain Python, with reproducible output.
 
 The text is split into words by a pattern, each word starts as its UTF-8 bytes, and the pair of tokens seen most often
-is made one token, again and again (R. Sennrich, B. Haddow, A. Birch: Neural Machine Translation of Rare Words with
-Subword Units, 2016). Tokens 0 to 255 are the bytes, so any text can be written.
+is repeatedly merged into one token (R. Sennrich, B. Haddow, A. Birch: Neural Machine Translation of Rare Words with
+Subword Units, 2016). Tokens 0 to 255 are the bytes, so any text can be encoded.
 
-It learns in two stages: version 1.0.0's tokens exactly as that version did, so that they keep their numbers and what
-was encoded with 1.0.0 is still decoded, then as many again with words that hold no digits.
+It learns in two stages. The first learns the tokens of version 1.0.0 in the same way as that version, which keeps
+their numbers: 1.1.0 can decode text that was encoded with 1.0.0. The second learns as many tokens again, from words
+without digits.
 
     python train.py [FOLDER]
 """
@@ -29,7 +30,7 @@ BYTES = 256
 
 
 def merged(word: Word, pair: Pair, token: int) -> Word:
-    """The word with each occurrence of the pair, from the left, replaced by the token."""
+    """Return the word with each occurrence of the pair, from the left, replaced by the token."""
     result: list[int] = []
     for symbol in word:
         result.append(symbol)
@@ -39,7 +40,7 @@ def merged(word: Word, pair: Pair, token: int) -> Word:
 
 
 def commonest(words: dict[Word, int]) -> Pair:
-    """The pair of neighbours seen most often; of several, the one with the smallest tokens."""
+    """Return the most frequent pair of adjacent tokens, or in a tie, the pair with the smallest tokens."""
     pairs: Counter[Pair] = Counter()
     for word, count in words.items():
         for pair in pairwise(word):
@@ -48,7 +49,7 @@ def commonest(words: dict[Word, int]) -> Pair:
 
 
 def learn(text: str) -> list[Pair]:
-    """The merges of all stages, in order; the first makes token 256."""
+    """Return the merges of all stages in order; the first produces token 256."""
     merges: list[Pair] = []
     for pattern, size in STAGES:
         words: dict[Word, int] = Counter(tuple(word.encode()) for word in re.findall(pattern, text))
@@ -62,7 +63,7 @@ def learn(text: str) -> list[Pair]:
 
 
 def vocabulary(merges: list[Pair]) -> list[bytes]:
-    """The bytes of every token, at the token's place."""
+    """Return the bytes of each token, indexed by token."""
     tokens = [bytes([value]) for value in range(BYTES)]
     for left, right in merges:
         tokens.append(tokens[left] + tokens[right])
@@ -70,7 +71,7 @@ def vocabulary(merges: list[Pair]) -> list[bytes]:
 
 
 def main(folder: Path) -> None:
-    """Write ``tokenizer.json``, which is all an app needs, and ``vocabulary.txt``, a token a line, to be read."""
+    """Write ``tokenizer.json`` for apps, and ``vocabulary.txt`` with one readable token per line."""
     text = Path(__file__).with_name("corpus.txt").read_text(encoding="utf-8")
     merges = learn(text)
     folder.mkdir(parents=True, exist_ok=True)
