@@ -155,7 +155,7 @@ class Cache:
         if found.st_mtime_ns != entry.mtime_ns:
             entry = replace(entry, mtime_ns=found.st_mtime_ns)
             with contextlib.suppress(OSError):
-                self._write(entry, checked=entry.checked)  # the store has confirmed nothing
+                self._write(entry, checked=entry.checked)  # keep the time: the store has confirmed nothing
         return entry
 
     # Changes.
@@ -360,6 +360,7 @@ class Cache:
             if not folder.is_dir():
                 raise
             return
+        # chmod would clear the setgid bit, which keeps a shared cache in its group.
         inherited = folder.parent.stat().st_mode & stat.S_ISGID
         folder.chmod(folder_mode(self._file_mode) | inherited)
 
@@ -369,6 +370,7 @@ def file_name(key: str) -> str:
     name = key.rpartition("/")[2]
     if len(name.encode()) <= _MAX_NAME_BYTES and name not in ("", ".", ".."):
         return name
+    # Readers choose a format by the suffix, so a shortened name keeps it.
     suffixes = "".join(Path(name).suffixes[-2:])
     if len(suffixes.encode()) > _MAX_NAME_BYTES // 2:
         suffixes = ""

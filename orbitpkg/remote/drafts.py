@@ -111,7 +111,8 @@ class RemoteDraft:
             self.discard()
             raise
         except OrbitError as error:
-            raise self._kept(error) from error
+            raise self._kept(error) from None
+        # Some stores do not return the time of an upload.
         info = replace(done.info, modified=done.info.modified or datetime.now(UTC))
         if self._keep:
             with contextlib.suppress(OSError):
@@ -147,6 +148,7 @@ class LocalDraft:
             if target.is_dir():
                 raise IsADirectoryError(21, os.strerror(21), str(target))
             target.parent.mkdir(parents=True, exist_ok=True)
+        # Many libraries choose the format by the suffixes, so the temporary name keeps them.
         self.path = target.with_name(f"{HIDDEN}{token_hex(6)}{''.join(target.suffixes[-2:])}")
 
     def commit(self) -> None:

@@ -108,8 +108,10 @@ def _remove(cache: Cache, contents: list[_Content], leftovers: list[tuple[Path, 
     for path in [*(path for content in contents for path in content.paths), *(path for path, _ in leftovers)]:
         path.unlink(missing_ok=True)
     for content in contents:
+        # The other names are hard links, or symbolic links that are broken by now.
         for link in cache.path_of(content.digest).glob("*"):
             link.unlink(missing_ok=True)
+    # A record whose file is gone would make every later check of the object look for it.
     for entry in cache.entries():
         if not cache.path(entry).exists():
             cache.drop(entry)

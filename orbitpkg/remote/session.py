@@ -199,6 +199,7 @@ class Session:
                 return self._fetch(location, info, reading, hasty=cached is not None)
         except OrbitError as error:
             return self._use(self._fall_back(location, error, cached))
+        # A read-only cache cannot record the check, but its file is current all the same.
         with contextlib.suppress(OSError):
             same = self.cache.confirm(same, info, is_current=version is None)
         return self._use(same)
@@ -363,6 +364,7 @@ class Session:
     def _request(self, location: Location, work: Callable[[ObjectStore], T], *, hasty: bool) -> T:
         outage = self._outages.setdefault(location.store, _Outage())
         begin = time.monotonic()
+        # Without a cached state there is no alternative to waiting for the store.
         if hasty and begin < outage.until:
             raise RepositoryUnreachable(f"{without_user(location.store)} did not answer a moment ago.")
         try:

@@ -158,6 +158,7 @@ def _pair(store: ObjectStore, direction: Direction, root: Path, key: str, only: 
     from orbitpkg.config.repositories import home
 
     prefix = f"{key.rstrip('/')}/" if key else ""
+    # All paths to a folder share one state, whichever links they pass through.
     local = os.path.realpath(root / only[0] if only else root)
     state = SyncState(home() / "cache" / "sync", local, join_uri(store.url, only[1] if only else prefix))
     return Pair(store=store, direction=direction, root=root, prefix="" if only else prefix, only=only, state=state)

@@ -136,7 +136,7 @@ class Watch:
         self._clock = clock
         self._settling = Settling(settle)
         self._known = _Known()
-        # Conflicts are skipped until the file changes; failures are retried at a time.
+        # Conflicts are skipped until their file changes. Failed paths are retried after a while.
         self._skipped: dict[str, LocalFile | None] = {}
         self._retry_at: dict[str, float] = {}
         self._reported: set[str] = set()

@@ -109,6 +109,7 @@ def install(
 
 
 def _install_named(layout: Layout, wanted: PackageString, apps: Apps, repository_url: PathLike | None) -> Package:
+    # An installed version is preferred to a newer one, so an app starts without a network.
     with contextlib.suppress(PackageNotFoundException, CompatiblePackageNotFoundException):
         package = best_installed(layout, wanted, apps)
         with translate_errors():

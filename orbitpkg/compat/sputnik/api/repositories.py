@@ -63,6 +63,7 @@ def repositories_of(repository_url: str | os.PathLike[str] | None) -> list[Repos
         return [open_repositories()]
     url = settings(repository_url).repositories[0].url
     if not is_sputnik_address(url):
+        # Only orbitpkg writes a configuration, so its absence tells the kind of the repository.
         try:
             open_repository(repository_url).config()
         except RepositoryNotFound:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["translate_errors"]
 
+# The first match applies, so subclasses come before ResolutionError.
 _TRANSLATIONS: tuple[tuple[type[OrbitError], type[SputnikException]], ...] = (
     (PackageNotFound, PackageNotFoundException),
     (NotInstalled, PackageNotFoundException),

@@ -90,6 +90,7 @@ class Fetcher:
             digest, moment, cached_tag = head.decode().split(" ", 2)
         except (OSError, ValueError):
             return None
+        # The tag tells whether the file changed in the repository, the digest whether the cached copy is damaged.
         if cached_tag != tag or hashlib.sha256(data).hexdigest() != digest:
             return None
         return MetaText(data=data, tag=tag, modified=datetime.fromisoformat(moment) if moment != "-" else None)
@@ -128,6 +129,7 @@ class Fetcher:
                     path.unlink()
                     raise
             yield tree
+            # Only after success: if the caller fails, the next attempt needs no download.
             path.unlink(missing_ok=True)
 
     def check(self, ident: str) -> None:
@@ -152,6 +154,7 @@ class Fetcher:
         return info
 
     def _download(self, ident: str, meta: Meta) -> Path:
+        # The MD5 in the name keeps a partial download from being resumed with a replaced archive.
         path = self._path("downloads", ident).with_suffix(f".{meta.archive_md5}")
         if not path.exists():
             store, key = self.repository.archive(ident, meta.archive)

@@ -113,6 +113,7 @@ class SputnikStore(ReadOnlyStore):
         self._packages: dict[str, dict[Version, ListedPackage]] = {}
         self._problems: dict[str, OrbitError] = {}
         self._built: Path | None = None
+        # Reentrant, since reading an archive builds it, which creates the folder of archives.
         self._building = threading.RLock()
 
     # Reading.
@@ -283,6 +284,7 @@ class SputnikStore(ReadOnlyStore):
                 runs.mkdir(parents=True, exist_ok=True)
                 sweep(runs)
                 self._built = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=runs))
+            # Not all callers close a store, so its files live as long as the object.
             weakref.finalize(self, shutil.rmtree, self._built, ignore_errors=True)
         return self._built
 

@@ -89,6 +89,7 @@ def unpack(file: IO[bytes], start: int, meta: Meta, folder: Path, *, where: str)
         for member in meta.members:
             _write_member(file, start, member, folder, where=f"{member.path!r} in {where}")
         (folder / MANIFEST_NAME).write_bytes(manifest)
+    # An archive of the same package in the folder is not part of the tree, and would be lost without notice.
     tree = read_tree(folder)
     expected = {member.path for member in meta.members} | {MANIFEST_NAME}
     left_out = expected.difference(file.path for file in tree.files)
@@ -119,10 +120,12 @@ def _write_member(file: IO[bytes], start: int, member: Member, folder: Path, *, 
             if not pending:
                 pending = file.read(min(_PIECE, left))
                 left -= len(pending)
+            # zlib returns at most one piece of output per call, and keeps the rest of the input for the next.
             piece = _decompressed(engine, pending, where)
             progressed = bool(piece) or len(engine.unconsumed_tail) < len(pending)
             pending = engine.unconsumed_tail
             written += len(piece)
+            # Stop at the declared size, before a decompression bomb fills the disk.
             if written > member.size or not (progressed or engine.eof):
                 break
             digest.update(piece)
