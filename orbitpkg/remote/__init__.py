@@ -1,4 +1,4 @@
-"""Objects of a bucket as if they were local files: opened, written, listed, copied; cached, and there offline.
+"""Objects of a bucket as local files: open, write, list, copy and sync them, with a cache that also works offline.
 
 ::
 
@@ -9,8 +9,11 @@
     with remote.write("s3://bucket/result.parquet") as path:
         table.to_parquet(path)
 
-Every call takes any URI (``s3://bucket/key``, ``https://host/name``, ``memory://name/key``, ``file:///dir/name``) or a
-local path. Everything here is loaded when it is first asked for.
+Every function accepts any URI (``s3://bucket/key``, ``https://host/name``, ``memory://name/key``, ``file:///dir/name``)
+or a local path. A reader gets the current state of an object, or a cached one with a warning when the store is
+unreachable. A write is complete or has no effect. A sync never overwrites or deletes edits without being asked to.
+
+Names are loaded at their first use.
 """
 
 from __future__ import annotations

@@ -244,7 +244,7 @@ class RemoteFiles:
             return False
         try:
             self.session.request(source, lambda _: second.copy_from(first, source.key, target.key))
-        except (UnsupportedByStore, AccessDenied):  # credentials may permit reading here and writing there, only
+        except (UnsupportedByStore, AccessDenied):  # credentials may allow reading and writing, but not this
             return False
         return True
 
