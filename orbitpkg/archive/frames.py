@@ -177,8 +177,8 @@ def parse_footer(footer: bytes, *, archive_size: int, where: str) -> ContentsLoc
     _, version, zero, length, raw_length, digest = _FOOTER.unpack(footer)
     if version != _FORMAT:
         raise ArchiveError(
-            f"{where} has archive format {version}; this orbitpkg reads format {_FORMAT}.",
-            hint="A newer orbitpkg may read it: upgrade with pip install -U orbitpkg.",
+            f"{where} has archive format {version}; this version of orbitpkg supports format {_FORMAT}.",
+            hint="Upgrade orbitpkg: pip install -U orbitpkg",
         )
     offset = archive_size - FOOTER_BYTES - length
     if zero or not length or offset < SKIPPABLE_HEADER_BYTES:

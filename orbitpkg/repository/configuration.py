@@ -51,8 +51,8 @@ def parse_config(data: bytes, *, where: str) -> RepositoryConfig:
         raise IntegrityError(f"{what} is not a repository's configuration.")
     if config["format"] > _FORMAT:
         raise IntegrityError(
-            f"{where} has repository format {config['format']}; this orbitpkg reads format {_FORMAT}.",
-            hint="Upgrade with pip install -U orbitpkg.",
+            f"{where} has repository format {config['format']}; this version of orbitpkg supports format {_FORMAT}.",
+            hint="Upgrade orbitpkg: pip install -U orbitpkg",
         )
     can = config.get("store")
     identity = config.get("id")

@@ -155,8 +155,8 @@ def parse_index(data: bytes, *, name: str) -> Index:
             found = table.get("format") if isinstance(table, dict) else None
             kind = NewerIndexError if type(found) is int and found > _FORMAT else IntegrityError
             raise kind(
-                f"{what[0].upper()}{what[1:]} has format {found!r}; this orbitpkg reads format {_FORMAT}.",
-                hint="A newer orbitpkg may read it: upgrade with pip install -U orbitpkg." if found else None,
+                f"{what[0].upper()}{what[1:]} has format {found!r}; this version of orbitpkg supports format {_FORMAT}.",
+                hint="Upgrade orbitpkg: pip install -U orbitpkg" if found else None,
             )
         return Index(
             name=_text(table["name"]),

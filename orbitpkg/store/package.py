@@ -1,8 +1,7 @@
-"""An installed package, as an app sees it.
+"""An installed package, as an app uses it.
 
-Everything here works offline, writes nothing, locks nothing and hashes nothing: what is visible in a store was
-verified before it became visible. Apps import this module on their way up, so it imports only what it cannot do
-without.
+Everything here works offline, without writing, locking or hashing: a release was verified before it became visible.
+Apps import this module when they start, so it imports only what it needs.
 """
 
 from __future__ import annotations
@@ -41,26 +40,26 @@ __all__ = [
 ]
 
 
-# S_IFMT and S_IFREG; importing ``stat`` for two constants of every Unix and Windows costs more than the call.
+# S_IFMT and S_IFREG, the same on every system. Importing ``stat`` for them takes longer than the call.
 _FILE_TYPE = 0o170000
 _REGULAR = 0o100000
-# orbitpkg.model.release has them too, and takes longer to import than an app has.
+# Also defined in orbitpkg.model.release, which takes too long to import at an app's start.
 _RECORD_FORMAT = 1
 _MAX_RECORD_BYTES = 64 * 1024
 
 
 class Package:
-    """A release that is installed.
+    """An installed release.
 
     Attributes:
-        name: As its author writes it.
+        name: Its name, as its author writes it.
         version: Its version, SemVer 2.
-        description: What its author says of it; "" when nothing.
+        description: Its description; may be empty.
         license: Its licence, or None.
         compatibility: PEP 440 specifiers by app.
         dependencies: Version ranges by package.
-        metadata: Whatever facts the author gives.
-        path: The folder its files are in.
+        metadata: The author's own metadata.
+        path: The folder of its files.
     """
 
     __slots__ = (
@@ -105,12 +104,12 @@ class Package:
 
     @property
     def record(self) -> bytes:
-        """The release's record, byte for byte."""
+        """The release's record, as published."""
         return self._record
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of its record, which commits to every byte of the release."""
+        """The SHA-256 of its record. The record contains the digests of all files."""
         if self._digest is None:
             import hashlib
 
@@ -119,17 +118,17 @@ class Package:
 
     @property
     def path(self) -> Path:
-        """The folder its files are in."""
+        """The folder of its files."""
         from pathlib import Path
 
         return Path(self._files)
 
     @property
     def origin(self) -> str:
-        """The address of the repository or archive it was installed from.
+        """The address of the repository or archive that it was installed from.
 
         Raises:
-            StorageError: It cannot be read.
+            StorageError: The address cannot be read.
         """
         try:
             with open(f"{self._home}/{ORIGIN_NAME}", encoding="utf-8") as file:  # noqa: PTH123
@@ -139,34 +138,34 @@ class Package:
 
     @property
     def is_complete(self) -> bool:
-        """Whether all of its files are installed, not just some (``install --only``)."""
+        """Whether all of its files are installed, rather than some (``install --only``)."""
         return not os.path.exists(f"{self._home}/{STATE_NAME}")  # noqa: PTH110
 
     def file_path(self, *parts: str) -> Path:
-        """Give the path of a file of the package.
+        """Return the path of a file of the package.
 
         Args:
             parts: The file's path in the package, as parts (``"data", "model.pkl"``) or as one with slashes.
 
         Raises:
-            FileNotInPackage: The package holds no such file, or it was left out when the package was installed.
+            FileNotInPackage: The package has no such file, or the file is not installed.
         """
         from pathlib import Path
 
         return Path(self._find_file(parts))
 
     def dir_path(self, *parts: str) -> Path:
-        """Give the path of a directory of the package; without parts, that of all its files.
+        """Return the path of a directory of the package; without parts, the folder of all its files.
 
         Raises:
-            FileNotInPackage: The package holds no such directory.
+            FileNotInPackage: The package has no such directory.
         """
         from pathlib import Path
 
         return Path(self._find_folder(parts))
 
     def locate(self, *parts: str) -> str:
-        """Return the path of a file or a directory of the package as text; without parts, that of all its files.
+        """Return the path of a file or directory of the package as text; without parts, the folder of all its files.
 
         Raises:
             FileNotInPackage: The package has neither a file nor a directory at this path.
@@ -182,7 +181,7 @@ class Package:
                 raise error from None
 
     def has_file(self, *parts: str) -> bool:
-        """Say whether the package holds this file, and it is installed."""
+        """Return whether the package has this file and it is installed."""
         try:
             self.file_path(*parts)
         except FileNotInPackage:
@@ -204,7 +203,7 @@ class Package:
             encoding: Of a text; UTF-8 when None.
 
         Raises:
-            FileNotInPackage: The package holds no such file.
+            FileNotInPackage: The package has no such file.
             ValueError: The mode would write.
         """
         if mode not in {"r", "rt", "rb"}:
@@ -214,20 +213,20 @@ class Package:
         return path.open("rb") if mode == "rb" else path.open(encoding=encoding or "utf-8")
 
     def read_bytes(self, *parts: str) -> bytes:
-        """Read a file of the package whole. Raises as :meth:`file_path` does."""
+        """Return the content of a file. Raises as :meth:`file_path` does."""
         return self.file_path(*parts).read_bytes()
 
     def read_text(self, *parts: str, encoding: str = "utf-8") -> str:
-        """Read a text file of the package whole. Raises as :meth:`file_path` does."""
+        """Return the content of a text file. Raises as :meth:`file_path` does."""
         return self.file_path(*parts).read_text(encoding=encoding)
 
     def load_json(self, *parts: str) -> JsonValue:
-        """Read a JSON file of the package. Raises as :meth:`file_path` does, and ``ValueError`` if it is no JSON."""
+        """Return the value of a JSON file. Raises as :meth:`file_path` does, and ``ValueError`` if it is not JSON."""
         value: JsonValue = json.loads(self.read_bytes(*parts))
         return value
 
     def files(self) -> tuple[str, ...]:
-        """List the paths of the files that are installed, sorted, relative to :attr:`path`."""
+        """List the installed files, as sorted paths relative to :attr:`path`."""
         paths = sorted(file.path for file in self.contents.files)
         if not self.is_complete:
             paths = [path for path in paths if os.path.isfile(f"{self._files}/{path}")]  # noqa: PTH113
@@ -235,7 +234,7 @@ class Package:
 
     @property
     def contents(self) -> Contents:
-        """The table of all files of the release, installed or not."""
+        """The table of all files of the release, including those that are not installed."""
         if self._contents is None:
             from orbitpkg.store.records import load_contents
 
@@ -260,11 +259,11 @@ class Package:
 
     def _join(self, parts: tuple[str, ...]) -> str:
         path = "/".join(parts)
-        # What os.stat would resolve must not leave the package, nor name one file in two ways.
+        # A path must not lead out of the package, nor give one file two names.
         if not path or "\\" in path or "\0" in path or not {"", ".", ".."}.isdisjoint(path.split("/")):
             raise FileNotInPackage(
-                f"{path!r} cannot be the path of a file in a package.",
-                hint="Give it relative to the package, like file_path('data', 'model.pkl').",
+                f"{path!r} is not a valid path of a file in a package.",
+                hint="Use a path relative to the package, as in file_path('data', 'model.pkl').",
             )
         return f"{self._files}/{path}"
 
@@ -277,9 +276,9 @@ class Package:
             hint = f"It is a directory: use dir_path({path!r})."
         elif path in known:
             release = f"{self.name}=={self.version}"
-            hint = f"It is part of the release but not installed: orbitpkg install {release}"
+            hint = f"The release has this file, but it is not installed: orbitpkg install {release}"
             if self.is_complete:
-                hint = f"Somebody deleted it: orbitpkg remove {release}, then orbitpkg install {release}"
+                hint = f"It was deleted. Reinstall: orbitpkg remove {release}, then orbitpkg install {release}"
         else:
             close = nearest(path, known)
             hint = f"Did you mean {' or '.join(map(repr, close))}?" if close else f"See: orbitpkg files {self.name}"
@@ -297,7 +296,7 @@ def installed_versions(layout: Layout, key: str) -> list[Version]:
 
 
 def _version(folder: str) -> Version | None:
-    # What others left among the packages is no release.
+    # Foreign files among the packages are not releases.
     try:
         return parse_version(folder)
     except UsageError:
@@ -310,15 +309,15 @@ def _folders(path: str) -> list[str]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        hint = "Check the folder's owner and mode."
+        hint = "Check the owner and the mode of the folder."
         raise StorageError(f"{path} cannot be read: {error.strerror}.", hint=hint) from error
 
 
 def find_package(layout: Layout, requirement: Requirement, *, prereleases: bool = False) -> Package:
-    """Give the best installed version that a requirement allows.
+    """Return the newest installed release that matches a requirement.
 
     Raises:
-        NotInstalled: There is none; the message says what is there instead.
+        NotInstalled: No installed version matches. The message lists the installed ones.
     """
     versions = installed_versions(layout, requirement.key)
     version = find_newest(versions, [requirement.range], prereleases=prereleases)
@@ -331,7 +330,7 @@ def find_package(layout: Layout, requirement: Requirement, *, prereleases: bool 
 
 
 def open_package(layout: Layout, key: str, version: Version) -> Package | None:
-    """Give an installed release, or None when it is not (or no longer) there."""
+    """Return an installed release, or None if it is not installed."""
     home = layout.release(key, version)
     try:
         with open(f"{home}/{RECORD_NAME}", "rb") as file:  # noqa: PTH123
@@ -347,21 +346,21 @@ def open_package(layout: Layout, key: str, version: Version) -> Package | None:
         raise StorageError(f"{home} cannot be read: {error.strerror}.") from error
     except (ValueError, KeyError, RecursionError) as error:
         raise StorageError(
-            f"{home} is damaged: its record is not the one of {key} {version}.",
-            hint=f"Install it anew: orbitpkg remove {key}=={version}, then orbitpkg install {key}=={version}",
+            f"{home} is damaged: its record is not that of {key} {version}.",
+            hint=f"Reinstall it: orbitpkg remove {key}=={version}, then orbitpkg install {key}=={version}",
         ) from error
     return Package(home, record, raw)
 
 
 def _newer(home: str, number: object) -> StorageError:
     return StorageError(
-        f"{home} has format {number}; this orbitpkg reads format {_RECORD_FORMAT}.",
-        hint="A newer orbitpkg installed it: upgrade with pip install -U orbitpkg.",
+        f"{home} has format {number}; this version of orbitpkg supports format {_RECORD_FORMAT}.",
+        hint="Upgrade orbitpkg: pip install -U orbitpkg",
     )
 
 
 def _is_sound(record: Mapping[str, Any]) -> bool:
-    """Say whether a record holds what an app reads of it, as what it reads it as."""
+    """Return whether the fields of a record that apps read have the right types."""
     if type(record["format"]) is not int or record["format"] < _RECORD_FORMAT:
         return False
     if not isinstance(record["name"], str) or not isinstance(record.get("description", ""), str):
@@ -372,12 +371,12 @@ def _is_sound(record: Mapping[str, Any]) -> bool:
 
 
 def not_installed(layout: Layout, requirement: Requirement, versions: list[Version]) -> NotInstalled:
-    """Say that nothing installed fits a requirement, and what is there instead.
+    """Return the error for a requirement that no installed version matches.
 
     Args:
-        layout: Of the store.
-        requirement: What was asked for.
-        versions: The installed versions of that package.
+        layout: The layout of the store.
+        requirement: The requirement.
+        versions: The installed versions of its package.
     """
     from orbitpkg.model.names import nearest
     from orbitpkg.store.layout import newer_store
@@ -386,13 +385,14 @@ def not_installed(layout: Layout, requirement: Requirement, versions: list[Versi
     newer = newer_store(layout)
     if versions:
         there = ", ".join(map(str, versions))
-        message = f"No installed version of {requirement.name} fits {requirement}; installed: {there}."
+        message = f"No installed version of {requirement.name} matches {requirement}; installed: {there}."
     else:
         message = f"{requirement.name} is not installed in {layout.home}."
         close = nearest(requirement.key, installed_names(layout))
         command = f"Did you mean {' or '.join(close)}? If not: {command}" if close else command
     if newer is not None:
-        command = f"{newer} is the store of a newer orbitpkg: upgrade with pip install -U orbitpkg. Or: {command}"
+        upgrade = "Upgrade orbitpkg: pip install -U orbitpkg"
+        command = f"{newer} is the store of a newer version of orbitpkg. {upgrade}. Or: {command}"
     return NotInstalled(message, hint=command, name=requirement.name, installed=[str(version) for version in versions])
 
 
@@ -401,7 +401,7 @@ def _quoted(word: str) -> str:
 
 
 def installed_packages(layout: Layout) -> list[Package]:
-    """List what is installed, by name, oldest version first."""
+    """List the installed packages, by name, oldest version first."""
     found = (
         open_package(layout, name, version)
         for name in installed_names(layout)

@@ -86,7 +86,7 @@ class TestWhatTheySay:
         "organization", ["exampleorgid", "o-", "o-UPPERCASEID", "o-exampleorgid*", "r-exampleorgid"]
     )
     def test_what_is_no_organization_is_refused(self, organization: str) -> None:
-        with pytest.raises(UsageError, match="not the id of an organization"):
+        with pytest.raises(UsageError, match="not a valid organization id"):
             Audience(organization=organization)
 
     @pytest.mark.parametrize("url", ["file:///srv/models", "https://models.example.org", "memory://m"])

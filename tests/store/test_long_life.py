@@ -157,11 +157,11 @@ PARSERS: dict[str, Callable[[], object]] = {
 class TestNewerFormats:
     @pytest.mark.parametrize("name", PARSERS)
     def test_a_newer_document_says_to_upgrade(self, name: str) -> None:
-        with pytest.raises(OrbitError, match="has format 2; this orbitpkg reads format 1") as caught:
+        with pytest.raises(OrbitError, match="has format 2; this version of orbitpkg supports format 1") as caught:
             PARSERS[name]()
         assert isinstance(caught.value, IntegrityError | LockfileError)
         assert caught.value.hint is not None
-        assert "pgrade with pip install -U orbitpkg" in caught.value.hint
+        assert "pip install -U orbitpkg" in caught.value.hint
 
     @pytest.mark.usefixtures("home")
     def test_a_newer_archive_says_to_upgrade(self, tmp_path: Path) -> None:
@@ -169,7 +169,9 @@ class TestNewerFormats:
         data = bytearray(archive.read_bytes())
         struct.pack_into("<I", data, len(data) - 56, 2)
         archive.write_bytes(data)
-        with pytest.raises(ArchiveError, match="has archive format 2; this orbitpkg reads format 1") as caught:
+        with pytest.raises(
+            ArchiveError, match="has archive format 2; this version of orbitpkg supports format 1"
+        ) as caught:
             orbitpkg.install(archive)
         assert "pip install -U orbitpkg" in (caught.value.hint or "")
 
@@ -179,7 +181,9 @@ class TestNewerFormats:
         orbitpkg.publish(make_package(tmp_path / "p"), place)
         config = place / "orbitpkg.json"
         config.write_bytes(newer(config.read_bytes()))
-        with pytest.raises(IntegrityError, match="has repository format 2; this orbitpkg reads format 1") as caught:
+        with pytest.raises(
+            IntegrityError, match="has repository format 2; this version of orbitpkg supports format 1"
+        ) as caught:
             orbitpkg.publish(make_package(tmp_path / "q", version="2.0.0"), place)
         assert "pip install -U orbitpkg" in (caught.value.hint or "")
 
@@ -198,7 +202,7 @@ class TestNewerFormats:
         package = orbitpkg.install(archive_of(make_package(tmp_path / "p"), tmp_path / "p.tar.zst"))
         record = home / "store/v1/packages/model/1.0.0/release.json"
         record.write_bytes(newer(record.read_bytes()))
-        with pytest.raises(StorageError, match="has format 2; this orbitpkg reads format 1") as caught:
+        with pytest.raises(StorageError, match="has format 2; this version of orbitpkg supports format 1") as caught:
             orbitpkg.package("model")
         assert "pip install -U orbitpkg" in (caught.value.hint or "")
         assert package.version == "1.0.0"
@@ -206,7 +210,9 @@ class TestNewerFormats:
     def test_beside_a_newer_store_none_is_begun(self, home: Path, tmp_path: Path) -> None:
         (home / "store/v2").mkdir(parents=True)
         archive = archive_of(make_package(tmp_path / "p"), tmp_path / "p.tar.zst")
-        with pytest.raises(StorageError, match="is the store of a newer version of orbitpkg; this version reads format 1") as caught:
+        with pytest.raises(
+            StorageError, match="is the store of a newer version of orbitpkg; this version supports format 1"
+        ) as caught:
             orbitpkg.install(archive)
         assert "pip install -U orbitpkg" in (caught.value.hint or "")
         with pytest.raises(NotInstalled) as missing:
@@ -218,6 +224,6 @@ class TestNewerFormats:
         roots = Path(Layout(home).roots)
         roots.mkdir(parents=True)
         (roots / "0.json").write_bytes(newer(b'{"format":1,"packages":[]}'))
-        with pytest.raises(IntegrityError, match="has format 2; this orbitpkg reads format 1") as caught:
+        with pytest.raises(IntegrityError, match="has format 2; this version of orbitpkg supports format 1") as caught:
             read_roots(Layout(home))
         assert "pip install -U orbitpkg" in (caught.value.hint or "")

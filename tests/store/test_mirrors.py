@@ -91,9 +91,9 @@ def test_what_the_repository_itself_says_is_not_asked_of_its_mirrors() -> None:
 def test_what_no_mirror_has_is_not_said_to_be_absent() -> None:
     stores = (store(OLD, NEW, silent=True), store(OLD), store(OLD))
     repository = Repository(MirroredStore(stores))
-    with pytest.raises(RepositoryUnreachable, match=r"does not answer, and no mirror of it has model 2\.0\.0"):
+    with pytest.raises(RepositoryUnreachable, match=r"does not answer, and none of its mirrors has model 2\.0\.0"):
         repository.find_release("model", parse_version(NEW))
-    with pytest.raises(RepositoryUnreachable, match="does not answer, and no mirror of it has other"):
+    with pytest.raises(RepositoryUnreachable, match="does not answer, and none of its mirrors has other"):
         Catalogue(repository, None, mirrored=True).stock("other")
 
 
