@@ -1,4 +1,4 @@
-"""Machines for the tests of the command line."""
+"""Machines on which the tests run the command line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["furnished", "machine"]
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
-    """A machine on which nobody has used orbitpkg. Its folder's name has a space, as people's have."""
+    """A machine without any packages. The name of its folder contains a space, as those of users often do."""
     folder = tmp_path / "a machine"
     folder.mkdir()
     return Machine(folder)
@@ -24,7 +24,7 @@ def machine(tmp_path: Path) -> Machine:
 
 @pytest.fixture
 def furnished(machine: Machine) -> Machine:
-    """A machine with the package ``tiny``, of which 1.0.0 is published and installed."""
+    """A machine on which ``tiny`` 1.0.0 is published and installed."""
     write_package(machine.folder / "tiny", description="Two small files", metadata={"task": "testing"}, license="MIT")
     machine.succeed("publish", "tiny")
     machine.succeed("install", "tiny")

@@ -1,4 +1,4 @@
-"""A machine that orbitpkg is used on: a folder, with a home and a working directory of its own."""
+"""A machine that runs orbitpkg: a folder with its own home and working directory."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ __all__ = ["ORBITPKG", "Machine", "Result", "write_package"]
 
 TOP = Path(__file__).resolve().parents[2]
 ORBITPKG = (sys.executable, "-m", "orbitpkg")
-# What the person who runs the tests has set must not show in what is compared.
+# Settings of the developer who runs the tests must not change the compared output.
 FOREIGN = ("ORBITPKG_", "_ORBITPKG", "AWS_", "COLUMNS", "NO_COLOR", "TERM", "PYTHONWARNINGS")
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of a command."""
+    """The exit code and output of a command."""
 
     code: int
     out: str
@@ -36,7 +36,7 @@ class Result:
 
     @property
     def envelope(self) -> Any:
-        """What stdout carries under --json: one object, in one line, and nothing besides."""
+        """The JSON object that --json printed. It is one line, and the only output."""
         assert self.out.endswith("}\n")
         assert self.out.count("\n") == 1
         return json.loads(self.out)
@@ -44,7 +44,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A folder to work in, and what is installed beside it."""
+    """A working directory, and the store inside it."""
 
     folder: Path
 
@@ -72,7 +72,7 @@ class Machine:
         )
 
     def run(self, *words: str | Path, **environment: str) -> Result:
-        """Run a command in a process of its own, without a terminal."""
+        """Run a command in a new process without a terminal."""
         done = subprocess.run(
             [*ORBITPKG, *map(str, words)],
             cwd=self.folder,
@@ -85,7 +85,7 @@ class Machine:
         return Result(done.returncode, done.stdout, done.stderr)
 
     def succeed(self, *words: str | Path) -> None:
-        """Run a command that the test is not about: in this process, which takes a tenth of one of its own."""
+        """Run a command that prepares a test. It runs in this process, which is ten times faster than a new one."""
         environment, folder = dict(os.environ), Path.cwd()
         said = io.StringIO()
         try:
@@ -109,7 +109,7 @@ class Machine:
 def write_package(
     folder: Path, name: str = "tiny", version: str = "1.0.0", files: Mapping[str, bytes] | None = None, **more: object
 ) -> Path:
-    """Write a package's directory; without files, one with two small ones."""
+    """Write a package's directory, by default with two small files."""
     for path, data in (files or {"data/words.txt": b"one\ntwo\n", "model.bin": bytes(1000)}).items():
         place = folder / path
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""``dataset show``: the tree of a file, here or in a dataset, what a dataset holds, and pictures of both."""
+"""``dataset show``: the tree of a local file or a file in a dataset, the contents of a dataset, and plots of both."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PNG = b"\x89PNG"
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The working directory, with files, and a home with a dataset of them. Its name has a space."""
+    """A working directory with files, and a home with a dataset of them. The directory's name contains a space."""
     folder = tmp_path_factory.mktemp("a lab")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -48,7 +48,7 @@ class Show(Protocol):
 
 @pytest.fixture
 def show(lab: Path, capsys: pytest.CaptureFixture[str]) -> Show:
-    """Run the command, in this process: its libraries take long to load."""
+    """Run the command in this process, because importing its libraries takes long."""
 
     def run_it(*words: str) -> Result:
         code = run(["dataset", "show", *words])
@@ -70,7 +70,7 @@ Lauf 1.h5: HDF5, … kB
 
 
 def fits(text: str, pattern: str) -> bool:
-    """Tell whether a text is as a pattern says, in which "…" stands for one word."""
+    """Return whether a text matches a pattern, in which "…" stands for one word."""
     lines = zip(text.split("\n"), pattern.split("\n"), strict=True)
     return all(
         expected in (word, "…")
@@ -133,20 +133,20 @@ def test_pictures_are_drawn(show: Show, lab: Path, words: tuple[str, ...], says:
         (("nothing.h5",), "No file or dataset named nothing.h5 found."),
         (("no/such.h5",), "No file or dataset named no/such.h5 found."),
         (("runs", "it's.h5"), 'No file named "it\'s.h5" found in dataset runs.'),
-        (("runs", "--by", "robbot"), "There is no column 'robbot'."),
+        (("runs", "--by", "robbot"), "Unknown column 'robbot'."),
         (("Lauf 1.h5", "--plot", "out.pdf"), "out.pdf is no name of a picture."),
         (("Lauf 1.h5", "--plot", "out.png", "--array", "env"), "Lauf 1.h5 holds no array 'env'."),
         (("runs", "--where", "robot = 'x'", "--plot", "out.png"), "There is nothing to draw: no file was chosen."),
     ],
 )
-def test_what_cannot_be_shown_is_told(show: Show, words: tuple[str, ...], says: str) -> None:
+def test_what_cannot_be_shown_is_an_error(show: Show, words: tuple[str, ...], says: str) -> None:
     done = show(*words)
     assert done.code == 2
     assert done.out == ""
     assert done.err.startswith(f"error: {says}"), done.err
 
 
-def test_a_file_that_is_cut_short_is_told(show: Show, lab: Path, tmp_path: Path) -> None:
+def test_a_truncated_file_is_an_error(show: Show, lab: Path, tmp_path: Path) -> None:
     (tmp_path / "cut.h5").write_bytes((lab / "Lauf 1.h5").read_bytes()[:2000])
     done = show(str(tmp_path / "cut.h5"))
     assert done.code == 1

@@ -1,4 +1,4 @@
-"""How commands fail: one error and what to do next on stderr, nothing on stdout, an exit code for whose fault."""
+"""How commands fail: an error and a hint on stderr, nothing on stdout, and an exit code for the kind of failure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ sys.exit(main())
 """
 
 
-def test_no_command_shows_the_help_on_stderr(machine: Machine) -> None:
+def test_without_a_command_the_help_goes_to_stderr(machine: Machine) -> None:
     done = machine.run()
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith("Usage: orbitpkg [OPTIONS] COMMAND [ARGS]...\n") or done.err.startswith("Usage: ")
@@ -53,26 +53,26 @@ def test_wrong_usage_exits_2(words: str, error: str | None, machine: Machine) ->
         assert done.err == error
 
 
-def test_an_unknown_package_names_those_like_it(furnished: Machine) -> None:
+def test_an_unknown_package_suggests_similar_names(furnished: Machine) -> None:
     assert furnished.run("install", "tinny") == Result(
         1, "", f"error: There is no package tinny in {furnished.repository}.\nhint: Did you mean tiny?\n"
     )
 
 
-def test_a_version_out_of_range_names_those_there_are(furnished: Machine) -> None:
+def test_a_version_out_of_range_lists_the_available_versions(furnished: Machine) -> None:
     done = furnished.run("install", "tiny>=2")
     assert (done.code, done.out) == (1, "")
     assert "tiny>=2" in done.err
     assert "1.0.0" in done.err
 
 
-def test_what_is_not_in_a_package_is_named_with_what_is_like_it(furnished: Machine) -> None:
+def test_a_missing_file_of_a_package_suggests_a_similar_one(furnished: Machine) -> None:
     assert furnished.run("path", "tiny", "data", "word.txt") == Result(
         1, "", "error: tiny 1.0.0 has no file 'data/word.txt'.\nhint: Did you mean 'data/words.txt'?\n"
     )
 
 
-def test_other_content_under_a_published_version_is_refused(furnished: Machine) -> None:
+def test_different_content_for_a_published_version_is_an_error(furnished: Machine) -> None:
     write_package(furnished.folder / "tiny", files={"model.bin": b"other"})
     done = furnished.run("publish", "tiny")
     assert (done.code, done.out) == (1, "")
@@ -80,13 +80,13 @@ def test_other_content_under_a_published_version_is_refused(furnished: Machine) 
     assert "1.0.1" in done.err
 
 
-def test_a_repository_that_is_not_there_is_an_error(machine: Machine) -> None:
+def test_a_missing_repository_is_an_error(machine: Machine) -> None:
     done = machine.run("install", "tiny", "--repository", "./nowhere")
     assert (done.code, done.out) == (1, "")
     assert (machine.folder / "nowhere").as_uri() in done.err
 
 
-def test_offline_names_itself_as_the_reason(machine: Machine) -> None:
+def test_offline_mode_is_named_as_the_reason(machine: Machine) -> None:
     done = machine.run("versions", "tiny", "--offline", "--repository", "https://example.invalid/models")
     assert (done.code, done.out) == (1, "")
     assert "--offline" in done.err
@@ -104,7 +104,7 @@ def run_broken(*words: str, machine: Machine, **environment: str) -> Result:
     return Result(done.returncode, done.stdout, done.stderr)
 
 
-def test_a_bug_is_called_one_and_exits_70(machine: Machine) -> None:
+def test_a_bug_is_reported_as_one_and_exits_70(machine: Machine) -> None:
     assert run_broken("list", machine=machine) == Result(
         70,
         "",
@@ -126,14 +126,14 @@ def test_a_bug_has_an_envelope(machine: Machine) -> None:
     assert (done.code, error["code"], error["data"]) == (70, "bug", {"type": "ZeroDivisionError"})
 
 
-def test_doctor_exits_1_when_nothing_can_be_read(machine: Machine) -> None:
+def test_doctor_exits_1_if_the_repository_cannot_be_read(machine: Machine) -> None:
     (machine.folder / "a file").write_bytes(b"")
     done = machine.run("doctor", (machine.folder / "a file").as_uri())
     assert done.code == 1
     assert done.err.startswith("error: ")
 
 
-def test_the_top_of_the_source_is_what_is_tested() -> None:
+def test_the_tests_import_this_source_tree() -> None:
     import orbitpkg
 
     assert orbitpkg.__file__ == str(TOP / "orbitpkg" / "__init__.py")

@@ -1,4 +1,4 @@
-"""Every command has a help with an example that can be pasted; shells are told how to complete."""
+"""Every command has a help text with an example to paste, and shells can complete commands."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ def test_each_command_takes_json_and_quiet(name: str, command: click.Command) ->
 
 
 @each_command
-def test_each_option_says_what_it_does(name: str, command: click.Command) -> None:
+def test_each_option_has_a_help_text(name: str, command: click.Command) -> None:
     silent = [option.name for option in command.params if isinstance(option, click.Option) and not option.help]
     assert silent == [], name
 
 
 @each_command
-def test_each_command_is_told_whole_in_the_list_of_commands(name: str, command: click.Command) -> None:
+def test_each_summary_fits_in_the_list_of_commands(name: str, command: click.Command) -> None:
     assert not command.get_short_help_str(60).endswith("..."), name
 
 
@@ -102,7 +102,7 @@ def test_a_shell_completes_commands_options_and_installed_packages(furnished: Ma
     assert completed(furnished, "orbitpkg repo i") == ["init"]
 
 
-def test_bash_takes_the_script(machine: Machine) -> None:
+def test_bash_parses_the_script(machine: Machine) -> None:
     script = machine.run("completion", "bash").out
     done = subprocess.run(["bash", "-n"], input=script, capture_output=True, encoding="utf-8", check=False)
     assert (done.returncode, done.stderr) == (0, "")

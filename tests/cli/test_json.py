@@ -1,4 +1,4 @@
-"""What commands print for programs: one envelope on stdout, for success and for failure."""
+"""The JSON output of each command: one envelope on stdout, for success and for failure."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_validate(furnished: Machine) -> None:
     assert furnished.run("validate", "--json", "tiny").envelope == success("validate", expected)
 
 
-def test_validate_gives_every_problem_its_place(machine: Machine) -> None:
+def test_validate_locates_every_problem(machine: Machine) -> None:
     folder = machine.folder / "bad"
     folder.mkdir()
     (folder / "package.json").write_text('{\n  "name": "a b",\n  "version": "1.0",\n  "include": ["*"]\n}\n')
@@ -104,7 +104,7 @@ def test_publish(furnished: Machine) -> None:
     assert (done.code, done.err) == (0, "")
 
 
-def test_publish_of_something_new(furnished: Machine) -> None:
+def test_publish_of_a_new_version(furnished: Machine) -> None:
     write_package(furnished.folder / "tiny", version="1.1.0")
     data = furnished.run("publish", "tiny", "--json").envelope["data"]
     assert (data["outcome"], data["version"]) == ("published", "1.1.0")
@@ -125,7 +125,7 @@ def test_install(furnished: Machine) -> None:
     assert furnished.run("install", "tiny", "--json").envelope == success("install", expected)
 
 
-def test_install_rehearsed(furnished: Machine) -> None:
+def test_install_dry_run(furnished: Machine) -> None:
     furnished.succeed("remove", "tiny")
     done = furnished.run("install", "tiny", "--dry-run", "--json")
     [plan] = done.envelope["data"]["plan"]
@@ -195,7 +195,7 @@ def test_verify(furnished: Machine) -> None:
     assert furnished.run("verify", "--json").envelope == success("verify", {"packages": [package]})
 
 
-def test_verify_of_what_is_damaged(furnished: Machine) -> None:
+def test_verify_of_a_damaged_package(furnished: Machine) -> None:
     (furnished.home / "store" / "v1" / "packages" / "tiny" / "1.0.0" / "files" / "model.bin").unlink()
     package = {
         "name": "tiny",
@@ -216,7 +216,7 @@ def test_verify_of_what_is_damaged(furnished: Machine) -> None:
     )
 
 
-def test_verify_that_repairs(furnished: Machine) -> None:
+def test_verify_with_repair(furnished: Machine) -> None:
     (furnished.home / "store" / "v1" / "packages" / "tiny" / "1.0.0" / "files" / "model.bin").unlink()
     package = {
         "name": "tiny",
@@ -258,7 +258,7 @@ def test_completion(shell: str, machine: Machine) -> None:
     assert machine.run("completion", shell).out.rstrip("\n") == data["script"].rstrip("\n")
 
 
-def test_a_failure_has_the_errors_code_hint_and_facts(furnished: Machine) -> None:
+def test_a_failure_contains_the_code_hint_and_data_of_the_error(furnished: Machine) -> None:
     done = furnished.run("path", "tinny", "--json")
     assert (done.code, done.err) == (1, "")
     assert done.envelope == failure(
@@ -288,12 +288,12 @@ def test_wrong_usage_has_an_envelope_too(
     assert done.envelope == failure(command, "usage", message, hint)
 
 
-def test_a_word_that_click_refuses_does_not_hide_the_wish_for_json(machine: Machine) -> None:
+def test_json_applies_to_errors_in_earlier_arguments(machine: Machine) -> None:
     done = machine.run("list", "--nope", "--json")
     assert (done.code, done.envelope["error"]["code"]) == (2, "usage")
 
 
-def test_after_two_dashes_json_is_a_word_like_any_other(machine: Machine) -> None:
+def test_json_after_two_dashes_is_an_argument(machine: Machine) -> None:
     done = machine.run("path", "--", "--json")
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith("error: ")

@@ -1,4 +1,4 @@
-"""The program among other programs: pipes that close, disks that are full, Ctrl-C, no stdin, odd names."""
+"""The program and its environment: closed pipes, full disks, Ctrl-C, missing standard files, unusual names."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FULL = Path("/dev/full")
 
 
 def shell(machine: Machine, command: str) -> Result:
-    """Run a line of sh, in which $orbitpkg is the program."""
+    """Run a line of sh in which $orbitpkg is the program."""
     environment = machine.environment(orbitpkg=shlex.join(ORBITPKG))
     done = subprocess.run(
         ["sh", "-c", command], cwd=machine.folder, env=environment, capture_output=True, encoding="utf-8", check=False
@@ -106,7 +106,7 @@ def test_an_error_keeps_its_exit_code_when_stderr_has_no_reader(
     assert (done.returncode, done.stdout) == (expected.code, expected.out)
 
 
-def test_verify_still_fails_when_nobody_reads_what_is_wrong(furnished: Machine) -> None:
+def test_verify_fails_even_if_its_output_is_not_read(furnished: Machine) -> None:
     (furnished.home / "store" / "v1" / "packages" / "tiny" / "1.0.0" / "files" / "model.bin").unlink()
     assert shell(furnished, "{ $orbitpkg verify; echo $? >&2; } | true").err.endswith("\n16\n")
 
@@ -136,7 +136,7 @@ def test_closed_standard_files_do_not_matter(furnished: Machine) -> None:
     assert done == Result(0, "tiny 1.0.0  ok\n", "")
 
 
-def test_names_with_spaces_and_letters_of_any_kind_pass_through(machine: Machine) -> None:
+def test_names_with_spaces_and_any_letters_are_kept(machine: Machine) -> None:
     folder = machine.folder / "größe 模型"
     write_package(folder, files={"a b/ü.bin": b"1"})
     assert machine.run("publish", folder.name, "--repository", "./répertoire").code == 0
@@ -146,13 +146,13 @@ def test_names_with_spaces_and_letters_of_any_kind_pass_through(machine: Machine
     assert done == Result(0, "1", "")
 
 
-def test_an_encoding_without_the_letters_is_no_failure(machine: Machine) -> None:
+def test_letters_missing_from_the_encoding_are_escaped(machine: Machine) -> None:
     write_package(machine.folder / "tiny", description="größer")
     machine.succeed("publish", "tiny")
     assert machine.run("search", PYTHONIOENCODING="ascii").out == "tiny  1.0.0  gr\\xf6\\xdfer\n"
 
 
-def test_a_home_whose_name_is_no_utf8_is_printed_as_it_is(machine: Machine) -> None:
+def test_a_home_that_is_not_utf8_is_printed_byte_for_byte(machine: Machine) -> None:
     home = os.fsencode(machine.folder) + b"/\xff"
     write_package(machine.folder / "tiny")
     environment = machine.environment() | {"ORBITPKG_HOME": os.fsdecode(home)}
@@ -169,7 +169,7 @@ def test_a_home_whose_name_is_no_utf8_is_printed_as_it_is(machine: Machine) -> N
 
 @contextmanager
 def silent_server() -> Iterator[tuple[str, threading.Event]]:
-    """A server that takes a connection and never answers; the event is set when somebody asked something."""
+    """A server that accepts a connection and never answers. The event is set when a request arrives."""
     asked = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -201,7 +201,7 @@ def start(machine: Machine, *words: str) -> subprocess.Popen[str]:
 
 
 def interrupt(process: subprocess.Popen[str], *, once: bool) -> Result:
-    """Press Ctrl-C, once or until the process ends; returns what came of it."""
+    """Press Ctrl-C once, or until the process ends, and return the result."""
     process.send_signal(signal.SIGINT)
     while not once:
         try:
@@ -216,7 +216,7 @@ def interrupt(process: subprocess.Popen[str], *, once: bool) -> Result:
 
 @pytest.fixture
 def stuck(furnished: Machine) -> tuple[Machine, Path]:
-    """A machine on which reading the record of an installed package waits for somebody to write it."""
+    """A machine on which reading a package's record blocks, because the record is a named pipe."""
     record = furnished.home / "store" / "v1" / "packages" / "tiny" / "1.0.0" / "release.json"
     record.unlink()
     os.mkfifo(record)
@@ -253,7 +253,7 @@ def test_ctrl_c_ends_the_wait_for_a_server_that_never_answers(once: bool, machin
     assert machine.run("list", "-q") == Result(0, "", "")
 
 
-def test_what_is_started_in_the_background_of_a_shell_is_not_interrupted(stuck: tuple[Machine, Path]) -> None:
+def test_background_jobs_of_a_shell_are_not_interrupted(stuck: tuple[Machine, Path]) -> None:
     machine, record = stuck
     whole = json.dumps({"format": 1, "name": "tiny", "version": "1.0.0"}).encode()
     ignoring = (

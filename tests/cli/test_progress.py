@@ -1,4 +1,4 @@
-"""Progress: one bar for all that runs, lines for a log, nothing for the quiet."""
+"""Progress: one bar for all running tasks, lines for a log, and nothing with ``--quiet``."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from orbitpkg.reporting import SILENT
 
 
 class Screen(io.StringIO):
-    """A terminal, of 100 columns if COLUMNS says so."""
+    """A terminal whose width COLUMNS sets."""
 
     def isatty(self) -> bool:
         return True
 
 
 class Clock:
-    """Gives the time that it was told."""
+    """A clock that a test sets."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -37,7 +37,7 @@ def bars(screen: Screen) -> BarReporter:
     return BarReporter(screen, note=lambda message: print(message, file=screen), delay=0)
 
 
-def test_a_bar_has_a_title_a_share_and_bytes() -> None:
+def test_a_bar_shows_a_title_a_percentage_and_bytes() -> None:
     screen = Screen()
     with bars(screen).task("Building tiny 1.0.0", 4000) as task:
         task.advance(1000)
@@ -46,7 +46,7 @@ def test_a_bar_has_a_title_a_share_and_bytes() -> None:
     assert " left" in screen.getvalue()
 
 
-def test_a_bar_is_taken_away_at_its_end_even_if_the_work_failed() -> None:
+def test_a_bar_disappears_at_the_end_even_after_a_failure() -> None:
     screen = Screen()
     with pytest.raises(ValueError, match=r"^broken$"), bars(screen).task("Building", 4000):
         raise ValueError("broken")
@@ -54,7 +54,7 @@ def test_a_bar_is_taken_away_at_its_end_even_if_the_work_failed() -> None:
     assert last.strip() == ""
 
 
-def test_a_narrow_terminal_has_numbers_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_narrow_terminal_shows_only_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     screen = Screen()
     with bars(screen).task("Building a package of a long name", 4000):
@@ -63,14 +63,14 @@ def test_a_narrow_terminal_has_numbers_only(monkeypatch: pytest.MonkeyPatch) -> 
     assert "Building" not in screen.getvalue()
 
 
-def test_work_of_unknown_size_has_a_count() -> None:
+def test_work_of_unknown_size_shows_a_count() -> None:
     screen = Screen()
     with bars(screen).task("Reading", None) as task:
         task.advance(10)
     assert "\rReading 0.00B, " in screen.getvalue()
 
 
-def test_tasks_at_a_time_share_a_bar() -> None:
+def test_concurrent_tasks_share_a_bar() -> None:
     screen = Screen()
     reporter = bars(screen)
     with reporter.task("Installing a", 1000) as first, reporter.task("Installing b", 3000) as second:
@@ -82,7 +82,7 @@ def test_tasks_at_a_time_share_a_bar() -> None:
     assert "2.00kB of 4.00kB" in screen.getvalue()
 
 
-def test_a_note_without_a_bar_is_just_written() -> None:
+def test_a_note_without_a_bar_is_written_directly() -> None:
     screen = Screen()
     bars(screen).note("a note")
     assert screen.getvalue() == "a note\n"
@@ -115,7 +115,7 @@ def test_a_log_has_no_line_for_fast_work() -> None:
     assert written == []
 
 
-def test_a_log_of_work_of_unknown_size_has_no_share() -> None:
+def test_a_log_of_work_of_unknown_size_has_no_percentage() -> None:
     clock = Clock()
     reporter, written = lines(clock)
     reporter.note("a note")
@@ -126,7 +126,7 @@ def test_a_log_of_work_of_unknown_size_has_no_share() -> None:
     assert written == ["a note", "Reading: 1.0 kB, 100 bytes/s"]
 
 
-def test_who_is_told_depends_on_the_terminal_and_on_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_terminal_and_quiet_determine_the_reporter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr", Screen())
     monkeypatch.setenv("TERM", "xterm")
     assert isinstance(Console().reporter(), BarReporter)

@@ -1,4 +1,4 @@
-"""Commands of projects, repositories and the life of a release: whole outputs, as text and as JSON."""
+"""The whole output, as text and JSON, of commands that manage projects, repositories and published releases."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def shop(machine: Machine) -> Machine:
-    """A machine with a project in its working directory, and beside it a repository of tiny and big."""
+    """A machine with a project in its working directory and a repository with ``tiny`` and ``big``."""
     for name, version, needs in (("tiny", "1.0.0", {}), ("tiny", "1.1.0", {}), ("big", "1.0.0", {"tiny": "<1.1"})):
         write_package(machine.folder / f"{name}-{version}", name, version, dependencies=needs)
-        machine.succeed("publish", f"{name}-{version}", "--repository", "./shelf")
-    (machine.folder / "orbit.toml").write_text('# ours\n[repositories.shelf]\nurl = "./shelf"\n')
+        machine.succeed("publish", f"{name}-{version}", "--repository", "./models")
+    (machine.folder / "orbit.toml").write_text('# ours\n[repositories.models]\nurl = "./models"\n')
     return machine
 
 
-def shelf(machine: Machine) -> str:
-    return (machine.folder / "shelf").as_uri()
+def models(machine: Machine) -> str:
+    return (machine.folder / "models").as_uri()
 
 
 def index_of(machine: Machine, name: str) -> Path:
-    return machine.folder / "shelf" / "index" / f"{name}.json"
+    return machine.folder / "models" / "index" / f"{name}.json"
 
 
-def test_add_says_what_was_locked_and_installed(shop: Machine) -> None:
+def test_add_reports_locked_and_installed_packages(shop: Machine) -> None:
     assert shop.run("add", "big") == Result(
         0,
         "Locked 2 packages\n"
@@ -42,19 +42,17 @@ def test_add_says_what_was_locked_and_installed(shop: Machine) -> None:
         "",
     )
     assert (shop.folder / "orbit.toml").read_text() == (
-        '# ours\nrequirements = [\n    "big",\n]\n\n[repositories.shelf]\nurl = "./shelf"\n'
+        '# ours\nrequirements = [\n    "big",\n]\n\n[repositories.models]\nurl = "./models"\n'
     )
 
 
-def test_add_begins_a_project_where_there_is_none(furnished: Machine) -> None:
+def test_add_creates_a_project_if_there_is_none(furnished: Machine) -> None:
     done = furnished.run("add", "tiny")
-    assert done == Result(
-        0, "Locked 1 package\n  + tiny 1.0.0\nAll locked packages are installed: 1 package\n", ""
-    )
+    assert done == Result(0, "Locked 1 package\n  + tiny 1.0.0\nAll locked packages are installed: 1 package\n", "")
     assert 'repository = "default"' in (furnished.folder / "orbit.lock").read_text()
 
 
-def test_add_under_json_tells_all_of_it(shop: Machine) -> None:
+def test_add_reports_everything_as_json(shop: Machine) -> None:
     data = shop.run("add", "big", "--json").envelope["data"]
     assert data["lock"] == str(shop.folder / "orbit.lock")
     assert data["changes"] == [
@@ -62,25 +60,25 @@ def test_add_under_json_tells_all_of_it(shop: Machine) -> None:
         {"name": "tiny", "old": None, "new": "1.0.0"},
     ]
     assert [(row["name"], row["version"], row["repository"], row["dependencies"]) for row in data["locked"]] == [
-        ("big", "1.0.0", "shelf", ["tiny<1.1"]),
-        ("tiny", "1.0.0", "shelf", []),
+        ("big", "1.0.0", "models", ["tiny<1.1"]),
+        ("tiny", "1.0.0", "models", []),
     ]
     assert data["new"] == ["big==1.0.0", "tiny==1.0.0"]
     assert [package["name"] for package in data["packages"]] == ["big"]
 
 
-def test_lock_tells_changes_and_that_there_are_none(shop: Machine) -> None:
+def test_lock_reports_changes_or_that_there_are_none(shop: Machine) -> None:
     shop.succeed("add", "tiny<1.1")
-    (shop.folder / "orbit.toml").write_text('requirements = ["tiny"]\n[repositories.shelf]\nurl = "./shelf"\n')
+    (shop.folder / "orbit.toml").write_text('requirements = ["tiny"]\n[repositories.models]\nurl = "./models"\n')
     assert shop.run("lock") == Result(0, "orbit.lock is up to date: 1 package\n", "")
     expected = Result(0, "Locked 1 package\n    tiny 1.0.0 -> 1.1.0\n", "")
     assert shop.run("lock", "--upgrade", "tiny") == expected
     assert shop.run("lock", "--upgrade", "--json").envelope["data"]["changes"] == []
 
 
-def test_sync_locked_says_why_the_lock_does_not_do(shop: Machine) -> None:
+def test_sync_locked_explains_why_the_lockfile_is_outdated(shop: Machine) -> None:
     shop.succeed("add", "tiny<1.1")
-    (shop.folder / "orbit.toml").write_text('requirements = ["big"]\n[repositories.shelf]\nurl = "./shelf"\n')
+    (shop.folder / "orbit.toml").write_text('requirements = ["big"]\n[repositories.models]\nurl = "./models"\n')
     assert shop.run("sync", "--locked") == Result(
         1,
         "",
@@ -93,9 +91,9 @@ def test_sync_locked_says_why_the_lock_does_not_do(shop: Machine) -> None:
     assert (error["code"], len(error["data"]["reasons"])) == ("lockfile", 2)
 
 
-def test_sync_brings_the_lock_up_and_installs(shop: Machine) -> None:
+def test_sync_updates_the_lockfile_and_installs(shop: Machine) -> None:
     shop.succeed("add", "tiny<1.1")
-    (shop.folder / "orbit.toml").write_text('requirements = ["big"]\n[repositories.shelf]\nurl = "./shelf"\n')
+    (shop.folder / "orbit.toml").write_text('requirements = ["big"]\n[repositories.models]\nurl = "./models"\n')
     assert shop.run("sync") == Result(0, "Locked 2 packages\n  + big 1.0.0\nInstalled big 1.0.0: 3 files, 1.1 kB\n", "")
     assert shop.run("sync", "--frozen") == Result(0, "All locked packages are installed: 2 packages\n", "")
     assert shop.run("sync", "--frozen", "--locked").code == 2
@@ -110,9 +108,7 @@ def test_sync_brings_the_lock_up_and_installs(shop: Machine) -> None:
     ],
 )
 @pytest.mark.parametrize("command", [["lock"], ["sync"], ["sync", "--frozen"], ["add", "tiny"], ["tree"]])
-def test_a_lockfile_that_cannot_be_used_is_left_alone(
-    shop: Machine, text: str, message: str, command: list[str]
-) -> None:
+def test_an_unusable_lockfile_is_not_changed(shop: Machine, text: str, message: str, command: list[str]) -> None:
     shop.succeed("add", "tiny")
     (shop.folder / "orbit.lock").write_text(text)
     done = shop.run(*command)
@@ -122,7 +118,7 @@ def test_a_lockfile_that_cannot_be_used_is_left_alone(
     assert (shop.folder / "orbit.lock").read_text() == text
 
 
-def test_tree_draws_what_needs_what(shop: Machine) -> None:
+def test_tree_draws_the_dependencies(shop: Machine) -> None:
     shop.succeed("add", "big", "tiny")
     assert shop.run("tree") == Result(0, "big 1.0.0\n`-- tiny 1.0.0  (<1.1)\ntiny 1.0.0\n", "")
     data = shop.run("tree", "--json").envelope["data"]["packages"]
@@ -156,9 +152,9 @@ def test_diff_names_files_and_bytes(shop: Machine) -> None:
     assert next((row["path"], row["old_bytes"], row["bytes"]) for row in data["changed"]) == ("model.bin", 1000, 2000)
 
 
-def test_a_yanked_release_is_not_chosen_and_installs_by_name_with_a_warning(shop: Machine) -> None:
+def test_a_yanked_release_is_installed_only_by_exact_version_with_a_warning(shop: Machine) -> None:
     assert shop.run("yank", "tiny==1.1.0", "--reason", "wrong labels") == Result(
-        0, f"tiny 1.1.0 is now yanked\n  in {shelf(shop)}\n", ""
+        0, f"tiny 1.1.0 is now yanked\n  in {models(shop)}\n", ""
     )
     assert shop.run("install", "tiny").out.startswith("Installed tiny 1.0.0: ")
     done = shop.run("install", "tiny==1.1.0")
@@ -167,45 +163,45 @@ def test_a_yanked_release_is_not_chosen_and_installs_by_name_with_a_warning(shop
     assert shop.run("install", "tiny").out.startswith("tiny 1.1.0 is already installed")
 
 
-def test_deprecating_takes_all_that_a_requirement_allows(shop: Machine) -> None:
+def test_deprecate_marks_every_version_that_a_requirement_allows(shop: Machine) -> None:
     data = shop.run("deprecate", "tiny", "--reason", "use big", "--json").envelope["data"]
     assert data == {
         "name": "tiny",
         "versions": ["1.0.0", "1.1.0"],
         "state": "deprecated",
         "reason": "use big",
-        "repository": shelf(shop),
+        "repository": models(shop),
     }
     assert shop.run("install", "tiny").err == "note: tiny 1.1.0 is deprecated: use big.\n"
 
 
 @pytest.mark.parametrize("words", [["yank", "tiny==1.0.0"], ["deprecate", "tiny"], ["yank", "tiny", "--reason", "x"]])
-def test_a_reason_and_a_range_are_needed(shop: Machine, words: list[str]) -> None:
+def test_a_reason_and_a_range_are_required(shop: Machine, words: list[str]) -> None:
     assert shop.run(*words).code == 2
 
 
-def test_repositories_are_named_listed_and_taken_away(machine: Machine) -> None:
+def test_repositories_are_added_listed_and_removed(machine: Machine) -> None:
     config = machine.folder / "config.toml"
     assert machine.run("repo", "list", ORBITPKG_CONFIG=str(config)) == Result(
         0, f"default  {machine.repository}\n", "note: No repositories are configured: using the default\n"
     )
-    added = machine.run("repo", "add", "ours", "./shelf", "--packages", "Acme_*", ORBITPKG_CONFIG=str(config))
-    assert added == Result(0, f"Added repository ours (./shelf)\n  in {config}\n", "")
+    added = machine.run("repo", "add", "ours", "./models", "--packages", "Acme_*", ORBITPKG_CONFIG=str(config))
+    assert added == Result(0, f"Added repository ours (./models)\n  in {config}\n", "")
     assert machine.run("repo", "list", ORBITPKG_CONFIG=str(config)) == Result(
-        0, f"ours  {shelf(machine)}  acme-*\n", f"note: Configured in {config}\n"
+        0, f"ours  {models(machine)}  acme-*\n", f"note: Configured in {config}\n"
     )
     assert machine.run("repo", "remove", "ours", ORBITPKG_CONFIG=str(config)).code == 0
     assert machine.run("repo", "remove", "ours", ORBITPKG_CONFIG=str(config)).code == 2
 
 
-def test_a_word_that_names_no_repository_is_a_mistake(shop: Machine) -> None:
-    assert shop.run("versions", "tiny", "--repository", "shelv") == Result(
-        2, "", "error: Unknown repository 'shelv'.\nhint: Did you mean shelf?\n"
+def test_an_unknown_repository_name_is_an_error(shop: Machine) -> None:
+    assert shop.run("versions", "tiny", "--repository", "modles") == Result(
+        2, "", "error: Unknown repository 'modles'.\nhint: Did you mean models?\n"
     )
-    assert shop.run("versions", "tiny", "--repository", "shelf").out == "1.0.0\n1.1.0\n"
+    assert shop.run("versions", "tiny", "--repository", "models").out == "1.0.0\n1.1.0\n"
 
 
-def test_an_index_that_lies_is_overruled_told_and_mended(shop: Machine) -> None:
+def test_a_wrong_index_is_overruled_reported_and_rebuilt(shop: Machine) -> None:
     index = json.loads(index_of(shop, "big").read_bytes())
     index["releases"]["1.0.0"]["dependencies"] = {"evil": ""}
     index_of(shop, "big").write_text(json.dumps(index))

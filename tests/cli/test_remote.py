@@ -1,4 +1,4 @@
-"""The group ``remote`` as people type it: globs, folders, dry runs, what is printed where, what is refused."""
+"""The commands of ``remote``: globs, folders, dry runs, output and errors."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OBJECTS = {
 
 @dataclass(frozen=True)
 class Desk:
-    """A machine, and a bucket that it reaches."""
+    """A machine and a bucket that it can access."""
 
     machine: Machine
     uri: str
@@ -72,14 +72,14 @@ def test_a_folder_is_listed_level_by_level(desk: Desk) -> None:
     assert [row["uri"].removeprefix(f"{desk.uri}/data/") for row in deep] == ["one.csv", "sub/two words.csv", "two.csv"]
 
 
-def test_objects_are_written_to_stdout_as_they_are(desk: Desk) -> None:
+def test_objects_are_written_to_stdout_unchanged(desk: Desk) -> None:
     assert desk.run("cat", f"{desk.uri}/data/*.csv").out == "a,b\nc,d\n"
     found = desk.run("cat", "--json", f"{desk.uri}/other.bin", f"{desk.uri}/data/one.csv").envelope["data"]["objects"]
     assert base64.b64decode(found[0]["base64"]) == OBJECTS["other.bin"]
     assert found[1]["text"] == "a,b\n"
 
 
-def test_many_are_copied_below_a_folder_after_a_dry_run(desk: Desk) -> None:
+def test_several_objects_are_copied_to_a_folder_after_a_dry_run(desk: Desk) -> None:
     planned = desk.run("cp", "--dry-run", f"{desk.uri}/data/**", "down/")
     assert "down/sub/two words.csv" in planned.out
     assert planned.out.endswith("Would copy 4 objects (1.5 kB)\n")
@@ -96,7 +96,7 @@ def test_many_are_copied_below_a_folder_after_a_dry_run(desk: Desk) -> None:
     ]
 
 
-def test_what_fails_stops_none_of_the_others(desk: Desk) -> None:
+def test_one_failure_does_not_stop_the_other_copies(desk: Desk) -> None:
     (desk.machine.folder / "down" / "one.csv").mkdir(parents=True)
     done = desk.run("cp", "--json", f"{desk.uri}/data/*.csv", "down/")
     assert done.code == 1
@@ -106,7 +106,7 @@ def test_what_fails_stops_none_of_the_others(desk: Desk) -> None:
     assert (desk.machine.folder / "down" / "two.csv").read_bytes() == b"c,d\n"
 
 
-def test_one_is_copied_to_the_very_name_that_is_given(desk: Desk) -> None:
+def test_one_object_is_copied_to_the_exact_name(desk: Desk) -> None:
     assert desk.run("cp", f"{desk.uri}/data/one.csv", "new.csv").code == 0
     assert (desk.machine.folder / "new.csv").read_bytes() == b"a,b\n"
     assert desk.run("cp", f"{desk.uri}/data/one.csv", ".").code == 0
@@ -126,7 +126,7 @@ def test_objects_are_moved(desk: Desk) -> None:
     ]
 
 
-def test_what_is_deleted_is_said_first(desk: Desk) -> None:
+def test_a_dry_run_lists_objects_before_they_are_deleted(desk: Desk) -> None:
     assert desk.run("rm", f"{desk.uri}/data/").code == 2
     assert "Would delete 4 objects" in desk.run("rm", "--dry-run", "-R", f"{desk.uri}/data/").out
     assert len(desk.there()) == len(OBJECTS)
@@ -136,7 +136,7 @@ def test_what_is_deleted_is_said_first(desk: Desk) -> None:
     assert (gone.code, gone.envelope["error"]["code"]) == (1, "file-missing")
 
 
-def test_a_key_that_looks_like_a_glob_means_itself(desk: Desk) -> None:
+def test_a_key_that_looks_like_a_glob_matches_literally_first(desk: Desk) -> None:
     assert desk.run("rm", f"{desk.uri}/odd/a[1].txt").code == 0
     assert "odd/a1.txt" in desk.there()
     assert "odd/a[1].txt" not in desk.there()
@@ -144,7 +144,7 @@ def test_a_key_that_looks_like_a_glob_means_itself(desk: Desk) -> None:
     assert "odd/a1.txt" not in desk.there()
 
 
-def test_an_object_is_told_of_and_opened(desk: Desk) -> None:
+def test_an_object_is_described_and_opened(desk: Desk) -> None:
     told = desk.run("stat", f"{desk.uri}/data/notes.txt").out
     assert "1.5 kB (1,500 bytes)" in told
     assert told.splitlines()[-1].split() == ["cached", "no"]
@@ -158,7 +158,7 @@ def test_an_object_is_told_of_and_opened(desk: Desk) -> None:
     assert desk.run("cache", "--dry-run").code == 2
 
 
-def test_what_is_cached_is_opened_without_a_network_and_with_one_note(desk: Desk) -> None:
+def test_cached_objects_are_opened_offline_with_one_note(desk: Desk) -> None:
     desk.run("open", f"{desk.uri}/data/one.csv")
     away = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}"}
     done = desk.run("cat", f"{desk.uri}/data/one.csv", f"{desk.uri}/data/one.csv", **away)
@@ -187,7 +187,7 @@ def test_buckets_are_listed(desk: Desk) -> None:
     ],
     ids=str,
 )
-def test_what_cannot_be_read_is_wrong_usage(machine: Machine, words: tuple[str, ...], said: str) -> None:
+def test_invalid_arguments_are_usage_errors(machine: Machine, words: tuple[str, ...], said: str) -> None:
     done = machine.run("remote", *words)
     assert done.code == 2
     assert said in done.err

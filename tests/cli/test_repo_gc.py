@@ -1,4 +1,4 @@
-"""``repo gc``: what stopped publishers left, shown and deleted."""
+"""``repo gc`` lists and deletes the remains of interrupted publishing."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def orphan(machine: Machine) -> Path:
     return path
 
 
-def test_a_dry_run_shows_what_would_go(furnished: Machine) -> None:
+def test_a_dry_run_lists_what_would_be_deleted(furnished: Machine) -> None:
     path = orphan(furnished)
     done = furnished.run("repo", "gc", "--dry-run", "--older-than", "0")
     assert done == Result(0, f"{ORPHAN}  11 bytes\nWould delete 1 object (11 bytes) and 0 unfinished uploads.\n", "")
     assert path.exists()
 
 
-def test_what_no_release_needs_goes_and_releases_stay(furnished: Machine) -> None:
+def test_only_objects_that_no_release_uses_are_deleted(furnished: Machine) -> None:
     path = orphan(furnished)
     done = furnished.run("repo", "gc", "--older-than", "0")
     assert done == Result(0, f"{ORPHAN}  11 bytes\nDeleted 1 object (11 bytes) and 0 unfinished uploads.\n", "")
@@ -34,7 +34,7 @@ def test_what_no_release_needs_goes_and_releases_stay(furnished: Machine) -> Non
     assert furnished.run("install", "tiny==1.0.0").code == 0
 
 
-def test_what_is_young_stays(furnished: Machine) -> None:
+def test_new_objects_are_kept(furnished: Machine) -> None:
     path = orphan(furnished)
     done = furnished.run("repo", "gc")
     assert done == Result(0, "Nothing to delete.\n", "")

@@ -1,4 +1,4 @@
-"""``repo verify``: what it prints, and how it exits."""
+"""The output and exit codes of ``repo verify``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def archive(machine: Machine) -> Path:
 
 
 @pytest.mark.parametrize("words", [(), ("--read-data",), ("--read-data", "--subset", "100%")])
-def test_what_is_right_is_called_good(furnished: Machine, words: tuple[str, ...]) -> None:
+def test_an_undamaged_repository_is_ok(furnished: Machine, words: tuple[str, ...]) -> None:
     done = furnished.run("repo", "verify", *words, "--quiet")
     size = archive(furnished).stat().st_size
     assert (done.code, done.err) == (0, "")
@@ -28,7 +28,7 @@ def test_what_is_right_is_called_good(furnished: Machine, words: tuple[str, ...]
     assert done.out.count(" 0 bytes read") == (not words)
 
 
-def test_damage_is_listed_and_is_in_the_exit_code(furnished: Machine) -> None:
+def test_damage_is_listed_and_sets_the_exit_code(furnished: Machine) -> None:
     path = archive(furnished)
     path.unlink()
     done = furnished.run("repo", "verify", "--quiet")
@@ -50,5 +50,5 @@ def test_damage_as_json(furnished: Machine) -> None:
 @pytest.mark.parametrize(
     "words", [("--subset", "5%"), ("--read-data", "--subset", "0%"), ("--read-data", "--subset", "x")]
 )
-def test_a_subset_that_makes_no_sense_is_refused(furnished: Machine, words: tuple[str, ...]) -> None:
+def test_an_invalid_subset_is_an_error(furnished: Machine, words: tuple[str, ...]) -> None:
     assert furnished.run("repo", "verify", *words).code == 2

@@ -1,7 +1,7 @@
-"""Nothing that is secret is ever written: to the screen, to JSON, to a file, whatever goes wrong.
+"""Secrets are never written to the screen, to JSON or to a file, whatever fails.
 
-Each secret is marked, so that it can be looked for in all that a command leaves. Nothing listens at the addresses, so
-that each of them fails, at one step or another.
+Each secret contains a mark, which the tests search for in everything that a command writes. No server listens at the
+addresses, so each command fails at some step.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ENVIRONMENT: Mapping[str, str] = {
     "SOME_OTHER_TOKEN": MARK,
     "ORBITPKG_DEBUG": "1",
 }
-# Where a scheme takes no password or query, that is an error of usage, which must not repeat them.
+# A password or query in a scheme that allows none is a usage error, which must not repeat it.
 ADDRESSES = (
     f"https://user:{MARK}@{NOWHERE}/models",
     f"http://user:{MARK}@{NOWHERE}/models",
@@ -47,7 +47,7 @@ ADDRESSES = (
     f"https://user:{MARK}@[bad/models",
     f"https://user:{quote(MARK + '@:')}@{NOWHERE}:port/models",
 )
-# These are tried, and each try at an address where nothing listens takes a while.
+# Connecting to these fails only after a while, so few commands try them.
 TRIED = (ADDRESSES[0], ADDRESSES[6])
 COMMANDS = (
     ("install", "tiny==9.0.0"),
@@ -74,7 +74,7 @@ def call(machine: Machine, command: tuple[str, ...], address: str, *more: str) -
 
 
 def leaks(folder: Path) -> list[str]:
-    """The files below a folder that hold the mark, or are named for it."""
+    """Return the files below a folder that contain the mark in their names or contents."""
     return [
         str(path)
         for path in folder.rglob("*")
@@ -83,13 +83,13 @@ def leaks(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_no_output_and_no_file_holds_a_secret(furnished: Machine, command: tuple[str, ...]) -> None:
+def test_no_output_and_no_file_contains_a_secret(furnished: Machine, command: tuple[str, ...]) -> None:
     write_package(furnished.folder / "tiny", version="9.0.0")
     (furnished.home / "store/v1/packages/tiny/1.0.0/files/model.bin").unlink()
     project = furnished.folder / "orbit.toml"
     project.write_text('requirements = ["tiny"]\n')
     furnished.succeed("lock")
-    # What the lockfile does not answer has to be asked for.
+    # A package that is not locked makes the commands access the repository.
     project.write_text('requirements = ["tiny", "other"]\n')
     tried = TRIED if command in {("install", "other"), ("publish", "tiny"), ("sync",)} else ()
     refused = [address for address in ADDRESSES if "?" in address or "#" in address or ":/user" in address]
@@ -127,16 +127,16 @@ def test_no_setting_repeats_a_secret(furnished: Machine, address: str) -> None:
         ("What? #1 at a@b: https://toml.io", "What? #1 at a@b: https://toml.io"),
     ],
 )
-def test_what_may_be_secret_is_left_out_of_addresses(text: str, left: str) -> None:
+def test_possible_secrets_are_removed_from_urls(text: str, left: str) -> None:
     assert redacted(text) == left
 
 
-def test_an_error_never_holds_a_secret_whoever_prints_it() -> None:
+def test_an_error_never_contains_a_secret() -> None:
     error = OrbitError(f"https://u:{MARK}@h", hint=f"s3://k:{MARK}@b", url=f"http://h?{MARK}", more=[f"s3://{MARK}@b"])
     assert MARK not in f"{error} {error!r} {error.args} {error.data} {error.message} {error.hint}"
 
 
-def test_what_is_published_tells_nothing_of_the_environment(machine: Machine) -> None:
+def test_a_published_release_contains_nothing_from_the_environment(machine: Machine) -> None:
     write_package(machine.folder / "tiny")
     assert machine.run("publish", "tiny", **ENVIRONMENT).code == 0
     assert machine.run("install", "tiny", **ENVIRONMENT).code == 0

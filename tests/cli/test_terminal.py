@@ -1,4 +1,4 @@
-"""The program on a terminal: its width, its colours, its bars; and without one."""
+"""The program on a terminal, with its width, colours and progress bars, and without a terminal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RED_ERROR = "\x1b[1;31merror:\x1b[0m "
 
 
 def on_terminal(machine: Machine, words: Sequence[str], columns: int = 80, /, **environment: str) -> tuple[int, str]:
-    """Run a command whose three standard files are one terminal; returns its exit code and what is on the screen."""
+    """Run a command on a terminal and return its exit code and the contents of the screen."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     with subprocess.Popen(
@@ -38,7 +38,7 @@ def on_terminal(machine: Machine, words: Sequence[str], columns: int = 80, /, **
         while True:
             try:
                 piece = os.read(ours, 65536)
-            except OSError:  # how Linux says that nobody has the other end any more
+            except OSError:  # Linux: the other end is closed.
                 break
             if not piece:
                 break
@@ -50,13 +50,11 @@ def on_terminal(machine: Machine, words: Sequence[str], columns: int = 80, /, **
 def test_errors_are_coloured_on_a_terminal(machine: Machine) -> None:
     code, screen = on_terminal(machine, ["instal"])
     assert code == 2
-    assert screen == (
-        f"{RED_ERROR}Unknown command 'instal'.\n\x1b[36mhint:\x1b[0m Did you mean orbitpkg install?\n"
-    )
+    assert screen == (f"{RED_ERROR}Unknown command 'instal'.\n\x1b[36mhint:\x1b[0m Did you mean orbitpkg install?\n")
 
 
 @pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
-def test_colours_can_be_declined(name: str, value: str, machine: Machine) -> None:
+def test_colours_can_be_disabled(name: str, value: str, machine: Machine) -> None:
     _, screen = on_terminal(machine, ["instal"], 80, **{name: value})
     assert screen == "error: Unknown command 'instal'.\nhint: Did you mean orbitpkg install?\n"
 
@@ -74,7 +72,7 @@ def test_messages_are_wrapped_but_paths_are_not(machine: Machine) -> None:
     assert f"{home.name}." in lines[-2]
 
 
-def test_what_is_outdated_has_heads_on_a_terminal_and_none_in_a_pipe(machine: Machine) -> None:
+def test_outdated_has_headers_only_on_a_terminal(machine: Machine) -> None:
     for version in ("1.0.0", "1.10.0"):
         write_package(machine.folder / version, "tiny", version)
         machine.succeed("publish", version)
@@ -99,7 +97,7 @@ def described(machine: Machine) -> Machine:
     return machine
 
 
-def test_a_table_wraps_its_text_beside_the_columns(described: Machine) -> None:
+def test_a_table_wraps_the_text_in_its_column(described: Machine) -> None:
     assert on_terminal(described, ["list"], 80)[1] == (
         "digits              1.0.0   3 files  1.2 kB  A classifier of handwritten digits\n"
         "                                             that fits into a shoe box and needs\n"
@@ -148,11 +146,11 @@ def test_show_at_40_columns_puts_labels_above(described: Machine) -> None:
     assert lines[-2:] == ["path", f"  {described.home}/store/v1/packages/tokenizer-of-words/1.10.0/files"]
 
 
-def test_what_is_done_at_once_has_no_bar(machine: Machine) -> None:
+def test_fast_work_shows_no_bar(machine: Machine) -> None:
     write_package(machine.folder / "tiny")
     assert on_terminal(machine, ["build", "tiny"]) == (0, "tiny-1.0.0.tar.zst\n")
 
 
-def test_fast_work_without_a_terminal_has_no_lines(machine: Machine) -> None:
+def test_fast_work_without_a_terminal_prints_no_lines(machine: Machine) -> None:
     write_package(machine.folder / "tiny")
     assert machine.run("build", "tiny") == Result(0, "tiny-1.0.0.tar.zst\n", "")

@@ -1,4 +1,4 @@
-"""What commands print for people: all of it, compared exactly. stdout is data; notes and hints are not on it."""
+"""The exact text output of each command. Data goes to stdout, notes and hints to stderr."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def archive_bytes(machine: Machine) -> int:
     return size
 
 
-def test_init_says_what_it_wrote_and_what_comes_next(machine: Machine) -> None:
+def test_init_reports_the_file_and_the_next_step(machine: Machine) -> None:
     assert machine.run("init", "my-model") == Result(
         0,
         "Created my-model/package.json\n",
-        "hint: List the package's files under \"include\", then run: orbitpkg validate my-model\n",
+        'hint: List the package\'s files under "include", then run: orbitpkg validate my-model\n',
     )
 
 
-def test_init_leaves_a_manifest_alone(furnished: Machine) -> None:
+def test_init_does_not_overwrite_a_manifest(furnished: Machine) -> None:
     before = (furnished.folder / "tiny" / "package.json").read_bytes()
     assert furnished.run("init", "tiny") == Result(
         2, "", "error: tiny/package.json already exists.\nhint: Check it: orbitpkg validate tiny\n"
@@ -40,13 +40,13 @@ def test_init_leaves_a_manifest_alone(furnished: Machine) -> None:
     assert (furnished.folder / "tiny" / "package.json").read_bytes() == before
 
 
-def test_validate_says_what_is_in_the_package(machine: Machine) -> None:
+def test_validate_summarizes_the_package(machine: Machine) -> None:
     write_package(machine.folder / "tiny")
     done = machine.run("validate", "tiny")
     assert done == Result(0, "tiny is a valid package: tiny 1.0.0, 3 files, 1.1 kB\n", "")
 
 
-def test_validate_tells_all_problems_with_their_places(machine: Machine) -> None:
+def test_validate_locates_every_problem(machine: Machine) -> None:
     folder = machine.folder / "bad"
     folder.mkdir()
     (folder / "package.json").write_text('{\n  "name": "a b",\n  "version": "1.0",\n  "include": ["*"]\n}\n')
@@ -64,7 +64,7 @@ def test_build_prints_the_archives_path_and_nothing_else(machine: Machine) -> No
     assert (machine.folder / "the archives" / "tiny-1.0.0.tar.zst").is_file()
 
 
-def test_publish_says_where_it_went_and_how_to_install_it(machine: Machine) -> None:
+def test_publish_reports_the_repository_and_the_install_command(machine: Machine) -> None:
     write_package(machine.folder / "tiny")
     done = machine.run("publish", "tiny")
     assert done == Result(
@@ -77,7 +77,7 @@ def test_publish_says_where_it_went_and_how_to_install_it(machine: Machine) -> N
     )
 
 
-def test_publishing_the_same_again_says_so(furnished: Machine) -> None:
+def test_publishing_the_same_content_again_is_reported(furnished: Machine) -> None:
     assert furnished.run("publish", "tiny") == Result(
         0,
         f"tiny 1.0.0 is already published with the same content\n"
@@ -87,7 +87,7 @@ def test_publishing_the_same_again_says_so(furnished: Machine) -> None:
     )
 
 
-def test_a_rehearsed_publish_changes_nothing(machine: Machine) -> None:
+def test_publish_dry_run_changes_nothing(machine: Machine) -> None:
     write_package(machine.folder / "tiny")
     done = machine.run("publish", "tiny", "--dry-run", "--repository", "./elsewhere")
     first, second, third = done.out.splitlines()
@@ -99,7 +99,7 @@ def test_a_rehearsed_publish_changes_nothing(machine: Machine) -> None:
     assert not (machine.folder / "elsewhere").exists()
 
 
-def test_the_install_line_of_publish_can_be_pasted(machine: Machine) -> None:
+def test_the_install_command_of_publish_can_be_pasted(machine: Machine) -> None:
     write_package(machine.folder / "tiny")
     line = machine.run("publish", "tiny").out.splitlines()[-1].strip()
     assert line.startswith("orbitpkg install ")
@@ -108,14 +108,14 @@ def test_the_install_line_of_publish_can_be_pasted(machine: Machine) -> None:
     assert colleague.run(*line.split()[1:]).out.startswith("Installed tiny 1.0.0: 3 files, 1.1 kB\n")
 
 
-def test_install_says_what_came_and_where_it_is(machine: Machine) -> None:
+def test_install_reports_the_package_and_the_path_command(machine: Machine) -> None:
     write_package(machine.folder / "tiny")
     machine.succeed("publish", "tiny")
     expected = Result(0, "Installed tiny 1.0.0: 3 files, 1.1 kB\n  orbitpkg path tiny==1.0.0\n", "")
     assert machine.run("install", "tiny") == expected
 
 
-def test_installing_again_says_that_it_is_there(furnished: Machine) -> None:
+def test_installing_again_reports_that_it_is_installed(furnished: Machine) -> None:
     expected = Result(0, "tiny 1.0.0 is already installed: 3 files, 1.1 kB\n  orbitpkg path tiny==1.0.0\n", "")
     assert furnished.run("install", "tiny") == expected
 
@@ -134,7 +134,7 @@ def test_install_names_dependencies_and_apps_that_were_not_checked(furnished: Ma
     )
 
 
-def test_an_install_in_part_is_told_and_completed(machine: Machine) -> None:
+def test_a_partial_install_is_reported_and_completed(machine: Machine) -> None:
     write_package(machine.folder / "tiny")
     machine.succeed("publish", "tiny")
     size = 8 + (machine.folder / "tiny" / "package.json").stat().st_size
@@ -145,7 +145,7 @@ def test_an_install_in_part_is_told_and_completed(machine: Machine) -> None:
     assert "(partial)" not in machine.run("list").out
 
 
-def test_a_rehearsed_install_changes_nothing(furnished: Machine) -> None:
+def test_install_dry_run_changes_nothing(furnished: Machine) -> None:
     assert furnished.run("install", "tiny", "--dry-run") == Result(0, "Everything is already installed.\n", "")
     furnished.succeed("remove", "tiny")
     done = furnished.run("install", "tiny", "--dry-run")
@@ -156,7 +156,7 @@ def test_a_rehearsed_install_changes_nothing(furnished: Machine) -> None:
     assert furnished.run("list").out == ""
 
 
-def test_an_archive_can_be_installed_and_rehearsed(machine: Machine) -> None:
+def test_an_archive_can_be_installed(machine: Machine) -> None:
     write_package(machine.folder / "tiny")
     archive = machine.run("build", "tiny").out.strip()
     machine.succeed("repo", "init", str(machine.home / "repository"))
@@ -179,7 +179,7 @@ def test_list_prints_a_line_for_each_version(furnished: Machine) -> None:
     )
 
 
-def test_an_empty_list_says_where_it_looked(machine: Machine) -> None:
+def test_an_empty_list_names_the_home_folder(machine: Machine) -> None:
     assert machine.run("list") == Result(0, "", f"note: No packages are installed in {machine.home}\n")
     assert machine.run("list", "--quiet") == Result(0, "", "")
 
@@ -203,7 +203,7 @@ def test_files_prints_a_path_a_line(furnished: Machine) -> None:
     assert furnished.run("files", "tiny") == Result(0, "data/words.txt\nmodel.bin\npackage.json\n", "")
 
 
-def test_show_tells_what_is_known_of_an_installed_release(furnished: Machine) -> None:
+def test_show_prints_the_details_of_an_installed_release(furnished: Machine) -> None:
     record, digest = furnished.record("tiny", "1.0.0")
     assert furnished.run("show", "tiny") == Result(
         0,
@@ -220,14 +220,14 @@ def test_show_tells_what_is_known_of_an_installed_release(furnished: Machine) ->
     )
 
 
-def test_show_looks_into_the_repository_for_what_is_not_installed(furnished: Machine) -> None:
+def test_show_reads_a_release_that_is_not_installed_from_the_repository(furnished: Machine) -> None:
     furnished.succeed("remove", "tiny")
     done = furnished.run("show", "tiny")
     assert done.out.splitlines()[0] == "tiny 1.0.0"
     assert done.out.splitlines()[-1] == f"from       {furnished.repository}"
 
 
-def test_show_says_what_can_run_code_of_a_release_that_is_not_installed(machine: Machine) -> None:
+def test_show_lists_files_that_can_run_code(machine: Machine) -> None:
     write_package(machine.folder / "tiny", files={"model.pkl": bytes(100)})
     machine.succeed("publish", "tiny")
     assert "can run code  pickle: model.pkl" in machine.run("show", "tiny").out.splitlines()
@@ -243,7 +243,7 @@ def test_versions_prints_a_version_a_line_oldest_first(furnished: Machine) -> No
     assert furnished.run("versions", "tiny") == Result(0, "1.0.0\n1.2.0\n1.10.0\n", "")
 
 
-def test_search_prints_what_holds_the_text(furnished: Machine) -> None:
+def test_search_lists_packages_that_contain_the_text(furnished: Machine) -> None:
     found = Result(0, "tiny  1.0.0  Two small files\n", "")
     assert furnished.run("search", "SMALL") == found
     assert furnished.run("search") == found
@@ -252,13 +252,15 @@ def test_search_prints_what_holds_the_text(furnished: Machine) -> None:
     )
 
 
-def test_remove_says_what_went(furnished: Machine) -> None:
-    assert furnished.run("remove", "tiny", "--dry-run") == Result(0, "Would remove tiny 1.0.0 (frees up to 1.1 kB)\n", "")
+def test_remove_reports_what_it_removed(furnished: Machine) -> None:
+    assert furnished.run("remove", "tiny", "--dry-run") == Result(
+        0, "Would remove tiny 1.0.0 (frees up to 1.1 kB)\n", ""
+    )
     assert furnished.run("remove", "tiny", "tiny==1.0.0") == Result(0, "Removed tiny 1.0.0 (1.1 kB freed)\n", "")
     assert furnished.run("list").out == ""
 
 
-def test_remove_removes_nothing_when_a_word_is_mistyped(furnished: Machine) -> None:
+def test_remove_removes_nothing_if_one_name_is_unknown(furnished: Machine) -> None:
     assert furnished.run("remove", "tiny", "tinny").code == 1
     assert furnished.run("list").out == "tiny  1.0.0  3 files  1.1 kB  Two small files\n"
 
@@ -267,11 +269,11 @@ def installed_file(machine: Machine, path: str) -> Path:
     return machine.home / "store" / "v1" / "packages" / "tiny" / "1.0.0" / "files" / path
 
 
-def test_verify_is_content_with_what_is_whole(furnished: Machine) -> None:
+def test_verify_reports_an_undamaged_package_as_ok(furnished: Machine) -> None:
     assert furnished.run("verify") == Result(0, "tiny 1.0.0  ok\n", "")
 
 
-def test_verify_lists_what_is_damaged_and_says_of_what_kind_by_its_exit_code(furnished: Machine) -> None:
+def test_verify_lists_damage_and_encodes_it_in_the_exit_code(furnished: Machine) -> None:
     installed_file(furnished, "model.bin").chmod(0o644)
     installed_file(furnished, "model.bin").write_bytes(bytes(999) + b"1")
     installed_file(furnished, "data/words.txt").unlink()
@@ -279,11 +281,12 @@ def test_verify_lists_what_is_damaged_and_says_of_what_kind_by_its_exit_code(fur
     assert furnished.run("verify", "tiny") == Result(
         16 + 32 + 64,
         "tiny 1.0.0  damaged\n  missing  data/words.txt\n  altered  model.bin\n  extra  more\n",
-        "error: 3 files of tiny==1.0.0 differ from the published release.\nhint: To repair: orbitpkg verify --repair tiny==1.0.0\n",
+        "error: 3 files of tiny==1.0.0 differ from the published release.\n"
+        "hint: To repair: orbitpkg verify --repair tiny==1.0.0\n",
     )
 
 
-def test_verify_repairs_when_asked_to_and_says_where_it_put_what(furnished: Machine) -> None:
+def test_verify_repairs_and_moves_foreign_files_away(furnished: Machine) -> None:
     installed_file(furnished, "data/words.txt").unlink()
     installed_file(furnished, "more").write_bytes(b"")
     done = furnished.run("verify", "--repair", "--quick", "tiny")
@@ -293,7 +296,7 @@ def test_verify_repairs_when_asked_to_and_says_where_it_put_what(furnished: Mach
     assert furnished.run("verify") == Result(0, "tiny 1.0.0  ok\n", "")
 
 
-def test_verify_says_why_it_cannot_repair(furnished: Machine) -> None:
+def test_verify_explains_a_failed_repair(furnished: Machine) -> None:
     installed_file(furnished, "data/words.txt").unlink()
     (furnished.home / "repository").rename(furnished.home / "elsewhere")
     done = furnished.run("verify", "--repair")
@@ -302,7 +305,7 @@ def test_verify_says_why_it_cannot_repair(furnished: Machine) -> None:
     assert furnished.run("verify", "--repair", "--repository", furnished.home / "elsewhere").code == 0
 
 
-def test_doctor_answers_each_question_by_trying(furnished: Machine) -> None:
+def test_doctor_tests_each_feature(furnished: Machine) -> None:
     assert furnished.run("doctor") == Result(
         0,
         f"{furnished.repository}\n"
@@ -318,13 +321,13 @@ def test_doctor_answers_each_question_by_trying(furnished: Machine) -> None:
     )
 
 
-def test_repo_init_makes_a_repository_once(machine: Machine) -> None:
+def test_repo_init_creates_a_repository_once(machine: Machine) -> None:
     url = (machine.folder / "shared").as_uri()
     assert machine.run("repo", "init", "./shared") == Result(0, f"Created repository {url}\n", "")
     assert machine.run("repo", "init", "shared") == Result(0, f"Repository {url} already exists\n", "")
 
 
-def test_quiet_leaves_data_and_errors(furnished: Machine) -> None:
+def test_quiet_prints_only_data_and_errors(furnished: Machine) -> None:
     assert furnished.run("-q", "publish", "tiny") == Result(0, "", "")
     assert furnished.run("install", "tiny", "-q") == Result(0, "", "")
     assert furnished.run("versions", "tiny", "--quiet") == Result(0, "1.0.0\n", "")
@@ -338,7 +341,7 @@ def test_the_version_is_printed(machine: Machine) -> None:
     assert machine.run("--quiet", "--version") == Result(0, f"orbitpkg {__version__}\n", "")
 
 
-def test_what_would_steer_a_terminal_is_spelled_out(machine: Machine) -> None:
+def test_terminal_control_characters_are_escaped(machine: Machine) -> None:
     write_package(machine.folder / "tiny", description="plain \x9b31mred\x9b0m and a\u202ebackwards")
     machine.succeed("publish", "tiny")
     assert machine.run("search").out == "tiny  1.0.0  plain \\x9b31mred\\x9b0m and a\\u202ebackwards\n"

@@ -1,4 +1,4 @@
-"""What ``why``, ``why-not`` and a failed ``install`` print, compared exactly; and which apps are asked about."""
+"""The exact output of ``why``, ``why-not`` and a failed ``install``, and which apps these check."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def stocked(machine: Machine) -> Machine:
-    """A machine whose repository holds packages that need each other; nothing is installed."""
+    """A machine whose repository contains packages that depend on each other. Nothing is installed."""
     publish(machine, "tokenizer", "1.0.0")
     publish(machine, "tokenizer", "2.0.0")
     publish(machine, "tokenizer", "3.0.0-rc.1")
@@ -38,7 +38,7 @@ def publish(machine: Machine, name: str, version: str, **more: Mapping[str, str]
     machine.succeed("publish", f"{name}-{version}")
 
 
-def test_a_clash_names_the_fewest_requirements_and_who_needs_what(stocked: Machine) -> None:
+def test_a_conflict_names_the_fewest_requirements_and_their_dependencies(stocked: Machine) -> None:
     assert stocked.run("install", "tokenizer==2.0.0", "bundle", "tokenizer<2") == Result(
         1,
         "",
@@ -67,7 +67,7 @@ def test_an_app_that_excludes_everything_is_named(stocked: Machine) -> None:
     )
 
 
-def test_a_clash_under_json_has_its_facts(stocked: Machine) -> None:
+def test_json_contains_the_data_of_a_conflict(stocked: Machine) -> None:
     done = stocked.run("install", "bundle", "tokenizer<2", "--json")
     assert done.envelope["error"]["data"] == {
         "requirements": ["bundle", "tokenizer<2"],
@@ -75,7 +75,7 @@ def test_a_clash_under_json_has_its_facts(stocked: Machine) -> None:
     }
 
 
-def test_what_was_yanked_says_why_and_how_to_have_it(stocked: Machine) -> None:
+def test_a_yanked_release_is_reported_with_its_reason_and_how_to_install_it(stocked: Machine) -> None:
     stocked.succeed("yank", "tokenizer==2.0.0", "--reason", "wrong vocabulary")
     assert stocked.run("install", "tokenizer>=2") == Result(
         1,
@@ -88,7 +88,7 @@ def test_what_was_yanked_says_why_and_how_to_have_it(stocked: Machine) -> None:
     )
 
 
-def test_why_not_of_what_was_yanked_says_so(stocked: Machine) -> None:
+def test_why_not_notes_that_a_release_is_yanked(stocked: Machine) -> None:
     stocked.succeed("yank", "tokenizer==2.0.0", "--reason", "wrong vocabulary")
     assert stocked.run("why-not", "tokenizer==2.0.0") == Result(
         0,
@@ -100,14 +100,14 @@ def test_why_not_of_what_was_yanked_says_so(stocked: Machine) -> None:
     ]
 
 
-def test_why_is_wrapped_where_there_is_little_room(stocked: Machine) -> None:
+def test_why_is_wrapped_in_a_narrow_terminal(stocked: Machine) -> None:
     stocked.succeed("install", "bundle")
     assert stocked.run("why", "tokenizer", COLUMNS="40").out == (
         "tokenizer 2.0.0\n  bundle 1.0.0 needs classifier,\n    classifier 1.0.0 needs tokenizer>=2\n"
     )
 
 
-def test_why_tells_the_way_from_what_nobody_needs(stocked: Machine) -> None:
+def test_why_starts_at_a_package_that_no_other_needs(stocked: Machine) -> None:
     stocked.succeed("install", "bundle")
     assert stocked.run("why", "tokenizer") == Result(
         0, "tokenizer 2.0.0\n  bundle 1.0.0 needs classifier, classifier 1.0.0 needs tokenizer>=2\n", ""
@@ -115,20 +115,20 @@ def test_why_tells_the_way_from_what_nobody_needs(stocked: Machine) -> None:
     assert stocked.run("why", "bundle") == Result(0, "bundle 1.0.0\n  no installed package needs it\n", "")
 
 
-def test_why_tells_of_every_version_that_is_installed(stocked: Machine) -> None:
+def test_why_lists_every_installed_version(stocked: Machine) -> None:
     stocked.succeed("install", "bundle")
     stocked.succeed("install", "tokenizer==1.0.0")
     done = stocked.run("why", "Tokenizer")
     assert done.out.splitlines()[0] == "Tokenizer 1.0.0, 2.0.0"
 
 
-def test_why_knows_what_is_needed_and_not_there(stocked: Machine) -> None:
+def test_why_reports_a_missing_dependency(stocked: Machine) -> None:
     stocked.succeed("install", "bundle")
     stocked.succeed("remove", "tokenizer")
     assert stocked.run("why", "tokenizer").out.splitlines()[0] == "tokenizer (not installed)"
 
 
-def test_why_of_what_nobody_knows_suggests_a_name(stocked: Machine) -> None:
+def test_why_suggests_a_name_for_an_unknown_package(stocked: Machine) -> None:
     stocked.succeed("install", "bundle")
     assert stocked.run("why", "tokeniser") == Result(
         1,
@@ -138,7 +138,7 @@ def test_why_of_what_nobody_knows_suggests_a_name(stocked: Machine) -> None:
     )
 
 
-def test_why_goes_by_the_lockfile_of_a_project(stocked: Machine) -> None:
+def test_why_reads_the_lockfile_of_a_project(stocked: Machine) -> None:
     stocked.succeed("add", "bundle")
     assert stocked.run("why", "tokenizer") == Result(
         0,
@@ -159,7 +159,7 @@ def test_why_goes_by_the_lockfile_of_a_project(stocked: Machine) -> None:
     )
 
 
-def test_why_not_tries_a_requirement_beside_others(stocked: Machine) -> None:
+def test_why_not_resolves_a_requirement_together_with_others(stocked: Machine) -> None:
     assert stocked.run("why-not", "tokenizer<2", "bundle") == Result(
         0,
         "No set of releases satisfies both tokenizer<2 and bundle:\n"
@@ -175,7 +175,7 @@ def test_why_not_tries_a_requirement_beside_others(stocked: Machine) -> None:
     )
 
 
-def test_why_not_of_what_there_is_not_is_an_answer(stocked: Machine) -> None:
+def test_why_not_succeeds_for_an_unknown_package(stocked: Machine) -> None:
     done = stocked.run("why-not", "tokenizr", "--json")
     assert done.code == 0
     data = done.envelope["data"]
@@ -184,7 +184,7 @@ def test_why_not_of_what_there_is_not_is_an_answer(stocked: Machine) -> None:
     assert data["hint"] == "Did you mean tokenizer?"
 
 
-def test_why_not_says_what_of_it_the_project_asks_for(stocked: Machine) -> None:
+def test_why_not_names_the_requirements_of_the_project(stocked: Machine) -> None:
     stocked.succeed("add", "bundle")
     before = (stocked.folder / "orbit.lock").read_bytes()
     assert stocked.run("why-not", "tokenizer==1.0.0").out == (
@@ -204,7 +204,7 @@ def test_why_not_takes_apps_and_prereleases(stocked: Machine) -> None:
 
 
 def environment_with(folder: Path, name: str, version: str) -> Path:
-    """Make a virtual environment that has a distribution, without installing one."""
+    """Create a virtual environment with the metadata of a distribution."""
     venv.create(folder, with_pip=False, symlinks=True)
     site = folder / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
     facts = site / f"{name}-{version}.dist-info"
@@ -214,7 +214,7 @@ def environment_with(folder: Path, name: str, version: str) -> Path:
 
 
 @pytest.mark.parametrize("place", ["", "bin/python"])
-def test_an_interpreter_that_is_named_says_which_apps_there_are(stocked: Machine, place: str) -> None:
+def test_the_given_interpreter_lists_the_installed_apps(stocked: Machine, place: str) -> None:
     old = environment_with(stocked.folder / "old", "My_Library", "1.4")
     new = environment_with(stocked.folder / "new", "My_Library", "2.0")
     assert stocked.run("install", "bundle", "--python", new / place).code == 1
@@ -226,7 +226,7 @@ def test_an_interpreter_that_is_named_says_which_apps_there_are(stocked: Machine
     assert stocked.run("why-not", "bundle", "--python", new / place, "--json").envelope["data"]["fits"] is False
 
 
-def test_an_app_that_is_said_counts_before_one_that_is_installed(stocked: Machine) -> None:
+def test_a_given_app_overrides_an_installed_one(stocked: Machine) -> None:
     new = environment_with(stocked.folder / "new", "my-library", "2.0")
     assert stocked.run("install", "bundle", "--python", new, "--app", "my.library==1.0").code == 0
 
@@ -242,7 +242,7 @@ def test_an_app_without_a_version_is_looked_up(stocked: Machine) -> None:
 
 
 @pytest.mark.parametrize("word", ["my library", "my_library=1.0", "my_library==", "my_library==one", "==1.0", ""])
-def test_an_app_that_cannot_be_read_is_refused(machine: Machine, word: str) -> None:
+def test_an_invalid_app_is_an_error(machine: Machine, word: str) -> None:
     assert machine.run("install", "bundle", "--app", word) == Result(
         2,
         "",
@@ -271,7 +271,7 @@ def script(folder: Path, text: str) -> Path:
         ("echo; echo 'orbitpkg:{'", "its answer is not that of a Python interpreter"),
     ],
 )
-def test_what_is_no_interpreter_is_refused(machine: Machine, text: str, reason: str) -> None:
+def test_a_program_that_is_not_an_interpreter_is_an_error(machine: Machine, text: str, reason: str) -> None:
     path = script(machine.folder, text)
     done = machine.run("install", "bundle", "--python", path)
     assert done == Result(2, "", f"error: Cannot list the distributions of the interpreter {path}: {reason}.\n{HINT}")
@@ -286,7 +286,7 @@ def test_what_is_no_interpreter_is_refused(machine: Machine, text: str, reason: 
         ("plain", "Permission denied"),
     ],
 )
-def test_an_interpreter_that_is_not_there_is_refused(machine: Machine, word: str, reason: str) -> None:
+def test_a_missing_interpreter_is_an_error(machine: Machine, word: str, reason: str) -> None:
     (machine.folder / "plain").write_text("text")
     if word == "plain" and os.access(machine.folder / "plain", os.X_OK):
         pytest.skip("every file can be executed by this user on this file system: run as another user")
@@ -295,14 +295,14 @@ def test_an_interpreter_that_is_not_there_is_refused(machine: Machine, word: str
     assert done == Result(2, "", f"error: Cannot list the distributions of the interpreter {word}: {reason}.\n{HINT}")
 
 
-def test_an_interpreter_is_found_as_a_shell_finds_it(stocked: Machine) -> None:
+def test_an_interpreter_is_found_on_the_path(stocked: Machine) -> None:
     old = environment_with(stocked.folder / "old", "my_library", "1.4")
     path = os.pathsep.join([str(old / "bin"), os.environ["PATH"]])
     done = stocked.run("install", "bundle", "--python", "python", PATH=path)
     assert (done.code, done.err) == (0, "")
 
 
-def test_what_start_up_files_of_an_interpreter_print_is_no_answer(stocked: Machine) -> None:
+def test_output_of_an_interpreters_startup_files_is_ignored(stocked: Machine) -> None:
     old = environment_with(stocked.folder / "old", "my_library", "1.4")
     (next(old.glob("lib/*/site-packages")) / "noise.pth").write_text("import sys; print('orbitpkg:hello')\n")
     done = stocked.run("install", "bundle", "--python", old)
