@@ -155,7 +155,7 @@ def _file_of(stimuli: Any, key: object) -> Path:
             hint="Set stimuli.stimulus_paths to a dict of paths by stimulus id.",
         ) from None
     if not found.is_file():
-        raise UsageError(f"The stimulus {key!r} is to be in {found}, where there is no file.")
+        raise UsageError(f"The file {found} of the stimulus {key!r} does not exist.")
     return found
 
 

@@ -1,10 +1,11 @@
-"""The command line. Everything it does is in :mod:`orbitpkg.api`; here words become arguments, and results become text.
+"""The command line. It parses arguments, calls the library (:mod:`orbitpkg.api` and others) and prints the results.
 
-stdout carries data and nothing else, stderr what is said beside it. With ``--json`` stdout carries one envelope,
-whatever happens. Exit codes: 0 done, 1 an expected failure, 2 usage, 70 a bug in orbitpkg, 130 interrupted.
+stdout carries only data; notes, hints, errors and progress go to stderr. With ``--json``, stdout carries exactly one
+JSON envelope, even for an error. Exit codes: 0 success, 1 expected failure, 2 incorrect usage, 70 a bug in orbitpkg,
+130 interrupted.
 
-click and tqdm are imported in this package only. ``--version``, ``path`` and an ``install`` of what is installed do
-without them.
+Only this package imports click and tqdm. ``--version``, ``path`` and ``install`` of packages that are already installed
+run without importing them.
 """
 
 from __future__ import annotations
@@ -18,17 +19,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["INTERRUPTED", "main"]
-
-INTERRUPTED = 130
-"""The exit code after Ctrl-C, as a shell counts it: 128 and the number of SIGINT."""
+__all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Args:
-        arguments: The words after the program's name; those of this process when None.
+        arguments: The arguments after the program's name. Default: the arguments of this process.
 
     Returns:
         The exit code.
@@ -53,9 +51,10 @@ def _run(words: Sequence[str], *, alone: bool) -> int:
                 return 0
     except KeyboardInterrupt:
         from orbitpkg.cli.console import Console
+        from orbitpkg.cli.exit_codes import INTERRUPTED
 
         console = Console(as_json="--json" in words)
-        console.command = words[0]
+        console.command = next(iter(words), None)
         console.interrupted()
         return INTERRUPTED
     try:
@@ -64,4 +63,6 @@ def _run(words: Sequence[str], *, alone: bool) -> int:
         return run(words, alone=alone)
     except KeyboardInterrupt:
         # The signal came before the program could report it, or while it did.
+        from orbitpkg.cli.exit_codes import INTERRUPTED
+
         return INTERRUPTED

@@ -1,8 +1,8 @@
-"""Two commands that scripts run often, answered without click: ``path``, and an ``install`` of what is installed.
+"""Fast paths without click for two commands that scripts run often: ``path``, and ``install`` with nothing to install.
 
-click takes longer to import than either command takes to run. Only a plain success is answered here. Everything else
-(other options, every error, output that a disk refuses) is left to the program, which parses the same arguments again;
-both commands only read, so nothing happens twice.
+click takes longer to import than either command takes to run. This module handles only plain successes. It leaves
+everything else (other options, all errors, output that cannot be written) to the program, which parses the same
+arguments again. Both fast paths only read, so nothing happens twice.
 """
 
 from __future__ import annotations

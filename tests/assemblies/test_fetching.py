@@ -247,7 +247,7 @@ def test_what_cannot_be_packaged_is_refused_before_any_upload(
     with pytest.raises(UsageError, match="has no column stimulus_id"):
         package_stimulus_set(lookup, stimuli.drop(columns="stimulus_id"), "lab.Faces", place)
     stimuli.stimulus_paths = {"n0": bucket / "missing.png"}
-    with pytest.raises(UsageError, match=r"'n0' is to be in .*missing.png, where there is no file"):
+    with pytest.raises(UsageError, match=r"The file .*missing.png of the stimulus 'n0' does not exist"):
         package_stimulus_set(lookup, stimuli, "lab.Faces", place)
     assert sorted(path.name for path in bucket.iterdir()) == ["data.bin"]
     assert not lookup.exists()

@@ -22,5 +22,5 @@ def read_size(path: Path) -> Extracted:
 
     width, height = imagesize.get(str(path))
     if width <= 0 or height <= 0:
-        raise ValueError("its header is none of an image")
+        raise ValueError("its header is not that of an image")
     return Extracted(metadata={"width": width, "height": height})
