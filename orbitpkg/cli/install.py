@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from orbitpkg.model.release import Release
     from orbitpkg.store.package import Package
 
-__all__ = ["EXPORTS", "install"]
+__all__ = ["EXPORTS", "install", "unchecked_note"]
 
 
 @command(

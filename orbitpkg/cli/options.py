@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CommandGroup",
+    "ConsoleHelp",
     "ExampleCommand",
     "address",
     "app_options",

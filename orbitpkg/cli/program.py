@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from orbitpkg._version import __version__
-from orbitpkg.cli import INTERRUPTED
 from orbitpkg.cli.console import Console
+from orbitpkg.cli.exit_codes import BUG, FAILED, INTERRUPTED, USAGE
 from orbitpkg.cli.options import CommandGroup, command_name, global_options
 from orbitpkg.cli.process import watch_interrupts
 from orbitpkg.cli.streams import accept_any_path
@@ -20,9 +20,7 @@ from orbitpkg.errors import OrbitError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["BUG", "COMMANDS", "FAILED", "USAGE", "LazyGroup", "program", "run"]
-
-FAILED, USAGE, BUG = 1, 2, 70
+__all__ = ["COMMANDS", "LazyGroup", "program", "run"]
 
 COMMANDS: Final = {
     "init": "build",

@@ -96,7 +96,7 @@ def test_type_checkers_see_the_names_that_are_imported_at_run_time(package: str)
         assert getattr(module, str(name)) is getattr(import_module(str(home)), str(name))
 
 
-def annotations(package: str) -> Iterator[tuple[str, str]]:
+def public_annotations(package: str) -> Iterator[tuple[str, str]]:
     """Yield the annotations of the public functions, classes and methods of a package, each with its place."""
     module = import_module(package)
     for name in module.__all__:
@@ -112,5 +112,5 @@ def annotations(package: str) -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize("package", LAZY_PACKAGES)
 def test_no_public_function_takes_or_returns_any(package: str) -> None:
-    found = {place for place, annotation in annotations(package) if re.search(r"\bAny\b", annotation)}
+    found = {place for place, annotation in public_annotations(package) if re.search(r"\bAny\b", annotation)}
     assert found - UNTYPED == set()

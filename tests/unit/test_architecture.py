@@ -1,4 +1,4 @@
-"""The house keeps its shape: which way imports run, what may be used where, what no room does."""
+"""The architecture: which package may import which, where slow libraries may be used, what no module may do."""
 
 from __future__ import annotations
 
@@ -19,25 +19,26 @@ if TYPE_CHECKING:
 TOP = Path(__file__).parents[2]
 PACKAGE = TOP / "orbitpkg"
 
-# From the bottom up. A package may import the packages of lower layers, and those of its own layer without a circle.
-LAYERS = (
-    {"errors", "_version", "extras", "plugins", "redaction", "reporting"},
-    {"model"},
-    {"concurrency", "files"},
-    {"archive", "resolver"},
-    {"objects", "store"},
-    {"repository"},
-    {"config", "installer", "publisher"},
-    {"api"},
-    {"assemblies", "datasets", "filesystem", "remote"},
-    {"compat"},
-    {"cli"},
-)
-LAYER_OF = {package: number for number, layer in enumerate(LAYERS) for package in layer}
-# The front door and `python -m orbitpkg`: they may open any room, and no room looks back at them.
-DOORS = {"__init__", "__main__"}
+# From the bottom up. A module may import packages of its own and of lower layers. No imports form a circle, neither
+# between packages nor between modules; imports for type checkers and imports inside functions count.
+LAYERS: dict[str, set[str]] = {
+    "ground": {"errors", "_version", "extras", "lazy", "plugins", "redaction", "reporting"},
+    "values": {"model"},
+    "machine": {"concurrency", "files"},
+    "algorithms": {"archive", "resolver"},
+    "storage": {"objects", "store"},
+    "repositories": {"repository"},
+    "work": {"config", "installer", "publisher"},
+    "use cases": {"api"},
+    "interfaces": {"assemblies", "datasets", "filesystem", "remote"},
+    "compatibility": {"compat"},
+    "command line": {"cli"},
+}
+LAYER_OF = {package: number for number, layer in enumerate(LAYERS.values()) for package in layer}
+# `import orbitpkg` and `python -m orbitpkg`: they may import any package, and no package imports them.
+ENTRY_POINTS = {"__init__", "__main__"}
 
-# What is slow to import, or belongs to one trade, has one home.
+# Libraries that are slow to import, or that serve one purpose: each is imported by these packages only.
 HOMES = {
     "boto3": {"objects"},
     "botocore": {"objects"},
@@ -53,10 +54,10 @@ HOMES = {
     "tqdm": {"cli", "compat"},
     "xarray": {"assemblies"},
 }
-# What an app runs on its way to an installed file, and what it must not wait for there.
+# The packages that an app imports to find an installed file, and libraries it must not wait for.
 APP_PATH = {"__init__", "_version", "api", "errors", "model", "store"}
 SLOW = {*HOMES, "packaging", "semantic_version"}
-# The model knows no disk, network, clock or environment.
+# Modules of the standard library that reach a disk, a network, a clock or the environment.
 IMPURE = {"glob", "http", "os", "random", "shutil", "socket", "subprocess", "tempfile", "threading", "time", "urllib"}
 # Where JSON is read and written otherwise than through model/jsontext.py, and why.
 # The resolver is a function of what its source answers.
@@ -95,29 +96,35 @@ class Module:
         return ast.parse(self.path.read_bytes(), filename=str(self.path))
 
     @property
-    def room(self) -> str:
-        """The folder or the file right below the package."""
+    def name(self) -> str:
+        """Its dotted name."""
+        parts = self.path.relative_to(TOP).with_suffix("").parts
+        return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+    @property
+    def package(self) -> str:
+        """The package or module directly below orbitpkg that it belongs to."""
         return self.path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
     @cached_property
     def imports(self) -> set[str]:
-        """What it imports anywhere, within functions and for type checking too, as dotted names."""
+        """The dotted names of everything it imports, inside functions and for type checking too."""
         return {name for node in ast.walk(self.tree) for name in self._imported_by(node)}
 
     @cached_property
     def imports_at_start(self) -> set[str]:
-        """What is imported as soon as the module is."""
+        """The dotted names of what it imports when it is imported itself."""
         return {name for node in _run_at_start(self.tree) for name in self._imported_by(node)}
 
     @property
     def public_definitions(self) -> set[str]:
-        """Functions and classes whose name makes no promise of being private."""
+        """The functions and classes without a leading underscore."""
         kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
         return {node.name for node in self.tree.body if isinstance(node, kinds) and not node.name.startswith("_")}
 
     @property
     def declared_public(self) -> set[str] | None:
-        """What `__all__` holds, or None without one."""
+        """The names in `__all__`, or None without one."""
         for node in self.tree.body:
             if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
                 return set(ast.literal_eval(node.value))
@@ -177,15 +184,28 @@ def _run_at_start(node: ast.AST) -> Iterator[ast.AST]:
             yield from _run_at_start(child)
 
 
-def rooms_imported(module: Module) -> set[str]:
-    """Return the rooms that a module imports, but for its own. The package itself goes by the name of its file."""
+def packages_imported(module: Module) -> set[str]:
+    """Return the packages of orbitpkg that a module imports, except its own."""
     ours = (name.split(".") for name in module.imports if name.split(".")[0] == "orbitpkg")
-    rooms = {parts[1] if len(parts) > 1 else "__init__" for parts in ours}
-    return rooms - {module.room}
+    packages = {parts[1] if len(parts) > 1 else "__init__" for parts in ours}
+    return packages - {module.package}
+
+
+def modules_imported(module: Module) -> set[str]:
+    """Return the modules of orbitpkg that a module imports. Importing a package is importing its `__init__`."""
+    names = set()
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            # An import from a package takes one of its modules, or else a name of its `__init__`.
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= (inner & MODULE_NAMES) or {node.module}
+    return (names & MODULE_NAMES) - {module.name}
 
 
 def libraries(imports: set[str]) -> set[str]:
-    """Return the top-level packages of what is imported."""
+    """Return the top-level packages of imported names."""
     return {name.split(".")[0] for name in imports}
 
 
@@ -196,35 +216,41 @@ def under(folder: Path) -> list[Module]:
 
 SOURCE = under(PACKAGE)
 TESTS = under(TOP / "tests")
-ROOMS = [module for module in SOURCE if module.room not in DOORS]
+MODULE_NAMES = {module.name for module in SOURCE}
+LAYERED = [module for module in SOURCE if module.package not in ENTRY_POINTS]
 every_module = pytest.mark.parametrize("module", SOURCE, ids=str)
-every_room = pytest.mark.parametrize("module", ROOMS, ids=str)
+every_layered_module = pytest.mark.parametrize("module", LAYERED, ids=str)
 every_test = pytest.mark.parametrize("module", TESTS, ids=str)
 
 
-@every_room
+@every_layered_module
 def test_imports_run_downwards(module: Module) -> None:
-    assert module.room in LAYER_OF, f"say in LAYERS on which floor the room {module.room} is"
-    # What is on no floor is the front door, or what it offers: no room goes out and comes in again.
-    upwards = {room for room in rooms_imported(module) if LAYER_OF.get(room, len(LAYERS)) > LAYER_OF[module.room]}
+    assert module.package in LAYER_OF, f"add {module.package} to LAYERS"
+    # The entry points are in no layer, so that importing them counts as an import upwards.
+    upwards = {each for each in packages_imported(module) if LAYER_OF.get(each, len(LAYERS)) > LAYER_OF[module.package]}
     assert upwards == set()
 
 
-def test_rooms_of_one_floor_import_one_another_in_no_circle() -> None:
+def test_packages_import_one_another_in_no_circle() -> None:
     graph: dict[str, set[str]] = {}
-    for module in ROOMS:
-        graph.setdefault(module.room, set()).update(rooms_imported(module))
+    for module in LAYERED:
+        graph.setdefault(module.package, set()).update(packages_imported(module))
     assert set(graphlib.TopologicalSorter(graph).static_order()) <= set(LAYER_OF)
 
 
+def test_modules_import_one_another_in_no_circle() -> None:
+    graph = {module.name: modules_imported(module) for module in LAYERED}
+    assert set(graphlib.TopologicalSorter(graph).static_order()) == set(graph)
+
+
 @every_module
-def test_libraries_of_one_trade_have_one_home(module: Module) -> None:
-    strangers = {name for name in libraries(module.imports) & set(HOMES) if module.room not in HOMES[name]}
-    assert strangers == set()
+def test_libraries_of_one_purpose_are_imported_by_their_packages_only(module: Module) -> None:
+    others = {name for name in libraries(module.imports) & set(HOMES) if module.package not in HOMES[name]}
+    assert others == set()
 
 
-@pytest.mark.parametrize("module", [module for module in SOURCE if module.room in APP_PATH], ids=str)
-def test_slow_libraries_are_off_the_path_of_an_app(module: Module) -> None:
+@pytest.mark.parametrize("module", [module for module in SOURCE if module.package in APP_PATH], ids=str)
+def test_an_app_that_finds_a_file_waits_for_no_slow_library(module: Module) -> None:
     assert libraries(module.imports_at_start) & SLOW == set()
 
 
@@ -234,15 +260,15 @@ def test_importing_orbitpkg_loads_no_slow_library() -> None:
     assert libraries(set(done.stdout.split())) & SLOW == set()
 
 
-@pytest.mark.parametrize("module", [module for module in SOURCE if module.room in PURE], ids=str)
+@pytest.mark.parametrize("module", [module for module in SOURCE if module.package in PURE], ids=str)
 def test_the_model_and_the_resolver_use_no_disk_network_clock_or_environment(module: Module) -> None:
-    assert libraries(module.imports) & PURE[module.room] == set()
-    assert rooms_imported(module) <= {"errors", "model"}
+    assert libraries(module.imports) & PURE[module.package] == set()
+    assert packages_imported(module) <= {"errors", "model"}
 
 
 @every_module
 def test_only_the_pool_starts_threads_for_work(module: Module) -> None:
-    if module.room != "concurrency":
+    if module.package != "concurrency":
         assert not {name for name in module.imports if name.startswith(("concurrent", "multiprocessing"))}
 
 
@@ -253,31 +279,31 @@ def test_only_one_module_reads_and_writes_json(module: Module) -> None:
 
 @every_module
 def test_only_the_package_of_local_files_renames_and_links(module: Module) -> None:
-    if module.room != "files":
+    if module.package != "files":
         assert module.renames == []
 
 
 @every_module
 def test_errors_of_local_files_are_translated_in_one_place(module: Module) -> None:
-    if module.room != "files" and str(module) not in STORAGE_ERROR_HOMES:
+    if module.package != "files" and str(module) not in STORAGE_ERROR_HOMES:
         assert module.storage_errors_by_hand == []
         assert module.uses("errno.ENOSPC", "errno.EDQUOT", "errno.EACCES", "errno.EROFS") == []
 
 
 @every_module
-def test_what_is_public_is_declared(module: Module) -> None:
+def test_public_names_are_declared(module: Module) -> None:
     assert module.public_definitions <= (module.declared_public or set())
 
 
 @every_module
 def test_library_code_prints_nothing(module: Module) -> None:
-    if module.room == "cli" or module.path.stem == "__main__":
+    if module.package == "cli" or module.path.stem == "__main__":
         return
     assert module.calls("print") + module.uses("sys.stdout", "sys.stderr") == []
 
 
 @every_module
-def test_a_module_is_a_noun_that_says_what_it_holds(module: Module) -> None:
+def test_a_module_has_a_telling_name_and_a_docstring(module: Module) -> None:
     assert module.path.stem not in VAGUE
     assert ast.get_docstring(module.tree) or module.path.stat().st_size == 0
 

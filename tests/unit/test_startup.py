@@ -54,6 +54,7 @@ UNCHANGED = QUICK | {
 }
 COMMAND = {
     "orbitpkg.cli.console",
+    "orbitpkg.cli.exit_codes",
     "orbitpkg.cli.process",
     "orbitpkg.cli.layout",
     "orbitpkg.cli.options",
