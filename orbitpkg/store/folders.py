@@ -32,7 +32,7 @@ def _refuse_newer(layout: Layout) -> None:
     newer = newer_store(layout)
     if newer is not None:
         raise StorageError(
-            f"{newer} is the store of a newer version of orbitpkg; this version reads format {FORMAT}.",
-            hint="Upgrade (pip install -U orbitpkg), or set ORBITPKG_HOME to another folder.",
+            f"{newer} is the store of a newer version of orbitpkg; this version supports format {FORMAT}.",
+            hint="Upgrade orbitpkg: pip install -U orbitpkg. Or set ORBITPKG_HOME to another folder.",
             path=newer,
         )

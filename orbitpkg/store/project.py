@@ -1,7 +1,7 @@
-"""A project as its app sees it: the packages that are locked, and no others.
+"""A project as its app uses it: the locked packages and no others.
 
-As for :mod:`orbitpkg.store.package`: no network, no write, no lock, and no hash but that of a record of a few hundred
-bytes, which is what says that the package is the locked one.
+Like :mod:`orbitpkg.store.package`, this works offline, without writing or locking. It hashes only the record of a
+package, a few hundred bytes, to check that the package is the locked one.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Project", "find_lock", "locked_package", "open_project", "read_lock"]
 
-_HINT = "Install what is locked: orbitpkg sync"
+_HINT = "Install the locked packages: orbitpkg sync"
 
 
 class Project:
     """The locked packages of a project.
 
     Attributes:
-        path: The project's folder.
-        lock: What its lockfile says.
+        path: The folder of the project.
+        lock: The content of its lockfile.
     """
 
     __slots__ = ("_check", "_layout", "lock", "path")
@@ -49,15 +49,15 @@ class Project:
         return f"<orbitpkg.Project {str(self.path)!r}>"
 
     def package(self, requirement: str) -> Package:
-        """Give the locked version of a package.
+        """Return the locked version of a package.
 
         Args:
-            requirement: Its name; a range, if there is one, is held against the locked version.
+            requirement: The name of the package. If a range is added, the locked version must be in it.
 
         Raises:
-            LockfileError: It is not locked, or in another version.
-            NotInstalled: It is locked and not installed.
-            IntegrityError: What is installed under this version is another release.
+            LockfileError: The package is not locked, or its locked version is not in the range.
+            NotInstalled: The locked version is not installed.
+            IntegrityError: The installed release is not the locked one.
         """
         wanted = parse_requirement(requirement)
         locked = self.lock.packages.get(wanted.key)
@@ -65,8 +65,8 @@ class Project:
             raise self._not_locked(wanted.name, wanted.key)
         if not wanted.range.allows(locked.version):
             raise LockfileError(
-                f"{self.path / LOCK_NAME} locks {locked}, and {wanted} is asked for.",
-                hint=f"Ask for {wanted.name} alone, or lock another version: orbitpkg add '{wanted}'",
+                f"{self.path / LOCK_NAME} locks {locked}, which does not match {wanted}.",
+                hint=f"Remove the range, or lock another version: orbitpkg add '{wanted}'",
                 name=wanted.name,
             )
         return self._checked(locked_package(self._layout, locked))
@@ -90,23 +90,23 @@ class Project:
         close = nearest(key, self.lock.packages)
         add = f"orbitpkg add {name}"
         hint = f"Did you mean {' or '.join(close)}? If not: {add}" if close else add
-        return LockfileError(f"{self.path / LOCK_NAME} locks no {name}.", hint=hint, name=name)
+        return LockfileError(f"{self.path / LOCK_NAME} does not list {name}.", hint=hint, name=name)
 
 
 def locked_package(layout: Layout, locked: LockedPackage) -> Package:
-    """Give a locked release as it is installed.
+    """Return the installed package of a locked release.
 
     Raises:
-        NotInstalled: It is not.
-        IntegrityError: What is installed under this version is another release.
+        NotInstalled: The release is not installed.
+        IntegrityError: The installed release is not the locked one.
     """
     package = open_package(layout, locked.key, locked.version)
     if package is None:
-        raise NotInstalled(f"{locked} is locked and not installed in {layout.home}.", hint=_HINT, name=locked.name)
+        raise NotInstalled(f"{locked} is locked, but not installed in {layout.home}.", hint=_HINT, name=locked.name)
     if package.digest != locked.digest:
         raise IntegrityError(
-            f"{locked} is installed from {package.origin}, and is not the release that is locked.",
-            hint=f"Remove it, then install the locked one: orbitpkg remove {locked}, then orbitpkg sync",
+            f"{locked}, installed from {package.origin}, is not the locked release.",
+            hint=f"Replace it by the locked one: orbitpkg remove {locked}, then orbitpkg sync",
             name=locked.name,
             expected=locked.digest,
             found=package.digest,
@@ -133,8 +133,8 @@ def open_project(
     folder = find_lock(start)
     if folder is None:
         raise LockfileError(
-            f"There is no {LOCK_NAME} in {os.path.abspath(start or '.')}, nor above it.",  # noqa: PTH100
-            hint="In the project's folder: orbitpkg lock",
+            f"No {LOCK_NAME} was found in {os.path.abspath(start or '.')} or above it.",  # noqa: PTH100
+            hint="Create it in the folder of the project: orbitpkg lock",
         )
     lock = read_lock(folder)
     assert lock is not None
@@ -142,8 +142,8 @@ def open_project(
 
 
 def find_lock(start: str | os.PathLike[str] | None = None) -> Path | None:
-    """Give the nearest folder with a lockfile, from this one upwards; None when there is none."""
-    folder = os.path.abspath(start or ".")  # noqa: PTH100 - an app's start counts microseconds
+    """Return the nearest folder with a lockfile, from ``start`` upwards, or None."""
+    folder = os.path.abspath(start or ".")  # noqa: PTH100 - faster at an app's start
     while not os.path.exists(f"{folder}/{LOCK_NAME}"):  # noqa: PTH110
         parent = os.path.dirname(folder)  # noqa: PTH120
         if parent == folder:
@@ -153,11 +153,11 @@ def find_lock(start: str | os.PathLike[str] | None = None) -> Path | None:
 
 
 def read_lock(folder: Path) -> Lock | None:
-    """Read a project's lockfile; None when there is none.
+    """Read the lockfile of a project; return None if it does not exist.
 
     Raises:
-        LockfileError: It cannot be used.
-        StorageError: It cannot be read.
+        LockfileError: The lockfile is invalid.
+        StorageError: The lockfile cannot be read.
     """
     path = folder / LOCK_NAME
     try:

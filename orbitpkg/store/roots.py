@@ -146,8 +146,8 @@ def _parse(data: bytes, path: str) -> dict[str, object]:
         raise IntegrityError(f"{path} is not a valid garbage collection root.", hint=hint)
     if document["format"] != _FORMAT:
         raise IntegrityError(
-            f"{path} has format {document['format']}; this version of orbitpkg reads format {_FORMAT}.",
-            hint="A newer version wrote it. Upgrade: pip install -U orbitpkg",
+            f"{path} has format {document['format']}; this version of orbitpkg supports format {_FORMAT}.",
+            hint="Upgrade orbitpkg: pip install -U orbitpkg",
         )
     return document
 

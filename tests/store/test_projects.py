@@ -445,7 +445,7 @@ class TestSeveralRepositories:
         with pytest.raises(ResolutionError) as caught:
             add(["only-there"])
         assert str(caught.value.hint).startswith(
-            "only-there is bound to shelf, so that it was looked for nowhere else."
+            "only-there is bound to shelf, so only shelf was searched."
         )
 
     def test_a_missing_bound_name_reports_where_it_was_seen_before(self, shelf: Path, second: Path) -> None:
@@ -457,7 +457,7 @@ class TestSeveralRepositories:
         with pytest.raises(ResolutionError) as caught:
             add(["only-there"])
         assert (
-            "It was seen in second before. If that one is meant: "
+            "It was found in second before. To use that repository: "
             f"orbitpkg repo add second {second.as_uri()} --packages only-there" in str(caught.value.hint)
         )
 
@@ -529,13 +529,13 @@ class TestAnAppsView:
         assert open_package("base").version == "2.0.0"
         assert orbitpkg.project().package("base").version == "1.1.0"
         assert [package.name for package in orbitpkg.project(project).packages()] == ["base"]
-        with pytest.raises(LockfileError, match=r"locks base==1\.1\.0, and base>=2 is asked for"):
+        with pytest.raises(LockfileError, match=r"locks base==1\.1\.0, which does not match base>=2"):
             orbitpkg.project().package("base>=2")
 
     @pytest.mark.usefixtures("project")
     def test_an_unlocked_name_suggests_the_nearest(self) -> None:
         add(["base"])
-        with pytest.raises(LockfileError, match="locks no bse") as caught:
+        with pytest.raises(LockfileError, match="does not list bse") as caught:
             orbitpkg.project().package("bse")
         assert caught.value.hint == "Did you mean base? If not: orbitpkg add bse"
 
@@ -545,14 +545,14 @@ class TestAnAppsView:
         remove("base")
         with pytest.raises(NotInstalled) as caught:
             orbitpkg.project().package("base")
-        assert caught.value.hint == "Install what is locked: orbitpkg sync"
+        assert caught.value.hint == "Install the locked packages: orbitpkg sync"
 
     def test_another_release_of_the_locked_version_is_refused(self, project: Path) -> None:
         add(["base"])
         text = (project / "orbit.lock").read_text()
         digest = orbitpkg.project().package("base").digest
         (project / "orbit.lock").write_text(text.replace(digest, "0" * 64))
-        with pytest.raises(IntegrityError, match="is not the release that is locked"):
+        with pytest.raises(IntegrityError, match="is not the locked release"):
             orbitpkg.project().package("base")
 
     def test_a_project_is_found_from_below_and_a_missing_one_is_an_error_with_a_hint(
@@ -563,7 +563,7 @@ class TestAnAppsView:
         assert orbitpkg.project(project / "deep").path == project
         with pytest.raises(LockfileError) as caught:
             orbitpkg.project(tmp_path)
-        assert caught.value.hint == "In the project's folder: orbitpkg lock"
+        assert caught.value.hint == "Create it in the folder of the project: orbitpkg lock"
 
     @pytest.mark.usefixtures("project")
     def test_opening_a_locked_package_loads_no_slow_library(self) -> None:

@@ -331,7 +331,7 @@ store = Store(home())
 staging = store.stage(released("model==1.0.0", repository={str(shared.repository)!r}), origin="somewhere")
 make_folders(staging.files + "/a")
 open(staging.files + "/a/own", "wb").write(b"half")
-store.leave(staging)
+store.abandon(staging)
 """
     first.python(leaving)
     second.does("install", "model==1.0.0", "--repository", shared.repository)
@@ -465,7 +465,7 @@ class TestGiving:
             done = user.run("store", "share", "--group", str(GROUP), "--mode", "0660")
             assert done.status == 1
             assert "with the group 61000." in done.err
-            assert "Its owner can do it" in done.err
+            assert "Only root and its owner can" in done.err
 
     @pytest.mark.parametrize(
         ("words", "said"),

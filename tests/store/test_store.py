@@ -147,7 +147,7 @@ class TestUsing:
         assert not home.exists()
 
     def test_a_version_that_is_not_installed_names_those_that_are(self, package: Package) -> None:
-        with pytest.raises(NotInstalled, match=r"No installed version of model fits model>=2; installed: 1\.0\.0") as c:
+        with pytest.raises(NotInstalled, match=r"No installed version of model matches model>=2; installed: 1\.0\.0") as c:
             open_package("model>=2")
         assert c.value.hint == "orbitpkg install 'model>=2'"
         assert package.version == "1.0.0"
@@ -214,7 +214,7 @@ class TestInstalling:
         assert not some.is_complete
         with pytest.raises(FileNotInPackage, match=r"no file 'data/model\.pkl'") as caught:
             some.file_path("data/model.pkl")
-        assert caught.value.hint == "It is part of the release but not installed: orbitpkg install model==1.0.0"
+        assert caught.value.hint == "The release has this file, but it is not installed: orbitpkg install model==1.0.0"
         more = install(archive, only=["data/*.csv", "empty"])
         assert list(more.files()) == ["data/labels.csv", "empty", "package.json"]
         assert verify() == [(more, [])]
