@@ -1,4 +1,4 @@
-"""README and docs as the tests see them: their code blocks, headings, links and tables."""
+"""The README and the docs for the tests: their code blocks, headings, links and tables."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _RUNNABLE = {"console", "sh", "python"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A command of a console block, and what it is said to print.
+    """A command in a console block with its expected output.
 
     Attributes:
         command: One or more lines for the shell.
-        expected: The output; "…" stands for anything in a line, a line of nothing else for any lines.
+        expected: The output. "…" matches any text in a line; a line with only "…" matches any number of lines.
     """
 
     command: str
@@ -39,10 +39,10 @@ class Block:
     """A code block.
 
     Attributes:
-        place: The document, and the line it begins at.
-        language: The word behind the fence.
-        text: What is between the fences.
-        marks: The comments right above it, ``<!-- name: value -->``.
+        place: The document and the number of the first line.
+        language: The language given after the fence.
+        text: The text between the fences.
+        marks: The comments directly above the block, ``<!-- name: value -->``.
     """
 
     place: str
@@ -52,12 +52,12 @@ class Block:
 
     @property
     def is_run(self) -> bool:
-        """Whether it is a thing to run, and nothing keeps it from being run."""
+        """Whether the tests run this block."""
         return self.language in _RUNNABLE and "not run" not in self.marks
 
     @property
     def steps(self) -> list[Step]:
-        """The commands of a console block; a line that begins with "> " goes on with the command above it."""
+        """The commands in a console block; a line that starts with "> " continues the command above it."""
         steps: list[tuple[list[str], list[str]]] = []
         for line in self.text.splitlines():
             if line.startswith("$ "):
@@ -83,7 +83,7 @@ class Document:
 
     @property
     def name(self) -> str:
-        """Its path from the top."""
+        """The path relative to the root of the source tree."""
         return self.path.relative_to(TOP).as_posix()
 
     @cached_property
@@ -106,30 +106,30 @@ class Document:
 
     @property
     def blocks(self) -> list[Block]:
-        """Its code blocks."""
+        """The code blocks."""
         return self._parts.blocks
 
     @property
     def prose(self) -> list[str]:
-        """Its lines outside of code blocks."""
+        """The lines outside code blocks."""
         return self._parts.prose
 
     @property
     def links(self) -> list[str]:
-        """Where its links lead."""
+        """The targets of all links."""
         return _LINK.findall("\n".join(self.prose))
 
     @property
     def anchors(self) -> set[str]:
-        """What a link can name in it: its headings, as Git hosts spell them."""
+        """The anchors of all headings, as Git hosts generate them."""
         headings = (line.lstrip("#").strip() for line in self.prose if line.startswith("#"))
         return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
     def section(self, heading: str) -> str:
-        """Give the text under a heading, up to the next one that is no lower, code blocks included.
+        """Return the text under a heading up to the next heading of the same or a higher level, with code blocks.
 
         Raises:
-            KeyError: There is no such heading.
+            KeyError: The document does not contain the heading.
         """
         lines = self.path.read_text(encoding="utf-8").splitlines()
         for number, line in enumerate(lines):
@@ -140,13 +140,13 @@ class Document:
 
 
 def _until(marks: str, lines: list[str]) -> Iterator[str]:
-    """The lines up to a heading of the level of ``marks`` or higher."""
+    """Return the lines up to a heading of the level of ``marks`` or higher."""
     higher = tuple(f"{marks[:level]} " for level in range(1, len(marks) + 1))
     return takewhile(lambda text: not text.startswith(higher), lines)
 
 
 def document(name: str) -> Document:
-    """Give a document by its path from the top."""
+    """Return a document by its path relative to the root of the source tree."""
     return Document(TOP / name)
 
 

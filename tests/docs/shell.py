@@ -1,4 +1,4 @@
-"""A shell that a document's blocks are run in, one after the other, as somebody would who follows it."""
+"""A shell that runs the blocks of a document in order, as a reader would."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Shell", "matches", "open_shell"]
 
-_END = "this is where the output ends"
+_END = "end of output"
 
 
 class Shell:
-    """One bash, whose directory and variables stay from command to command; what it prints is one stream."""
+    """A bash process that keeps its directory and variables between commands and merges stdout and stderr."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
     def run(self, command: str) -> tuple[str, int]:
-        """Run a command with nothing to read; returns what it printed to either stream, and its exit code."""
+        """Run a command with empty input; return its output and its exit code."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        # `$?` is that of the command before, whatever this class did in between.
+        # The subshell restores `$?` of the previous command, which the printf below has overwritten.
         wrapped = f"(exit ${{__code:-0}})\neval {shlex.quote(command)} </dev/null\n__code=$?\n"
         self._process.stdin.write(f"{wrapped}printf '\\n{_END} %d\\n' $__code\n")
         self._process.stdin.flush()
@@ -36,12 +36,12 @@ class Shell:
             if line.startswith(_END):
                 return "".join(lines).removesuffix("\n"), int(line.split()[-1])
             lines.append(line)
-        raise AssertionError(f"the shell ended in: {command}\n{''.join(lines)}")
+        raise AssertionError(f"the shell exited during: {command}\n{''.join(lines)}")
 
 
 @contextmanager
 def open_shell(folder: Path, environment: Mapping[str, str]) -> Iterator[Shell]:
-    """Open a shell in a folder; it ends with the block."""
+    """Open a shell in a directory; it is killed at the end of the block."""
     with subprocess.Popen(
         ["bash", "--noprofile", "--norc"],
         cwd=folder,
@@ -58,7 +58,7 @@ def open_shell(folder: Path, environment: Mapping[str, str]) -> Iterator[Shell]:
 
 
 def matches(printed: str, expected: str) -> bool:
-    """Say whether an output is the expected one, in which "…" stands for anything; spaces at ends of lines are free."""
+    """Return whether an output matches the expected one, in which "…" matches anything; ignore trailing spaces."""
     pattern = "".join(_pattern(line) for line in expected.splitlines())
     text = "".join(f"{line.rstrip()}\n" for line in printed.splitlines())
     return re.fullmatch(pattern, text) is not None

@@ -1,4 +1,4 @@
-"""README and docs say what is so: every block runs and prints what it is said to, every name that exists is told."""
+"""The README and the docs are correct and complete: blocks run and print what they show; every name is documented."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ def of_language(language: str) -> dict[str, Any]:
     return {"argvalues": blocks, "ids": [block.place for block in blocks]}
 
 
-# Running.
+# Code blocks.
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     "document", **named([each for each in DOCUMENTS if any(block.is_run for block in each.blocks)])
 )
-def test_every_block_runs_and_prints_what_it_is_said_to(document: Document, tmp_path: Path) -> None:
+def test_every_block_runs_and_prints_the_output_it_shows(document: Document, tmp_path: Path) -> None:
     require_tools(document)
     with followed(document, tmp_path) as shell:
         session = ""
@@ -76,7 +76,7 @@ def test_every_block_runs_and_prints_what_it_is_said_to(document: Document, tmp_
 
 @contextmanager
 def followed(document: Document, folder: Path) -> Iterator[Shell]:
-    """Open a shell on a machine on which nobody has used orbitpkg, in a folder with the sample packages."""
+    """Open a shell on a machine where orbitpkg was never used, in a directory with the sample packages."""
     home, work = folder / "home", folder / "work"
     home.mkdir()
     shutil.copytree(TOP / "sample_packages", work / "sample_packages")
@@ -95,7 +95,7 @@ STARTS = {
     "orbitpkg install -q digits",
     "docs/sputnik.md": f"PYTHONPATH={TOP} python -m tests.compat.old_format s3://old-bucket/models 1.0 2.0.0 latest",
 }
-"""What the reader of a document has done before."""
+"""Commands that the reader of a document has already run."""
 
 
 def machine(home: Path) -> dict[str, str]:
@@ -112,7 +112,7 @@ def machine(home: Path) -> dict[str, str]:
 
 
 def s3_environment(stack: ExitStack, folder: Path) -> dict[str, str]:
-    # A server of its own: documents name one bucket and find it empty.
+    # Each document gets its own server, because all use the same bucket and expect it to be empty.
     try:
         return stack.enter_context(moto_server(folder)).env()
     except ServerMissing as missing:
@@ -135,10 +135,10 @@ def run_block(shell: Shell, block: Block, folder: Path) -> None:
         steps = block.steps
         for step, following in zip(steps, [*steps[1:], None], strict=True):
             printed, code = shell.run(step.command)
-            told = f"{block.place}: $ {step.command}\nprinted\n{printed}\nexpected\n{step.expected}"
-            assert matches(printed, step.expected), told
+            message = f"{block.place}: $ {step.command}\nprinted\n{printed}\nexpected\n{step.expected}"
+            assert matches(printed, step.expected), message
             fails = following is not None and following.command == "echo $?"
-            assert fails or code == 0, told
+            assert fails or code == 0, message
     elif block.language == "python":
         run(shell, f"python {write(folder / 'block.py', block.text)}", block.place)
     else:
@@ -146,7 +146,7 @@ def run_block(shell: Shell, block: Block, folder: Path) -> None:
 
 
 def run_session(shell: Shell, session: str, folder: Path, place: str) -> None:
-    """Run an interactive session; later blocks of a document go on with the earlier ones."""
+    """Run an interactive session; later blocks of a document continue earlier ones."""
     path = write(folder / "session.txt", session.replace("…", "..."))
     run(shell, f"PYTHONDONTWRITEBYTECODE=1 python -m doctest -o ELLIPSIS {path}", place)
 
@@ -162,11 +162,11 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-def test_every_block_says_what_language_it_is_in() -> None:
+def test_every_block_declares_a_known_language() -> None:
     assert [block.place for block in BLOCKS if block.language not in LANGUAGES] == []
 
 
-def test_every_file_that_is_shown_as_a_script_is_run() -> None:
+def test_every_script_shown_in_a_document_is_run() -> None:
     for each in DOCUMENTS:
         commands = "".join(block.text for block in each.blocks if block.language == "console")
         for block in each.blocks:
@@ -174,13 +174,13 @@ def test_every_file_that_is_shown_as_a_script_is_run() -> None:
                 assert f"python {block.marks['file']}" in commands, block.place
 
 
-def test_hardly_any_block_is_not_run_and_each_says_why() -> None:
+def test_few_blocks_are_not_run_and_each_gives_a_reason() -> None:
     reasons = [block.marks["not run"] for block in BLOCKS if "not run" in block.marks]
     assert all(reasons)
     assert len(reasons) <= NOT_RUN_AT_MOST
 
 
-def test_every_mark_is_one_that_these_tests_know() -> None:
+def test_every_mark_is_known() -> None:
     assert set(chain.from_iterable(block.marks for block in BLOCKS)) <= {"file", "not run", "policy", "broken"}
 
 
@@ -196,7 +196,7 @@ def test_every_mark_is_one_that_these_tests_know() -> None:
         ("one\n", "", False),
     ],
 )
-def test_an_ellipsis_stands_for_anything_in_its_line_or_for_lines(printed: str, expected: str, *, same: bool) -> None:
+def test_an_ellipsis_matches_text_in_a_line_or_any_number_of_lines(printed: str, expected: str, *, same: bool) -> None:
     assert matches(printed, expected) is same
 
 
@@ -204,7 +204,7 @@ def test_an_ellipsis_stands_for_anything_in_its_line_or_for_lines(printed: str, 
 
 
 @pytest.mark.parametrize("block", **of_language("json"))
-def test_json_is_a_valid_document_of_its_kind(block: Block) -> None:
+def test_json_blocks_are_valid(block: Block) -> None:
     value = json.loads(block.text)
     data = block.text.encode()
     if "broken" in block.marks:
@@ -243,17 +243,17 @@ def listed(value: str | list[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("block", **of_language("ini"))
-def test_a_profile_can_be_read(block: Block) -> None:
+def test_profiles_can_be_parsed(block: Block) -> None:
     profile = configparser.ConfigParser()
     profile.read_string(block.text)
     assert profile.sections()
 
 
-# What must be told.
+# Completeness.
 
 
 @pytest.mark.parametrize("document", **named(DOCUMENTS))
-def test_links_lead_somewhere(document: Document) -> None:
+def test_links_have_a_target(document: Document) -> None:
     for link in document.links:
         target, _, anchor = link.partition("#")
         if re.match(r"https?:", target):
@@ -264,7 +264,7 @@ def test_links_lead_somewhere(document: Document) -> None:
             assert anchor in Document(path).anchors, link
 
 
-def test_every_document_can_be_found_from_the_index() -> None:
+def test_the_index_links_to_every_document() -> None:
     index = document("docs/README.md")
     linked = {(index.path.parent / link).resolve() for link in index.links}
     assert {each.path for each in DOCUMENTS if each.path.parent == TOP / "docs"} - {index.path} <= linked
@@ -290,7 +290,7 @@ def options_of(command: click.Command) -> set[str]:
 
 
 def sections() -> dict[str, str]:
-    """The sections of the command line's document, by command."""
+    """Return the sections of the command-line reference by command."""
     cli = document("docs/cli.md")
     headings = [line.removeprefix("### ") for line in cli.prose if line.startswith("### `orbitpkg ")]
     words = re.compile(r"`(orbitpkg(?: [a-z-]+)+)")
@@ -298,18 +298,18 @@ def sections() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_a_section_that_names_its_options_and_no_others(name: str) -> None:
-    told = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", sections()[name]))
+def test_the_section_of_every_command_documents_exactly_its_options(name: str) -> None:
+    documented = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", sections()[name]))
     there = options_of(COMMANDS[name]) - SHARED
-    assert {option for option in there if option.startswith("--")} - told == set()
-    assert told - there - {"-p"} == set()
+    assert {option for option in there if option.startswith("--")} - documented == set()
+    assert documented - there - {"-p"} == set()
 
 
-def test_no_section_is_about_a_command_that_does_not_exist() -> None:
+def test_every_section_documents_an_existing_command() -> None:
     assert sections().keys() == COMMANDS.keys()
 
 
-def test_options_that_every_command_has_are_told_once() -> None:
+def test_global_options_are_documented() -> None:
     section = document("docs/cli.md").section("Global options")
     assert {option for option in {*SHARED, "-r", "--repository", "--offline"} if f"`{option}" not in section} == set()
 
@@ -321,51 +321,53 @@ def mentioned(name: str, text: str) -> bool:
 API = "\n".join(document("docs/api.md").prose)
 
 
-def test_every_public_name_is_told() -> None:
+def test_every_public_name_is_documented() -> None:
     spelled = {
         name: name if isinstance(getattr(orbitpkg, name), type) else f"orbitpkg.{name}" for name in dir(orbitpkg)
     }
-    # A class may be told as orbitpkg.Package or as Package.
-    told = re.sub(r"\borbitpkg\.(?=[A-Z])", "", API)
-    assert [name for name, spelling in spelled.items() if not mentioned(spelling, told)] == []
+    # A class may be written as orbitpkg.Package or as Package.
+    text = re.sub(r"\borbitpkg\.(?=[A-Z])", "", API)
+    assert [name for name, spelling in spelled.items() if not mentioned(spelling, text)] == []
 
 
-def test_every_attribute_of_a_package_is_told() -> None:
+def test_every_attribute_of_a_package_is_documented() -> None:
     attributes = {name for name, _ in inspect.getmembers(orbitpkg.Package) if not name.startswith("_")}
     assert {name for name in attributes if not mentioned(name, API)} == set()
 
 
-def test_signatures_are_those_of_the_functions() -> None:
+def test_documented_signatures_match_the_functions() -> None:
     for name in ("build", "publish", "install", "package", "packages", "project", "remove"):
         found = re.search(rf"`orbitpkg\.{name}\(([^`]*?)\)[^`()]*`", API)
         assert found is not None, name
-        told = [part.partition("=")[0] for part in re.sub(r"\s", "", found[1]).split(",") if part not in {"", "*"}]
-        assert told == list(inspect.signature(getattr(orbitpkg, name)).parameters), name
+        documented = [
+            part.partition("=")[0] for part in re.sub(r"\s", "", found[1]).split(",") if part not in {"", "*"}
+        ]
+        assert documented == list(inspect.signature(getattr(orbitpkg, name)).parameters), name
 
 
-def test_every_error_is_told_with_its_code_and_its_place_in_the_tree() -> None:
+def test_every_error_is_documented_with_its_code_and_level() -> None:
     rows = re.findall(r"^\| ([· ]*)`(\w+)`( \*)? \| `([\w-]+)` \|", API, re.MULTILINE)
-    told = {name: (dots.count("·"), bool(star), code) for dots, name, star, code in rows}
+    documented = {name: (dots.count("·"), bool(star), code) for dots, name, star, code in rows}
     tree = {name: getattr(errors, name) for name in errors.__all__ if issubclass(getattr(errors, name), Exception)}
-    assert told == {
+    assert documented == {
         name: (error.__mro__.index(errors.OrbitError), name in dir(orbitpkg), error.code)
         for name, error in tree.items()
     }
 
 
-def test_every_environment_variable_is_told() -> None:
+def test_every_environment_variable_is_documented() -> None:
     sources = (path.read_text(encoding="utf-8") for path in (TOP / "orbitpkg").rglob("*.py"))
     variables = {name for source in sources for name in re.findall(r'"(ORBITPKG_[A-Z_]+)"', source)}
     assert variables
     assert {name for name in variables if f"`{name}`" not in document("docs/api.md").section("Environment")} == set()
 
 
-def test_every_key_of_a_manifest_is_told() -> None:
+def test_every_key_of_a_manifest_is_documented() -> None:
     section = document("docs/manifest.md").section("Keys")
     assert {key for key in load_schema("package")["properties"] if f"| `{key}` |" not in section} == set()
 
 
-def test_every_key_of_a_record_is_told() -> None:
+def test_every_key_of_a_record_is_documented() -> None:
     section = document("docs/formats.md").section("Release record")
     assert {key for key in load_schema("release")["properties"] if not mentioned(key, section)} == set()
 
@@ -377,7 +379,7 @@ VERSIONS = [
 ]
 
 
-def test_the_table_of_ranges_says_what_ranges_allow() -> None:
+def test_the_table_of_version_ranges_is_correct() -> None:
     rows = re.findall(
         r"^\| `(.*?)` \| `(.*?)` \|", document("docs/manifest.md").section("Version ranges"), re.MULTILINE
     )
@@ -387,10 +389,10 @@ def test_the_table_of_ranges_says_what_ranges_allow() -> None:
         assert [v for v in VERSIONS if wide.allows(v)] == [v for v in VERSIONS if exact.allows(v)], text
 
 
-# Recovering.
+# Recovery.
 
 
-def test_the_program_that_finds_a_file_finds_one_that_spans_chunks(tmp_path: Path) -> None:
+def test_the_recovery_program_finds_files_that_span_chunks(tmp_path: Path) -> None:
     require_tools(document("docs/formats.md"))
     files = {"a.bin": noise(3_000_000), "b.bin": noise(5_000_000, seed=1), "c.bin": noise(1000, seed=2)}
     archive = archive_of(make_package(tmp_path / "p", files=files), tmp_path / "p.tar.zst")

@@ -1,4 +1,4 @@
-"""The policies in the docs are enough for what they are for, and for no more, on a server that enforces them."""
+"""The policies in the docs grant exactly the access they describe, on a server that enforces policies."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
 
 BUCKET = "example-models"
 URL = f"s3://{BUCKET}"
-BY_PARTS = 20_000_000
-"""Bytes that take an upload by parts."""
+MULTIPART_SIZE = 20_000_000
+"""A size, in bytes, that requires a multipart upload."""
 
 
 def policy(name: str, *, without: tuple[str, ...] = ()) -> dict[str, Any]:
-    """A policy of the docs, less some of its statements."""
+    """Return a policy in the docs without some of its statements."""
     block = next(block for block in document("docs/s3.md").blocks if block.marks.get("policy") == name)
-    whole: dict[str, Any] = json.loads(block.text)
-    kept = [statement for statement in whole["Statement"] if statement["Sid"] not in without]
-    assert len(kept) == len(whole["Statement"]) - len(without)
-    return {**whole, "Statement": kept}
+    parsed: dict[str, Any] = json.loads(block.text)
+    kept = [statement for statement in parsed["Statement"] if statement["Sid"] not in without]
+    assert len(kept) == len(parsed["Statement"]) - len(without)
+    return {**parsed, "Statement": kept}
 
 
 class Cloud:
-    """A simulator of AWS that enforces policies, and a bucket there."""
+    """A simulator of AWS that enforces policies, with a bucket."""
 
     def __init__(self, server: S3Server, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self._server = server
@@ -49,22 +49,22 @@ class Cloud:
         server.client().create_bucket(Bucket=BUCKET)
 
     def become(self, allowed: Mapping[str, object]) -> None:
-        """Be somebody who may do this and nothing else, on a machine of their own."""
+        """Act as a new user with exactly this policy, on a new machine."""
         self._enforce(b"inf")
         access_key, secret_key = self._new_user(json.dumps(allowed))
         self._enforce(b"0")
         self._set(AWS_ACCESS_KEY_ID=access_key, AWS_SECRET_ACCESS_KEY=secret_key)
 
-    def become_nobody(self, bucket_policy: Mapping[str, object]) -> None:
-        """Be somebody without credentials, where the bucket's own policy says who may do what."""
+    def become_anonymous(self, bucket_policy: Mapping[str, object]) -> None:
+        """Act as a user without credentials, with this bucket policy."""
         self._enforce(b"inf")
         self._server.client().put_bucket_policy(Bucket=BUCKET, Policy=json.dumps(bucket_policy))
         self._set()
         for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             self._monkeypatch.delenv(variable)
 
-    def lose(self, key: str) -> None:
-        """Have an object of the repository vanish, whoever may delete it."""
+    def delete(self, key: str) -> None:
+        """Delete an object in the repository, regardless of the current policy."""
         self._enforce(b"inf")
         self._server.client().delete_object(
             Bucket=BUCKET, Key=f"{URL.partition(BUCKET)[2].strip('/')}/{key}".lstrip("/")
@@ -76,7 +76,7 @@ class Cloud:
             self._monkeypatch.setenv(variable, value)
 
     def _enforce(self, free_requests: bytes) -> None:
-        # moto looks at policies once so many requests were made.
+        # moto starts to enforce policies after this number of requests.
         url, headers = f"{self._server.endpoint}/moto-api/reset-auth", {"Content-Type": "text/plain"}
         with urlopen(Request(url, data=free_requests, headers=headers)) as answer:
             assert answer.status == 200
@@ -110,24 +110,26 @@ def package(folder: Path, version: str = "1.0.0", *, size: int = 1000) -> Path:
     return make_package(folder / version, version=version, files={"weights.bin": noise(size)})
 
 
-def test_the_publishers_policy_makes_a_repository_and_publishes_small_and_large(cloud: Cloud, tmp_path: Path) -> None:
+def test_the_publisher_policy_allows_creating_a_repository_and_publishing_small_and_large_packages(
+    cloud: Cloud, tmp_path: Path
+) -> None:
     cloud.become(policy("publisher"))
     assert all(answer.works for answer in doctor(URL).answers)
     orbitpkg.publish(package(tmp_path), URL)
-    orbitpkg.publish(package(tmp_path, "1.1.0", size=BY_PARTS), URL)
+    orbitpkg.publish(package(tmp_path, "1.1.0", size=MULTIPART_SIZE), URL)
     assert versions("model", repository=URL) == ["1.0.0", "1.1.0"]
     assert orbitpkg.install("model", repository=URL).version == "1.1.0"
 
 
-def test_a_repository_that_is_there_takes_less_to_publish_into(cloud: Cloud, tmp_path: Path) -> None:
+def test_publishing_to_an_existing_repository_requires_fewer_permissions(cloud: Cloud, tmp_path: Path) -> None:
     cloud.become(policy("publisher"))
     init_repository(URL)
-    cloud.become(policy("publisher", without=("MakeRepositoryAndDoctor", "DeleteProbes")))
-    orbitpkg.publish(package(tmp_path, size=BY_PARTS), URL)
+    cloud.become(policy("publisher", without=("CreateRepositoryAndRunDoctor", "DeleteProbes")))
+    orbitpkg.publish(package(tmp_path, size=MULTIPART_SIZE), URL)
     assert versions("model", repository=URL) == ["1.0.0"]
 
 
-def test_without_the_right_to_delete_only_probes_are_left_behind(cloud: Cloud) -> None:
+def test_without_permission_to_delete_only_probes_remain(cloud: Cloud) -> None:
     cloud.become(policy("publisher", without=("DeleteProbes",)))
     report = doctor(URL)
     assert [answer.check for answer in report.answers if not answer.works] == [Check.DELETABLE]
@@ -136,14 +138,14 @@ def test_without_the_right_to_delete_only_probes_are_left_behind(cloud: Cloud) -
 
 @pytest.fixture
 def published(cloud: Cloud, tmp_path: Path) -> Cloud:
-    """Two versions are in the bucket."""
+    """Publish two versions to the bucket."""
     cloud.become(policy("publisher"))
     orbitpkg.publish(package(tmp_path), URL)
-    orbitpkg.publish(package(tmp_path, "1.1.0", size=BY_PARTS), URL)
+    orbitpkg.publish(package(tmp_path, "1.1.0", size=MULTIPART_SIZE), URL)
     return cloud
 
 
-def test_the_readers_policy_installs_and_does_not_publish(published: Cloud, tmp_path: Path) -> None:
+def test_the_reader_policy_allows_installing_but_not_publishing(published: Cloud, tmp_path: Path) -> None:
     published.become(policy("reader"))
     assert orbitpkg.install("model", repository=URL).version == "1.1.0"
     assert [found.name for found in search("", repository=URL)] == ["model"]
@@ -151,14 +153,14 @@ def test_the_readers_policy_installs_and_does_not_publish(published: Cloud, tmp_
         orbitpkg.publish(package(tmp_path, "2.0.0"), URL)
 
 
-def test_without_listing_versions_come_from_the_index(published: Cloud) -> None:
+def test_without_permission_to_list_versions_are_read_from_the_index(published: Cloud) -> None:
     published.become(policy("reader", without=("List",)))
     assert orbitpkg.install("model==1.0.0", repository=URL).version == "1.0.0"
     assert orbitpkg.install("model", repository=URL).version == "1.1.0"
 
 
-def test_without_listing_and_index_nothing_is_called_absent(published: Cloud) -> None:
-    published.lose("index/model.json")
+def test_without_permission_to_list_and_without_an_index_access_is_denied(published: Cloud) -> None:
+    published.delete("index/model.json")
     published.become(policy("reader", without=("List",)))
     assert orbitpkg.install("model==1.0.0", repository=URL).version == "1.0.0"
     for requirement in ("model", "model==3.0.0"):
@@ -166,13 +168,13 @@ def test_without_listing_and_index_nothing_is_called_absent(published: Cloud) ->
             orbitpkg.install(requirement, repository=URL)
 
 
-def test_a_public_bucket_is_read_without_credentials(published: Cloud) -> None:
-    published.become_nobody(policy("public"))
+def test_a_public_bucket_can_be_read_without_credentials(published: Cloud) -> None:
+    published.become_anonymous(policy("public"))
     assert orbitpkg.install("model", repository=URL).version == "1.1.0"
 
 
-def test_every_statement_that_publishing_takes_is_needed(cloud: Cloud, tmp_path: Path) -> None:
-    for statement in ("MakeRepositoryAndDoctor", "List", "Read", "Publish"):
+def test_every_statement_required_for_publishing_is_needed(cloud: Cloud, tmp_path: Path) -> None:
+    for statement in ("CreateRepositoryAndRunDoctor", "List", "Read", "Publish"):
         cloud.become(policy("publisher", without=(statement,)))
         with pytest.raises(RepositoryError):
             orbitpkg.publish(package(tmp_path), URL)
