@@ -32,8 +32,8 @@ SCALE := 1
 torture: $(VENV)/.has-tests
 	@rm -f $(VENV)/tally.txt
 	ORBITPKG_TORTURE=$(SCALE) ORBITPKG_TALLY=$(CURDIR)/$(VENV)/tally.txt \
-		nice -n 10 $(PY) -m pytest -n 3 --dist=worksteal --timeout=1800 tests/torture tests/fuzz tests/bad_inputs tests/store \
-		tests/property/test_resolver.py; \
+		nice -n 10 $(PY) -m pytest -n 3 --dist=worksteal --timeout=1800 tests/torture tests/fuzz tests/bad_inputs \
+		tests/store tests/repository tests/installer tests/api tests/property/test_resolver.py; \
 		status=$$?; $(PY) tests/torture/figures.py $(VENV)/tally.txt; exit $$status
 
 SECONDS := 60

@@ -16,7 +16,7 @@ from orbitpkg.concurrency.pool import Pool, StoppedError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TOP = Path(__file__).parents[2]
+TOP = Path(__file__).parents[3]
 WAIT_SECONDS = 60
 
 # The first lines of a program that can start no further thread. Root is exempt from RLIMIT_NPROC, and the limit counts

@@ -13,7 +13,7 @@ from orbitpkg.archive.reader import LocalArchive
 from orbitpkg.archive.tree_stream import TreeStream
 from orbitpkg.model.contents import Chunk, Contents
 from tests.packages import archive_of, make_package, noise
-from tests.unit.test_archive import VARIED, stream_of
+from tests.unit.archive.test_archive import VARIED, stream_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

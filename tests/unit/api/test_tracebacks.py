@@ -15,7 +15,7 @@ from tests.packages import make_package
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-TOP = Path(__file__).resolve().parents[2]
+TOP = Path(__file__).resolve().parents[3]
 CHAINED = ("During handling of the above exception", "direct cause of the following exception")
 
 # A program, and the last line of its traceback.
