@@ -1,8 +1,8 @@
-"""Every error orbitpkg raises on purpose: one tree, a stable code each.
+"""The exceptions of orbitpkg: one class hierarchy, with a stable code for each class.
 
-An error says what happened, to what, and (as ``hint``) what to do next. The class says whose fault it is; the
-``code`` is what scripts and ``--json`` readers match on, and does not change between releases. Errors of other
-libraries are turned into these where they enter, and nowhere else.
+The message of an error says what happened, and to what; its ``hint`` says what to do next. The class tells the cause.
+Scripts and readers of ``--json`` match on the ``code``, which does not change between releases. Exceptions of other
+libraries are translated where the library is called.
 """
 
 from __future__ import annotations
@@ -57,19 +57,19 @@ __all__ = [
 
 
 class OrbitError(Exception):
-    """What orbitpkg raises; the root of the tree.
+    """The base class of all exceptions that orbitpkg raises.
 
     Attributes:
-        message: What happened, and to what. One or more full sentences without a trailing newline.
+        message: What happened, and to what: one or more sentences without a trailing newline.
         hint: What to do next, or None.
-        data: The facts of the failure by name, JSON-able; shown under ``--json``.
-        code: A stable identifier of the kind of failure.
+        data: Facts about the failure by name, which JSON can represent; shown with ``--json``.
+        code: A stable identifier of the class.
     """
 
     code: ClassVar[str] = "error"
 
     def __init__(self, message: str, *, hint: str | None = None, **data: object) -> None:
-        # Here, so that no one who prints or logs an error can forget it.
+        # Done here rather than by the code that prints or logs an error, which could forget it.
         from orbitpkg.redaction import redacted, redacted_data
 
         self.message = redacted(message)
@@ -82,7 +82,7 @@ class OrbitError(Exception):
 
 
 class UsageError(OrbitError):
-    """A word given by the caller cannot be read: a name, a version, a range, a URL."""
+    """A value given by the caller is invalid: a name, a version, a range, a URL."""
 
     code = "usage"
 
@@ -125,7 +125,7 @@ class Problem:
 
 
 class ManifestError(OrbitError):
-    """A manifest is refused. ``problems`` holds everything that is wrong with it, in the order of the file."""
+    """A manifest is invalid. ``problems`` lists everything that is wrong with it, in the order of the file."""
 
     code = "manifest"
 
@@ -137,25 +137,25 @@ class ManifestError(OrbitError):
 
 
 class ProjectError(OrbitError):
-    """A project's file, or the user's configuration, cannot be used."""
+    """A project file, or the user's configuration, is invalid."""
 
     code = "project"
 
 
 class LockfileError(ProjectError):
-    """A lockfile cannot be used: damaged, of a newer format, in conflict, missing, or not what the project asks for."""
+    """A lockfile is missing, damaged, of a newer format, in conflict, or does not match its project."""
 
     code = "lockfile"
 
 
 class MissingExtra(OrbitError):
-    """What was asked for needs a library that comes with one of orbitpkg's extras, and it is not installed."""
+    """The operation needs a library of one of orbitpkg's extras, which is not installed."""
 
     code = "missing-extra"
 
 
 class PluginError(OrbitError):
-    """A plug-in of another distribution cannot be loaded."""
+    """A plug-in cannot be loaded."""
 
     code = "plugin"
 
@@ -167,13 +167,13 @@ class TreeChanged(OrbitError):
 
 
 class RepositoryError(OrbitError):
-    """A repository, or the object store under it, did not do what was asked."""
+    """An operation on a repository, or on its object store, failed."""
 
     code = "repository"
 
 
 class RepositoryNotFound(RepositoryError):
-    """There is no repository at this address."""
+    """No repository exists at this address."""
 
     code = "repository-not-found"
 
@@ -185,7 +185,7 @@ class BucketNotFound(RepositoryNotFound):
 
 
 class RepositoryUnreachable(RepositoryError):
-    """No answer, or no sensible one: name not resolved, connection refused, timed out, TLS or server failure."""
+    """The store did not answer: name not resolved, connection refused, timeout, TLS error or server error."""
 
     code = "unreachable"
 
@@ -197,19 +197,19 @@ class CredentialsError(RepositoryError):
 
 
 class AccessDenied(RepositoryError):
-    """The store knows who asks, and says no."""
+    """The store denied access to the user."""
 
     code = "access-denied"
 
 
 class ReadOnlyRepository(RepositoryError):
-    """This kind of repository can only be read."""
+    """The repository is of a kind that can only be read."""
 
     code = "read-only-repository"
 
 
 class UnsafeRepository(RepositoryError):
-    """The store ignores create-only writes, so that two publishers could overwrite one another."""
+    """The store ignores create-only writes, so two publishers could overwrite each other's files."""
 
     code = "unsafe-repository"
 
@@ -221,13 +221,13 @@ class UnsupportedByStore(RepositoryError):
 
 
 class ObjectNotFound(RepositoryError):
-    """An object is absent, and the store said so for certain."""
+    """An object does not exist, as the store reported. Other failures never count as this."""
 
     code = "object-not-found"
 
 
 class FileMissing(ObjectNotFound, FileNotFoundError):
-    """There is no such object, or local file, for whoever reads either by the same call."""
+    """A file does not exist. Raised by calls that read both objects and local files."""
 
     code = "file-missing"
 
@@ -236,13 +236,13 @@ class FileMissing(ObjectNotFound, FileNotFoundError):
 
 
 class ObjectExists(RepositoryError):
-    """A create-only write found an object there (perhaps one's own, when a reply was lost)."""
+    """The object of a create-only write already exists. It may come from the same write, if its reply was lost."""
 
     code = "object-exists"
 
 
 class ObjectChanged(RepositoryError):
-    """An object is not the one it was: its ETag differs from the one expected."""
+    """An object has changed: its ETag is not the expected one."""
 
     code = "object-changed"
 
@@ -254,37 +254,37 @@ class ReleaseExists(RepositoryError):
 
 
 class DatasetExists(RepositoryError):
-    """There is a dataset of this id already."""
+    """A dataset of this id already exists."""
 
     code = "dataset-exists"
 
 
 class DatasetNotFound(RepositoryError):
-    """Nobody made a dataset of this id there."""
+    """No dataset of this id exists in the repository."""
 
     code = "dataset-not-found"
 
 
 class OfflineError(RepositoryError):
-    """The network is needed and offline mode forbids it."""
+    """The operation needs the network, but offline mode is on."""
 
     code = "offline"
 
 
 class StorageError(OrbitError):
-    """The local disk did not do what was asked."""
+    """An operation on the local disk failed."""
 
     code = "storage"
 
 
 class NoSpace(StorageError):
-    """The disk, or a quota, is full."""
+    """The disk or a quota is full."""
 
     code = "no-space"
 
 
 class ReadOnlyStore(StorageError):
-    """The local store may not be written by this user."""
+    """The user lacks permission to write to the local store, or to a local file."""
 
     code = "read-only-store"
 
@@ -296,7 +296,7 @@ class LockTimeout(StorageError):
 
 
 class IntegrityError(OrbitError):
-    """Bytes are not the ones that were promised; they are not used."""
+    """Data differs from its digest, or is damaged. It was not used."""
 
     code = "integrity"
 
@@ -308,43 +308,43 @@ class ArchiveError(IntegrityError):
 
 
 class ForbiddenFormat(OrbitError):
-    """A package holds files that can run code, of a format that the project, the user or the environment forbids."""
+    """A package has files of a format that can run code and is not allowed."""
 
     code = "forbidden-format"
 
 
 class ResolutionError(OrbitError):
-    """No release fits what was asked for."""
+    """No release matches the requirements."""
 
     code = "resolution"
 
 
 class PackageNotFound(ResolutionError):
-    """Nobody publishes a package of this name there."""
+    """No package of this name exists in the repositories."""
 
     code = "package-not-found"
 
 
 class VersionNotFound(ResolutionError):
-    """The package is there; no version of it is in the range."""
+    """The package exists, but no version of it is in the range."""
 
     code = "version-not-found"
 
 
 class NotInstalled(ResolutionError):
-    """Nothing installed fits the requirement."""
+    """No installed version matches the requirement."""
 
     code = "not-installed"
 
 
 class PartlyDone(OrbitError):
-    """Of many files some were done and others could not be; ``failures`` of its data says which, and why."""
+    """Some of several files failed. ``failures`` in its data lists them with the reasons."""
 
     code = "partly-done"
 
 
 class FileNotInPackage(OrbitError, FileNotFoundError):
-    """The package holds no such file."""
+    """The package has no such file."""
 
     code = "file-not-in-package"
 

@@ -1,4 +1,4 @@
-"""How many threads can work at once."""
+"""The number of threads that can work at the same time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["usable_cores"]
 
 
 def usable_cores() -> int:
-    """Count the cores this process may use, which in a container can be fewer than the machine has."""
+    """Return the number of cores that this process can use: in a container, perhaps fewer than the machine has."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""How many requests are under way at once: fewer when a store says that it is overloaded, more when it recovers.
+"""The limit on concurrent requests: lower when a store reports that it is overloaded, higher when it recovers.
 
 Additive increase, multiplicative decrease (Chiu and Jain, 1989), as TCP shares a link.
 """
@@ -18,21 +18,21 @@ _OVERLOADED = {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}
 
 
 class Gate:
-    """A context manager that at most so many threads are in at once.
+    """A context manager that limits how many threads can be inside at the same time.
 
     Args:
-        limit: How many, to begin with and at most.
+        limit: The initial and the maximum limit.
     """
 
     def __init__(self, limit: int) -> None:
-        self._most = limit
+        self._maximum = limit
         self._limit = float(limit)
         self._inside = 0
         self._changed = threading.Condition()
 
     @property
     def limit(self) -> int:
-        """How many may be inside now."""
+        """The current limit."""
         return max(1, int(self._limit))
 
     def __enter__(self) -> None:
@@ -44,12 +44,12 @@ class Gate:
         with self._changed:
             self._inside -= 1
             if kind is None:
-                # One more after as many successes as there are places.
-                self._limit = min(self._most, self._limit + 1 / self.limit)
+                # The limit grows by one after as many successes as the limit.
+                self._limit = min(self._maximum, self._limit + 1 / self.limit)
             self._changed.notify_all()
 
     def pause(self, error: OrbitError) -> None:
-        """Take a failure into account: the limit is halved when the store said that it is overloaded."""
+        """Halve the limit if a failure reports that the store is overloaded."""
         if error.data.get("status") in _OVERLOADED:
             with self._changed:
                 self._limit = max(1.0, self._limit / 2)

@@ -311,7 +311,7 @@ def replace_folder(source: StrPath, target: StrPath, *, aside: StrPath, durable:
     Args:
         source: The new folder.
         target: Its new path.
-        aside: Where the old folder goes; nothing is there yet.
+        aside: The path that the old folder is moved to. It must not exist.
         durable: Whether to sync the folder of ``target``.
 
     Returns:
@@ -336,13 +336,13 @@ def remove_folder(path: StrPath, *, trash: StrPath, first: str | None = None, du
 
     Args:
         path: The folder.
-        trash: Where it goes meanwhile, on the same file system; nothing is there yet.
+        trash: The path that it is moved to first, on the same file system. It must not exist.
         first: The file without which the folder counts as absent, if there is one. It is deleted first where the
             system refuses to rename the folder.
         durable: Whether the folder must stay removed after a power cut once this returns.
 
     Raises:
-        FileNotFoundError: There is no such folder.
+        FileNotFoundError: The folder does not exist.
         OSError: It cannot be removed; it is still whole.
     """
     try:

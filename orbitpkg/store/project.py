@@ -120,15 +120,15 @@ def open_project(
     *,
     check: Callable[[Package, Path], object] | None = None,
 ) -> Project:
-    """Find the lockfile in a folder, or the nearest one above it, and read it.
+    """Read the lockfile in a folder or the nearest one above it.
 
     Args:
-        layout: Of the store.
-        start: The folder; the working directory when None.
+        layout: The layout of the store.
+        start: The folder; the working directory by default.
         check: Called with each package before it is returned, and with the project's folder. Raises to refuse it.
 
     Raises:
-        LockfileError: There is none, or it cannot be used.
+        LockfileError: No lockfile was found, or it is invalid.
     """
     folder = find_lock(start)
     if folder is None:
