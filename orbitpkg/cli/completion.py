@@ -23,11 +23,11 @@ _VARIABLE = "_ORBITPKG_COMPLETE"
     "orbitpkg completion zsh > ~/.zfunc/_orbitpkg",
     "orbitpkg completion fish > ~/.config/fish/completions/orbitpkg.fish",
 )
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.argument("shell", metavar="SHELL", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(console: Console, shell: str) -> dict[str, object]:
     """Print a shell completion script.
 
-    The script completes commands, options and the names of installed packages.
+    SHELL is bash, zsh or fish. The script completes commands, options and the names of installed packages.
     """
     kind = get_completion_class(shell)
     assert kind is not None

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from orbitpkg.cli.console import Console
     from orbitpkg.datasets.datum import Datum
-    from orbitpkg.datasets.selection import Selection
+    from orbitpkg.datasets.dataset import Selection
 
 __all__ = ["IDS", "WHERE", "describe", "query", "select"]
 

@@ -171,7 +171,10 @@ def _fail_usage(error: click.ClickException, console: Console) -> int:
     console.command = command_name(context)
     path = context.command_path if context is not None else "orbitpkg"
     hint = f"For usage: {path} --help"
-    message = error.format_message()
+    # click puts the choices of an argument on lines of their own, without a full stop.
+    message = " ".join(error.format_message().split())
+    message += "" if message.endswith((".", "?")) else "."
+    message = message.replace("a valid float range", "a number").replace("a valid integer range", "an integer")
     if isinstance(error, click.NoSuchOption):
         message = f"Unknown option {error.option_name!r}."
         hint = _suggest_option(error) or hint

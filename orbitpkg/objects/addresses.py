@@ -191,9 +191,12 @@ def _advice(url: str) -> str:
         return f"Did you mean {start}{_shown(rest.lstrip('/'))}?"
     import difflib
 
-    near = {"s3a": "s3", "s3n": "s3", "ftp": "https", "mem": "memory"}.get(scheme.lower())
-    names = [near] if near else difflib.get_close_matches(scheme.lower(), _BUILTIN, n=1)
-    return (f"Did you mean {names[0]}://? " if names else "") + f"Write {_FORMS}."
+    # By spelling alone, http would be suggested for ftp, which is another protocol.
+    near = {"s3a": "s3", "s3n": "s3", "ftp": "", "ftps": "", "mem": "memory"}.get(scheme.lower())
+    names = [near] if near is not None else difflib.get_close_matches(scheme.lower(), _BUILTIN, n=1)
+    if not any(names):
+        return f"Write {_FORMS}."
+    return f"Did you mean {names[0]}://{_shown(rest.lstrip('/'))}?"
 
 
 def _shown(url: str) -> str:

@@ -34,6 +34,20 @@ def test_without_a_command_the_help_goes_to_stderr(machine: Machine) -> None:
         ("instal tiny", "error: Unknown command 'instal'.\nhint: Did you mean orbitpkg install?\n"),
         ("frobnicate", "error: Unknown command 'frobnicate'.\nhint: To list the commands: orbitpkg --help\n"),
         ("install", "error: Missing argument 'REQ|ARCHIVE...'.\nhint: For usage: orbitpkg install --help\n"),
+        ("uninstall tiny", "error: Unknown command 'uninstall'.\nhint: Did you mean orbitpkg remove?\n"),
+        ("repo delete x", "error: Unknown command 'delete'.\nhint: Did you mean orbitpkg repo remove?\n"),
+        ("list --online", "error: Unknown option '--online'.\nhint: For usage: orbitpkg list --help\n"),
+        ("sync --unlocked", "error: Unknown option '--unlocked'.\nhint: For usage: orbitpkg sync --help\n"),
+        ("sync --lock", "error: Unknown option '--lock'.\nhint: Did you mean --locked?\n"),
+        (
+            "completion",
+            "error: Missing argument 'SHELL'. Choose from: bash, zsh, fish.\n"
+            "hint: For usage: orbitpkg completion --help\n",
+        ),
+        (
+            "repo gc --older-than x",
+            "error: Invalid value for '--older-than': 'x' is not a number.\nhint: For usage: orbitpkg repo gc --help\n",
+        ),
         ("install tiny --app x==", None),
         ("install 1%", None),
         ("path ''", None),

@@ -124,6 +124,7 @@ def test_no_setting_repeats_a_secret(furnished: Machine, address: str) -> None:
         ("https:/user:pass@host", "https:/…@host"),
         ('{"url": "s3://KEY:SECRET@bucket/x?y", "n": "a@b"}', '{"url": "s3://…@bucket/x?…", "n": "a@b"}'),
         ("file:///home/me/a@b.c", "file:///home/me/a@b.c"),
+        ("Did you mean s3://bucket/a? Or not.", "Did you mean s3://bucket/a? Or not."),
         ("What? #1 at a@b: https://toml.io", "What? #1 at a@b: https://toml.io"),
     ],
 )
