@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from orbitpkg.cli.console import Console
-    from orbitpkg.datasets.datum import Datum
     from orbitpkg.datasets.dataset import Selection
+    from orbitpkg.datasets.datum import Datum
 
 __all__ = ["IDS", "WHERE", "describe", "query", "select"]
 

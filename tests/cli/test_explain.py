@@ -42,7 +42,8 @@ def test_a_conflict_names_the_fewest_requirements_and_their_dependencies(stocked
     assert stocked.run("install", "tokenizer==2.0.0", "bundle", "tokenizer<2") == Result(
         1,
         "",
-        "error: No set of releases satisfies both tokenizer==2.0.0 and tokenizer<2. Available versions of tokenizer: 1.0.0, 2.0.0 and 3.0.0-rc.1.\n"
+        "error: No set of releases satisfies both tokenizer==2.0.0 and tokenizer<2. "
+        "Available versions of tokenizer: 1.0.0, 2.0.0 and 3.0.0-rc.1.\n"
         "hint: Change tokenizer==2.0.0 to allow tokenizer 1.0.0. "
         "Change tokenizer<2 to allow tokenizer 2.0.0.\n",
     )

@@ -21,6 +21,8 @@ packages.packages = broken
 sys.exit(main())
 """
 
+NO_SHELL = "Missing argument 'SHELL'. Choose from: bash, zsh, fish."
+
 
 def test_without_a_command_the_help_goes_to_stderr(machine: Machine) -> None:
     done = machine.run()
@@ -39,11 +41,7 @@ def test_without_a_command_the_help_goes_to_stderr(machine: Machine) -> None:
         ("list --online", "error: Unknown option '--online'.\nhint: For usage: orbitpkg list --help\n"),
         ("sync --unlocked", "error: Unknown option '--unlocked'.\nhint: For usage: orbitpkg sync --help\n"),
         ("sync --lock", "error: Unknown option '--lock'.\nhint: Did you mean --locked?\n"),
-        (
-            "completion",
-            "error: Missing argument 'SHELL'. Choose from: bash, zsh, fish.\n"
-            "hint: For usage: orbitpkg completion --help\n",
-        ),
+        ("completion", f"error: {NO_SHELL}\nhint: For usage: orbitpkg completion --help\n"),
         (
             "repo gc --older-than x",
             "error: Invalid value for '--older-than': 'x' is not a number.\nhint: For usage: orbitpkg repo gc --help\n",
