@@ -1,5 +1,5 @@
-"""Datasets: named, growing collections of files in a repository, with metadata that can be searched.
+"""Datasets: named, growing collections of files in a repository, with searchable metadata.
 
-What is registered is stored under its digest, once; what somebody says of it is a row of a catalogue of immutable
-Parquet files beside it, which other programs read as it is.
+A registered file is stored once, under its digest. Its tags and metadata are a row in a catalogue of immutable Parquet
+files, which other programs can read directly. Nothing that was registered is ever changed.
 """

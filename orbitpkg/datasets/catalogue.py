@@ -1,9 +1,9 @@
-"""The catalogue of one dataset: parts in the repository, and what this machine keeps of them.
+"""The catalogue of a dataset: its parts in the repository, and the copies of them in the local cache.
 
-A part is created once and never changes; its name ends with the digest of its bytes, so that what is kept of it needs
-no question whether it is still right. Compacting writes the rows of many parts as one and then deletes the many. The
-new one's name sorts after theirs: a listing of several pages that misses them sees it. A reader who sees both takes the
-rows once, for the new one's footer names what it replaces.
+A part is created once and never changes. Its name ends with the digest of its bytes, so a cached copy never needs
+revalidation. Compaction writes the rows of many parts to a single new part and then deletes the old ones. The name of
+the new part sorts after theirs, so a paginated listing that misses the old parts includes the new one. A reader that
+sees both counts each row once, because the footer of the new part names the parts it replaces.
 """
 
 from __future__ import annotations
@@ -39,21 +39,21 @@ __all__ = ["Catalogue", "Compacted", "kept_folder"]
 
 _FETCHERS: Final = 8
 _COMPACTION: Final = RetryPolicy(tries=5)
-# A part of this size stays as it is when others are compacted: writing it again each time costs more than it helps.
+# Compaction leaves parts of this size alone, because rewriting them each time costs more than it saves.
 _LARGE: Final = 256 * 2**20
 _IN_MEMORY: Final = 8 * 2**20
 _DIGITS: Final = 32
-# Another process may be reading a part that was compacted meanwhile; each use makes its file young again.
+# Another process may still be reading a part that has been compacted. Each use updates the modification time.
 _UNUSED_SECONDS: Final = 3600.0
 
 
 class Compacted:
-    """What compacting came to.
+    """The result of a compaction.
 
     Attributes:
-        before: How many parts there were.
-        after: How many there are.
-        rows: How many rows were written.
+        before: The number of parts before.
+        after: The number of parts after.
+        rows: The number of rows written.
     """
 
     __slots__ = ("after", "before", "rows")
@@ -65,13 +65,13 @@ class Compacted:
 
 
 class Catalogue:
-    """The parts of a dataset's catalogue. Safe to use from several processes.
+    """The catalogue of a dataset. Several processes can use it at the same time.
 
     Args:
-        objects: The repository's store.
-        dataset: The dataset's canonical id.
-        kept: The folder where this machine keeps the parts of this catalogue.
-        offline: Ask the repository nothing: what is kept is the catalogue.
+        objects: The object store of the repository.
+        dataset: The canonical id of the dataset.
+        kept: The local cache directory for the parts of this catalogue.
+        offline: Use only the cached parts, without accessing the repository.
     """
 
     def __init__(self, objects: ObjectStore, dataset: str, *, kept: Path, offline: bool = False) -> None:
@@ -81,27 +81,27 @@ class Catalogue:
         self._offline = offline
 
     def table(self, *, reporter: Reporter | None = None) -> Table:
-        """Bring what this machine keeps up to date, and give it as a table.
+        """Update the local cache and open the catalogue as a table.
 
         Raises:
-            IntegrityError: A part is torn, altered, or of a newer format.
-            OfflineError: Nothing is kept, and the repository may not be asked.
+            IntegrityError: A part is damaged or has a newer format.
+            OfflineError: Offline mode is on and no part is cached.
         """
         try:
             return Table(self.fetch(reporter=reporter), spill=self._kept)
         except IntegrityError:
             if self._offline:
                 raise
-        # What is kept may have been altered since its digest was right; what is in the repository decides.
+        # The cached copy may have been damaged after it was verified, so fetch it again.
         self._forget(set(), unused_seconds=0)
         return Table(self.fetch(reporter=reporter), spill=self._kept)
 
     def fetch(self, *, reporter: Reporter | None = None) -> list[Path]:
-        """Fetch the parts that are not here, forget those that are gone, and give the paths of those in effect."""
+        """Fetch missing parts, delete obsolete ones from the cache, and return the paths of the current parts."""
         return self._offline_parts() if self._offline else self._current(reporter)[1]
 
     def _current(self, reporter: Reporter | None = None) -> tuple[list[ObjectInfo], list[Path]]:
-        """Give the parts in the repository, and the paths of those in effect, as they were at one moment."""
+        """Return the parts in the repository and the paths of the current ones, from one consistent listing."""
 
         def attempt() -> tuple[list[ObjectInfo], list[Path]]:
             infos = self.parts()
@@ -115,36 +115,36 @@ class Catalogue:
         except ObjectNotFound:
             raise RepositoryError(
                 f"The catalogue of {self._dataset} in {self._objects.url} changes faster than it can be read.",
-                hint="Try again when nobody compacts it.",
+                hint="Try again after the compaction has finished.",
             ) from None
 
     def parts(self) -> list[ObjectInfo]:
-        """List the parts in the repository, the oldest first."""
+        """List the parts in the repository, oldest first."""
         return [info for info in self._objects.list(catalogue_prefix(self._dataset)) if part_time(info.key)]
 
     def append(self, data: bytes) -> str:
-        """Add a part; returns its key. To add the same once more changes nothing.
+        """Add a part and return its key.
 
         Raises:
-            RepositoryError: The repository did not take it.
+            RepositoryError: The part could not be written.
         """
         key = part_key(self._dataset, datetime.now(UTC), _digest(data))
-        # Nobody else makes this key: one that exists is this very one, whose first reply was lost.
+        # The key is unique. If it exists, an earlier attempt succeeded but its reply was lost.
         with contextlib.suppress(ObjectExists):
             self._objects.create(key, data)
         return key
 
     def compact(self) -> Compacted:
-        """Write the rows of all parts that are not large as one part, each datum once, and delete those parts.
+        """Merge all parts that are not large into a single part, without duplicate rows, and delete the old parts.
 
         Raises:
-            RepositoryError: The repository did not take it; the catalogue is as it was.
+            RepositoryError: The new part could not be written. The catalogue is unchanged.
         """
-        # One listing for all: what comes after it is none of this one's business, and must not be deleted.
+        # Work from a single listing, because parts that are added later must not be deleted.
         infos, effective = self._current()
         large = {_name(info.key) for info in infos if info.size >= _LARGE}
         small = [path for path in effective if path.name not in large]
-        # What a compaction that was stopped has replaced and not deleted.
+        # Parts that an interrupted compaction replaced but did not delete.
         leftovers = [name for info in infos if (name := _name(info.key)) not in {path.name for path in effective}]
         if len(small) < 2:  # noqa: PLR2004 - one part is compact
             self._delete(leftovers)
@@ -160,7 +160,7 @@ class Catalogue:
         try:
             rows = write_together(small, target, footer=footer, spill=self._kept)
             newest = max(found[0] for name in replaced if (found := part_time(name)))
-            # After all that it replaces, even where a clock was wrong.
+            # The new name must sort after the replaced ones, even if a clock was wrong.
             now = max(datetime.now(UTC), newest + timedelta(microseconds=1))
             digest = digests_of(target).blake3[:_DIGITS]
             send_file(self._objects, part_key(self._dataset, now, digest), target)
@@ -182,7 +182,7 @@ class Catalogue:
         with storage_errors(str(self._kept)):
             self._kept.mkdir(parents=True, exist_ok=True)
         total = sum(info.size for info in missing)
-        with (reporter or SILENT).task(f"Fetching the catalogue of {self._dataset}", total) as task:
+        with (reporter or SILENT).task(f"Downloading the catalogue of {self._dataset}", total) as task:
 
             def fetch(info: ObjectInfo) -> None:
                 self._fetch_one(info)
@@ -209,9 +209,9 @@ class Catalogue:
             try:
                 if self._get(info, part) != found[1]:
                     raise IntegrityError(
-                        f"{where} is torn or altered: its bytes are not those that its name promises.",
-                        hint="Restore it from a backup, or from an older version of the object: "
-                        "without it, some data would not be found.",
+                        f"{where} is damaged: its digest does not match its name.",
+                        hint="Restore it from a backup or from an older version of the object. "
+                        "Without it, some data cannot be found.",
                         key=info.key,
                     )
                 description = describe_part(footer_of(part, where=where), where=where)
@@ -223,7 +223,7 @@ class Catalogue:
                 part.unlink(missing_ok=True)
 
     def _get(self, info: ObjectInfo, path: Path) -> str:
-        """Fetch a part to a path; returns the digest that its name should have."""
+        """Fetch a part to a path and return the digest that its name must contain."""
         if info.size > _IN_MEMORY:
             from orbitpkg.objects.transfer.files import download_object
 
@@ -233,17 +233,17 @@ class Catalogue:
         return _digest(data)
 
     def _in_effect(self, paths: Sequence[Path]) -> list[Path]:
-        """Leave out what others of these replace; the rest counts as used from now on."""
+        """Return the paths that no other part replaces, and mark them as used."""
         there = {path.name for path in paths}
         replaced = {name for path in paths for name in _replaces(path)}
         chosen = [path for path in paths if path.name in there - replaced]
         for path in chosen:
-            with contextlib.suppress(OSError):  # of another user; then nobody else deletes it
+            with contextlib.suppress(OSError):  # a file of another user, which only that user deletes
                 os.utime(path)
         return chosen
 
     def _forget(self, names: set[str], *, unused_seconds: float = _UNUSED_SECONDS) -> None:
-        """Delete what is kept of other parts, unless somebody may be reading it."""
+        """Delete all other cached parts, unless another process may still be reading them."""
         before = time.time() - unused_seconds
         with contextlib.suppress(OSError):
             for path in self._kept.iterdir():
@@ -258,14 +258,14 @@ class Catalogue:
             kept = []
         if not kept:
             raise OfflineError(
-                f"Nothing of the catalogue of {self._dataset} is on this machine, and offline mode is on.",
+                f"The catalogue of {self._dataset} is not cached on this machine, and offline mode is on.",
                 hint="Omit --offline, or unset ORBITPKG_OFFLINE.",
             )
         return self._in_effect(sorted(kept))
 
 
 def kept_folder(cache: Path, url: str, dataset: str) -> Path:
-    """Give the folder where a machine keeps the parts of a catalogue."""
+    """Return the cache directory for the parts of a catalogue."""
     return cache / "datasets" / hashlib.sha256(url.encode()).hexdigest()[:16] / dataset
 
 

@@ -1,8 +1,8 @@
-"""Which columns the tags and the metadata of a datum become, and of which type. Pure.
+"""The mapping of tags and metadata to the columns of a catalogue, with their types.
 
-Column names are compared without regard to letter case, for most programs that read Parquet do so. A tag has the
-column of its own name, and so has a metadata key, unless the name is taken: by a column that every catalogue has, or,
-for metadata, by a tag. Then it is ``tag_NAME`` or ``meta_NAME``. All of both is in ``tags`` and ``metadata`` anyhow.
+Column names are case-insensitive, as in most programs that read Parquet. A tag or a metadata key becomes a column of
+the same name, unless that name is taken: by one of the fixed columns or, for metadata, by a tag. In that case the
+column is ``tag_NAME`` or ``meta_NAME``. The columns ``tags`` and ``metadata`` always hold everything.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ FIXED: Final = (
 """The columns that every catalogue has."""
 
 MAX_COLUMNS: Final = 1000
-"""How many columns of tags and metadata a part may have: footers of Parquet grow with them, and are always read."""
+"""The maximum number of tag and metadata columns in a part. They enlarge the Parquet footer, which is always read."""
 
 _MAX_NAME: Final = 255
 _TAKEN: Final = frozenset(FIXED)
 
 
 class Kind(StrEnum):
-    """What a column holds."""
+    """The type of a column."""
 
     BOOLEAN = "boolean"
     INTEGER = "integer"
@@ -52,10 +52,10 @@ class Kind(StrEnum):
 
 
 def column_values(tags: Mapping[str, str], metadata: Mapping[str, object]) -> dict[str, object]:
-    """Give the columns of one datum, but for the fixed ones, with their values.
+    """Return the values of a datum by column, without the fixed columns.
 
-    What is null has no column, nor has a key that cannot name one: empty, longer than 255 characters, or with
-    characters that cannot be seen.
+    A null value has no column, and neither has a key that is empty, longer than 255 characters or contains unprintable
+    characters.
     """
     found: dict[str, object] = {}
     taken = set(_TAKEN)
@@ -76,7 +76,7 @@ def _may_name_column(key: str) -> bool:
 
 
 def kind_of(value: object) -> Kind:
-    """Give the kind of column that one value makes."""
+    """Return the type of column that holds a value."""
     match value:
         case bool():
             return Kind.BOOLEAN
@@ -88,7 +88,7 @@ def kind_of(value: object) -> Kind:
 
 
 def joined_kind(kinds: Iterable[Kind]) -> Kind:
-    """Give the kind that holds the values of all of these: numbers take integers in, and text takes in anything."""
+    """Return the type that holds the values of all these types: a number holds integers, and text holds anything."""
     found = set(kinds)
     if len(found) == 1:
         return found.pop()
@@ -96,7 +96,7 @@ def joined_kind(kinds: Iterable[Kind]) -> Kind:
 
 
 def in_kind(value: object, kind: Kind) -> object:
-    """Write a value as its column holds it; what is no text is JSON in a column of text."""
+    """Convert a value to the type of its column. In a text column, other values become JSON."""
     if value is None:
         return None
     if kind is Kind.NUMBER:

@@ -1,4 +1,4 @@
-"""Writing several parts of a catalogue as one file: each datum once, in the order of the parts, in bounded memory."""
+"""Merge several parts of a catalogue into one file, without duplicate rows and in bounded memory."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
 
 __all__ = ["write_together"]
 
-# Each thread that writes Parquet holds row groups of its own, and the metadata of one row may be megabytes.
+# Each thread that writes Parquet buffers its own row groups, and the metadata of a row can take megabytes.
 _MEMORY: Final = "500MB"
 _THREADS: Final = 1
 _ROW_GROUP: Final = 50_000
 
 
 def write_together(parts: Sequence[Path], target: Path, *, footer: str, spill: Path) -> int:
-    """Write the rows of parts as one file; returns how many there are.
+    """Merge parts into one file, in order, and return the number of rows.
 
-    Nothing is sorted and only ids are compared, so that the rows of a million data stream through.
+    The rows are not sorted, and only ids are compared, so a million rows can be streamed.
 
     Args:
-        parts: The files, the oldest first.
+        parts: The files, oldest first.
         target: The file to write.
-        footer: What it says of itself.
-        spill: A folder for what does not fit into memory.
+        footer: The description to store in its footer.
+        spill: A directory for data that does not fit in memory.
     """
-    # A name that no key of anybody's metadata has.
+    # A random name cannot clash with a metadata key.
     part = f"part {secrets.token_hex(16)}"
     source = read_parts(parts, name_column=part)
     with connect(spill=spill, memory=_MEMORY, threads=_THREADS) as connection:
@@ -49,7 +49,7 @@ def write_together(parts: Sequence[Path], target: Path, *, footer: str, spill: P
 
 
 def _find_repeated(connection: DuckDBPyConnection, source: str, part: str) -> None:
-    """Note which parts hold data that an older one holds, too; a part holds none twice. Names of parts sort by time."""
+    """Find the data that an older part also contains. The names of parts sort by time."""
     connection.execute(
         f"CREATE TEMP TABLE twice AS SELECT id FROM {source} GROUP BY id HAVING count(*) > 1"  # noqa: S608
     )

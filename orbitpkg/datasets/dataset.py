@@ -1,4 +1,7 @@
-"""Datasets as Python sees them: ``orbitpkg.dataset("recordings").where("robot = 'sawyer'").to_pandas()``."""
+"""The Python interface of datasets: ``orbitpkg.dataset("recordings").where("robot = 'sawyer'").to_pandas()``.
+
+A :class:`Dataset` registers files and selects data; a :class:`Selection` counts, lists, fetches and freezes them.
+"""
 
 from __future__ import annotations
 
@@ -39,12 +42,12 @@ def dataset(identifier: str, repository: PathLike | None = None, *, offline: boo
     """Open a dataset.
 
     Args:
-        identifier: Its id.
-        repository: Where it is: an address, a directory, or the name of a configured repository.
-        offline: Use no network: the catalogue is what this machine keeps of it.
+        identifier: The id of the dataset.
+        repository: Its repository: an address, a directory, or the name of a configured repository.
+        offline: Use the cached catalogue, without network access.
 
     Raises:
-        DatasetNotFound: There is none; the message names the nearest.
+        DatasetNotFound: The dataset does not exist. The message suggests similar ids.
         RepositoryError: The repository cannot be read.
     """
     from orbitpkg.config.repositories import is_offline, open_repository, repository_url
@@ -57,7 +60,7 @@ def dataset(identifier: str, repository: PathLike | None = None, *, offline: boo
 
 
 def find_dataset(identifier: str, repository: PathLike | None = None) -> Dataset | None:
-    """Open a dataset; None when there is none of this id, or no repository yet.
+    """Open a dataset, or return None if it or its repository does not exist.
 
     Raises:
         RepositoryError: The repository cannot be read.
@@ -81,17 +84,17 @@ def _offline(source: Source, repository: PathLike | None) -> Dataset:
 def create_dataset(
     identifier: str, repository: PathLike | None = None, *, description: str = "", unsafe_single_writer: bool = False
 ) -> Dataset:
-    """Make a dataset, and the repository if there is none.
+    """Create a dataset, and its repository if needed.
 
     Args:
-        identifier: Letters, digits, ``.``, ``_`` and ``-``; compared as names of packages are.
+        identifier: The id: letters, digits, ``.``, ``_`` and ``-``. Ids are compared like package names.
         repository: As for :func:`dataset`.
-        description: What it is about.
-        unsafe_single_writer: Make it even where the store ignores create-only writes; the caller vouches that nobody
-            else writes there.
+        description: A short description.
+        unsafe_single_writer: Create the dataset even if the store ignores create-only writes. The caller guarantees
+            that no other process writes to it.
 
     Raises:
-        DatasetExists: There is one of this id.
+        DatasetExists: A dataset with this id exists.
         UnsafeRepository: The store ignores create-only writes.
         RepositoryError: The repository cannot be written.
     """
@@ -107,7 +110,7 @@ def list_datasets(repository: PathLike | None = None, *, offline: bool = False) 
     """List the datasets of a repository, by id.
 
     Raises:
-        RepositoryError: It cannot be read, or not be listed.
+        RepositoryError: The repository cannot be read or listed.
     """
     from orbitpkg.config.repositories import open_repository
     from orbitpkg.datasets.sources import list_sources
@@ -120,12 +123,12 @@ class Dataset:
     """A named, growing collection of files in a repository.
 
     Attributes:
-        id: As whoever made it writes it.
-        created: When, UTC.
-        description: What it is about.
+        id: The id as its creator spelled it.
+        created: The time of creation, UTC.
+        description: A short description.
         repository: The address of the repository.
-        objects: Its store.
-        cache: The folder of what this machine keeps of repositories.
+        objects: The object store of the repository.
+        cache: The local cache directory.
     """
 
     def __init__(self, source: Source, repository: Repository, *, offline: bool = False) -> None:
@@ -146,13 +149,13 @@ class Dataset:
         return f"Dataset({self.id!r}, {self.repository!r})"
 
     def notes(self) -> list[Note]:
-        """Give the notes about it, the oldest first."""
+        """Return the notes about the dataset, oldest first."""
         from orbitpkg.datasets.sources import read_notes
 
         return read_notes(self._opened, self._key)
 
     def note(self, text: str) -> Note:
-        """Note something about it."""
+        """Add a note to the dataset."""
         from orbitpkg.datasets.sources import add_note
 
         return add_note(self._opened, self._key, text)
@@ -166,21 +169,21 @@ class Dataset:
         lineage: Sequence[str] = (),
         reporter: Reporter | None = None,
     ) -> Registered:
-        """Register files, or all files below folders.
+        """Register files, or all files in directories.
 
         Args:
-            files: Their paths.
-            tags: Said of all of them.
-            metadata: The same, as JSON values; goes before what the files say of themselves.
-            lineage: The ids (or the first digits of them) of the data they were made from.
-            reporter: Told how far it is.
+            files: The paths of files and directories.
+            tags: Tags for all files.
+            metadata: Metadata for all files, as JSON values. It overrides the metadata in the files.
+            lineage: The ids, or prefixes of ids, of the data from which the files were derived.
+            reporter: Receives the progress.
 
         Returns:
-            What came of it; ``failures`` holds the files that could not be registered, and why.
+            The result. Its ``failures`` list the files that could not be registered, with the reasons.
 
         Raises:
-            UsageError: There is no such file, or no datum of the lineage.
-            RepositoryError: The repository did not take it.
+            UsageError: A file or a datum of the lineage does not exist.
+            RepositoryError: The repository could not be written.
         """
         from orbitpkg.datasets.registration import find_files, register_files
 
@@ -205,17 +208,17 @@ class Dataset:
         read: bool = False,
         reporter: Reporter | None = None,
     ) -> Indexed:
-        """Register the objects below an address where they are; nothing is moved or written there.
+        """Register the objects under an address in place, without copying or changing them.
 
         Args:
             url: ``s3://bucket/prefix``, or another address that can be listed.
-            tags: Said of all of them.
-            metadata: The same; goes before what the objects say of themselves.
-            read: Read each new object once, for its digests and for the metadata within it.
-            reporter: Told how far it is.
+            tags: Tags for all objects.
+            metadata: Metadata for all objects. It overrides the metadata of the objects.
+            read: Read each new object once, to compute its digests and extract its metadata.
+            reporter: Receives the progress.
 
         Raises:
-            RepositoryError: It cannot be listed, or the catalogue cannot be written.
+            RepositoryError: The address cannot be listed, or the catalogue cannot be written.
         """
         from orbitpkg.datasets.indexing import index_objects
 
@@ -231,36 +234,36 @@ class Dataset:
         )
 
     def where(self, condition: str | None = None, *, ids: Sequence[str] = ()) -> Selection:
-        """Select data; nothing is asked until the selection is used.
+        """Select data. The selection is evaluated when it is used.
 
         Args:
-            condition: Over the catalogue's columns, in DuckDB's SQL; None is all data.
-            ids: Only those of these ids, or that begin so.
+            condition: A condition over the columns of the catalogue, in DuckDB's SQL. None selects all data.
+            ids: Select only data with these ids, or prefixes of ids.
 
         Raises:
-            UsageError: An id is none.
+            UsageError: An id is invalid.
         """
         filters = () if condition is None else (condition,)
         return Selection(self, filters, tuple(parse_id(each) for each in ids))
 
     def columns(self) -> dict[str, str]:
-        """Give the names and the SQL types of the catalogue's columns."""
+        """Return the SQL types of the catalogue's columns by name."""
         with self.table() as table:
             return dict(table.columns)
 
     def compact(self) -> Compacted:
-        """Write the parts of the catalogue as one, which other programs read faster. Others may register meanwhile."""
+        """Merge the parts of the catalogue into one, which is faster to read. Other processes can keep registering."""
         return self._catalogue.compact()
 
     def table(self, *, reporter: Reporter | None = None) -> Table:
-        """Give the catalogue as a table, as it is now."""
+        """Open the current catalogue as a table."""
         return self._catalogue.table(reporter=reporter)
 
     def _whole_ids(self, ids: Sequence[str]) -> list[str]:
-        """Find the data that ids name.
+        """Complete prefixes of ids.
 
         Raises:
-            UsageError: An id names none, or several.
+            UsageError: A prefix matches no datum, or several.
         """
         if not ids:
             return []
@@ -270,16 +273,17 @@ class Dataset:
                 begin = parse_id(word)
                 matching = [str(row[0]) for row in table.rows([f"id LIKE '{begin}%'"], columns=["id"], limit=2)]
                 if len(matching) != 1:
-                    raise UsageError(f"{word} names {'several data' if matching else 'no datum'} of {self.id}.")
+                    problem = f"matches several data in {self.id}" if matching else f"matches no datum in {self.id}"
+                    raise UsageError(f"The id {word} {problem}.")
                 found += matching
         return found
 
 
 class Selection:
-    """Some of the data of a dataset: those that its conditions let pass when it is used.
+    """The data of a dataset that satisfy all conditions, evaluated each time it is used.
 
     Attributes:
-        dataset: Of which they are.
+        dataset: The dataset.
         filters: The conditions.
     """
 
@@ -292,33 +296,33 @@ class Selection:
         return f"<selection of {self.dataset!r} where {' AND '.join(self._conditions()) or 'true'}>"
 
     def where(self, condition: str) -> Selection:
-        """Select of these."""
+        """Return a narrower selection with an additional condition."""
         return Selection(self.dataset, (*self.filters, condition), self._ids)
 
     def count(self) -> tuple[int, int]:
-        """Give how many there are, and the sum of their sizes in bytes."""
+        """Return the number of selected data and their total size in bytes."""
         with self.dataset.table() as table:
             return table.count(self._conditions())
 
     def filter_columns(self) -> list[str]:
-        """Give the columns that the conditions look at, in their order."""
+        """Return the columns that the conditions use, in order of appearance."""
         with self.dataset.table() as table:
             return table.columns_in(self.filters)
 
     def rows(self, *, columns: Sequence[str] | None = None, limit: int | None = None) -> Iterator[dict[str, object]]:
-        """Yield the rows of the catalogue, about in the order of registration; all columns when None are named."""
+        """Yield the rows of the catalogue, roughly in the order of registration. ``None`` selects all columns."""
         with self.dataset.table() as table:
             names = list(table.columns) if columns is None else [*columns]
             for row in table.rows(self._conditions(), columns=names, limit=limit):
                 yield dict(zip(names, row, strict=True))
 
     def data(self) -> Iterator[Datum]:
-        """Yield them as values, about in the order of registration."""
+        """Yield the data as values, roughly in the order of registration."""
         for row in self.rows(columns=FIXED):
             yield _datum(row)
 
     def to_pandas(self) -> pd.DataFrame:
-        """Give the rows as a pandas ``DataFrame``.
+        """Return the rows as a pandas ``DataFrame``.
 
         Raises:
             MissingExtra: pandas is not installed.
@@ -331,7 +335,7 @@ class Selection:
             return frame
 
     def to_arrow(self) -> pa.Table:
-        """Give the rows as a ``pyarrow.Table``.
+        """Return the rows as a ``pyarrow.Table``.
 
         Raises:
             MissingExtra: pyarrow is not installed.
@@ -346,19 +350,19 @@ class Selection:
     def fetch(
         self, folder: PathLike, *, force: bool = False, delete: bool = False, reporter: Reporter | None = None
     ) -> Fetched:
-        """Have them in a folder, verified, under their original names; what is there is not fetched again.
+        """Fetch the data into a directory under their original names, and verify them. Skips files that are current.
 
         Args:
-            folder: Made if need be.
-            force: Replace files that are there and that no earlier run put there.
-            delete: Delete what earlier runs put there and is none of these.
-            reporter: Told how far it is.
+            folder: The directory, which is created if needed.
+            force: Replace existing files that were not fetched by an earlier run.
+            delete: Delete files that an earlier run fetched and that are no longer selected.
+            reporter: Receives the progress.
 
         Returns:
-            What came of it; ``failures`` holds what could not be fetched, and why.
+            The result. Its ``failures`` list the data that could not be fetched, with the reasons.
 
         Raises:
-            UsageError: The filter cannot be used.
+            UsageError: The filter is invalid.
             RepositoryError: The catalogue cannot be read.
         """
         from orbitpkg.datasets.fetching import Stores, fetch
@@ -376,17 +380,17 @@ class Selection:
         )
 
     def freeze(self, requirement: str, *, pack: bool = False, reporter: Reporter | None = None) -> Published:
-        """Publish them as a release, in the repository of the dataset.
+        """Publish the data as a release, in the repository of the dataset.
 
         Args:
             requirement: The release, ``name==1.2.0``.
-            pack: Put the files into the release; without that it refers to them where they lie.
-            reporter: Told how far it is.
+            pack: Include the files in the release instead of referring to their locations.
+            reporter: Receives the progress.
 
         Raises:
-            UsageError: ``requirement`` is no name and version, or nothing is selected.
-            PartlyDone: A file cannot be had; nothing was published.
-            ReleaseExists: The version is published with other content.
+            UsageError: ``requirement`` is not a name with an exact version, or the selection is empty.
+            PartlyDone: A file could not be fetched. Nothing was published.
+            ReleaseExists: The version exists with different content.
         """
         from orbitpkg.datasets.freezing import Origin, freeze
 
@@ -406,8 +410,8 @@ class Selection:
         return [*chosen, *self.filters]
 
 
-# What a datum holds in another form than its row.
-_UNLIKE: Final = frozenset(["registered", "modified", "tags", "lineage", "metadata"])
+# The attributes that a row of the catalogue stores in another form.
+_CONVERTED: Final = frozenset(["registered", "modified", "tags", "lineage", "metadata"])
 
 
 def _datum(row: Mapping[str, Any]) -> Datum:
@@ -417,7 +421,7 @@ def _datum(row: Mapping[str, Any]) -> Datum:
     metadata = parse_json(said.encode(), what=f"the metadata of {row['name']}", max_bytes=2**30) if said else {}
     assert isinstance(metadata, dict)
     return Datum(
-        **{name: row[name] for name in FIXED if name not in _UNLIKE},
+        **{name: row[name] for name in FIXED if name not in _CONVERTED},
         registered=row["registered"].replace(tzinfo=UTC),
         modified=row["modified"].replace(tzinfo=UTC) if row["modified"] else None,
         tags=dict(row["tags"] or {}),

@@ -1,7 +1,7 @@
-"""One registered file, as a value: what is known of it, and the name that follows from that.
+"""A registered file as a value: its facts and the id derived from them.
 
-A datum never changes. Its id is a digest of what it says, so that registering the same file with the same words again
-(because a reply was lost, or a run was stopped) is the same datum, and rows of equal id can be taken for one.
+A datum never changes. Its id is a digest of its facts. Registering the same file with the same tags and metadata again,
+for instance after an interruption, gives the same datum, so rows with equal ids are duplicates.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ class Datum:
     """A registered file.
 
     Attributes:
-        id: 32 hexadecimal digits, which follow from what it is and what is said of it, not from when.
-        name: The file's original name, ``/``-separated.
-        size: In bytes.
-        uri: Where its bytes are.
-        registered: When, UTC.
-        blake3: Of its bytes; None for an object that was indexed without being read.
-        sha256: The same.
-        etag: Of an object that was indexed in place, as the store spells it.
-        version: The store's name for that state of the object, where it keeps versions.
-        modified: When that object was written, UTC.
-        tags: What the registrar says of it, in words.
-        metadata: What it says of itself, JSON.
-        lineage: The ids of the data it was made from.
-        supersedes: The id of the datum whose object this one's replaced.
+        id: 32 hexadecimal digits, derived from all facts except the times.
+        name: The original file name, ``/``-separated.
+        size: The size in bytes.
+        uri: The address of the content.
+        registered: The time of registration, UTC.
+        blake3: The BLAKE3 of the content, or None for an object that was indexed without being read.
+        sha256: The SHA-256 of the content, or None.
+        etag: The ETag of an object that was indexed in place.
+        version: The version id of that object, if the store keeps versions.
+        modified: The modification time of that object, UTC.
+        tags: The tags given at registration.
+        metadata: The metadata of the file, as JSON values.
+        lineage: The ids of the data from which it was derived.
+        supersedes: The id of the datum for an earlier state of the same object.
     """
 
     id: str
@@ -63,7 +63,7 @@ class Datum:
 
     @property
     def is_stored(self) -> bool:
-        """Whether its bytes are in the repository, under their digest; else they lie where somebody else put them."""
+        """Whether the content is stored in the repository under its digest, instead of being indexed in place."""
         return self.etag is None and self.blake3 is not None
 
 
@@ -83,20 +83,20 @@ def new_datum(
     lineage: Iterable[str] = (),
     supersedes: str | None = None,
 ) -> Datum:
-    """Make a datum, and its id.
+    """Create a datum and compute its id.
 
     Raises:
-        ValueError: The metadata is not JSON.
+        ValueError: The metadata cannot be represented in JSON.
     """
     from blake3 import blake3 as digest
 
     tags, metadata, lineage = dict(tags or {}), dict(metadata or {}), tuple(lineage)
-    # A stored file is its bytes, wherever the bucket is; an object of others is a place and a state.
-    place = [blake3]
+    # A stored file is identified by its content, wherever the bucket is; an indexed object by its address and state.
+    content = [blake3]
     if etag is not None:
-        # With what it took the place of: an object may be again what it was before, within one second.
-        place += [uri, etag, version, modified.isoformat() if modified else None, supersedes]
-    identity = canonical_json([name, size, place, tags, metadata, sorted(lineage)])
+        # The superseded datum matters, because an object can return to an earlier state within a second.
+        content += [uri, etag, version, modified.isoformat() if modified else None, supersedes]
+    identity = canonical_json([name, size, content, tags, metadata, sorted(lineage)])
     return Datum(
         id=digest(identity).hexdigest()[:32],
         name=name,
@@ -116,58 +116,58 @@ def new_datum(
 
 
 def name_problem(name: str) -> str | None:
-    """Say why a name cannot be that of a datum, or None when it can: as of a path in a package, but for Windows' rules.
+    """Return why a name is not allowed for a datum, or None if it is allowed.
 
-    Recordings are named for the time of day, with colons, and nobody renames a bucket. The answer completes the
-    sentence "its name …".
+    The rules are those for paths in a package, without the Windows restrictions: recordings are often named after the
+    time of day, with colons, and objects in a bucket cannot be renamed. The reason completes the sentence "its name …".
     """
     if path_problem(name) is None:
         return None
     parts = name.translate(_ONLY_WINDOWS_MINDS).split("/")
-    # Framed, a part is no device, and ends in neither a dot nor a space.
+    # With a prefix and a suffix, a component cannot be a device name or end in a dot or a space.
     return path_problem("/".join(part if part in {"", ".", ".."} else f"_{part}_" for part in parts))
 
 
 def parse_id(word: str) -> str:
-    """Give back the id of a datum, or its first digits.
+    """Validate the id of a datum, or a prefix of at least 6 digits, and return it in lower case.
 
     Raises:
-        UsageError: It can be neither.
+        UsageError: The word is not an id or a prefix of one.
     """
     text = word.lower()
     if _ID.fullmatch(text.ljust(32, "0")) is None or len(text) < 6:  # noqa: PLR2004 - fewer match by chance
-        kind = {40: "a SHA-1", 64: "a SHA-256 or a BLAKE3"}.get(len(text))
-        why = f"it has the length of {kind} digest" if kind else "it is 6 to 32 hexadecimal digits"
+        kind = {40: "SHA-1", 64: "SHA-256 or BLAKE3"}.get(len(text))
+        reason = f"it looks like a {kind} digest" if kind else "an id has 6 to 32 hexadecimal digits"
         raise UsageError(
-            f"{word[:80]!r} is not the id of a datum: {why}.",
-            hint="Look a digest up: orbitpkg dataset query ID \"sha256 = '…'\"" if kind else None,
+            f"{word[:80]!r} is not a valid datum id: {reason}.",
+            hint="Search for the digest: orbitpkg dataset query ID \"sha256 = '…'\"" if kind else None,
         )
     return text
 
 
 def parse_assignments(words: Iterable[str], *, option: str) -> dict[str, str]:
-    """Read ``KEY=VALUE`` words; a value may hold ``=``.
+    """Parse ``KEY=VALUE`` words. A value can contain ``=``.
 
     Raises:
-        UsageError: There is no ``=`` or no key, or one key has two values.
+        UsageError: A word has no ``=`` or no key, or a key has two values.
     """
     found: dict[str, str] = {}
     for word in words:
         key, equals, value = word.partition("=")
         key = key.strip()
         if not equals or not key:
-            raise UsageError(f"{option} {word!r} is not of the form KEY=VALUE.", hint=f"Like {option} robot=sawyer")
+            raise UsageError(f"{option} {word!r} must have the form KEY=VALUE.", hint=f"Example: {option} robot=sawyer")
         if found.get(key, value) != value:
-            raise UsageError(f"{option} gives {key} two values: {found[key]!r} and {value!r}.")
+            raise UsageError(f"{option} sets {key} twice: to {found[key]!r} and {value!r}.")
         found[key] = value
     return found
 
 
 def parse_metadata_words(words: Iterable[str], *, option: str) -> dict[str, object]:
-    """Read ``KEY=VALUE`` words whose values are numbers, ``true``, ``false``, JSON objects or lists, or else texts.
+    """Parse ``KEY=VALUE`` words. Values are numbers, ``true``, ``false``, JSON objects or lists, or else text.
 
     Raises:
-        UsageError: As for :func:`parse_assignments`; or a value begins as a JSON object or list and is none.
+        UsageError: As for :func:`parse_assignments`, or a value starts like a JSON object or list but is not valid.
     """
     return {key: _value(key, text) for key, text in parse_assignments(words, option=option).items()}
 

@@ -1,7 +1,7 @@
-"""Fetching data into a folder: those that are not there, verified, under their original names.
+"""Fetch data into a directory under their original names, and verify them.
 
-A file that is there is left if it has the right bytes, replaced if it is as an earlier run left it, and otherwise
-nobody's to overwrite.
+An existing file is kept if its content is correct, and replaced if it is unchanged since an earlier run fetched it. Any
+other file is never overwritten, unless the caller forces it.
 """
 
 from __future__ import annotations
@@ -56,14 +56,14 @@ _STALE_SECONDS: Final = 3600.0
 
 @dataclass(slots=True, kw_only=True)
 class Fetched:
-    """What fetching came to.
+    """The result of fetching data.
 
     Attributes:
-        fetched: The paths, in the folder, of what was fetched.
-        present: How many files were there already.
-        size: How many bytes were fetched.
-        failures: What could not be fetched.
-        left: The paths of what an earlier run put there and is not wanted any more.
+        fetched: The relative paths of the fetched files.
+        present: The number of files that were already present.
+        size: The number of bytes fetched.
+        failures: The data that could not be fetched.
+        left: The relative paths of files that an earlier run fetched and that are no longer selected.
     """
 
     fetched: list[str] = field(default_factory=list)
@@ -74,13 +74,14 @@ class Fetched:
 
 
 class Stores:
-    """The stores that data lie in, each opened once. Safe to use from several threads.
+    """The object stores that hold the data, each opened once. Thread-safe.
 
-    One that does not answer, or knows nobody, is not asked again: ten thousand files would each wait for it.
+    A store that does not respond or rejects the credentials is not tried again: ten thousand files would each wait for
+    a timeout.
 
     Args:
-        home: The store of the repository, which holds what was registered; None where there is none.
-        opener: Opens the others by their addresses.
+        home: The object store of the repository, which holds registered files, or None.
+        opener: Opens the other stores by address.
     """
 
     def __init__(self, home: ObjectStore | None, *, opener: Callable[[str], ObjectStore] = open_store) -> None:
@@ -91,10 +92,10 @@ class Stores:
         self._lock = threading.Lock()
 
     def find(self, datum: Datum) -> tuple[ObjectStore, str]:
-        """Give the store and the key of a datum's bytes.
+        """Return the store and the key of a datum's content.
 
         Raises:
-            OrbitError: That store could not be used before.
+            OrbitError: An earlier attempt to use the store failed.
         """
         if datum.is_stored and datum.blake3 and self._home is not None:
             return self._usable(self._home), blob_key(datum.blake3)
@@ -126,19 +127,19 @@ def fetch(
     delete: bool = False,
     reporter: Reporter = SILENT,
 ) -> Fetched:
-    """Have data in a folder.
+    """Fetch data into a directory.
 
     Args:
-        data: Which.
-        folder: Made if need be.
-        stores: Where their bytes are.
-        journal: Of that folder.
-        force: Replace files that are there and are none of earlier runs.
-        delete: Delete what earlier runs put there, is unchanged, and not among the data.
-        reporter: Told how far it is.
+        data: The data to fetch.
+        folder: The directory, which is created if needed.
+        stores: The object stores that hold the data.
+        journal: The journal of the directory.
+        force: Replace existing files that were not fetched by an earlier run.
+        delete: Delete unchanged files that an earlier run fetched and that are not among the data.
+        reporter: Receives the progress.
 
     Raises:
-        NoSpace: The disk is full; what was fetched before stays.
+        NoSpace: The disk is full. Files that were already fetched remain.
     """
     paths, failures = local_paths(data)
     result = Fetched(failures=failures)
@@ -148,7 +149,7 @@ def fetch(
     missing = {path: datum for path, datum in paths.items() if not _is_present(folder, path, datum, journal)}
     result.present = len(paths) - len(missing)
     try:
-        with reporter.task(f"Fetching {len(missing):,} files", sum(datum.size for datum in missing.values())) as task:
+        with reporter.task("Downloading files", sum(datum.size for datum in missing.values())) as task:
             job = _Job(folder, stores, journal, force=force, progress=task.advance)
             with contextlib.closing(in_order(lambda path: job.fetch(path, missing[path]), missing)) as outcomes:
                 for path, future in outcomes:
@@ -170,12 +171,12 @@ def fetch(
 
 
 def fetch_one(datum: Datum, target: Path, *, stores: Stores) -> None:
-    """Fetch one datum to a path, over what is there.
+    """Fetch a datum to a path, and replace an existing file.
 
     Raises:
-        ObjectNotFound, ObjectChanged: Its bytes are gone, or others.
-        IntegrityError: They are not those that were registered.
-        StorageError: They cannot be written.
+        ObjectNotFound, ObjectChanged: The object was deleted or changed.
+        IntegrityError: The content is not what was registered.
+        StorageError: The file cannot be written.
     """
     journal = Journal(target.with_name(".journal"))  # of nothing, and never saved
     _Job(target.parent, stores, journal, force=True, progress=lambda _: None).fetch(target.name, datum)
@@ -208,7 +209,7 @@ def _digest_of(path: Path) -> str:
 
 
 def _sweep(folders: set[Path]) -> None:
-    """Delete the small hidden files that runs have left which were killed."""
+    """Delete the small hidden files that killed processes left behind."""
     before = time.time() - _STALE_SECONDS
     for folder in folders:
         with contextlib.suppress(OSError):
@@ -274,8 +275,8 @@ class _Job:
                 self._journal.record(path, datum.id, target.lstat())
         except ObjectNotFound as error:
             raise ObjectNotFound(
-                f"The bytes of {datum.name} are gone: there is no {datum.uri}.",
-                hint="Ask whoever keeps that bucket, or register the file again.",
+                f"The content of {datum.name} is missing: {datum.uri} does not exist.",
+                hint="Contact the owner of the bucket, or register the file again.",
                 id=datum.id,
             ) from error
         except OrbitError as error:
@@ -291,11 +292,11 @@ class _Job:
             except FileNotFoundError:
                 return
         if target.is_dir() and not target.is_symlink():
-            raise StorageError(f"{target} is a folder, and was to be a file.", path=str(target))
+            raise StorageError(f"Cannot write {target}: it is a directory.", path=str(target))
         if not self._force and not self._journal.holds(path, status):
             raise StorageError(
-                f"{target} is there already, with other content.",
-                hint="Move it away, or replace it: --force",
+                f"{target} exists with different content.",
+                hint="Move it, or replace it with --force.",
                 path=str(target),
             )
 
@@ -338,7 +339,7 @@ def _check_state(info: ObjectInfo, datum: Datum) -> None:
 
 def _wrong_bytes(datum: Datum) -> IntegrityError:
     return IntegrityError(
-        f"The bytes of {datum.name} in {datum.uri} are not those that were registered.",
-        hint="Register the file again: a blob that is damaged is replaced.",
+        f"The content of {datum.name} at {datum.uri} is not what was registered.",
+        hint="Register the file again to replace a damaged blob.",
         id=datum.id,
     )

@@ -1,7 +1,7 @@
-"""Filters: conditions over the columns of a catalogue, in DuckDB's SQL, and what is wrong with those that are none.
+"""Filters: conditions over the columns of a catalogue, in DuckDB's SQL, with helpful errors for invalid ones.
 
-A filter is one expression. What would be more than that (a second statement, a subquery, a clause after the
-condition) is refused before anything runs, so that a filter can be put between parentheses and means the same there.
+A filter is a single expression. Anything more (a second statement, a subquery, a clause after the condition) is
+rejected before it runs. A valid filter therefore means the same in parentheses.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["advice", "check_filter", "columns_used", "folded", "refusal", "unkno
 _BEFORE: Final = "SELECT 1 FROM data WHERE\n"
 _NEAR: Final = 3
 _NOWHERE: Final = 2**63
-# What a SELECT can hold besides its condition; a filter has none of it.
+# Parts of a SELECT other than its condition, which a filter must not contain.
 _CLAUSES: Final = {"modifiers": "ORDER BY or LIMIT", "group_expressions": "GROUP BY", "having": "HAVING"} | {
     "qualify": "QUALIFY",
     "sample": "USING SAMPLE",
@@ -30,25 +30,25 @@ _CLAUSES: Final = {"modifiers": "ORDER BY or LIMIT", "group_expressions": "GROUP
 
 
 def check_filter(connection: DuckDBPyConnection, text: str, *, columns: Iterable[str] = ()) -> dict[str, Any]:
-    """Parse a filter; returns its syntax tree.
+    """Parse a filter and return its syntax tree.
 
     Args:
-        connection: Of any database.
+        connection: A connection to any database.
         text: The filter.
-        columns: Those that there are, for what is said of it.
+        columns: The columns of the catalogue, for hints.
 
     Raises:
-        UsageError: It is not one expression; the message points at the place.
+        UsageError: The filter is not a single expression. The message points at the problem.
     """
     if not text.strip():
-        raise UsageError("The filter is empty.", hint="Write a condition, like \"robot = 'sawyer'\", or leave it out.")
+        raise UsageError("The filter is empty.", hint="Write a condition such as \"robot = 'sawyer'\", or omit it.")
     [(tree,)] = connection.execute("SELECT json_serialize_sql(?)", [f"{_BEFORE}{text}\n"]).fetchall()
     said = load_json(tree)
     if said["error"]:
         at = int(said["position"]) if "position" in said else None
         message = str(said["error_message"])
         if at is None:
-            raise refusal(text, None, "it is no condition", advice(text, message))
+            raise refusal(text, None, "it is not a condition", advice(text, message))
         hint = _keyword_advice(message, columns) or advice(text, message)
         raise refusal(text, _offset(text, at), message.replace("\n", " "), hint)
     return _condition(text, said["statements"])
@@ -60,20 +60,20 @@ def _condition(text: str, statements: Sequence[dict[str, Any]]) -> dict[str, Any
         raise refusal(text, None, "it is more than one condition", None)
     extra = [words for clause, words in _CLAUSES.items() if node[clause]]
     if extra or not node["where_clause"] or node["from_table"]["type"] != "BASE_TABLE":
-        said = f"it ends with {extra[0]}" if extra else "it is more than one condition"
-        raise refusal(text, None, said, "A filter is the condition alone.")
+        problem = f"it contains {extra[0]}" if extra else "it is more than one condition"
+        raise refusal(text, None, problem, "Write only the condition.")
     condition: dict[str, Any] = node["where_clause"]
     for part in _nodes(condition):
         if part.get("class") == "SUBQUERY":
-            raise refusal(text, _offset(text, part["query_location"]), "it holds a query within", None)
+            raise refusal(text, _offset(text, part["query_location"]), "subqueries are not supported", None)
         if part.get("class") == "WINDOW":
-            raise refusal(text, _offset(text, part["query_location"]), "it looks at several rows", None)
+            raise refusal(text, _offset(text, part["query_location"]), "window functions are not supported", None)
     return condition
 
 
 def columns_used(condition: dict[str, Any]) -> Iterator[tuple[str, int]]:
-    """Yield the columns that a filter names, and where (for :func:`refusal`, in bytes of the statement)."""
-    # What a function of lists calls their members.
+    """Yield the columns that a filter names, with their positions in bytes of the statement."""
+    # The parameters of lambda functions, which are not columns.
     own = {
         name
         for part in _nodes(condition)
@@ -97,7 +97,7 @@ def _nodes(tree: object) -> Iterator[dict[str, Any]]:
 
 
 def unknown_column(text: str, condition: dict[str, Any], columns: Sequence[str]) -> UsageError | None:
-    """Find the first column of a filter that there is none of; None when all are there."""
+    """Return an error for the first unknown column in a filter, or None if all columns exist."""
     from orbitpkg.model.names import nearest
 
     known = {folded(name) for name in columns}
@@ -107,18 +107,18 @@ def unknown_column(text: str, condition: dict[str, Any], columns: Sequence[str])
         quoted = re.compile(r'"' + re.escape(name) + r'"').search(text)
         close = nearest(name, columns, n=_NEAR)
         if quoted and not close:
-            hint = f"Text is written in single quotes: '{name}'."
+            hint = f"Write text in single quotes: '{name}'."
         elif close:
             hint = f"Did you mean {' or '.join(_quoted(each) for each in close)}?"
         else:
             shown = ", ".join(columns[:40])
-            hint = f"There are: {shown}{' …' if len(columns) > 40 else ''}."  # noqa: PLR2004
-        return refusal(text, _offset(text, at), f"there is no column {name}", hint)
+            hint = f"The columns are {shown}{' …' if len(columns) > 40 else ''}."  # noqa: PLR2004
+        return refusal(text, _offset(text, at), f"unknown column {name}", hint)
     return None
 
 
 def folded(name: str) -> str:
-    """Give the form of a column's name in which DuckDB compares it: letters of ASCII in lower case."""
+    """Return a column name as DuckDB compares it: with ASCII letters in lower case."""
     return "".join(char.lower() if char.isascii() else char for char in name)
 
 
@@ -127,25 +127,25 @@ def _quoted(name: str) -> str:
 
 
 def refusal(text: str, at: int | None, why: str, hint: str | None) -> UsageError:
-    """Say that a filter cannot be used, and point at the place.
+    """Return an error for an invalid filter that points at the problem.
 
     Args:
         text: The filter.
-        at: The place, in characters from 0; None when there is none to point at.
-        why: What is wrong.
-        hint: What to do.
+        at: The position of the problem in characters, from 0, or None if unknown.
+        why: The problem.
+        hint: A hint on how to fix it, or None.
     """
     if at is None:
-        return UsageError(f"The filter cannot be used: {why}.\n  {text}", hint=hint, filter=text)
+        return UsageError(f"Invalid filter: {why}.\n  {text}", hint=hint, filter=text)
     start = text.rfind("\n", 0, at) + 1
     line = text[start:].partition("\n")[0]
     caret = "".join("\t" if char == "\t" else " " for char in line[: at - start]) + "^"
-    message = f"The filter cannot be used: at character {at + 1}, {why}.\n  {line}\n  {caret}"
+    message = f"Invalid filter: {why} at character {at + 1}.\n  {line}\n  {caret}"
     return UsageError(message, hint=hint, filter=text, position=at + 1)
 
 
 def _offset(text: str, at: int) -> int | None:
-    """Turn a place in the statement, in bytes, into one in the filter, in characters."""
+    """Convert a position in bytes of the statement to characters of the filter."""
     if at >= _NOWHERE:
         return None
     inside = max(0, at - len(_BEFORE))
@@ -156,20 +156,20 @@ def _keyword_advice(message: str, columns: Iterable[str]) -> str | None:
     word = re.search(r'at or near "([^"]+)"', message)
     if word is None or folded(word[1]) not in {folded(name) for name in columns}:
         return None
-    return f'{word[1]} is a word of SQL: in double quotes it is the column, "{word[1]}".'
+    return f'{word[1]} is an SQL keyword. Put the column name in double quotes: "{word[1]}".'
 
 
 def advice(text: str, message: str) -> str | None:
-    """Guess what somebody who wrote a filter did not know; None when nothing comes to mind.
+    """Return a hint for an invalid filter, or None.
 
     Args:
         text: The filter.
-        message: What DuckDB says of it.
+        message: DuckDB's error message.
     """
     if "unterminated" in message:
-        return "A text in quotes has no end: a quote within it is written twice, like 'it''s'."
+        return "A quoted text is not closed. Write a quote inside text twice, as in 'it''s'."
     if "&&" in text or "||" in text:
-        return "Write AND and OR."
+        return "Use AND and OR."
     if "syntax error" in message:
-        return "A condition looks like: robot = 'sawyer' AND action_T >= 15"
+        return "Example of a condition: robot = 'sawyer' AND action_T >= 15"
     return None

@@ -1,8 +1,8 @@
-"""What lies in a folder that data are fetched into: which datum is which path, and what earlier runs put there.
+"""The files in a directory of fetched data: their paths, and a journal of what earlier runs fetched.
 
-Two data of one name (alike but for letter case counts) cannot both have it: the one that was registered first keeps
-it, each other gets the first eight digits of its id before its suffix, ``scan-1a2b3c4d.h5``. Of one name and the same
-bytes they are one file.
+If several data have the same name (regardless of letter case), the one that was registered first keeps it. The others
+get the first eight digits of their id before the suffix: ``scan-1a2b3c4d.h5``. Data with the same name and the same
+content share a file.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _DIGITS: Final = 8
 
 
 def local_paths(data: Iterable[Datum]) -> tuple[dict[str, Datum], list[Failure]]:
-    """Give each datum its path, ``/``-separated, and say which can have none.
+    """Assign a ``/``-separated path to each datum, and return the data whose names are not allowed as failures.
 
     Args:
-        data: In any order.
+        data: The data, in any order.
     """
     paths: dict[str, Datum] = {}
     files: set[str] = set()
@@ -43,7 +43,7 @@ def local_paths(data: Iterable[Datum]) -> tuple[dict[str, Datum], list[Failure]]
     for datum in sorted(data, key=lambda datum: (datum.registered, datum.name, datum.id)):
         problem = name_problem(datum.name)
         if problem:
-            error = UsageError(f"The datum {datum.id} cannot be a file: its name {problem}.", id=datum.id)
+            error = UsageError(f"The datum {datum.id} cannot be written to a file: its name {problem}.", id=datum.id)
             failures.append(Failure(name=datum.name, error=error))
             continue
         name = datum.name
@@ -55,7 +55,8 @@ def local_paths(data: Iterable[Datum]) -> tuple[dict[str, Datum], list[Failure]]
             if not _is_free(name, files, folders):
                 name = str(plain.with_name(f"{plain.stem}-{datum.id}{plain.suffix}"))
         if not _is_free(name, files, folders):
-            error = UsageError(f"The datum {datum.id} cannot be a file: {datum.name} is one, and a folder, too.")
+            message = f"The datum {datum.id} cannot be written to a file: {datum.name} is also a directory."
+            error = UsageError(message, id=datum.id)
             failures.append(Failure(name=datum.name, error=error))
             continue
         files.add(_folded(name))
@@ -75,10 +76,12 @@ def _folded(name: str) -> str:
 
 
 class Journal:
-    """What earlier runs put into a folder, so that it need not be read again. Losing it costs reading, nothing else.
+    """A record of the files that earlier runs fetched into a directory, which saves reading them again.
+
+    If the journal is lost, the files are read again to verify them. Nothing else depends on it.
 
     Args:
-        path: The file it is kept in.
+        path: The file that stores the journal.
     """
 
     def __init__(self, path: Path) -> None:
@@ -90,29 +93,29 @@ class Journal:
 
     @classmethod
     def of(cls, cache: Path, folder: Path, *, what: str) -> Journal:
-        """Open the journal of a folder, for what is fetched into it from one source."""
+        """Open the journal of a directory for data from one source."""
         name = hashlib.sha256(f"{folder.absolute()}\n{what}".encode("utf-8", "surrogateescape")).hexdigest()[:32]
         return cls(cache / "datasets" / "folders" / f"{name}.json")
 
     def holds(self, path: str, status: os.stat_result, datum: str | None = None) -> bool:
-        """Say whether a file is as a run left it: as the datum of this id, or as any when that is None."""
+        """Return whether a file is unchanged since it was fetched, as the datum with this id or as any datum."""
         found = self._entries.get(path)
         return found is not None and found[1:] == (status.st_size, status.st_mtime_ns) and datum in {None, found[0]}
 
     def record(self, path: str, datum: str, status: os.stat_result) -> None:
-        """Note that a file is the datum of this id."""
+        """Record that a file holds the datum with this id."""
         self._entries[path] = (datum, status.st_size, status.st_mtime_ns)
 
     def forget(self, path: str) -> None:
-        """Note that a file is none of this journal's any more."""
+        """Remove a file from the journal."""
         self._entries.pop(path, None)
 
     def others(self, paths: Mapping[str, object]) -> list[str]:
-        """Give what is noted besides these."""
+        """Return the recorded paths that are not among these."""
         return sorted(path for path in self._entries if path not in paths)
 
     def save(self) -> None:
-        """Keep what was noted, as far as that can be done."""
+        """Save the journal, unless the disk prevents it."""
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             atomic_write(self._path, dump_json(self._entries), durable=False)

@@ -1,8 +1,8 @@
-"""Freezing a selection: an ordinary release that holds it, or says where each of its files lies and what it must be.
+"""Freeze a selection of data as an ordinary release, which refers to the files or contains them.
 
-The release holds ``data.jsonl``: one JSON object a line for each file, with its path, address, size, digests, ETag,
-tags and metadata. A packed one holds the files, too, below ``data/``. The same selection of the same data gives the
-same bytes, so that freezing it again is no new release.
+The release contains ``data.jsonl``, with a JSON object on each line for each file: its path, address, size, digests,
+ETag, tags and metadata. A packed release also contains the files, in ``data/``. Freezing the same selection of the same
+data again gives the same bytes, and thus no new release.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from orbitpkg.errors import FileNotInPackage, IntegrityError, PartlyDone, UsageE
 from orbitpkg.files.errors import storage_errors
 from orbitpkg.model.jsontext import canonical_json, parse_json, pretty_json
 from orbitpkg.model.paths import path_problem
+from orbitpkg.model.wording import as_subject
 from orbitpkg.reporting import SILENT
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def _fetch_files(paths: Mapping[str, Datum], root: Path, objects: ObjectStore, r
 
 
 def _unfit(path: str, problem: str) -> Failure:
-    error = UsageError(f"{path} cannot be in a package: its path {problem}.", hint="Freeze it without --pack.")
+    error = UsageError(f"{path} is not allowed in a package: its path {problem}.", hint="Freeze it without --pack.")
     return Failure(name=path, error=error)
 
 
@@ -121,7 +122,7 @@ def _release(requirement: str) -> tuple[str, str]:
 
     wanted = parse_requirement(requirement)
     if wanted.range.exact is None:
-        raise UsageError(f"{requirement!r} is not one release.", hint=f"Write it as {wanted.name}==1.0.0")
+        raise UsageError(f"{requirement!r} has no exact version.", hint=f"Example: {wanted.name}==1.0.0")
     return wanted.name, str(wanted.range.exact)
 
 
@@ -164,8 +165,8 @@ def _facts(datum: Datum) -> dict[str, object]:
     }
 
 
-def refuse_failures(failures: Sequence[Failure], said: str) -> None:
-    """Raise if something failed, and say what.
+def refuse_failures(failures: Sequence[Failure], summary: str) -> None:
+    """Raise an error if there are failures.
 
     Raises:
         PartlyDone: There are failures.
@@ -173,17 +174,17 @@ def refuse_failures(failures: Sequence[Failure], said: str) -> None:
     if failures:
         shown = [{"name": each.name, "code": each.error.code, "message": each.error.message} for each in failures]
         first = failures[0].error
-        raise PartlyDone(f"{said} The first: {first.message}", hint=first.hint, failures=shown)
+        raise PartlyDone(f"{summary} The first error: {first.message}", hint=first.hint, failures=shown)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frozen:
-    """An installed release that :func:`freeze` made.
+    """An installed release of a frozen selection.
 
     Attributes:
         package: The release.
-        data: Its data by their paths.
-        is_packed: Whether the release holds the files.
+        data: The data by path.
+        is_packed: Whether the release contains the files.
     """
 
     package: Package
@@ -191,16 +192,16 @@ class Frozen:
     is_packed: bool
 
     def file_path(self, *parts: str) -> Path:
-        """Give the path of a file on this machine; what the release refers to is fetched when it is first asked for.
+        """Return the local path of a file. A file that the release refers to is fetched on first use.
 
         Args:
-            parts: The file's path in the dataset, as parts or as one with slashes.
+            parts: The path of the file in the dataset, as components or as one string with slashes.
 
         Raises:
-            FileNotInPackage: There is no such file in the release.
-            ObjectChanged, ObjectNotFound: What the release refers to was written over, or is gone.
-            IntegrityError: Its bytes are not those of the release.
-            RepositoryError: It cannot be fetched.
+            FileNotInPackage: The release has no such file.
+            ObjectChanged, ObjectNotFound: The object that the release refers to was changed or deleted.
+            IntegrityError: The content is not what the release describes.
+            RepositoryError: The file cannot be fetched.
         """
         from orbitpkg.config.repositories import home
         from orbitpkg.model.names import nearest
@@ -209,23 +210,23 @@ class Frozen:
         if path not in self.data:
             close = nearest(path, self.data, n=1)
             hint = f"Did you mean {close[0]}?" if close else None
-            raise FileNotInPackage(f"{self.package.name} {self.package.version} holds no file {path}.", hint=hint)
+            raise FileNotInPackage(f"{self.package.name} {self.package.version} has no file {path}.", hint=hint)
         if self.is_packed:
             return self.package.file_path(DATA_FOLDER, path)
         datum = self.data[path]
         kept = home() / "cache" / "datasets" / "files" / datum.id[:2] / datum.id / Path(path).name
-        # It became visible whole and verified; its folder is named for what its bytes must be.
+        # A cached file was verified before it became visible, and the id in its path identifies its content.
         if not kept.is_file() or kept.stat().st_size != datum.size:
             fetch_one(datum, kept, stores=Stores(None))
         return kept
 
     def fetch(self, folder: PathLike, *, force: bool = False, reporter: Reporter | None = None) -> Fetched:
-        """Have all files in a folder, verified; what is there is not fetched again.
+        """Fetch all files into a directory and verify them. Skips files that are current.
 
         Args:
-            folder: Made if need be.
-            force: Replace files that are there and that no earlier run put there.
-            reporter: Told how far it is.
+            folder: The directory, which is created if needed.
+            force: Replace existing files that were not fetched by an earlier run.
+            reporter: Receives the progress.
         """
         from orbitpkg.config.repositories import home
 
@@ -240,7 +241,7 @@ class Frozen:
     def _copy(self, place: Path, journal: Journal, *, force: bool) -> Fetched:
         from orbitpkg.objects.addresses import join_uri
 
-        # The installed files, as objects of a store: then they are fetched like any others.
+        # Treat the installed files as objects in a store, so they can be fetched like any other data.
         root = self.package.dir_path(DATA_FOLDER).as_uri()
         data = [_at(datum, join_uri(root, path)) for path, datum in self.data.items()]
         return fetch(data, place, stores=Stores(None), journal=journal, force=force)
@@ -253,15 +254,15 @@ def _at(datum: Datum, uri: str) -> Datum:
 
 
 def frozen(requirement: str) -> Frozen:
-    """Open an installed release that was made by freezing a selection.
+    """Open an installed release of a frozen selection.
 
     Args:
-        requirement: ``name``, ``name==1.2.0`` …
+        requirement: The release, ``name`` or ``name==1.2.0``.
 
     Raises:
-        NotInstalled: Nothing installed fits.
-        UsageError: The release was not made by freezing.
-        IntegrityError: What it says of its data is damaged.
+        NotInstalled: No installed release satisfies the requirement.
+        UsageError: The release is not a frozen selection.
+        IntegrityError: The description of its data is damaged.
     """
     from orbitpkg.api.packages import package
 
@@ -269,7 +270,7 @@ def frozen(requirement: str) -> Frozen:
     try:
         path = found.file_path(DATA_NAME)
     except FileNotInPackage:
-        raise UsageError(f"{found.name} {found.version} is no frozen dataset: it holds no {DATA_NAME}.") from None
+        raise UsageError(f"{found.name} {found.version} is not a frozen dataset: it has no {DATA_NAME}.") from None
     said = found.metadata.get("dataset")
     is_packed = isinstance(said, dict) and said.get("packed") is True
     return Frozen(package=found, data=dict(_read(path)), is_packed=is_packed)
@@ -283,7 +284,7 @@ def _read(path: Path) -> Iterator[tuple[str, Datum]]:
             try:
                 yield _datum(said)
             except (KeyError, TypeError, ValueError, AttributeError):
-                raise IntegrityError(f"{where[0].upper()}{where[1:]} is no datum.") from None
+                raise IntegrityError(f"{as_subject(where)} is not a valid datum.") from None
 
 
 def _datum(said: Any) -> tuple[str, Datum]:

@@ -1,8 +1,8 @@
-"""Indexing objects where they are: other people's buckets become searchable, and nothing in them is touched.
+"""Index objects in place: make other buckets searchable without changing them.
 
-An object is told by its address and its state (its ETag, and its version where the bucket keeps versions). One that was
-written over is a new datum, which supersedes the older one. What its writer said of it in headers is metadata: deon's
-``metajson`` header as the JSON that it holds, ``filename`` as its name (simiotics), any other as it is.
+An object is identified by its address and state: its ETag, and its version id if the bucket keeps versions. An object
+that was overwritten becomes a new datum that supersedes the old one. User-defined headers become metadata: the
+``metajson`` header (deon) is parsed as JSON, ``filename`` (simiotics) gives the name, and others are taken as they are.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ _OWN: Final = ("archives/", "blobs/", "datasets/", "index/", "probes/", "release
 
 @dataclass(slots=True, kw_only=True)
 class Indexed:
-    """What indexing came to.
+    """The result of indexing.
 
     Attributes:
-        found: How many objects there are.
-        new: How many of them were indexed now.
-        failures: What could not be indexed.
-        warnings: What could not be read of an object's metadata: its name, and a sentence.
+        found: The number of objects found.
+        new: The number of objects that were not indexed before.
+        failures: The objects that could not be indexed.
+        warnings: Metadata that could not be read, as pairs of an object name and a sentence.
     """
 
     found: int = 0
@@ -82,21 +82,21 @@ def index_objects(
     read: bool,
     reporter: Reporter = SILENT,
 ) -> Indexed:
-    """Register the objects below an address where they are.
+    """Register the objects under an address in place.
 
     Args:
-        repository: Of the dataset; what orbitpkg itself keeps there is no data.
-        catalogue: The dataset's catalogue.
-        dataset: Its canonical id.
+        repository: The repository of the dataset. Its own objects are not indexed.
+        catalogue: The catalogue of the dataset.
+        dataset: The canonical id of the dataset.
         url: The address.
-        tags: Said of all of them.
-        metadata: The same; goes before what the objects say of themselves.
-        read: Read each new object once.
-        reporter: Told how far it is.
+        tags: Tags for all objects.
+        metadata: Metadata for all objects. It overrides the metadata of the objects.
+        read: Read each new object once, to compute its digests and extract its metadata.
+        reporter: Receives the progress.
 
     Raises:
-        UsageError: The address cannot be read.
-        RepositoryError: It cannot be listed, or the catalogue cannot be written.
+        UsageError: The address is invalid.
+        RepositoryError: The address cannot be listed, or the catalogue cannot be written.
     """
     place, prefix = _place(url)
     store, result = open_store(place), Indexed()
@@ -118,7 +118,7 @@ def index_objects(
 
 
 def _place(url: str) -> tuple[str, str]:
-    """Give the address of the store, and the folder in it: a prefix that is empty or ends in a slash."""
+    """Return the address of the store and the key prefix, which is empty or ends in a slash."""
     if url.lower().startswith(("file:", "memory:")):
         return url.rstrip("/"), ""
     store, key = split_uri(url)
@@ -126,7 +126,7 @@ def _place(url: str) -> tuple[str, str]:
 
 
 def _others(store: ObjectStore, prefix: str, home: str) -> Iterator[ObjectInfo]:
-    """List objects, but for folders that somebody made, and what a repository that is there consists of."""
+    """List objects, without directory markers and the objects of the dataset's own repository."""
     own = tuple(f"{home.rstrip('/')}/{name}" for name in _OWN)
     for info in store.list(prefix):
         if not info.key.endswith("/") and not join_uri(store.url, info.key).startswith(own):
@@ -145,7 +145,7 @@ def _batches(infos: Iterator[ObjectInfo]) -> Iterator[list[ObjectInfo]]:
 
 
 def _known(table: Table, uris: Sequence[str]) -> dict[str, tuple[str, str | None, bool]]:
-    """Give the newest datum of each address: its id, its ETag, and whether its bytes were read."""
+    """Return the id and ETag of the newest datum of each address, and whether its content was read."""
     return {row[0]: (row[1], row[2], row[3] is not None) for row in table.newest(uris)}
 
 
@@ -157,7 +157,7 @@ class _Indexer:
         self._result = result
 
     def index(self, info: ObjectInfo, known: Mapping[str, tuple[str, str | None, bool]]) -> Datum | None:
-        """Make the datum of an object; None when it is known, or cannot be had."""
+        """Return the datum of an object, or None if it is already indexed or cannot be read."""
         uri = join_uri(self._store.url, info.key)
         before = known.get(uri)
         if before is not None and before[1] == info.etag and (before[2] or not self._said.read):
@@ -209,7 +209,7 @@ class _Indexer:
             self._result.warnings.append((key, error.message))
             return said
         if not isinstance(found, dict):
-            self._result.warnings.append((key, f"The header {_JSON_HEADER} is no JSON object."))
+            self._result.warnings.append((key, f"The header {_JSON_HEADER} is not a JSON object."))
             return said
         return {**said, **found}
 
@@ -227,13 +227,13 @@ class _Indexer:
 
 
 def _name(said: str, key: str) -> str:
-    """Give the name of a datum: what a header says, the last part of the path that it says, or else the key."""
+    """Return the name of a datum: the name in its header, the last component of that name, or else the key."""
     names = (unicodedata.normalize("NFC", name) for name in (said, said.rpartition("/")[2], key))
     return next((name for name in names if not name_problem(name)), key)
 
 
 def _decoded(value: str) -> str:
-    """Undo what S3 clients do to headers that are no ASCII (RFC 2047)."""
+    """Decode a header that S3 clients encoded because it is not ASCII (RFC 2047)."""
     if not (value.startswith("=?") and value.endswith("?=")):
         return value
     from email.errors import HeaderParseError

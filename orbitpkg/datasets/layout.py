@@ -1,4 +1,4 @@
-"""The keys of datasets in a repository. ``docs/datasets.md`` tells what lies under each."""
+"""The object keys of datasets in a repository. ``docs/datasets.md`` describes the objects."""
 
 from __future__ import annotations
 
@@ -25,38 +25,38 @@ _PART = re.compile(r"part-([0-9]{8}T[0-9]{6}\.[0-9]{6}Z)-([0-9a-f]{32})\.parquet
 
 
 def record_key(dataset: str) -> str:
-    """Where the record of a dataset is, by its canonical id: created once."""
+    """Return the key of a dataset's record. The record is created once and never changed."""
     return f"{DATASETS}{dataset}/dataset.json"
 
 
 def notes_prefix(dataset: str) -> str:
-    """Where the notes of a dataset are; in the order of their keys, the oldest first."""
+    """Return the prefix of a dataset's notes. Their keys sort by time."""
     return f"{DATASETS}{dataset}/notes/"
 
 
 def new_note_key(dataset: str, now: datetime) -> str:
-    """Give a key for a note that nobody else has or will have."""
+    """Return a unique key for a new note."""
     return f"{notes_prefix(dataset)}{now.astimezone(UTC).strftime(_TIME)}-{secrets.token_hex(4)}.json"
 
 
 def catalogue_prefix(dataset: str) -> str:
-    """Where the parts of a dataset's catalogue are, and nothing else."""
+    """Return the prefix of a dataset's catalogue, which holds only its parts."""
     return f"{DATASETS}{dataset}/catalogue/"
 
 
 def part_key(dataset: str, now: datetime, digest: str) -> str:
-    """Where a part of a catalogue is.
+    """Return the key of a part of a catalogue.
 
     Args:
-        dataset: Its canonical id.
-        now: When it was made: parts are listed in this order.
-        digest: The first 32 digits of the BLAKE3 of its bytes.
+        dataset: The canonical id of the dataset.
+        now: The time of creation, by which keys sort.
+        digest: The first 32 digits of the BLAKE3 of the part.
     """
     return f"{catalogue_prefix(dataset)}part-{now.astimezone(UTC).strftime(_TIME)}-{digest}.parquet"
 
 
 def part_time(key: str) -> tuple[datetime, str] | None:
-    """Give the time and the digest that the key of a part names; None for what is no part."""
+    """Return the time and the digest in the key of a part, or None for any other key."""
     match = _PART.fullmatch(key.rpartition("/")[2])
     if match is None:
         return None
@@ -64,5 +64,5 @@ def part_time(key: str) -> tuple[datetime, str] | None:
 
 
 def blob_key(blake3: str) -> str:
-    """Where the bytes with this BLAKE3 are, for all datasets of the repository."""
+    """Return the key of the content with this BLAKE3, which all datasets of the repository share."""
     return f"{BLOBS}{blake3[:2]}/{blake3}"

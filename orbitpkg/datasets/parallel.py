@@ -1,4 +1,4 @@
-"""Work for many things, some at a time, told in their order; what waits for its turn is bounded."""
+"""Run work in threads and yield the results in order, with a bounded number of pending tasks."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ Result = TypeVar("Result")
 def in_order(
     work: Callable[[Thing], Result], things: Iterable[Thing]
 ) -> Generator[tuple[Thing, Future[Result]], None, None]:
-    """Do the work for all things, in threads, and give what came of it in their order.
+    """Run ``work`` for each item in threads, and yield the items with their futures in order.
 
-    Close it if it is not used up: then what is not begun is dropped, and what is begun is waited for.
+    Close the generator if it is not exhausted: this drops pending tasks and waits for running ones.
     """
     waiting: deque[tuple[Thing, Future[Result]]] = deque()
     with Pool(_WORKERS, "orbitpkg-datasets") as pool:

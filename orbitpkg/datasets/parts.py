@@ -1,8 +1,8 @@
-"""A part of a catalogue: rows of data as a Parquet file, and what it says of itself.
+"""The parts of a catalogue: Parquet files with one row for each datum.
 
-The footer's ``orbitpkg`` key holds the format, the dataset, and the names of the parts that this one replaces (none,
-unless it was made by compacting). Times are UTC without saying so (Parquet's ``isAdjustedToUTC`` is false): engines
-disagree on the others.
+The ``orbitpkg`` key in the footer holds the format number, the dataset, and the names of the parts that a compacted
+part replaces. Times are in UTC, but stored without a time zone (Parquet's ``isAdjustedToUTC`` is false), because query
+engines disagree on how to read the others.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from orbitpkg.datasets.columns import FIXED, MAX_COLUMNS, Kind, column_values, i
 from orbitpkg.errors import IntegrityError
 from orbitpkg.extras import require
 from orbitpkg.model.jsontext import canonical_json, parse_json
+from orbitpkg.model.wording import UPGRADE_HINT, unsupported_format
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -29,11 +30,11 @@ _MAX_FOOTER_BYTES: Final = 16 * 2**20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
-    """What a part says of itself.
+    """The description in the footer of a part.
 
     Attributes:
         dataset: The canonical id of the dataset.
-        replaces: The names of the parts whose rows are in this one.
+        replaces: The names of the parts whose rows this part contains.
     """
 
     dataset: str
@@ -41,19 +42,19 @@ class Description:
 
 
 def footer_text(description: Description) -> str:
-    """Write what a part says of itself."""
-    said = {"format": FORMAT, "dataset": description.dataset, "replaces": list(description.replaces)}
-    return canonical_json(said).decode()
+    """Serialize the description of a part."""
+    fields = {"format": FORMAT, "dataset": description.dataset, "replaces": list(description.replaces)}
+    return canonical_json(fields).decode()
 
 
 def write_part(data: Sequence[Datum], *, dataset: str, known: Mapping[str, tuple[str, Kind]]) -> bytes:
-    """Write data as a part.
+    """Serialize data to a part.
 
     Args:
         data: The rows, at least one.
         dataset: The canonical id of the dataset.
-        known: The spelling and the kind of the columns that the catalogue has, by case-folded name: where these hold
-            the values of this part they are kept, so that other programs find one type in all parts.
+        known: The spelling and the type of the catalogue's columns, by case-folded name. They are reused if they can
+            hold the values of this part, which gives other programs the same type in all parts.
 
     Raises:
         MissingExtra: pyarrow is not installed.
@@ -120,7 +121,7 @@ def _said_columns(arrow: Any, data: Sequence[Datum], known: Mapping[str, tuple[s
 
 
 def _most_used(values: Mapping[str, Mapping[int, object]]) -> list[str]:
-    """Give the columns that a part can have, in the order in which they came up."""
+    """Return the most frequent columns, up to the limit of a part, in order of appearance."""
     if len(values) <= MAX_COLUMNS:
         return list(values)
     chosen = set(sorted(values, key=lambda name: (-len(values[name]), name))[:MAX_COLUMNS])
@@ -133,26 +134,23 @@ def _kind(values: Iterable[object], known: tuple[str, Kind] | None) -> Kind:
 
 
 def describe_part(footer: Mapping[str, str], *, where: str) -> Description:
-    """Read what a part says of itself.
+    """Parse the description of a part.
 
     Args:
         footer: The key-value metadata of its Parquet footer.
-        where: The part, for messages.
+        where: The name of the part in error messages.
 
     Raises:
-        IntegrityError: It is not a part of a catalogue, or of a newer format.
+        IntegrityError: The file is not a part of a catalogue, or has a newer format.
     """
     if _FOOTER not in footer:
-        raise IntegrityError(f"{where} is a Parquet file, but no part of a catalogue.")
+        raise IntegrityError(f"{where} is a Parquet file, but not a part of a catalogue.")
     said = parse_json(footer[_FOOTER].encode(), what=f"the footer of {where}", max_bytes=_MAX_FOOTER_BYTES)
     if not isinstance(said, dict) or type(said.get("format")) is not int:
-        raise IntegrityError(f"{where} has a footer that is damaged.")
+        raise IntegrityError(f"{where} has a damaged footer.")
     if said["format"] > FORMAT:
-        raise IntegrityError(
-            f"{where} has catalogue format {said['format']}; this orbitpkg reads format {FORMAT}.",
-            hint="Upgrade with pip install -U orbitpkg.",
-        )
+        raise IntegrityError(unsupported_format(where, said["format"], FORMAT), hint=UPGRADE_HINT)
     dataset, replaces = said.get("dataset"), said.get("replaces")
     if not isinstance(dataset, str) or not isinstance(replaces, list):
-        raise IntegrityError(f"{where} has a footer that is damaged.")
+        raise IntegrityError(f"{where} has a damaged footer.")
     return Description(dataset=dataset, replaces=tuple(name for name in replaces if isinstance(name, str)))

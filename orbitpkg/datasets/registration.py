@@ -1,8 +1,8 @@
-"""Registering files: their bytes into the repository, what they say of themselves into the catalogue.
+"""Register files: upload their content to the repository and add their metadata to the catalogue.
 
-Files are sent in parallel, and each stands for itself: one that cannot be registered is told, and the others are. A
-part of the catalogue is written now and then, so that a run that is stopped leaves what it did; running it again sends
-nothing that is there, and registers nothing twice.
+Files are uploaded in parallel. A file that cannot be registered is reported and does not stop the others. Parts of the
+catalogue are written at intervals, so an interrupted run keeps most of its work. Running it again does not upload or
+register anything twice.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Failure", "NamedFile", "Recorder", "Registered", "find_files", "register_files"]
 
-# A part is written when so many rows, or so much metadata, wait for it, or the first of them for so long.
+# A part is written when this many rows or this much metadata is pending, or after this time.
 _ROWS: Final = 10_000
 _METADATA_BYTES: Final = 32 * 2**20
 _SECONDS: Final = 300.0
-# So many files in a row that found nobody there: each has waited for it.
+# Give up after this many consecutive files to which the repository did not respond, as each waits for a timeout.
 _IN_VAIN: Final = 8
 
 
@@ -58,8 +58,8 @@ class NamedFile:
     """A file to register.
 
     Attributes:
-        path: Where it is.
-        name: What it is called in the dataset.
+        path: The path of the file.
+        name: Its name in the dataset.
     """
 
     path: Path
@@ -68,11 +68,11 @@ class NamedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """A file, or an object, with which something did not work.
+    """A file or an object that could not be processed.
 
     Attributes:
-        name: Which one.
-        error: Why.
+        name: Its name.
+        error: The reason.
     """
 
     name: str
@@ -81,15 +81,14 @@ class Failure:
 
 @dataclass(slots=True, kw_only=True)
 class Registered:
-    """What registering came to.
+    """The result of registering files.
 
     Attributes:
-        data: The name and the id of what is registered now, in the order in which it was given, whether it was before
-            or not.
-        new: How many of them were not before.
-        sent: How many bytes were sent.
-        failures: What could not be registered.
-        warnings: What could not be read of a file's metadata: its name, and a sentence.
+        data: The names and ids of all registered files, in the given order, including those registered before.
+        new: The number of files that were not registered before.
+        sent: The number of bytes uploaded.
+        failures: The files that could not be registered.
+        warnings: Metadata that could not be read, as pairs of a file name and a sentence.
     """
 
     data: list[tuple[str, str]] = field(default_factory=list)
@@ -100,23 +99,23 @@ class Registered:
 
 
 def find_files(words: Iterable[str | os.PathLike[str]]) -> list[NamedFile]:
-    """Find the files that words name: themselves, by their last part, or all below a folder, by their path below it.
+    """Find files by path. A directory stands for all files in it, named by their relative paths.
 
-    What is hidden below a folder is passed over, and so are the sidecars of other files.
+    Hidden files in directories and sidecar files are skipped.
 
     Raises:
-        UsageError: There is no such file, or nothing at all to register.
+        UsageError: A path does not exist, or there are no files to register.
     """
     found: dict[tuple[str, str], NamedFile] = {}
     for word in words:
         path = Path(word)
         if not path.exists():
-            hint = "Links to nothing are not registered." if path.is_symlink() else None
-            raise UsageError(f"There is no file {path}.", hint=hint, path=str(path))
+            hint = "It is a broken symbolic link." if path.is_symlink() else None
+            raise UsageError(f"{path} does not exist.", hint=hint, path=str(path))
         for each in _below(path) if path.is_dir() else [NamedFile(path=path, name=path.name)]:
             found.setdefault((each.name, str(each.path)), each)
     if not found:
-        raise UsageError("There are no files to register there.")
+        raise UsageError("No files to register were found.")
     return list(found.values())
 
 
@@ -130,12 +129,12 @@ def _below(folder: Path) -> Iterator[NamedFile]:
 
 
 class Recorder:
-    """Writes data to a catalogue, so many at a time, and none that is there.
+    """Adds data to a catalogue in batches, and skips data that it already contains.
 
     Args:
-        catalogue: Which one.
+        catalogue: The catalogue.
         dataset: The canonical id of the dataset.
-        known: The columns that the catalogue has.
+        known: The columns of the catalogue.
     """
 
     def __init__(self, catalogue: Catalogue, dataset: str, *, known: Mapping[str, tuple[str, Kind]]) -> None:
@@ -148,7 +147,7 @@ class Recorder:
         self.new = 0
 
     def add(self, datum: Datum) -> None:
-        """Have a datum in the catalogue; :meth:`flush` writes what waits."""
+        """Add a datum to the next batch."""
         if datum.id in self._waiting:
             return
         self._waiting[datum.id] = datum
@@ -158,17 +157,17 @@ class Recorder:
             self.flush()
 
     def flush(self) -> None:
-        """Write what waits.
+        """Write the pending batch.
 
         Raises:
-            RepositoryError: The repository did not take it.
+            RepositoryError: The repository could not be written.
         """
         if not self._waiting:
             return
-        # Asked anew each time: another process may have registered the same meanwhile.
+        # Check each time, because another process may have registered the same data in the meantime.
         with self._catalogue.table() as table:
             there = table.present(list(self._waiting))
-        # One time for all: those who ask for what is new since a moment see a part when it is there, not before.
+        # Use one time for the whole part. A query for recent data then sees all of the part or nothing of it.
         now = datetime.now(UTC)
         data = [replace(datum, registered=now) for datum in self._waiting.values() if datum.id not in there]
         if data:
@@ -190,27 +189,27 @@ def register_files(
     lineage: Sequence[str],
     reporter: Reporter = SILENT,
 ) -> Registered:
-    """Register files; what is wrong with one keeps no other from it.
+    """Register files. A failure of one file does not affect the others.
 
     Args:
-        objects: The repository's store.
-        catalogue: The dataset's catalogue.
-        dataset: Its canonical id.
-        files: Which.
-        tags: Said of all of them.
-        metadata: The same; it goes before what the files say of themselves.
-        lineage: The ids of the data they were made from.
-        reporter: Told how far it is.
+        objects: The object store of the repository.
+        catalogue: The catalogue of the dataset.
+        dataset: The canonical id of the dataset.
+        files: The files to register.
+        tags: Tags for all files.
+        metadata: Metadata for all files. It overrides the metadata in the files.
+        lineage: The ids of the data from which the files were derived.
+        reporter: Receives the progress.
 
     Raises:
-        CredentialsError, AccessDenied, NoSpace: Nothing can be written there; what was registered before stays.
-        RepositoryUnreachable: Nobody answers there.
-        RepositoryError: The catalogue could not be written: what it would have held is not registered.
+        CredentialsError, AccessDenied, NoSpace: The repository is not writable. Files registered so far remain.
+        RepositoryUnreachable: The repository does not respond.
+        RepositoryError: The catalogue could not be written, so the last batch is not registered.
     """
     result = Registered()
     with catalogue.table(reporter=reporter) as table:
         recorder = Recorder(catalogue, dataset, known=table.kinds())
-    with reporter.task(f"Registering {len(files):,} files", sum(_size(file.path) for file in files)) as task:
+    with reporter.task("Registering files", sum(_size(file.path) for file in files)) as task:
         sender = Sender(objects, progress=task.advance)
 
         def register(file: NamedFile) -> tuple[Datum, bool, tuple[str, ...]]:
@@ -218,7 +217,7 @@ def register_files(
 
         in_vain = 0
         with contextlib.ExitStack() as stack:
-            # Whatever goes wrong: what was sent until then is recorded.
+            # Even after an error, record the files that were uploaded.
             stack.callback(recorder.flush)
             for file, future in stack.enter_context(contextlib.closing(in_order(register, files))):
                 try:
@@ -249,7 +248,7 @@ def _register_one(
     metadata: Mapping[str, object],
     lineage: Sequence[str],
 ) -> tuple[Datum, bool, tuple[str, ...]]:
-    # A Mac gives names in another form of Unicode than whoever types them.
+    # macOS returns decomposed Unicode, which differs from what users type.
     name = unicodedata.normalize("NFC", file.name)
     problem = name_problem(name)
     if problem:

@@ -1,7 +1,7 @@
-"""Sending files under the digest of their bytes. What is there is not sent again, and nothing wrong gets such a name.
+"""Upload files under the digest of their content. Existing content is not uploaded again.
 
-A small file is read once, into memory. A larger one is read twice: for its digest, then part by part on its way up;
-the object becomes visible only if what went up has the digest that its key promises.
+A small file is read into memory once. A larger file is read twice: once to compute its digest, and once during the
+multipart upload. The object becomes visible only if the uploaded bytes have the digest in its key.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ _BLOCK: Final = 2**20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Digests:
-    """What the bytes of a file are.
+    """The size and the digests of a file.
 
     Attributes:
-        size: How many.
-        blake3: Of all of them.
-        sha256: The same.
+        size: The size in bytes.
+        blake3: The BLAKE3 of the content.
+        sha256: The SHA-256 of the content.
     """
 
     size: int
@@ -52,11 +52,11 @@ class Digests:
 
 
 class Sender:
-    """Sends files to the blobs of a repository. Safe to use from several threads.
+    """Uploads files to a repository as blobs. Thread-safe.
 
     Args:
-        objects: The repository's store.
-        progress: Told how many bytes of files are done, sent or found there.
+        objects: The object store of the repository.
+        progress: Receives the number of bytes processed, whether uploaded or already present.
     """
 
     def __init__(self, objects: ObjectStore, *, progress: Callable[[int], None]) -> None:
@@ -68,12 +68,12 @@ class Sender:
         self._ended = threading.Condition()
 
     def send(self, path: Path) -> tuple[Digests, bool]:
-        """Have the bytes of a file in the repository; returns its digests, and whether they were sent now.
+        """Upload a file unless the repository has its content. Returns its digests and whether it was uploaded.
 
         Raises:
-            TreeChanged: The file changed meanwhile. Nothing of it is visible.
-            StorageError: It is not a regular file, or cannot be read.
-            RepositoryError: The repository did not take it.
+            TreeChanged: The file changed during the upload. No part of it is visible.
+            StorageError: The file is not a regular file or cannot be read.
+            RepositoryError: The repository could not be written.
         """
         with _held_still(path) as (file, size):
             if size <= _SMALL:
@@ -119,23 +119,23 @@ class Sender:
         try:
             self._objects.create(key, data)
         except ObjectExists:
-            # Somebody else's of the same bytes, or one's own of a lost reply; or one cut short, which is mended.
+            # Another process, or an earlier attempt whose reply was lost, wrote it. Replace it only if truncated.
             if not self._is_there(digests):
                 self._objects.put(key, data)
 
     def _is_there(self, digests: Digests) -> bool:
         try:
             return self._objects.head(blob_key(digests.blake3)).size == digests.size
-        except (ObjectNotFound, AccessDenied):  # S3 answers 403 for a missing key to who may not list
+        except (ObjectNotFound, AccessDenied):  # without permission to list, S3 returns 403 for a missing key
             return False
 
 
 def send_file(objects: ObjectStore, key: str, path: Path) -> None:
-    """Send a file as an object of its own, replacing one of this key.
+    """Upload a file under a key, and replace an existing object.
 
     Raises:
-        TreeChanged: It changed meanwhile.
-        RepositoryError: The repository did not take it.
+        TreeChanged: The file changed during the upload.
+        RepositoryError: The repository could not be written.
     """
     with _held_still(path) as (file, size):
         if size <= _SMALL:
@@ -145,7 +145,7 @@ def send_file(objects: ObjectStore, key: str, path: Path) -> None:
 
 
 def digests_of(path: Path) -> Digests:
-    """Read a file for its digests.
+    """Compute the digests of a file.
 
     Raises:
         TreeChanged, StorageError: As for :meth:`Sender.send`.
@@ -167,7 +167,7 @@ def _send_parts(
 
 
 def _sent_digest(upload: Upload, file: IO[bytes], size: int, least: int, progress: Callable[[int], None]) -> str:
-    """Send a file in parts, a few at a time; returns the BLAKE3 of what was sent."""
+    """Upload a file in parts, a few at a time, and return the BLAKE3 of the uploaded bytes."""
     step = max(_PART, least, -(-size // _MAX_PARTS))
     digest = blake3()
     file.seek(0)
@@ -201,7 +201,7 @@ def _digests(file: IO[bytes], path: Path, size: int) -> Digests:
 
 @contextmanager
 def _held_still(path: Path) -> Iterator[tuple[IO[bytes], int]]:
-    """Open a regular file, with its size; in the end it must be what it was."""
+    """Open a regular file and check on exit that it did not change. Yields the file and its size."""
     with storage_errors(path, READ):
         # Opening a FIFO must not wait for a writer.
         file = os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb")
@@ -225,6 +225,6 @@ def _identity(status: os.stat_result) -> tuple[int, int, int, int]:
 def _changed(path: Path) -> TreeChanged:
     return TreeChanged(
         f"{path} changed while it was being read.",
-        hint="Wait until whatever writes there has finished, then register it again.",
+        hint="Wait until it is no longer being written, then register it again.",
         path=str(path),
     )

@@ -1,7 +1,7 @@
-"""What a dataset is, apart from its data: a record that is created once, and notes that are added.
+"""The record and the notes of a dataset.
 
-Ids are compared as names of packages are (PEP 503). The record's key is the id, and it is created only if it is absent:
-of two who make one dataset at the same time, one does.
+Ids are compared like package names (PEP 503). The record is stored under the canonical id with a create-only write: if
+two processes create the same dataset at the same time, only one succeeds.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from orbitpkg.errors import (
 )
 from orbitpkg.model.jsontext import canonical_json, parse_json
 from orbitpkg.model.names import canonical_name, is_valid_name, nearest
+from orbitpkg.model.wording import UPGRADE_HINT, as_subject, unsupported_format
 
 if TYPE_CHECKING:
     from orbitpkg.repository.repository import Repository
@@ -47,12 +48,12 @@ _READERS: Final = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """A dataset, but for its data.
+    """The record of a dataset.
 
     Attributes:
-        id: As whoever made it writes it.
-        created: When, UTC.
-        description: What it is about.
+        id: The id as its creator spelled it.
+        created: The time of creation, UTC.
+        description: A short description.
     """
 
     id: str
@@ -61,17 +62,17 @@ class Source:
 
     @property
     def key(self) -> str:
-        """Its canonical id."""
+        """The canonical id."""
         return canonical_name(self.id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """Something that somebody noted about a dataset.
+    """A note about a dataset.
 
     Attributes:
-        written: When, UTC.
-        text: What.
+        written: The time when it was written, UTC.
+        text: The text.
     """
 
     written: datetime
@@ -79,27 +80,27 @@ class Note:
 
 
 def source_key(identifier: str) -> str:
-    """Give the form of a dataset's id that is compared and stored.
+    """Return the canonical form of a dataset id.
 
     Raises:
-        UsageError: It cannot be an id.
+        UsageError: The id is invalid.
     """
     try:
         return canonical_name(identifier)
     except UsageError as error:
         raise UsageError(
-            f"{identifier[:200]!r} cannot be a dataset's id: {error.data['reason']}.", hint=error.hint
+            f"{identifier[:200]!r} is not a valid dataset id: {error.data['reason']}.", hint=error.hint
         ) from None
 
 
 def create_source(
     repository: Repository, identifier: str, *, description: str = "", unsafe_single_writer: bool = False
 ) -> Source:
-    """Make a dataset, and the repository if there is none.
+    """Create a dataset, and its repository if needed.
 
     Raises:
-        UsageError: The id is no name.
-        DatasetExists: There is one of this id.
+        UsageError: The id is invalid.
+        DatasetExists: A dataset with this id exists.
         UnsafeRepository: The store ignores create-only writes.
         RepositoryError: The repository cannot be written.
     """
@@ -107,20 +108,20 @@ def create_source(
     config, _ = repository.init()
     if not (config.create_only or unsafe_single_writer):
         raise UnsafeRepository(
-            f"The store of {repository.url} ignores create-only writes: two could make one dataset at the same time.",
-            hint="If nobody else writes there, say so: --unsafe-single-writer",
+            f"{repository.url} ignores create-only writes, so two processes could create the same dataset.",
+            hint="If only one process writes to it, use --unsafe-single-writer.",
         )
     now = datetime.now(UTC)
     source = Source(id=identifier, created=now, description=description)
     data = canonical_json({"format": _FORMAT, "id": identifier, "created": now.isoformat(), "description": description})
     if len(data) > _MAX_RECORD_BYTES:
-        raise UsageError("The description is too long.", hint="Put it into a note: orbitpkg dataset note")
+        raise UsageError("The description is too long.", hint="Put it in a note: orbitpkg dataset note")
     if not config.create_only and find_source(repository, identifier) is not None:
         raise _exists(repository, identifier)
     try:
         repository.objects.create(record_key(key), data)
     except ObjectExists:
-        # The time is to the microsecond: an equal record is one's own, whose first reply was lost.
+        # Times are in microseconds, so an equal record was written by an earlier attempt whose reply was lost.
         if repository.objects.get(record_key(key), max_bytes=_MAX_RECORD_BYTES)[0] != data:
             raise _exists(repository, identifier) from None
     return source
@@ -128,17 +129,17 @@ def create_source(
 
 def _exists(repository: Repository, identifier: str) -> DatasetExists:
     return DatasetExists(
-        f"There is a dataset {identifier} in {repository.url} already.",
-        hint=f"Look at it: orbitpkg dataset info {identifier}, or choose another id.",
+        f"The dataset {identifier} already exists in {repository.url}.",
+        hint=f"Choose another id, or show the dataset: orbitpkg dataset info {identifier}",
         id=identifier,
     )
 
 
 def find_source(repository: Repository, identifier: str) -> Source | None:
-    """Read a dataset's record; None when there is none.
+    """Read the record of a dataset, or return None if there is none.
 
     Raises:
-        UsageError: The id is no name.
+        UsageError: The id is invalid.
         IntegrityError: The record is damaged.
     """
     key = source_key(identifier)
@@ -150,25 +151,25 @@ def find_source(repository: Repository, identifier: str) -> Source | None:
 
 
 def read_source(repository: Repository, identifier: str) -> Source:
-    """Read a dataset's record.
+    """Read the record of a dataset.
 
     Raises:
-        DatasetNotFound: There is none; the message names the nearest.
+        DatasetNotFound: The dataset does not exist. The message suggests similar ids.
     """
     found = find_source(repository, identifier)
     if found is not None:
         return found
     close = nearest(identifier, _keys(repository))
     raise DatasetNotFound(
-        f"There is no dataset {identifier} in {repository.url}.",
-        hint=f"Did you mean {' or '.join(close)}?" if close else f"Make it: orbitpkg dataset create {identifier}",
+        f"The dataset {identifier} does not exist in {repository.url}.",
+        hint=f"Did you mean {' or '.join(close)}?" if close else f"Create it: orbitpkg dataset create {identifier}",
         id=identifier,
         nearest=close,
     )
 
 
 def list_sources(repository: Repository) -> list[Source]:
-    """Read the records of all datasets, by id."""
+    """Read the records of all datasets, sorted by id."""
     with Pool(_READERS, "orbitpkg-datasets") as pool:
         found = pool.map(lambda key: find_source(repository, key), _keys(repository))
         return [source for source in found if source is not None]
@@ -185,26 +186,26 @@ def _parse_source(data: bytes, key: str, *, where: str) -> Source:
             is_valid_name(name) and canonical_name(name) == key
         ):
             return Source(id=name, created=_time(created, where), description=description)
-    raise IntegrityError(f"{where[0].upper()}{where[1:]} is damaged, or that of another one.")
+    raise IntegrityError(f"{as_subject(where)} is damaged, or describes another dataset.")
 
 
 def add_note(repository: Repository, key: str, text: str) -> Note:
-    """Note something about a dataset.
+    """Add a note to a dataset.
 
     Raises:
-        UsageError: There is nothing to note, or too much.
-        RepositoryError: The repository did not take it.
+        UsageError: The note is empty or too long.
+        RepositoryError: The repository could not be written.
     """
     note = Note(written=datetime.now(UTC), text=text)
     data = canonical_json({"format": _FORMAT, "written": note.written.isoformat(), "text": text})
     if not text.strip() or len(data) > _MAX_NOTE_BYTES:
-        raise UsageError("The note is too long: 1 MiB is the most." if text.strip() else "There is nothing to note.")
+        raise UsageError("The note is too long; the maximum is 1 MiB." if text.strip() else "The note is empty.")
     repository.objects.put(new_note_key(key, note.written), data)
     return note
 
 
 def read_notes(repository: Repository, key: str) -> list[Note]:
-    """Read the notes about a dataset, the oldest first."""
+    """Read the notes about a dataset, oldest first."""
     keys = [info.key for info in repository.objects.list(notes_prefix(key)) if info.key.endswith(".json")]
     with Pool(_READERS, "orbitpkg-notes") as pool:
         return list(pool.map(lambda each: _read_note(repository, each), keys))
@@ -216,18 +217,15 @@ def _read_note(repository: Repository, key: str) -> Note:
     match said:
         case {"written": str(written), "text": str(text)}:
             return Note(written=_time(written, where), text=text)
-    raise IntegrityError(f"{where[0].upper()}{where[1:]} is damaged.")
+    raise IntegrityError(f"{as_subject(where)} is damaged.")
 
 
 def _parse(data: bytes, where: str, most: int) -> dict[str, object]:
     said = parse_json(data, what=where, max_bytes=most)
     if not isinstance(said, dict) or type(said.get("format")) is not int:
-        raise IntegrityError(f"{where[0].upper()}{where[1:]} is damaged.")
+        raise IntegrityError(f"{as_subject(where)} is damaged.")
     if said["format"] > _FORMAT:
-        raise IntegrityError(
-            f"{where[0].upper()}{where[1:]} has format {said['format']}; this orbitpkg reads format {_FORMAT}.",
-            hint="Upgrade with pip install -U orbitpkg.",
-        )
+        raise IntegrityError(unsupported_format(where, said["format"], _FORMAT), hint=UPGRADE_HINT)
     return said
 
 
@@ -235,5 +233,5 @@ def _time(text: str, where: str) -> datetime:
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        raise IntegrityError(f"{where[0].upper()}{where[1:]} holds a time that is none.") from None
+        raise IntegrityError(f"{as_subject(where)} contains an invalid time.") from None
     return time.astimezone(UTC)

@@ -1,8 +1,8 @@
-"""The catalogue as a table: DuckDB over the parts on this machine, for one question.
+"""The catalogue as a table: DuckDB queries over the cached parts.
 
-A filter runs where it can do nothing but read the parts: no other files, no network, no settings. Rows of one datum
-(which two who register at the same time can leave, or a compaction that was stopped) are one row here, and a datum that
-another one supersedes is none.
+Filters run in a sandbox that can only read the parts: no other files, no network, no settings. Duplicate rows of a
+datum, which concurrent registrations or an interrupted compaction can leave, are returned once. A datum that another
+one supersedes is not returned.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ _SQL_TYPES: Final = dict.fromkeys(FIXED, "VARCHAR") | {
 
 
 def connect(*, spill: Path | None = None, memory: str = _MEMORY, threads: int = _THREADS) -> DuckDBPyConnection:
-    """Open a database in memory, of bounded size.
+    """Open an in-memory database with a memory limit.
 
     Args:
-        spill: A folder for what does not fit.
-        memory: How much fits, as DuckDB writes it.
-        threads: How many it may use.
+        spill: A directory for data that does not fit in memory.
+        memory: The memory limit in DuckDB's notation.
+        threads: The maximum number of threads.
 
     Raises:
         MissingExtra: DuckDB is not installed.
@@ -59,16 +59,16 @@ def connect(*, spill: Path | None = None, memory: str = _MEMORY, threads: int = 
 
 
 def quoted(text: str) -> str:
-    """Write a text as SQL does."""
+    """Return text as an SQL string literal."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def read_parts(parts: Sequence[Path], *, name_column: str | None = None) -> str:
-    """Give the SQL that reads parts as one table, whose columns are the union of theirs.
+    """Return the SQL that reads parts as a table with the union of their columns.
 
     Args:
         parts: The files.
-        name_column: A column to say in of each row which file it is from; none when None.
+        name_column: The name of an additional column for the path of each row's file, or None.
     """
     names = ", ".join(quoted(str(part)) for part in parts)
     more = f", filename = {quoted(name_column)}" if name_column is not None else ""
@@ -79,23 +79,23 @@ def footer_of(part: Path, *, where: str) -> dict[str, str]:
     """Read the key-value metadata of a Parquet file.
 
     Raises:
-        IntegrityError: It is not Parquet, or torn.
+        IntegrityError: The file is not a Parquet file or is damaged.
     """
     duckdb = require("duckdb", extra="query", what="Reading a catalogue")
     with connect() as connection:
         try:
             found = connection.execute("SELECT key, value FROM parquet_kv_metadata(?)", [str(part)]).fetchall()
         except duckdb.Error as error:
-            raise IntegrityError(f"{where} is not Parquet, or torn: {_first_line(error)}") from error
+            raise IntegrityError(f"{where} is not a valid Parquet file: {_first_line(error)}") from error
     return {bytes(key).decode("utf-8", "replace"): bytes(value).decode("utf-8", "replace") for key, value in found}
 
 
 class Table:
-    """The rows of some parts. A context manager; for one thread.
+    """The rows of a catalogue's parts. A context manager; not thread-safe.
 
     Args:
         parts: The files.
-        spill: A folder for what does not fit into memory.
+        spill: A directory for data that does not fit in memory.
     """
 
     def __init__(self, parts: Sequence[Path], *, spill: Path | None = None) -> None:
@@ -122,7 +122,7 @@ class Table:
         self._connection.close()
 
     def kinds(self) -> dict[str, tuple[str, Kind]]:
-        """Give the spelling and the kind of all columns but the fixed ones, by case-folded name."""
+        """Return the spelling and the type of all columns except the fixed ones, by case-folded name."""
         return {
             name.casefold(): (name, _KINDS.get(kind, Kind.TEXT))
             for name, kind in self.columns.items()
@@ -132,56 +132,56 @@ class Table:
     def rows(
         self, filters: Sequence[str] = (), *, columns: Sequence[str] | None = None, limit: int | None = None
     ) -> Iterator[tuple[Any, ...]]:
-        """Yield the rows that all filters let pass, in the order of the parts: about that of registration.
+        """Yield the rows that satisfy all filters, in the order of the parts: roughly the order of registration.
 
         Args:
             filters: Conditions in SQL.
-            columns: Which; all of them when None.
-            limit: How many rows at most.
+            columns: The columns to return, or None for all.
+            limit: The maximum number of rows.
 
         Raises:
-            UsageError: The filter or a column cannot be used.
+            UsageError: A filter is invalid, or a column is unknown.
             IntegrityError: A part cannot be read.
         """
-        with self._told(filters):
+        with self._translate_errors(filters):
             cursor = self._connection.execute(self._query(filters, columns, limit))
             while batch := cursor.fetchmany(_BATCH):
                 yield from batch
 
     def to_pandas(self, filters: Sequence[str] = ()) -> Any:
         """Give the rows that all filters let pass as a pandas ``DataFrame``."""
-        with self._told(filters):
+        with self._translate_errors(filters):
             return self._connection.sql(self._query(filters, None, None)).df()
 
     def to_arrow(self, filters: Sequence[str] = ()) -> Any:
         """Give the rows that all filters let pass as a ``pyarrow.Table``."""
-        with self._told(filters):
+        with self._translate_errors(filters):
             return self._connection.sql(self._query(filters, None, None)).to_arrow_table()
 
     def columns_in(self, filters: Sequence[str]) -> list[str]:
-        """Give the columns that filters look at, in the order in which they do.
+        """Return the columns that filters use, in order of appearance.
 
         Raises:
-            UsageError: A filter cannot be used.
+            UsageError: A filter is invalid.
         """
         spelling = {folded(name): name for name in self.columns}
         found = (name for text in filters for name, _ in columns_used(check_filter(self._connection, text)))
         return list(dict.fromkeys(spelling[folded(name)] for name in found if folded(name) in spelling))
 
     def count(self, filters: Sequence[str] = ()) -> tuple[int, int]:
-        """Count the data that all filters let pass, and the sum of their sizes in bytes."""
-        with self._told(filters):
+        """Return the number of data that satisfy all filters, and their total size in bytes."""
+        with self._translate_errors(filters):
             query = f"SELECT count(*), coalesce(sum(size), 0)::BIGINT FROM {self._source(filters)}"  # noqa: S608
             [(number, size)] = self._connection.execute(query).fetchall()
         return int(number), int(size)
 
     def present(self, ids: Sequence[str]) -> set[str]:
-        """Tell which of these ids there are data of."""
+        """Return which of these ids are in the catalogue."""
         found = self._connection.execute("SELECT DISTINCT id FROM data WHERE id IN (SELECT unnest(?))", [list(ids)])
         return {str(row[0]) for row in found.fetchall()}
 
     def newest(self, uris: Sequence[str]) -> list[tuple[str, str, str | None, str | None]]:
-        """Give the newest datum of each of these addresses: the address, and its id, ETag and BLAKE3."""
+        """Return the address, id, ETag and BLAKE3 of the newest datum of each of these addresses."""
         query = "SELECT DISTINCT ON (uri) uri, id, etag, blake3 FROM data WHERE uri IN (SELECT unnest(?))"
         return self._connection.execute(f"{query} ORDER BY uri, registered DESC", [list(uris)]).fetchall()
 
@@ -189,7 +189,7 @@ class Table:
         wanted = [self._known(name) for name in columns] if columns is not None else list(self.columns)
         chosen = ", ".join(_identifier(name) for name in wanted)
         several = f" LIMIT {int(limit)}" if limit is not None else ""
-        # In the order of the parts, as they are read: to sort a million rows takes memory for all of them.
+        # Keep the order of the parts, because sorting a million rows needs memory for all of them.
         return f"SELECT {chosen} FROM {self._source(filters)}{several}"  # noqa: S608 - checked expressions
 
     def _source(self, filters: Sequence[str]) -> str:
@@ -205,13 +205,13 @@ class Table:
         )
 
     def _finds_repeated(self, condition: str) -> bool:
-        """Note the data of which there are several rows, by comparing ids alone; says whether there are any."""
+        """Find data with several rows by comparing ids, and return whether there are any."""
         query = f"SELECT id FROM data WHERE {condition} GROUP BY id HAVING count(*) > 1"  # noqa: S608
         self._connection.execute(f"CREATE OR REPLACE TEMP TABLE repeated AS {query}")
         return self._finds("SELECT 1 FROM repeated")
 
     def _checked(self, text: str) -> str:
-        """Put a filter between parentheses, if it is one expression over columns that are there."""
+        """Return a filter in parentheses, after checking that it is an expression over known columns."""
         tree = check_filter(self._connection, text, columns=self.columns)
         error = unknown_column(text, tree, list(self.columns))
         if error is not None:
@@ -228,21 +228,21 @@ class Table:
 
             close = nearest(name, self.columns)
             there = ", ".join(list(self.columns)[:40])
-            hint = f"Did you mean {' or '.join(close)}?" if close else f"There are: {there}."
-            raise UsageError(f"There is no column {name!r}.", hint=hint)
+            hint = f"Did you mean {' or '.join(close)}?" if close else f"The columns are {there}."
+            raise UsageError(f"Unknown column {name!r}.", hint=hint)
         return spelling
 
     @contextlib.contextmanager
-    def _told(self, filters: Sequence[str]) -> Iterator[None]:
-        """Turn what DuckDB says of a filter into what is said here."""
+    def _translate_errors(self, filters: Sequence[str]) -> Iterator[None]:
+        """Translate DuckDB's errors."""
         from orbitpkg.errors import NoSpace
 
         try:
             with self._integrity():
                 yield
         except self._duckdb.OutOfMemoryException as error:
-            hint = "Ask for fewer rows, or fewer columns."
-            raise NoSpace("The answer does not fit into memory.", hint=hint) from error
+            hint = "Select fewer rows or fewer columns."
+            raise NoSpace("The result does not fit in memory.", hint=hint) from error
         except self._duckdb.Error as error:
             text = " AND ".join(filters)
             raise refusal(text, None, _first_line(error), advice(text, str(error))) from error
@@ -256,7 +256,7 @@ class Table:
                 raise
             raise IntegrityError(
                 f"A part of the catalogue cannot be read: {_first_line(error)}",
-                hint="Delete what is kept of it, and ask again: it is fetched anew.",
+                hint="Delete its local cache and try again, which fetches it again.",
             ) from error
 
 
@@ -270,6 +270,6 @@ def _identifier(name: str) -> str:
 
 
 def _first_line(error: BaseException) -> str:
-    """Give what DuckDB says, without the kind of its error and the picture of a statement that nobody wrote."""
+    """Return DuckDB's message without the error type and the excerpt of our generated statement."""
     said = re.split(r"\n\nLINE |\s+Candidate functions:", str(error))[0].replace("\n", " ")
     return re.sub(r"^[A-Z][A-Za-z ]* Error: ", "", said).strip().rstrip(".!?")

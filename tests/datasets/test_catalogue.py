@@ -201,10 +201,10 @@ def damage(recordings: Dataset, change: str) -> str:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ("cut short", "torn or altered"),
-        ("a byte", "torn or altered"),
-        ("no Parquet", "not Parquet"),
-        ("no footer", "no part of a catalogue"),
+        ("cut short", "is damaged"),
+        ("a byte", "is damaged"),
+        ("no Parquet", "not a valid Parquet file"),
+        ("no footer", "not a part of a catalogue"),
         ("newer", "format 2"),
         ("no JSON", "footer"),
         ("of another", "belongs to the dataset other"),

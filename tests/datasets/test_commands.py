@@ -46,7 +46,7 @@ def test_a_file_that_cannot_be_registered_is_named_and_the_exit_code_is_one(lab:
     done = lab.run("dataset", "register", "recordings", "runs/run 0.bin", "bad\nname", "--tag", "lab=a=b")
     assert done.code == 1
     assert "error: Could not register 1 of 2 files.\n" in done.err
-    assert "cannot be registered: its name holds" in done.err
+    assert "cannot be registered: its name contains" in done.err
     told = lab.run("dataset", "register", "recordings", "runs/run 0.bin", "bad\nname", "--json").envelope["error"]
     assert told["code"] == "partly-done"
     assert [each["code"] for each in told["data"]["failures"]] == ["usage"]
@@ -55,15 +55,15 @@ def test_a_file_that_cannot_be_registered_is_named_and_the_exit_code_is_one(lab:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["register", "recordings", "runs", "--tag", "lab"], "--tag 'lab' is not of the form KEY=VALUE."),
+        (["register", "recordings", "runs", "--tag", "lab"], "--tag 'lab' must have the form KEY=VALUE."),
         (["register", "recordings", "runs", "--metadata", "a={"], "metadata a is not valid JSON"),
-        (["register", "recordings", "nothing"], "There is no file nothing."),
+        (["register", "recordings", "nothing"], "nothing does not exist."),
         (["register", "recordings", "runs", "--from-datum", "f" * 64], "SHA-256"),
         (["query", "recordings", "robto = 1"], "Did you mean robot?"),
         (["query", "recordings", "robot = "], "syntax error"),
         (["query", "recordings", "--columns", "nmae"], "Did you mean name?"),
         (["describe", "recordings", "--id", "abcdef"], "No datum abcdef found in recordings."),
-        (["freeze", "recordings", "--as", "runs"], "is not one release"),
+        (["freeze", "recordings", "--as", "runs"], "has no exact version"),
         (["create", "a/b"], "'/'"),
     ],
 )
@@ -113,7 +113,7 @@ def test_download_and_sync_say_what_they_did(lab: Machine) -> None:
     (lab.folder / "out" / "run 1.bin").write_bytes(b"mine")
     failed = lab.run("dataset", "download", "recordings", "--dir", "out")
     assert failed.code == 1
-    assert "run 1.bin: out/run 1.bin is there already, with other content." in failed.err
+    assert "run 1.bin: out/run 1.bin exists with different content." in failed.err
     assert "error: Could not download 1 of 3 files.\n" in failed.err
     assert (lab.folder / "out" / "run 1.bin").read_bytes() == b"mine"
     told = lab.run("dataset", "download", "recordings", "--dir", "out", "--json").envelope["error"]

@@ -64,13 +64,13 @@ def test_conditions_of_conditions_are_each_between_parentheses(filled: Dataset) 
     ("condition", "position", "says"),
     [
         (") robot", 1, "syntax error"),
-        ("robot = 'sawyer", 9, "no end"),
+        ("robot = 'sawyer", 9, "not closed"),
         ("robto = 'sawyer'", 1, "Did you mean robot?"),
         ("robot = 'ü' and robto = 'x'", 17, "Did you mean robot?"),
         ('robot = "sawyer"', 9, "single quotes: 'sawyer'"),
         ("action_T > 3 and\n  actoin_t < 5", 20, "Did you mean action_T?"),
         ('"Grösse" > 1', 1, 'Did you mean "Größe"?'),
-        ("zzz = 1", 1, "There are: id, name"),
+        ("zzz = 1", 1, "The columns are id, name"),
     ],
 )
 def test_a_filter_that_cannot_be_used_is_pointed_at(filled: Dataset, condition: str, position: int, says: str) -> None:
@@ -119,14 +119,14 @@ def test_a_column_with_the_name_of_a_word_of_sql_goes_in_quotes(recordings: Data
     recordings.register(tmp_path / "a.bin", metadata={"when": "noon"})
     with pytest.raises(UsageError) as caught:
         recordings.where("when = 'noon'").count()
-    assert caught.value.hint == 'when is a word of SQL: in double quotes it is the column, "when".'
+    assert caught.value.hint == 'when is an SQL keyword. Put the column name in double quotes: "when".'
     assert recordings.where("\"when\" = 'noon'").count() == (1, 1)
 
 
 def test_who_writes_as_in_other_languages_is_told_how(filled: Dataset) -> None:
     with pytest.raises(UsageError) as caught:
         filled.where("robot = 'sawyer' && action_T = 3").count()
-    assert caught.value.hint == "Write AND and OR."
+    assert caught.value.hint == "Use AND and OR."
 
 
 @pytest.mark.parametrize("reader", ["read_text", "read_blob"])
@@ -144,5 +144,5 @@ def test_an_unknown_column_to_be_shown_is_refused_with_the_nearest(filled: Datas
 
 def test_an_empty_dataset_has_the_columns_that_all_have(recordings: Dataset) -> None:
     assert recordings.where("size > 3 and name like '%.h5'").count() == (0, 0)
-    with pytest.raises(UsageError, match="no column robot"):
+    with pytest.raises(UsageError, match="unknown column robot"):
         recordings.where("robot = 'sawyer'").count()

@@ -77,7 +77,7 @@ def test_a_referring_one_gives_the_bytes_of_then_or_an_error(filled: Dataset) ->
     filled.objects.delete(keys["run 3#%.bin"])
     with pytest.raises(IntegrityError):
         found.file_path("run 2#%.bin")
-    with pytest.raises(ObjectNotFound, match="gone"):
+    with pytest.raises(ObjectNotFound, match="is missing"):
         found.file_path("run 3#%.bin")
 
 
@@ -124,7 +124,7 @@ def test_what_is_no_frozen_dataset_is_told(filled: Dataset, tmp_path: Path) -> N
         orbitpkg.frozen("runs")
     orbitpkg.publish(make_package(tmp_path / "p", files={"data.bin": b"x"}), filled.repository)
     orbitpkg.install("model", repository=filled.repository)
-    with pytest.raises(UsageError, match="no frozen dataset"):
+    with pytest.raises(UsageError, match="not a frozen dataset"):
         orbitpkg.frozen("model")
     with pytest.raises(FileNotInPackage, match=r"no file run\.bin"):
         freeze(filled, pack=False).file_path("run.bin")

@@ -90,7 +90,7 @@ def test_folders_give_their_files_but_no_hidden_ones_and_no_sidecars(tmp_path: P
 
 def test_a_file_that_is_not_there_is_refused_before_anything_is_done(recordings: Dataset, tmp_path: Path) -> None:
     path = write(tmp_path, {"a.bin": b"a"}) / "a.bin"
-    with pytest.raises(UsageError, match="no file"):
+    with pytest.raises(UsageError, match="does not exist"):
         recordings.register([path, tmp_path / "b.bin"])
     assert blobs(recordings) == []
     (tmp_path / "nothing").mkdir()
@@ -119,7 +119,7 @@ def test_a_name_that_only_windows_minds_is_kept_and_one_of_a_mac_is_spelled_as_i
     assert sorted(names(recordings)) == sorted([*said, "Gr\u00f6\u00dfe.txt"])
     assert recordings.where().fetch(tmp_path / "out").failures == []
     assert sorted(os.listdir(tmp_path / "out")) == sorted(names(recordings))
-    with pytest.raises(PartlyDone, match="cannot be in a release"):
+    with pytest.raises(PartlyDone, match="cannot be part of a release"):
         recordings.where().freeze("runs==1.0.0", pack=True)
 
 
