@@ -311,7 +311,7 @@ class TestTrust:
         place.publish(folder)
         store = open_store(place.url)
         store.delete(released("model", repository=place.url).archive.key)
-        with pytest.raises(IntegrityError, match="is gone"):
+        with pytest.raises(IntegrityError, match="is missing from"):
             install("model", repository=place.url)
         assert packages() == []
 
