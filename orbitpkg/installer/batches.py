@@ -1,4 +1,4 @@
-"""What an install holds in memory between the network and the disk."""
+"""The buffers of an install, between the network and the disk."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
     from orbitpkg.installer.plan import ChunkWork
     from orbitpkg.model.contents import FileEntry
 
-__all__ = ["Batch", "FrameRoom", "Run"]
+__all__ = ["Batch", "FrameBuffer", "Run"]
 
 
 @dataclass(slots=True)
 class Run:
-    """Pieces of a file that follow one another.
+    """Adjacent pieces of a file.
 
     Attributes:
-        file: Which file.
-        offset: Where the first piece begins in it.
-        end: Where the last one ends.
-        pieces: In order.
+        file: The file.
+        offset: The offset of the first piece in the file.
+        end: The offset where the last piece ends.
+        pieces: The pieces, in order.
     """
 
     file: FileEntry
@@ -32,10 +32,10 @@ class Run:
 
 
 class Batch:
-    """Chunks that are written together: what takes turns in a process (its lock, a file's) is taken once for all.
+    """Chunks that are written together, so that locks are taken once for all of them.
 
     Attributes:
-        length: Of all chunks, uncompressed, in bytes.
+        length: The uncompressed length of all chunks in bytes.
     """
 
     def __init__(self) -> None:
@@ -46,12 +46,12 @@ class Batch:
         return len(self._chunks)
 
     def add(self, work: ChunkWork, plain: memoryview) -> None:
-        """Take a chunk, and its uncompressed bytes."""
+        """Add a chunk with its uncompressed bytes."""
         self._chunks.append((work, plain))
         self.length += len(plain)
 
     def runs(self) -> Iterator[Run]:
-        """Give all that is to be written, put together as far as it goes on where it stopped."""
+        """Yield what to write, with adjacent pieces of a file merged."""
         run: Run | None = None
         for work, plain in self._chunks:
             for target in work.targets:
@@ -65,29 +65,29 @@ class Batch:
             yield run
 
 
-class FrameRoom:
-    """Memory for one frame, filled again and again: fresh memory for each costs more than filling it.
+class FrameBuffer:
+    """A buffer for one frame at a time. It is reused, because fresh memory costs more than filling it.
 
     Args:
-        pending: The chunks whose frames are wanted, in the order of their positions.
+        pending: The chunks whose frames to collect, in the order of their positions.
     """
 
     def __init__(self, pending: Sequence[ChunkWork]) -> None:
-        self._room = memoryview(bytearray(max(work.chunk.stored for work in pending)))
+        self._buffer = memoryview(bytearray(max(work.chunk.stored for work in pending)))
         self._wanted = iter([(work.chunk.position, work.chunk.stored) for work in pending])
         self._position, self._length = next(self._wanted)
         self._filled = 0
 
     def take(self, position: int, piece: memoryview) -> Iterator[memoryview]:
-        """Take a piece of the archive that lies at ``position``; gives the frames that are whole with it."""
+        """Add the piece of the archive at ``position``, and yield the frames that it completes."""
         end = position + len(piece)
         while self._length and self._position + self._filled < end:
             begin = self._position + self._filled - position
             part = piece[begin : begin + self._length - self._filled]
-            self._room[self._filled : self._filled + len(part)] = part
+            self._buffer[self._filled : self._filled + len(part)] = part
             self._filled += len(part)
             if self._filled < self._length:
                 return
-            yield self._room[: self._length]
+            yield self._buffer[: self._length]
             self._position, self._length = next(self._wanted, (end, 0))
             self._filled = 0

@@ -1,13 +1,12 @@
-"""Doing what a plan says: ranges read in parallel, decompressed, written where they belong, verified.
+"""Execution of an install plan: ranges are read in parallel, decompressed, written and verified.
 
-Each worker takes one request through all steps, a few chunks at a time as its bytes arrive, so that no step of one
-waits for a step of another, memory holds some chunks for each worker, and a process that is killed has written nearly
-all that it received. A file is done when all of its slices are there *and* they hash to its digest: the digest is the
-name under which other releases will reuse the file, so a lie about it must not get through.
+Each worker takes a request through all steps, a few chunks at a time as they arrive. So no worker waits for another,
+memory holds a few chunks for each, and a process that is killed has written nearly everything it received. A file is
+complete when all its slices are written and match its digest. Other releases reuse the file by that digest, so a wrong
+one must never pass.
 
-A request whose connection fails is asked again from the first chunk that is still missing, after a pause that grows
-and varies; one that made progress starts counting anew. A store that says it is overloaded is asked by fewer workers
-at once.
+When a connection fails, the request is repeated from the first missing chunk after a growing, random pause. Progress
+resets the number of attempts. Fewer workers send requests to a store that reports an overload.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from orbitpkg.errors import ArchiveError, IntegrityError, RepositoryUnreachable
 from orbitpkg.files.errors import storage_errors
 from orbitpkg.files.folders import make_folders
 from orbitpkg.files.writing import write_at
-from orbitpkg.installer.batches import Batch, FrameRoom
+from orbitpkg.installer.batches import Batch, FrameBuffer
 from orbitpkg.installer.growing import GrowingFile
 from orbitpkg.installer.local import present_chunks
 from orbitpkg.installer.plan import plan_install, plan_requests
@@ -44,27 +43,27 @@ if TYPE_CHECKING:
 
 __all__ = ["ByteSource", "ChunkSource", "fetch"]
 
-# What is written at once.
+# The amount of data written at once.
 _BATCH_BYTES = 1024 * 1024
 _UNREACHABLE = RetryPolicy(tries=6, first_pause=0.5)
 # Wrong bytes may come from the network or a cache on the way, once.
 _WRONG_BYTES = RetryPolicy(tries=2)
-# A request is about 8 MiB: whoever takes longer for it is given up and asked again where it stopped.
+# A request is about 8 MiB. One that takes longer is aborted and continued with a new request.
 _REQUEST_SECONDS = 600.0
 
 
 class ByteSource(Protocol):
-    """Where an archive's bytes come from; called from several threads at once."""
+    """A source of an archive's bytes. Called from several threads at once."""
 
     def stream(self, start: int, length: int) -> Iterator[memoryview]:
-        """Give exactly ``length`` bytes from ``start``, in pieces of any size, as they come."""
+        """Yield exactly ``length`` bytes from ``start``, in pieces of any size, as they arrive."""
 
 
 class ChunkSource(Protocol):
-    """Where chunks may be had without the archive; called from several threads at once."""
+    """A source of chunks other than the archive. Called from several threads at once."""
 
-    def read_into(self, chunk: Chunk, room: memoryview, *, verify: bool) -> bool:
-        """Read a chunk into memory of just its length; says whether it was there."""
+    def read_into(self, chunk: Chunk, buffer: memoryview, *, verify: bool) -> bool:
+        """Read a chunk into a buffer of its length, and return whether it was available."""
 
 
 def fetch(
@@ -79,26 +78,26 @@ def fetch(
     finished: Callable[[FileEntry, str], None],
     progress: Callable[[int], None] | None = None,
 ) -> None:
-    """Read what a plan says and write it into a staging folder.
+    """Read what a plan lists, and write it into a staging folder.
 
-    Each file is held against its digest, which says the same as those of its chunks and is needed anyway. Only when it
-    is wrong are the chunks asked which of them is: those are fetched, and all of the file is verified chunk by chunk.
+    The digest of each file is verified. Only if it is wrong are the digests of its chunks verified, to find the wrong
+    ones and fetch them again.
 
     Args:
-        plan: What to do.
+        plan: The plan.
         source: The archive.
-        staging: Where the files go.
-        contents: Of the archive.
-        pool: Whose workers do it.
-        local: Where the chunks that the plan reuses come from; one that is not there after all is fetched.
-        where: How to call the archive in an error.
-        finished: Called with each file that is whole, verified and read-only, and its path.
+        staging: The folder to write into.
+        contents: The contents of the archive.
+        pool: The workers.
+        local: The source of the chunks that the plan reuses. A chunk that is not available after all is fetched.
+        where: The name of the archive in error messages.
+        finished: Called with each file that is complete, verified and read-only, and its path.
         progress: Called with the number of bytes read from the archive since the last call.
 
     Raises:
-        ArchiveError: Bytes are not those promised, twice in a row.
+        ArchiveError: The data was wrong twice in a row.
         RepositoryError: The archive cannot be read.
-        StorageError: The disk did not take the files.
+        StorageError: The files cannot be written.
     """
     run = partial(_Fetch, source, staging, pool=pool, local=local, where=where, finished=finished, progress=progress)
     doubtful = run(plan, by_chunk=False).run()
@@ -109,10 +108,10 @@ def fetch(
 
 
 class _Fetch:
-    """One go at a plan.
+    """One run of a plan.
 
     Args:
-        by_chunk: Whether each chunk is verified; otherwise files alone, and those that are wrong are named in the end.
+        by_chunk: Whether to verify each chunk. Otherwise only files are verified, and :meth:`run` returns wrong ones.
     """
 
     def __init__(
@@ -147,18 +146,16 @@ class _Fetch:
             for file in self._plan.empty:
                 self._write_whole(file, b"")
             self._growing = {growing.file.path: growing for growing in self._growing_files()}
-        # Requests first: the network is asked while the disk is read.
+        # Requests come first, so that the network is busy while the disk is read.
         works = [partial(self._request, request) for request in self._plan.requests]
-        # What waits for no network is done faster by few threads, and comes in better order.
+        # Reading the disk is faster with few threads, and keeps a better order.
         left = deque(self._plan.reuse)
         readers = usable_cores() + 1 if left else 0
         self._pool.run([*works, *[partial(self._reuse_all, left)] * readers])
         self._pool.run(partial(self._request, request) for request in plan_requests(self._gone))
         holes = [path for path, growing in self._growing.items() if not growing.is_whole]
         if holes:
-            raise IntegrityError(
-                f"{holes[0]!r} in {self._where} is not whole; nothing of it was installed.", path=holes[0]
-            )
+            raise IntegrityError(f"{holes[0]!r} in {self._where} is incomplete. Nothing was installed.", path=holes[0])
         return self._doubtful
 
     def _make_folders(self) -> None:
@@ -166,7 +163,7 @@ class _Fetch:
             make_folders(folder)
 
     def _growing_files(self) -> Iterator[GrowingFile]:
-        """The files that come in more than one slice, or of which a slice is there."""
+        """Yield the files that arrive in more than one slice, or are partly written already."""
         slices: dict[str, int] = {}
         for work in (*self._plan.reuse, *(work for request in self._plan.requests for work in request.work)):
             for target in work.targets:
@@ -184,7 +181,7 @@ class _Fetch:
                 yield growing
 
     def _reuse_all(self, left: deque[ChunkWork]) -> None:
-        room = memoryview(bytearray(_BATCH_BYTES + MAX_CHUNK_BYTES))
+        buffer = memoryview(bytearray(_BATCH_BYTES + MAX_CHUNK_BYTES))
         while left:
             if self._pool.stopping.is_set():
                 raise StoppedError
@@ -192,9 +189,9 @@ class _Fetch:
             while left and batch.length < _BATCH_BYTES:
                 try:
                     work = left.popleft()
-                except IndexError:  # another thread was faster
+                except IndexError:  # another thread took the last one
                     break
-                data = room[batch.length : batch.length + work.chunk.length]
+                data = buffer[batch.length : batch.length + work.chunk.length]
                 if self._local.read_into(work.chunk, data, verify=self._by_chunk):
                     batch.add(work, data)
                 else:
@@ -218,10 +215,10 @@ class _Fetch:
                 retries.failed(error, policy=_WRONG_BYTES if isinstance(error, ArchiveError) else None)
 
     def _take(self, request: RangeRequest, pending: list[ChunkWork]) -> None:
-        """Read what is missing of a request and write each chunk as soon as it is there."""
+        """Read the missing part of a request, and write each chunk as soon as it arrives."""
         start = pending[0].chunk.position
         deadline = time.monotonic() + _REQUEST_SECONDS
-        frame = FrameRoom(pending)
+        frame = FrameBuffer(pending)
         decoder = ChunkDecoder(self._where, verify=self._by_chunk)
         batch = Batch()
         try:
@@ -230,24 +227,24 @@ class _Fetch:
                     work = pending[len(batch)]
                     batch.add(work, memoryview(decoder.decode(whole, work.chunk)))
                     if batch.length >= _BATCH_BYTES:
-                        self._place(batch, pending)
+                        self._store(batch, pending)
                         batch = Batch()
                 start += len(piece)
                 if self._pool.stopping.is_set():
                     return
                 self._check_time(deadline)
         except (ArchiveError, RepositoryUnreachable):
-            self._place(batch, pending)
+            self._store(batch, pending)
             raise
-        self._place(batch, pending)
+        self._store(batch, pending)
         if pending:
-            raise RepositoryUnreachable(f"{self._where}: the answer was cut short.")
+            raise RepositoryUnreachable(f"{self._where}: the response ended early.")
 
     def _check_time(self, deadline: float) -> None:
         if time.monotonic() > deadline:
-            raise RepositoryUnreachable(f"{self._where} is too slow: 8 MiB took over {_REQUEST_SECONDS:.0f} s.")
+            raise RepositoryUnreachable(f"{self._where} is too slow: 8 MiB took more than {_REQUEST_SECONDS:.0f} s.")
 
-    def _place(self, batch: Batch, pending: list[ChunkWork]) -> None:
+    def _store(self, batch: Batch, pending: list[ChunkWork]) -> None:
         self._write(batch)
         if self._progress:
             self._progress(sum(work.chunk.stored for work in pending[: len(batch)]))
@@ -273,9 +270,8 @@ class _Fetch:
             return True
         if self._by_chunk:
             raise IntegrityError(
-                f"{file.path!r} in {self._where} is not the file its contents promise: "
-                "the release is damaged or forged.",
-                hint="Tell its publisher; nothing of it was installed.",
+                f"{file.path!r} in {self._where} does not match its digest: the release is damaged or forged.",
+                hint="Nothing was installed. Report the problem to the publisher.",
                 path=file.path,
             )
         self._doubtful.append(file)
@@ -288,7 +284,7 @@ class _Fetch:
         mode = 0o555 if file.executable else 0o444
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        except FileExistsError:  # what an earlier attempt left
+        except FileExistsError:  # left by an earlier attempt
             os.unlink(path)  # noqa: PTH108
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         try:

@@ -1,4 +1,4 @@
-"""Files that come in slices, from several threads, and are hashed as they grow."""
+"""Files that are written in slices by several threads and hashed as they grow."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ _READ_BYTES = 256 * 1024
 
 
 class GrowingFile:
-    """A file that comes in slices, from several threads, in nearly the right order.
+    """A file that several threads write in slices, in nearly the right order.
 
-    It is hashed as it grows, by one thread at a time, for which no other waits: a slice that continues what is hashed
-    is hashed from memory, one that came early, or while somebody hashes, is read back when its turn comes, while it is
-    still in the system's cache.
+    One thread at a time hashes it, and no other waits for that thread. A slice that continues the hashed part is hashed
+    from memory. A slice that arrives early, or while another thread hashes, is read back later, while it is still in
+    the page cache.
 
     Args:
-        file: Which file.
-        path: Where it is.
-        present: The slices that are there already.
+        file: The file.
+        path: Its path.
+        present: The slices that are written already.
     """
 
     def __init__(self, file: FileEntry, path: str, present: Sequence[Target]) -> None:
         self.file = file
         self.path = path
-        # The system lets one write to a file at a time, and the others burn their cores waiting; here they sleep.
+        # The kernel lets one thread write to a file at a time and makes the others spin. With a lock they sleep.
         self._writing = threading.Lock()
         self._lock = threading.Lock()
         self._is_hashing = False
@@ -47,7 +47,7 @@ class GrowingFile:
         self._hashed = 0
         self._early = {target.file_offset: target.length for target in present}
         if not present:
-            with contextlib.suppress(FileNotFoundError):  # what an earlier attempt left
+            with contextlib.suppress(FileNotFoundError):  # left by an earlier attempt
                 os.unlink(path)  # noqa: PTH108
         elif 0 in self._early:
             descriptor = os.open(path, os.O_RDONLY)
@@ -58,16 +58,16 @@ class GrowingFile:
 
     @property
     def is_whole(self) -> bool:
-        """Whether all of it is written and hashed."""
+        """Whether the whole file is written and hashed."""
         return self._hashed == self.file.size
 
     @property
     def digest(self) -> str:
-        """The BLAKE3 of what is hashed so far."""
+        """The BLAKE3 digest of the part that is hashed so far."""
         return self._hasher.hexdigest()
 
     def write(self, offset: int, pieces: Sequence[memoryview]) -> bool:
-        """Write what follows one another from an offset on. Returns whether the file is whole with it."""
+        """Write adjacent pieces at an offset, and return whether the file is complete."""
         mode = 0o755 if self.file.executable else 0o644
         length = sum(map(len, pieces))
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, mode)
@@ -83,7 +83,7 @@ class GrowingFile:
             os.close(descriptor)
 
     def _hash(self, descriptor: int, offset: int, pieces: Sequence[memoryview], length: int) -> bool:
-        """Hash what can be hashed with what is written; says whether that is all of the file."""
+        """Hash as far as possible, and return whether the whole file is hashed."""
         with self._lock:
             if self._is_hashing or offset != self._hashed:
                 self._early[offset] = length

@@ -1,4 +1,4 @@
-"""From a release in a repository, or an archive, to an installed package."""
+"""Installing a release from a repository or an archive."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Available", "archive_manifest", "available_archive", "available_release", "choose_files", "install", "plan"]
 
-# Up to here an archive is had whole with one request, instead of its contents first and then its chunks.
+# Up to this size, one request reads the whole archive, instead of one for its contents and more for its chunks.
 _WHOLE_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Available:
-    """A release that can be installed: its contents are read and verified, its bytes can be had.
+    """A release that is ready to install: its contents are read and verified.
 
     Attributes:
-        release: Which one.
+        release: The release.
         packed: Its compressed contents.
-        contents: The same, understood.
-        source: Where its archive's bytes come from.
-        origin: The address of the repository, or of the archive.
+        contents: Its parsed contents.
+        source: The source of its archive's bytes.
+        origin: The address of the repository or archive.
     """
 
     release: Release
@@ -71,11 +71,13 @@ class _Whole:
 
 
 def available_release(repository: Repository, release: Release, store: Store) -> Available:
-    """Read what installing a published release takes: one request, or, from a store without ranged reads, the archive.
+    """Read the contents of a published release, and open its archive.
+
+    This takes one request. From a store without ranged reads, the archive is downloaded.
 
     Raises:
-        IntegrityError: The archive is gone, or is not the one that the record commits to.
-        RepositoryError: It cannot be read.
+        IntegrityError: The archive is missing, or not the one in the release's record.
+        RepositoryError: The archive cannot be read.
     """
     if release.archive.size <= _WHOLE_BYTES:
         data = repository.whole_archive(release)
@@ -93,7 +95,7 @@ def available_release(repository: Repository, release: Release, store: Store) ->
 
 
 def _downloaded(repository: Repository, release: Release, store: Store) -> LocalArchive:
-    """Read an archive from its first byte to its last into a file that is gone when it is closed."""
+    """Download an archive into a file that is deleted when it is closed."""
     with store.scratch_file() as (path, file):
         for piece in repository.archive(release).objects.stream(release.archive.key):
             file.write(piece)
@@ -101,7 +103,7 @@ def _downloaded(repository: Repository, release: Release, store: Store) -> Local
         archive = LocalArchive.open(path)
     if archive.place != release.contents:
         archive.close()
-        raise IntegrityError(f"The archive of {release} in {repository.url} is not the one its record commits to.")
+        raise IntegrityError(f"The archive of {release} in {repository.url} is not the one in its record.")
     return archive
 
 
@@ -109,8 +111,8 @@ def archive_manifest(archive: LocalArchive) -> Manifest:
     """Read the manifest in an archive.
 
     Raises:
-        ManifestError: It is not valid.
-        ArchiveError: There is none.
+        ManifestError: The manifest is invalid.
+        ArchiveError: The archive has no manifest.
     """
     first = archive.contents.files[0]
     if first.path != MANIFEST_NAME:
@@ -121,11 +123,11 @@ def archive_manifest(archive: LocalArchive) -> Manifest:
 
 
 def available_archive(archive: LocalArchive) -> Available:
-    """Verify every byte of a local archive and take it for a release.
+    """Verify every byte of a local archive, and return the release that it represents.
 
     Raises:
-        ManifestError: Its manifest is not valid.
-        ArchiveError: It is damaged, or has no manifest.
+        ManifestError: The manifest is invalid.
+        ArchiveError: The archive is damaged or has no manifest.
     """
     verify_archive(archive)
     manifest = archive_manifest(archive)
@@ -136,7 +138,7 @@ def available_archive(archive: LocalArchive) -> Available:
         bytes=archive.contents.total_size,
         encoder=archive.contents.encoder,
     )
-    # Nothing of this depends on the file's name or the time, so that one archive is one release.
+    # Independent of the file's name and the time, so that the same archive is always the same release.
     release = new_release(manifest, archive=totals, contents=archive.place, published="1970-01-01T00:00:00Z")
     packed = archive.read(archive.place.offset, archive.place.length)
     origin = archive.path.resolve().as_uri()
@@ -144,10 +146,10 @@ def available_archive(archive: LocalArchive) -> Available:
 
 
 def choose_files(contents: Contents, only: Sequence[str]) -> tuple[FileEntry, ...]:
-    """Give the files that globs pick, and ``package.json``; all files without globs.
+    """Return ``package.json`` and the files that globs match; all files without globs.
 
     Raises:
-        UsageError: A glob picks nothing.
+        UsageError: A glob matches no file.
     """
     if not only:
         return contents.files
@@ -156,7 +158,7 @@ def choose_files(contents: Contents, only: Sequence[str]) -> tuple[FileEntry, ..
         matches = list(filter(compile_glob(glob).fullmatch, contents.by_path))
         if not matches:
             close = nearest(glob, list(contents.by_path))
-            hint = f"Did you mean {' or '.join(close)}?" if close else "It is a glob over paths, like 'data/**'."
+            hint = f"Did you mean {' or '.join(close)}?" if close else "Give a glob over paths, such as 'data/**'."
             raise UsageError(f"--only {glob!r} matches no file of the package.", hint=hint)
         chosen.update(matches)
     return tuple(file for file in contents.files if file.path in chosen)
@@ -167,7 +169,7 @@ def plan(store: Store, available: Available, *, policy: Policy, only: Sequence[s
 
     Raises:
         OrbitError: The policy refuses the release.
-        UsageError: A glob of ``only`` picks nothing.
+        UsageError: A glob of ``only`` matches no file.
         IntegrityError: Other content is installed under this version.
     """
     release = available.release
@@ -188,9 +190,9 @@ def install(
     only: Sequence[str] = (),
     reporter: Reporter = SILENT,
 ) -> Package:
-    """Install a release, or what is missing of it.
+    """Install a release, or complete a partial installation of it.
 
-    What an earlier attempt fetched before it was stopped is used.
+    Data that an interrupted attempt fetched is used.
 
     Args:
         store: The store to install into.
@@ -202,10 +204,10 @@ def install(
 
     Raises:
         OrbitError: The policy refuses the release.
-        UsageError: A glob of ``only`` picks nothing.
-        IntegrityError: Bytes are not those promised, or other content is installed under this version.
+        UsageError: A glob of ``only`` matches no file.
+        IntegrityError: Data is not what was published, or other content is installed under this version.
         RepositoryError: The archive cannot be read.
-        StorageError: The store cannot be written, or has no space.
+        StorageError: The store cannot be written, or the disk is full.
     """
     release = available.release
     chosen = choose_files(available.contents, only)
@@ -218,14 +220,14 @@ def install(
         missing = _missing(store, available, chosen)
         installed = open_package(store.layout, release.key, release.version)
         if installed is not None and not missing:
-            return _whole_if_it_is(store, installed, available)
+            return _complete_if_possible(store, installed, available)
         staging = store.stage(release, origin=available.origin)
         try:
             _fill(store, staging, available, missing, pool=pool, reporter=reporter)
             return store.commit(staging, available.packed, available.contents, missing, installed=installed is not None)
         except (IntegrityError, StorageError):
-            # What is wrong stays wrong, and a full disk wants its space back. What the network or the user stopped
-            # is kept for the next run.
+            # Wrong data stays wrong, and a full disk needs its space. Only work that the network or the user
+            # interrupted is worth continuing.
             store.discard(staging)
             raise
         except BaseException:
@@ -233,14 +235,14 @@ def install(
             raise
 
 
-def _whole_if_it_is(store: Store, installed: Package, available: Available) -> Package:
+def _complete_if_possible(store: Store, installed: Package, available: Available) -> Package:
     if installed.is_complete or _missing(store, available, available.contents.files):
         return installed
     return store.complete(available.release, available.contents)
 
 
 def _missing(store: Store, available: Available, files: Sequence[FileEntry]) -> tuple[FileEntry, ...]:
-    """Give those of some files that are not installed."""
+    """Return the files that are not installed."""
     release = available.release
     installed = open_package(store.layout, release.key, release.version)
     if installed is not None and installed.digest != release.digest:
@@ -258,8 +260,8 @@ def _check_same(installed: Package, available: Available) -> None:
         return
     release = available.release
     raise IntegrityError(
-        f"{release} of {available.origin} is not the {release} that is installed, which came from {installed.origin}.",
-        hint=f"To have this one instead: orbitpkg remove {release}, then install it again.",
+        f"{release} from {available.origin} differs from the installed {release}, which came from {installed.origin}.",
+        hint=f"To replace the installed release, run orbitpkg remove {release} and install it again.",
     )
 
 
@@ -294,7 +296,7 @@ def _fill(
 
 
 def _adopt(store: Store, staging: Staging, files: Sequence[FileEntry], pool: Pool) -> list[FileEntry]:
-    """Make what files can be made from blobs; give the others."""
+    """Create the files that blobs supply, and return the others."""
     adopted: set[str] = set()
 
     def adopt(file: FileEntry) -> None:
@@ -310,8 +312,8 @@ def _check_space(staging: Staging, steps: InstallPlan) -> None:
     needed = steps.bytes_to_write - sum(work.chunk.length for work in steps.present)
     if needed > free:
         raise NoSpace(
-            f"{staging.release} takes {needed:,} bytes more; {staging.folder} has {free:,} left.",
-            hint="Free some (orbitpkg remove), or set ORBITPKG_HOME to a larger disk.",
+            f"{staging.release} needs {needed:,} more bytes, but {staging.folder} has only {free:,} free.",
+            hint="Free space (orbitpkg remove, orbitpkg gc), or set ORBITPKG_HOME to a larger disk.",
             needed=needed,
             free=free,
         )

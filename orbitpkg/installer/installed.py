@@ -1,4 +1,4 @@
-"""What is installed as a source for the resolver: nothing of it takes a network, or what reads archives."""
+"""The installed releases as a source for the resolver. Needs no network and no archive reader."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ __all__ = ["InstalledSource"]
 
 
 class InstalledSource:
-    """What is installed.
+    """The installed releases.
 
     Args:
-        layout: Of the store.
-        origin: Consider only what came from this address.
-        only: Globs: of a release that is not whole, at least these files must be there.
+        layout: The layout of the store.
+        origin: Consider only releases that came from this address.
+        only: Globs of the files that an incomplete release must have to be considered.
     """
 
     def __init__(self, layout: Layout, *, origin: str | None = None, only: Sequence[str] = ()) -> None:
@@ -42,24 +42,24 @@ class InstalledSource:
         return [version for version in installed_versions(self._layout, name) if self._usable(name, version)]
 
     def offer(self, name: str, version: Version) -> Offer | None:
-        """Say what is known of a version; None when it is not installed."""
+        """Return the metadata of a version; None if it is not installed."""
         return Offer.of(self.release(name, version)) if self._usable(name, version) else None
 
     def release(self, name: str, version: Version) -> Release:
-        """Read a release.
+        """Read the record of a release.
 
         Raises:
-            NotInstalled: It is not installed.
+            NotInstalled: The release is not installed.
         """
         if not self._usable(name, version):
             raise self.nothing_found(name, f"{name}=={version}", self.versions(name))
         return load_release(self._layout.release(name, version))
 
     def nothing_found(self, name: str, wanted: str, versions: list[Version]) -> NotInstalled:
-        """Say that nothing installed fits a requirement, and what there is instead."""
+        """Return the error for a requirement that no installed version meets; it names those that are installed."""
         if versions:
-            there = ", ".join(map(str, versions))
-            return NotInstalled(f"No installed version of {name} fits {wanted}; installed: {there}.", name=name)
+            listed = ", ".join(map(str, versions))
+            return NotInstalled(f"No installed version of {name} satisfies {wanted}. Installed: {listed}.", name=name)
         close = nearest(name, installed_names(self._layout))
         hint = f"Did you mean {' or '.join(close)}?" if close else None
         return NotInstalled(f"{name} is not installed in {self._layout.home}.", hint=hint, name=name)

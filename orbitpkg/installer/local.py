@@ -1,6 +1,6 @@
-"""Chunks that this disk holds already: in other versions of a package, or in what an install left when it stopped.
+"""Chunks that this disk has already, in other versions of a package or in the staging folder of an interrupted install.
 
-Nothing here is believed: a chunk is used when its bytes, read now, hash to its digest, or to that of their file.
+Nothing is trusted: a chunk is used only if its bytes, read now, match its digest or that of their file.
 """
 
 from __future__ import annotations
@@ -25,60 +25,60 @@ if TYPE_CHECKING:
 
 __all__ = ["InstalledChunks", "present_chunks"]
 
-# Versions further back share ever less, and the table of a package of 100,000 files takes a quarter of a second.
+# Older versions share ever less, and reading the contents of a package of 100,000 files takes a quarter of a second.
 _MAX_VERSIONS = 8
 
 
 class InstalledChunks:
-    """Those chunks of a release that other installed versions of the package hold, the newest first.
+    """The chunks of a release that other installed versions of the package contain.
 
     Args:
-        layout: Of the store.
-        release: What is being installed.
+        layout: The layout of the store.
+        release: The release to install.
         contents: Its contents.
     """
 
     def __init__(self, layout: Layout, release: Release, contents: Contents) -> None:
         self._wanted = {chunk.blake3 for chunk in contents.chunks}
-        self._places: dict[Blake3, tuple[TreeStream, Chunk]] = {}
+        self._locations: dict[Blake3, tuple[TreeStream, Chunk]] = {}
         versions = [version for version in installed_versions(layout, release.key) if version != release.version]
         for version in sorted(versions, reverse=True)[:_MAX_VERSIONS]:
             self._add(layout, release.key, version)
 
     @property
     def digests(self) -> Collection[Blake3]:
-        """The digests of the chunks that should be there."""
-        return self._places.keys()
+        """The digests of the chunks that should be available."""
+        return self._locations.keys()
 
-    def read_into(self, chunk: Chunk, room: memoryview, *, verify: bool) -> bool:
-        """Read a chunk into memory of just its length; says whether it was there."""
-        place = self._places.get(chunk.blake3)
-        return place is not None and place[0].read_into(place[1], room, verify=verify)
+    def read_into(self, chunk: Chunk, buffer: memoryview, *, verify: bool) -> bool:
+        """Read a chunk into a buffer of its length, and return whether it was available."""
+        location = self._locations.get(chunk.blake3)
+        return location is not None and location[0].read_into(location[1], buffer, verify=verify)
 
     def _add(self, layout: Layout, key: str, version: Version) -> None:
         try:
             package = open_package(layout, key, version)
             contents = package.contents if package else None
         except OrbitError:
-            return  # a damaged release is no source; the one that is being installed does not need it
+            return  # A damaged release does not keep another one from being installed.
         if package is None or contents is None:
             return
         stream = TreeStream(contents, str(package.path))
         for chunk in contents.chunks:
             if chunk.blake3 in self._wanted:
-                self._places.setdefault(chunk.blake3, (stream, chunk))
+                self._locations.setdefault(chunk.blake3, (stream, chunk))
 
 
 def present_chunks(contents: Contents, files: Sequence[FileEntry], staging: Staging, pool: Pool) -> set[Blake3]:
-    """Give the digests of the chunks whose bytes are all in their places in a staging folder.
+    """Return the digests of the chunks that a staging folder contains completely.
 
-    What is there and can neither be used nor written on is deleted.
+    Files that can be neither used nor continued are deleted.
 
     Args:
-        contents: Of the release.
-        files: The files that are to be staged.
-        staging: The folder.
-        pool: Whose workers do the reading.
+        contents: The contents of the release.
+        files: The files to stage.
+        staging: The staging folder.
+        pool: The workers that read.
     """
     staged = [file for file in files if file.size and _is_usable(staging.path(file), file.size)]
     if not staged:
@@ -100,11 +100,11 @@ def present_chunks(contents: Contents, files: Sequence[FileEntry], staging: Stag
     candidates = {chunk.blake3 for file in staged for chunk in contents.chunks_of(file)}
     pool.run(look(digest) for digest in candidates)
     for file in staged:
-        there = {chunk.blake3 for chunk in contents.chunks_of(file)}
-        if not there <= found and not os.stat(staging.path(file)).st_mode & 0o200:  # noqa: PTH116
-            # It was finished and is damaged now.
+        digests = {chunk.blake3 for chunk in contents.chunks_of(file)}
+        if not digests <= found and not os.stat(staging.path(file)).st_mode & 0o200:  # noqa: PTH116
+            # A read-only file was complete once, so it is damaged.
             os.unlink(staging.path(file))  # noqa: PTH108
-            found -= there
+            found -= digests
     return found
 
 
@@ -113,7 +113,7 @@ def _is_usable(path: str, size: int) -> bool:
         status = os.stat(path)  # noqa: PTH116
     except FileNotFoundError:
         return False
-    # A second name means that it is a blob's content too, which must never be written to.
+    # A second link means that the file is also a blob, which must never be written to.
     if status.st_nlink > 1 or status.st_size > size:
         os.unlink(path)  # noqa: PTH108
         return False

@@ -1,6 +1,6 @@
-"""What an install will read, and where each byte goes: decided before anything is read.
+"""The plan of an install: what it reads, and where each byte goes.
 
-A plan is a value made by a pure function, so that ``--dry-run`` shows exactly what an install does.
+A plan is a value made by a pure function before anything is read, so ``--dry-run`` shows exactly what an install does.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 __all__ = ["ChunkWork", "InstallPlan", "RangeRequest", "Target", "plan_install", "plan_requests"]
 
 _REQUEST_BYTES = 8 * 1024 * 1024
-# Reading what nobody needs is cheaper than one more request up to about here (a round trip at 30 ms and 1 Gbit/s is
-# 4 MiB, but a store's bytes cost money too).
+# Up to this many bytes, reading what is not needed is cheaper than another request. A round trip of 30 ms at 1 Gbit/s
+# is worth 4 MiB, but stores also charge for bytes.
 _GAP_BYTES = 32 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A slice of a chunk, and the slice of a file that it is.
+    """A slice of a chunk, and its place in a file.
 
     Attributes:
-        file: Which file.
-        file_offset: Where the slice begins in the file.
-        chunk_offset: Where it begins in the chunk.
-        length: In bytes.
+        file: The file.
+        file_offset: The offset of the slice in the file.
+        chunk_offset: The offset of the slice in the chunk.
+        length: The length in bytes.
     """
 
     file: FileEntry
@@ -41,7 +41,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkWork:
-    """A chunk to be had, and all places its bytes go to."""
+    """A chunk to obtain, and all slices of files that it fills."""
 
     chunk: Chunk
     targets: tuple[Target, ...]
@@ -49,12 +49,12 @@ class ChunkWork:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RangeRequest:
-    """Bytes of the archive to be read at once.
+    """A range of the archive to read with one request.
 
     Attributes:
-        start: Of the first byte.
-        length: In bytes.
-        work: The chunks that lie in it, in order.
+        start: The offset of the first byte.
+        length: The length in bytes.
+        work: The chunks in the range, in order.
     """
 
     start: int
@@ -67,11 +67,11 @@ class InstallPlan:
     """What an install does.
 
     Attributes:
-        files: The files to be written.
-        empty: Those among them without a byte.
-        present: Chunks whose bytes an install that was stopped left in their places.
-        reuse: Chunks that other installed releases hold.
-        requests: What is read from the archive, in its order.
+        files: The files to write.
+        empty: The empty ones among them.
+        present: Chunks that an interrupted install has written already.
+        reuse: Chunks that other installed releases contain.
+        requests: The ranges to read from the archive, in order.
     """
 
     files: tuple[FileEntry, ...]
@@ -82,17 +82,17 @@ class InstallPlan:
 
     @property
     def bytes_to_fetch(self) -> int:
-        """How many bytes of the archive are read."""
+        """The number of bytes to read from the archive."""
         return sum(request.length for request in self.requests)
 
     @property
     def bytes_reused(self) -> int:
-        """How many uncompressed bytes come from this disk instead."""
+        """The number of uncompressed bytes that come from this disk instead."""
         return sum(work.chunk.length for work in (*self.present, *self.reuse))
 
     @property
     def bytes_to_write(self) -> int:
-        """How much disk the files take."""
+        """The disk space that the files take, in bytes."""
         return sum(file.size for file in self.files)
 
 
@@ -103,15 +103,15 @@ def plan_install(
     present: Collection[Blake3] = (),
     local: Collection[Blake3] = (),
 ) -> InstallPlan:
-    """Plan how to get files of an archive.
+    """Plan how to obtain files of an archive.
 
     A chunk that occurs more than once is read once.
 
     Args:
-        contents: Of the archive.
-        files: Those wanted.
-        present: The digests of chunks whose bytes are in their places already.
-        local: The digests of chunks that installed releases hold.
+        contents: The contents of the archive.
+        files: The files to obtain.
+        present: The digests of chunks that are written already.
+        local: The digests of chunks that installed releases contain.
     """
     wanted = tuple(files)
     targets: defaultdict[Blake3, list[Target]] = defaultdict(list)

@@ -1,8 +1,7 @@
-"""Making an installed release whole again, with no more bytes from where it came from than are broken here.
+"""Repair of an installed release. Only the chunks that are broken here are fetched from its archive.
 
-The chunks of a broken file that are sound are taken from the file itself, those that another installed version or a
-blob holds from there; the rest is read from the archive. Each file appears whole, in one rename, in the place of the
-broken one; a blob that was altered is deleted on the way.
+Intact chunks come from the broken file itself, from other installed versions or from blobs. A repaired file replaces
+the broken one with one rename. An altered blob is deleted.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ __all__ = ["ArchiveSupplier", "Repaired", "RepositorySupplier", "Supplier", "rep
 
 
 class Supplier(Protocol):
-    """Where a release can be had again."""
+    """A source to repair a release from."""
 
     @property
     def url(self) -> str:
@@ -56,18 +55,18 @@ class Supplier(Protocol):
         """Read a release's record."""
 
     def contents(self, release: Release) -> tuple[bytes, Contents]:
-        """Read a release's contents: as they are stored, and understood."""
+        """Read a release's contents, in their stored and in their parsed form."""
 
     def opened(self, release: Release) -> contextlib.AbstractContextManager[ByteSource]:
-        """Give a release's archive."""
+        """Open a release's archive."""
 
 
 class RepositorySupplier:
-    """A repository.
+    """A repository as a source of repairs.
 
     Args:
-        repository: Which one.
-        store: Where an archive is kept while it is read, if it can only be read whole.
+        repository: The repository.
+        store: The store for the temporary copy of an archive that can only be read as a whole.
     """
 
     def __init__(self, repository: Repository, store: Store) -> None:
@@ -89,11 +88,11 @@ class RepositorySupplier:
 
     @contextlib.contextmanager
     def opened(self, release: Release) -> Iterator[ByteSource]:
-        """Give a release's archive.
+        """Open a release's archive.
 
         Raises:
-            IntegrityError: It is gone.
-            RepositoryError: It cannot be read.
+            IntegrityError: The archive is missing.
+            RepositoryError: The archive cannot be read.
         """
         try:
             self._repository.objects.get_range(release.archive.key, 0, 1)
@@ -112,10 +111,10 @@ class RepositorySupplier:
 
 
 class ArchiveSupplier:
-    """An archive on this machine.
+    """A local archive as a source of repairs.
 
     Args:
-        available: The release it holds, verified.
+        available: The verified release in the archive.
     """
 
     def __init__(self, available: Available) -> None:
@@ -127,10 +126,10 @@ class ArchiveSupplier:
         return self._available.origin
 
     def release(self, key: str, version: Version) -> Release:
-        """Give the release it holds.
+        """Return the release in the archive.
 
         Raises:
-            IntegrityError: It holds another one.
+            IntegrityError: The archive holds another release.
         """
         release = self._available.release
         if (release.key, release.version) != (key, version):
@@ -138,10 +137,10 @@ class ArchiveSupplier:
         return release
 
     def contents(self, release: Release) -> tuple[bytes, Contents]:
-        """Give its contents.
+        """Return the contents of the archive.
 
         Raises:
-            IntegrityError: It is no longer the archive that this release was installed from.
+            IntegrityError: The archive is not the one that the release was installed from.
         """
         if release.contents != self._available.release.contents:
             raise IntegrityError(f"{self.url} is not the archive of {release} that was installed.", hint=_ANOTHER)
@@ -149,7 +148,7 @@ class ArchiveSupplier:
 
     @contextlib.contextmanager
     def opened(self, release: Release) -> Iterator[ByteSource]:
-        """Give its bytes. Raises as :meth:`contents` does."""
+        """Return the bytes of the archive. Raises the errors of :meth:`contents`."""
         self.contents(release)
         yield self._available.source
 
@@ -159,12 +158,12 @@ _ANOTHER = "Name a repository that has the release: --repository URL"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repaired:
-    """What a repair came to.
+    """The result of a repair.
 
     Attributes:
-        condition: How the release is now.
-        fetched: How many bytes were read from its archive.
-        aside: Where the files are that are none of the release; None when there were none.
+        condition: The condition of the release now.
+        fetched: The number of bytes read from its archive.
+        aside: The folder with files that do not belong to the release; None if there were none.
     """
 
     condition: Condition
@@ -173,17 +172,17 @@ class Repaired:
 
 
 def repair(store: Store, condition: Condition, supplier: Supplier, *, pool: Pool, reporter: Reporter) -> Repaired:
-    """Make an installed release as it was published.
+    """Restore an installed release to its published state.
 
     Args:
-        store: Where it is.
-        condition: What is wrong with it.
-        supplier: Where it can be had again; asked only for what is not on this machine.
-        pool: Whose workers do it.
-        reporter: Told how far it is.
+        store: The store.
+        condition: The condition of the release, with the findings to repair.
+        supplier: The source of what this machine does not have.
+        pool: The workers.
+        reporter: Receives progress.
 
     Raises:
-        IntegrityError: The supplier has another release, or none.
+        IntegrityError: The supplier has another release under this version, or none.
         RepositoryError: The supplier cannot be read.
         StorageError: The store cannot be written, or the release was removed meanwhile.
     """
@@ -224,7 +223,7 @@ def _table(store: Store, condition: Condition, supplier: Supplier) -> tuple[Rele
 
 def _put_own_files_back(store: Store, condition: Condition, release: Release, packed: bytes, url: str) -> None:
     home = store.layout.release(condition.key, condition.version)
-    # The contents first: nobody reads them but through a record.
+    # The contents come first, because they are read only through a record.
     right = {CONTENTS_NAME: packed, RECORD_NAME: release.raw}
     wrong = {name: data for name, data in right.items() if condition.package is None and _differs(home, name, data)}
     if not os.path.exists(f"{home}/{ORIGIN_NAME}"):  # noqa: PTH110
@@ -241,7 +240,7 @@ def _differs(home: str, name: str, data: bytes) -> bool:
 
 
 def _in_the_way(package: Package, findings: Sequence[Finding]) -> Iterator[str]:
-    """Give what is no file of the release, and folders that stand where a file belongs."""
+    """Yield the paths of files that do not belong to the release, and of folders in the place of a file."""
     for finding in findings:
         place = package.path / finding.path
         if finding.flaw is Flaw.EXTRA or (finding.flaw is Flaw.MISSING and place.is_dir()):
@@ -258,7 +257,7 @@ def _refill(  # noqa: PLR0917 - one step of repair(), which has these at hand
     pool: Pool,
     reporter: Reporter,
 ) -> int:
-    """Make broken files anew; returns how many bytes of the archive that took."""
+    """Replace broken files, and return the number of bytes read from the archive."""
     staging = store.stage(release, origin=supplier.url)
     try:
         left = [file for file in broken if not (store.has_blob(file) and store.adopt_blob(file, staging.path(file)))]
@@ -289,7 +288,7 @@ def _refill(  # noqa: PLR0917 - one step of repair(), which has these at hand
 
 
 class _SoundChunks:
-    """The chunks of a release that its own files still hold, or those of other versions."""
+    """The intact chunks in a release's own files and in other versions."""
 
     def __init__(self, store: Store, package: Package, release: Release, contents: Contents) -> None:
         self._contents = contents
@@ -297,7 +296,7 @@ class _SoundChunks:
         self._others = InstalledChunks(store.layout, release, contents)
 
     def digests(self, files: Sequence[FileEntry], pool: Pool) -> set[Blake3]:
-        """Give those of the chunks of some files that need not be fetched."""
+        """Return the digests of the chunks of some files that need not be fetched."""
         chunks = {chunk.blake3: chunk for file in files for chunk in self._contents.chunks_of(file)}
         sound = {digest for digest in chunks if digest in self._others.digests}
 
@@ -308,14 +307,14 @@ class _SoundChunks:
         pool.run(partial(look, chunk) for chunk in chunks.values())
         return sound
 
-    def read_into(self, chunk: Chunk, room: memoryview, *, verify: bool) -> bool:
-        """Read a chunk into memory of just its length; says whether it was there."""
-        # Some of its own are known to be wrong.
-        return self._own.read_into(chunk, room) or self._others.read_into(chunk, room, verify=verify)
+    def read_into(self, chunk: Chunk, buffer: memoryview, *, verify: bool) -> bool:
+        """Read a chunk into a buffer of its length, and return whether it was available."""
+        # The release's own chunks are always verified, because some are broken.
+        return self._own.read_into(chunk, buffer) or self._others.read_into(chunk, buffer, verify=verify)
 
 
 class _WhenNeeded:
-    """An archive that is opened when its first byte is asked for."""
+    """An archive that is opened when its first byte is read."""
 
     def __init__(self, opener: Callable[[], ByteSource]) -> None:
         self._opener = opener

@@ -1,7 +1,4 @@
-"""Where releases to install are found: in repositories, and in archives at hand.
-
-A source for the resolver, which can also make a release :class:`~orbitpkg.installer.install.Available`.
-"""
+"""Repositories and local archives as a source of releases for the resolver and the installer."""
 
 from __future__ import annotations
 
@@ -33,44 +30,44 @@ if TYPE_CHECKING:
 
 __all__ = ["RepositorySource", "resolve_as_recorded"]
 
-# How many records are read before it is said that nothing fits; most of them are kept on this machine.
+# The number of records read before the resolver reports that no solution exists. Most of them are cached.
 _CHECKED_OFFERS = 32
 
 
 class RepositorySource:
-    """Repositories, and archives that stand for the packages they hold.
+    """Repositories and local archives as one source of releases.
 
     Args:
         repositories: The repositories to search.
-        store: Where an archive is kept while it is read, if it can only be read whole.
-        archives: Archives by the canonical names of their packages; of such a package nothing else is offered.
+        store: The store for the temporary copy of an archive that can only be read as a whole.
+        archives: Archives by the canonical names of their packages. They hide the other releases of these packages.
     """
 
     def __init__(self, repositories: RepositorySet, store: Store, archives: Mapping[str, Available]) -> None:
         self.repositories = repositories
         self._store = store
         self._archives = archives
-        # Of what indexes say, in the order in which it was asked for.
+        # The offers that came from indexes, in the order in which they were requested.
         self._offered: dict[tuple[str, Version], None] = {}
         self._states: dict[tuple[str, Version], dict[str, str]] = {}
 
     @property
     def corrections(self) -> int:
-        """How often a record was found not to be what was offered; then what was chosen must be chosen again."""
+        """The number of records that differed from their offers. When it grows, releases must be resolved again."""
         return sum(self.repositories.catalogue(setting).corrections for setting in self.repositories.opened)
 
     def look_ahead(self, requirements: Iterable[Requirement], prefer: Mapping[str, Version]) -> None:
-        """Ask for several packages at once, which would be asked for one after another.
+        """Read indexes in parallel that the resolver would read one after another.
 
-        First those of the requirements, then those that the likely choices need, and so on: as many rounds as
-        dependencies are deep.
+        The first round reads the required packages, the next ones the dependencies of the likely versions. There are
+        as many rounds as the dependencies are deep.
 
         Args:
-            requirements: What is asked for.
-            prefer: The versions that are taken where they fit, by canonical name.
+            requirements: The user's requirements.
+            prefer: The versions to prefer to newer ones, by canonical name.
 
         Raises:
-            RepositoryError: A repository did not say what there is of a package that is asked for.
+            RepositoryError: The index of a required package cannot be read.
         """
         wave = self._new(requirements, set())
         asked = set(wave)
@@ -85,7 +82,7 @@ class RepositorySource:
         return {requirement.key: requirement for requirement in requirements if requirement.key not in asked}
 
     def _supposed_needs(self, want: Requirement, prefer: Mapping[str, Version]) -> list[Requirement]:
-        # What nobody may come to need is no reason to fail: if somebody does, it fails then.
+        # The package may turn out not to be needed. If it is, the resolver reports the error.
         with contextlib.suppress(OrbitError):
             return self._likely_needs(want, prefer, exact=None)
         return []
@@ -93,21 +90,25 @@ class RepositorySource:
     def _likely_needs(
         self, want: Requirement, prefer: Mapping[str, Version], *, exact: Version | None
     ) -> list[Requirement]:
-        """Say what the version needs that will be taken if nothing speaks against it."""
-        preferred = prefer.get(want.key)
-        if exact is None and preferred is not None and want.range.allows(preferred):
-            exact = preferred
+        """Return the dependencies of the version that will probably be selected."""
         try:
-            version = exact or self.newest(want.key, [want.range])
+            version = exact or self._likely_version(want, prefer.get(want.key))
             offer = self.offer(want.key, version) if version is not None else None
             if offer is not None and offer.yanked is None:
                 return [Requirement(name, parse_range(text)) for name, text in offer.dependencies.items()]
         except (OfflineError, UsageError):
-            pass  # what is not kept, or cannot be read, is told when it is needed
+            pass  # The resolver reports the error if it needs this version.
         return []
 
+    def _likely_version(self, want: Requirement, preferred: Version | None) -> Version | None:
+        # The resolver will list the versions in any case; then the index answers for the preferred one, too.
+        versions = self.versions(want.key)
+        if preferred in versions and preferred is not None and want.range.allows(preferred):
+            return preferred
+        return self.newest(want.key, [want.range])
+
     def versions(self, name: str) -> list[Version]:
-        """List the versions of a package; empty when there is no such package."""
+        """List the versions of a package; empty if the package does not exist."""
         if name in self._archives:
             return [self._archives[name].release.version]
         return self._catalogue(name).stock(name).versions
@@ -122,7 +123,7 @@ class RepositorySource:
         return find_newest(self.versions(name), ranges, prereleases=prereleases, accept=is_available)
 
     def offer(self, name: str, version: Version) -> Offer | None:
-        """Say what is known of a version; None when there is no such version."""
+        """Return the metadata of a version; None if the version does not exist."""
         there = self._archives.get(name)
         if there is not None:
             return Offer.of(there.release) if there.release.version == version else None
@@ -130,13 +131,13 @@ class RepositorySource:
         home = self.repositories.home(name).name
         stock = catalogue.seen(name)
         if stock is None:
-            # An exact version: its record says all, with one request.
+            # For an exact version, one request for its record is cheaper than the index.
             release = catalogue.release(name, version)
             return None if release is None else Offer.of(release, repository=home)
         entry = stock.entry(version)
         if entry is None:
             return None
-        if entry.digest:  # Else the record has yet to be made, and would say what the entry does.
+        if entry.digest:  # Without a digest, the record is generated from the entry and cannot differ.
             self._offered[name, version] = None
         return Offer(
             dependencies=entry.dependencies,
@@ -146,16 +147,16 @@ class RepositorySource:
         )
 
     def check_offers(self) -> None:
-        """Hold what was offered first against its records, as far as that takes no long time."""
+        """Compare the first offers with their records; the number is limited to save time."""
         with contextlib.suppress(OfflineError):
             for name, version in list(self._offered)[:_CHECKED_OFFERS]:
                 self._catalogue(name).release(name, version)
 
     def release(self, name: str, version: Version) -> Release:
-        """Read a release.
+        """Read the record of a release.
 
         Raises:
-            VersionNotFound: It is gone, or was never there.
+            VersionNotFound: The release does not exist.
         """
         there = self._archives.get(name)
         if there is not None:
@@ -168,14 +169,14 @@ class RepositorySource:
         return release
 
     def warnings(self, name: str, version: Version) -> list[str]:
-        """Say what the one who installs a release should know: that it was yanked or deprecated, and why."""
+        """Return warnings for a user who installs a release: that it is yanked or deprecated, and why."""
         return [
             f"{name} {version} is {state}{f': {reason}' if reason else ''}."
             for state, reason in self.states(name, version).items()
         ]
 
     def states(self, name: str, version: Version) -> dict[str, str]:
-        """Say what is thought of a release, and why: ``yanked`` or ``deprecated``, as far as that can be known."""
+        """Return the known states of a release, ``yanked`` or ``deprecated``, each with its reason."""
         if (name, version) not in self._states:
             self._states[name, version] = {} if name in self._archives else self._asked_states(name, version)
         return self._states[name, version]
@@ -192,11 +193,11 @@ class RepositorySource:
 
     @contextlib.contextmanager
     def opened(self, release: Release, *, repository: str | None = None) -> Iterator[Available]:
-        """Read what installing a release takes.
+        """Open a release for installation.
 
         Args:
-            release: Which one.
-            repository: The name of the repository it is from, if that is known.
+            release: The release.
+            repository: The name of the repository it comes from, if known.
         """
         there = self._archives.get(release.key)
         if there is not None:
@@ -207,23 +208,23 @@ class RepositorySource:
         try:
             yield available
         finally:
-            if isinstance(available.source, LocalArchive):  # one that could only be had whole
+            if isinstance(available.source, LocalArchive):  # a temporary download
                 available.source.close()
 
     def nothing_found(self, name: str, wanted: str, versions: list[Version]) -> OrbitError:
-        """Say that nothing fits a requirement, and what there is instead.
+        """Return the error for a requirement that no version meets; it names what exists instead.
 
         Raises:
-            RepositoryNotFound: There is no repository to begin with.
+            RepositoryNotFound: The repository itself does not exist.
         """
         repository = self._catalogue(name).repository
         error = repository.nothing_found(name, wanted, versions)
         if isinstance(error, PackageNotFound):
-            self._say_elsewhere(name, error)
+            self._mention_repositories(name, error)
         return error
 
-    def _say_elsewhere(self, name: str, error: PackageNotFound) -> None:
-        """Say that other repositories were not asked, or that there is no repository to begin with."""
+    def _mention_repositories(self, name: str, error: PackageNotFound) -> None:
+        """Add to an error which repositories were searched. Raise an error if the only one does not exist."""
         settings = self.repositories.settings
         if len(settings) == 1:
             if not error.data.get("nearest"):
@@ -231,12 +232,13 @@ class RepositorySource:
             return
         bound = bound_to(name, settings)
         if bound is None:
-            error.message = f"There is no package {name} in {', '.join(setting.name for setting in settings)}."
+            searched = ", ".join(setting.name for setting in settings)
+            error.message = f"There is no package {name} in the repositories {searched}."
         else:
             for other in self.repositories.kept_elsewhere(name)[:1]:
                 bind = f"orbitpkg repo add {other.name} {other.url} --packages {name}"
-                error.hint = f"It was seen in {other.name} before. If that one is meant: {bind}"
-            error.hint = f"{name} is bound to {bound.name}, so that it was looked for nowhere else. {error.hint or ''}"
+                error.hint = f"It was found in {other.name} before. To use that repository: {bind}"
+            error.hint = f"{name} is bound to {bound.name}, so only {bound.name} was searched. {error.hint or ''}"
 
     def _catalogue(self, name: str) -> Catalogue:
         return self.repositories.catalogue(self.repositories.home(name))
@@ -250,11 +252,11 @@ def resolve_as_recorded(
     prereleases: bool = False,
     prefer: Mapping[str, Version] | None = None,
 ) -> Resolution:
-    """Choose releases as :func:`~orbitpkg.resolver.resolver.resolve` does, from what records say.
+    """Resolve requirements as :func:`~orbitpkg.resolver.resolver.resolve` does, with records having the last word.
 
-    What is chosen is chosen by what indexes say; then the records of the chosen are read. Where one says something
-    else than its index did, all is chosen again, with what the record says. Where nothing fits, records of what was
-    offered are read before that is said.
+    The resolver works with indexes and then reads the records of the selected releases. If a record differs from its
+    index, the requirements are resolved again with the record. If no solution exists, some records are read before
+    the error is raised, because a wrong index may be the reason.
     """
     asked = list(requirements)
     source.look_ahead(asked, prefer or {})
@@ -263,8 +265,7 @@ def resolve_as_recorded(
         try:
             resolution = resolve(asked, source, apps=apps, prereleases=prereleases, prefer=prefer)
         except ResolutionError:
-            # A record that was gone has corrected its index already. Else an index may say what is not so and be the
-            # reason why nothing fits.
+            # A missing record has corrected its index already. Otherwise, a wrong index may be the reason.
             if source.corrections == before:
                 source.check_offers()
             if source.corrections == before:

@@ -1,11 +1,13 @@
-"""Putting an archive together from new frames and from pieces of earlier archives, in the parts that a store takes.
+"""Assembling an archive from new frames and from ranges of earlier archives, as parts of a multipart upload.
 
-S3 wants every part but the last to have at least 5 MiB, copied ones too. So a run of known chunks that is shorter is
-compressed and sent after all, and new frames that are fewer are put behind the end of the run before them: by the
-store, as the last part of an object of their own, which then is copied as one part. New frames with no run before them
-take the known chunks that follow them along.
+S3 requires at least 5 MiB for every part except the last, including copied parts. Therefore:
 
-The chunks of a run are held in memory only until the run is long enough to be copied.
+- A shorter run of known chunks is compressed and sent like new ones.
+- New frames that are too short for a part are appended to the end of the preceding run. The store does so in a
+  temporary object, which is then copied as one part.
+- Short new frames without a preceding run are sent together with the known chunks that follow them.
+
+The chunks of a run are kept in memory only until the run is long enough to be copied.
 """
 
 from __future__ import annotations
@@ -23,18 +25,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Assembler", "ComposedPart", "CopiedPart", "KnownFrame", "Part", "SentPart", "part_identity"]
 
-# A copy of this size takes a store about a second; several run side by side.
+# A store copies this much in about a second, and several copies run in parallel.
 _MAX_COPY_BYTES = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownFrame:
-    """Where a chunk's frame lies in an archive of the repository.
+    """The location of a chunk's frame in an archive of the repository.
 
     Attributes:
-        key: Of the archive.
-        position: Of the frame in it.
-        stored: The frame's length in bytes.
+        key: The key of the archive.
+        position: The offset of the frame in it.
+        stored: The length of the frame in bytes.
     """
 
     key: str
@@ -60,8 +62,8 @@ class CopiedPart:
 
     Attributes:
         source: The key of that object.
-        start: Where in it the part begins.
-        length: In bytes.
+        start: The offset of the part in it.
+        length: The length in bytes.
     """
 
     source: str
@@ -69,18 +71,18 @@ class CopiedPart:
     length: int
 
     def continues_at(self, other: KnownFrame | CopiedPart) -> bool:
-        """Say whether something begins in the same object where this ends."""
+        """Return whether another range begins in the same object where this one ends."""
         key, start = (other.key, other.position) if isinstance(other, KnownFrame) else (other.source, other.start)
         return self.source == key and self.start + self.length == start
 
     def grown(self, length: int) -> CopiedPart:
-        """Give the part with so many bytes more."""
+        """Return the part extended by some bytes."""
         return CopiedPart(source=self.source, start=self.start, length=self.length + length)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComposedPart:
-    """A part of which the store copies the beginning, and the end is sent: it is too small for a part of its own."""
+    """A part that the store composes of a copied beginning and a sent end, which is too short for a separate part."""
 
     copied: CopiedPart
     sent: SentPart
@@ -98,8 +100,8 @@ class Assembler:
     """Turns an archive's chunks, in order, into parts, in order.
 
     Args:
-        least: How many bytes a part must have, but for the last.
-        usual: How many bytes are sent as one part, about.
+        least: The minimum size in bytes of a part other than the last.
+        usual: The approximate size in bytes of a sent part.
     """
 
     def __init__(self, *, least: int, usual: int) -> None:
@@ -111,18 +113,18 @@ class Assembler:
         self._held: list[bytes] = []
 
     def add_frame(self, frame: bytes) -> Iterator[Part]:
-        """Add bytes that no archive holds; gives the parts that are finished with them."""
+        """Add a frame that no earlier archive contains, and yield the parts that it completes."""
         yield from self._end_run()
         yield from self._send(frame)
 
-    def add_known(self, places: Sequence[KnownFrame], encoded: EncodedChunk) -> Iterator[Part]:
-        """Add a chunk whose frame archives hold, in one place or in several; gives the parts finished with it."""
+    def add_known(self, frames: Sequence[KnownFrame], encoded: EncodedChunk) -> Iterator[Part]:
+        """Add a chunk whose frame earlier archives contain, and yield the parts that it completes."""
         run = self._run
-        known = next((place for place in places if run is not None and run.continues_at(place)), None)
+        known = next((frame for frame in frames if run is not None and run.continues_at(frame)), None)
         if run is not None and known is not None:
             self._run = run.grown(known.stored)
         else:
-            known = places[0]
+            known = frames[0]
             yield from self._end_run()
             if 0 < len(self._sending) < self._least and self._ended is None:
                 yield from self._send(compress_chunk(encoded.plain))
@@ -131,7 +133,7 @@ class Assembler:
         yield from self._hold(encoded.plain)
 
     def finish(self, last: bytes) -> Iterator[Part]:
-        """Add the archive's last frame; gives the parts that are left."""
+        """Add the archive's last frame, and yield the remaining parts."""
         yield from self._end_run()
         yield from self._release()
         self._sending += last
@@ -142,7 +144,7 @@ class Assembler:
         if self._run.length < self._least:
             self._held.append(bytes(plain))
             return
-        # The run is going to be copied, so what stands before it is a part of its own.
+        # The run is long enough to be copied, so the frames before it become a separate part.
         self._held.clear()
         yield from self._flush()
         if self._run.length >= _MAX_COPY_BYTES:
@@ -153,7 +155,7 @@ class Assembler:
         if run is None:
             return
         if self._ended is not None and not self._sending and self._ended.continues_at(run):
-            self._ended = self._ended.grown(run.length)  # what is left of a run that had become too long for one copy
+            self._ended = self._ended.grown(run.length)  # the rest of a run that was split at the maximum
             self._held.clear()
             return
         if run.length >= self._least:
@@ -184,7 +186,7 @@ class Assembler:
             self._ended = None
 
     def _compose(self, ended: CopiedPart) -> Iterator[Part]:
-        """Put what is to be sent behind the end of the run before it; the rest of the run is a part if it can be."""
+        """Append the frames to send to the end of the preceding run. The rest of the run becomes a part if possible."""
         rest = ended.length - self._least
         if rest >= self._least:
             yield CopiedPart(source=ended.source, start=ended.start, length=rest)
@@ -194,7 +196,7 @@ class Assembler:
 
 
 def part_identity(part: Part) -> str:
-    """Give a text that two parts share only if they are the same bytes, or copies of the same bytes."""
+    """Return a text that two parts share only if they have the same bytes."""
     if isinstance(part, CopiedPart):
         return f"copy {part.source} {part.start} {part.length}"
     if isinstance(part, ComposedPart):

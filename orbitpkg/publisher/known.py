@@ -1,4 +1,4 @@
-"""The chunks that the earlier releases of a package hold in their archives."""
+"""The chunks in the archives of a package's earlier releases."""
 
 from __future__ import annotations
 
@@ -19,23 +19,24 @@ if TYPE_CHECKING:
 __all__ = ["known_frames"]
 
 _LOG = logging.getLogger(__name__)
-# The newest releases hold nearly all that the next one shares with any; their tables must not cost more than they save.
+# The newest releases contain nearly everything that the next one shares with any. Reading more contents costs more than
+# it saves.
 _MAX_RELEASES = 8
 _MAX_TABLE_BYTES = 64 * 1024 * 1024
-# A chunk that is everywhere (of zeros, say) need not be known everywhere.
-_MAX_PLACES = 16
+# A chunk that occurs very often, such as one of zeros, needs only a few known locations.
+_MAX_LOCATIONS = 16
 
 
 def known_frames(repository: Repository, name: str, version: Version) -> dict[Blake3, list[KnownFrame]]:
-    """Give, by digest, the chunks that the releases nearest to a version hold, and where: the nearest first.
+    """Return the locations of the chunks in the releases nearest to a version, by digest, nearest first.
 
-    Only frames of this orbitpkg's encoder count: those of another would not be the bytes that building gives. A
-    release that cannot be read is passed over; its chunks are sent anew.
+    Only frames of the current encoder are used, because another encoder produces other bytes. A release that cannot
+    be read is skipped, and its chunks are sent again.
 
     Args:
-        repository: Where the releases are.
+        repository: The repository.
         name: The package's canonical name.
-        version: The version that is to be published.
+        version: The version to publish.
     """
     versions = sorted(repository.versions(name), key=lambda other: (other < version, other), reverse=True)
     frames: dict[Blake3, list[KnownFrame]] = {}
@@ -44,9 +45,9 @@ def known_frames(repository: Repository, name: str, version: Version) -> dict[Bl
         releases = [release for release in found if release is not None and release.archive.encoder == ENCODER]
         for table in pool.map(lambda release: _frames(repository, release), _within_bounds(releases)):
             for digest, frame in table:
-                places = frames.setdefault(digest, [])
-                if len(places) < _MAX_PLACES:
-                    places.append(frame)
+                locations = frames.setdefault(digest, [])
+                if len(locations) < _MAX_LOCATIONS:
+                    locations.append(frame)
     return frames
 
 
@@ -54,7 +55,7 @@ def _release(repository: Repository, name: str, version: Version) -> Release | N
     try:
         return repository.find_release(name, version)
     except OrbitError as error:
-        _LOG.warning("%s %s is no source of chunks: %s", name, version, error.message)
+        _LOG.warning("Cannot reuse chunks of %s %s: %s", name, version, error.message)
         return None
 
 
@@ -73,7 +74,7 @@ def _frames(repository: Repository, release: Release) -> list[tuple[Blake3, Know
     try:
         _, contents = repository.contents(release)
     except OrbitError as error:
-        _LOG.warning("%s is no source of chunks: %s", release, error.message)
+        _LOG.warning("Cannot reuse chunks of %s: %s", release, error.message)
         return []
     key = release.archive.key
     return [

@@ -1,11 +1,11 @@
-"""From a directory, or an archive, to a published release.
+"""Publishing a release from a directory or an archive.
 
-The order: look whether the version is taken → send the archive under a key nobody else uses → check what was sent →
-create the record → bring the index up to date. Killed anywhere before the record, nothing is published and running it
-again publishes; killed after, everything is, and running it again says so.
+The steps: check that the version is free → upload the archive under a unique key → verify the upload → create the
+record → update the index. The record is the moment of publication. If the process is killed before it, nothing is
+published; if it is killed after it, everything is. In both cases, publishing again finishes the job.
 
-Of an archive that is made from a directory only what no earlier release of the package holds is compressed and sent;
-the store copies the rest from the earlier archives. The object is byte for byte what ``orbitpkg build`` writes.
+From a directory, only chunks that no earlier release of the package contains are compressed and sent. The store copies
+the rest from earlier archives. The result is byte for byte the archive that ``orbitpkg build`` writes.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ __all__ = ["Outcome", "Published", "publish_archive", "publish_tree"]
 
 
 class Outcome(StrEnum):
-    """What came of publishing."""
+    """The outcome of publishing."""
 
     PUBLISHED = "published"
     ALREADY = "already published"
@@ -65,10 +65,10 @@ class Published:
     """The result of publishing.
 
     Attributes:
-        release: The release that is (or, in a dry run, would be) published.
-        outcome: How it came to be so.
-        uploaded: How many bytes of the archive were, or would be, sent.
-        copied: How many the store copied, or would copy, from earlier archives.
+        release: The release that is, or in a dry run would be, published.
+        outcome: The outcome.
+        uploaded: The number of bytes of the archive that were, or would be, sent.
+        copied: The number of bytes that the store copied, or would copy, from earlier archives.
     """
 
     release: Release
@@ -87,23 +87,23 @@ def publish_tree(
     dry_run: bool = False,
     reporter: Reporter = SILENT,
 ) -> Published:
-    """Publish a directory. It is read once and no archive is written to the disk.
+    """Publish a directory. It is read once, and no archive is written to the disk.
 
     Args:
-        repository: Where to.
-        tree: The directory, read.
-        published: The time, RFC 3339, UTC.
-        journals: A folder that notes what has been sent, for going on after a stop.
-        unsafe_single_writer: Publish even where the store ignores create-only writes; the caller vouches that nobody
-            else publishes there.
-        dry_run: Do all but change the repository.
-        reporter: Told how far it is.
+        repository: The repository to publish to.
+        tree: The directory.
+        published: The time of publication, RFC 3339, UTC.
+        journals: The folder for the journals of uploads, which allow an interrupted upload to be resumed.
+        unsafe_single_writer: Publish even if the store ignores create-only writes. The caller guarantees that there is
+            no other publisher.
+        dry_run: Do everything except changing the repository.
+        reporter: Receives progress.
 
     Raises:
         ReleaseExists: The version is published with other content.
         UnsafeRepository: The store ignores create-only writes.
         TreeChanged: The directory changed meanwhile.
-        RepositoryError: The repository did not take it.
+        RepositoryError: The repository cannot be read or written.
     """
     job = _Job(repository, _TreeSource(tree), journals=journals, reporter=reporter)
     return job.run(published, unsafe_single_writer=unsafe_single_writer, dry_run=dry_run)
@@ -120,9 +120,9 @@ def publish_archive(
     dry_run: bool = False,
     reporter: Reporter = SILENT,
 ) -> Published:
-    """Publish an archive that was built before, after verifying every byte of it. It is sent as it is.
+    """Verify every byte of an archive, and publish it as it is.
 
-    Args and errors are those of :func:`publish_tree`; besides:
+    Takes the arguments and raises the errors of :func:`publish_tree`. In addition:
 
     Raises:
         ArchiveError: The archive is damaged.
@@ -133,7 +133,7 @@ def publish_archive(
 
 
 class _Encoded(Protocol):
-    """An archive in parts; what it holds is known when they are used up."""
+    """An archive as a sequence of parts. Its contents are known when the parts are exhausted."""
 
     def parts(self, assembler: Assembler) -> Iterator[Part]: ...
 
@@ -141,7 +141,7 @@ class _Encoded(Protocol):
 
 
 class _Source(Protocol):
-    """What is published."""
+    """The package to publish."""
 
     manifest: Manifest
     size: int
@@ -171,7 +171,7 @@ class _EncodedTree:
     def __init__(
         self, tree: SourceTree, known: Mapping[Blake3, Sequence[KnownFrame]], progress: Callable[[int], None]
     ) -> None:
-        lengths = {digest: places[0].stored for digest, places in known.items()}
+        lengths = {digest: frames[0].stored for digest, frames in known.items()}
         self._encoder = TreeEncoder(tree, known=lengths, progress=progress)
         self._known = known
         self._result: tuple[Contents, ContentsLocation] | None = None
@@ -182,8 +182,8 @@ class _EncodedTree:
                 yield from assembler.add_known(self._known[encoded.chunk.blake3], encoded)
             else:
                 yield from assembler.add_frame(encoded.frame)
-        contents, last, place = self._encoder.finish()
-        self._result = contents, place
+        contents, last, location = self._encoder.finish()
+        self._result = contents, location
         yield from assembler.finish(last)
 
     def finish(self) -> tuple[Contents, ContentsLocation]:
@@ -233,10 +233,10 @@ class _Job:
         self._journals = journals
 
     def run(self, published: str, *, unsafe_single_writer: bool, dry_run: bool) -> Published:
-        can_copy = self._look() if dry_run else self._ready(unsafe_single_writer=unsafe_single_writer)
-        there = self._repository.find_release(self._manifest.key, self._manifest.version)
-        if there is not None:
-            return self._compare(there, dry_run=dry_run)
+        can_copy = self._can_copy() if dry_run else self._prepare(unsafe_single_writer=unsafe_single_writer)
+        existing = self._repository.find_release(self._manifest.key, self._manifest.version)
+        if existing is not None:
+            return self._compare(existing, dry_run=dry_run)
         known = self._known(can_copy=can_copy)
         if dry_run:
             return self._rehearse(published, known)
@@ -246,7 +246,7 @@ class _Job:
             self._repository.commit(release)
         except ReleaseExists:
             self._withdraw(marker)
-            # Someone was faster. What was sent is nobody's.
+            # Another publisher was faster, so the uploaded archive belongs to no release.
             with contextlib.suppress(RepositoryError):
                 self._repository.objects.delete(release.archive.key)
             winner = self._repository.find_release(release.key, release.version)
@@ -256,14 +256,14 @@ class _Job:
         self._index(marker)
         return Published(release=release, outcome=Outcome.PUBLISHED, uploaded=sent.sent, copied=sent.copied)
 
-    def _look(self) -> bool:
+    def _can_copy(self) -> bool:
         try:
             return self._repository.config().part_copies
         except RepositoryNotFound:
             return False
 
-    def _ready(self, *, unsafe_single_writer: bool) -> bool:
-        """Have a repository that may be published to; says whether its store copies parts."""
+    def _prepare(self, *, unsafe_single_writer: bool) -> bool:
+        """Create the repository if necessary, check that publishing is safe, and return whether parts can be copied."""
         config, report = self._repository.init()
         if report is not None:
             self._reporter.note(f"Created repository {self._repository.url}")
@@ -271,8 +271,8 @@ class _Job:
             return config.part_copies
         raise UnsafeRepository(
             f"{self._repository.url} ignores create-only writes: two publishers could overwrite each other's release.",
-            hint="Publish to another store (orbitpkg doctor URL tells what one can do), or, if nobody else publishes "
-            "there, repeat with --unsafe-single-writer.",
+            hint="Publish to another store (check it with orbitpkg doctor URL). If you are the only publisher, use "
+            "--unsafe-single-writer.",
         )
 
     def _known(self, *, can_copy: bool) -> Mapping[Blake3, Sequence[KnownFrame]]:
@@ -281,19 +281,21 @@ class _Job:
         if can_copy:
             return known_frames(self._repository, self._manifest.key, self._manifest.version)
         if self._repository.versions(self._manifest.key):
-            self._reporter.note(f"{self._repository.url} cannot copy parts of objects, so all of it is sent.")
+            self._reporter.note(
+                f"{self._repository.url} cannot copy parts of objects, so the whole archive is uploaded."
+            )
         return {}
 
-    def _compare(self, there: Release, *, dry_run: bool) -> Published:
-        _, contents = self._repository.contents(there)
+    def _compare(self, existing: Release, *, dry_run: bool) -> Published:
+        _, contents = self._repository.contents(existing)
         with self._reporter.task(f"Comparing {self._title}", self._source.size) as task:
             same = self._source.files(task.advance) == contents.identities
         if not same:
-            raise self._repository.exists(there.name, there.key, there.version)
+            raise self._repository.exists(existing.name, existing.key, existing.version)
         if not dry_run:
-            # The one who published it may have been stopped before the index knew.
+            # The process that published it may have been killed before it updated the index.
             self._index()
-        return Published(release=there, outcome=Outcome.ALREADY, uploaded=0)
+        return Published(release=existing, outcome=Outcome.ALREADY, uploaded=0)
 
     def _send(self, published: str, known: Mapping[Blake3, Sequence[KnownFrame]]) -> tuple[Release, Sent]:
         try:
@@ -301,7 +303,9 @@ class _Job:
         except UnsupportedByStore:
             if not known:
                 raise
-            self._reporter.note(f"{self._repository.url} cannot copy parts of objects, so all of it is sent.")
+            self._reporter.note(
+                f"{self._repository.url} cannot copy parts of objects, so the whole archive is uploaded."
+            )
             release, sent = self._send_with(published, {})
         self._check(release)
         return release, sent
@@ -330,30 +334,30 @@ class _Job:
         return Assembler(least=least_part_bytes(limits, expected), usual=usual_part_bytes(limits, expected))
 
     def _release(self, encoded: _Encoded, key: str, size: int, published: str) -> Release:
-        contents, place = encoded.finish()
+        contents, location = encoded.finish()
         totals = ArchiveTotals(
             key=key, size=size, files=len(contents.files), bytes=contents.total_size, encoder=contents.encoder
         )
-        return new_release(self._manifest, archive=totals, contents=place, published=published)
+        return new_release(self._manifest, archive=totals, contents=location, published=published)
 
     def _check(self, release: Release) -> None:
-        """Hold what the store has against what was sent, as a reader will see it."""
+        """Verify the uploaded archive by reading it as an installer does."""
         info = self._repository.objects.head(release.archive.key)
         if info.size != release.archive.size or info.size != archive_size(release.contents):
             raise IntegrityError(
-                f"{self._repository.url} keeps {info.size:,} bytes of the {release.archive.size:,} that were sent.",
+                f"{self._repository.url} stored {info.size:,} of {release.archive.size:,} bytes.",
                 hint="Nothing was published. Run the command again.",
             )
         self._repository.contents(release)
 
     def _index(self, marker: str | None = None) -> None:
-        # The release is published whatever becomes of the index: the marker stays, so that nobody goes by it alone.
+        # The release is published even if this fails. The marker then stays, and readers do not trust the index.
         try:
             update_index(self._repository, self._manifest.key, marker=marker)
         except OrbitError as error:
-            self._reporter.note(f"The index of {self._manifest.name} is not in order: {error.message}")
+            self._reporter.note(f"The index of {self._manifest.name} could not be updated: {error.message}")
 
     def _withdraw(self, marker: str) -> None:
-        # Nothing was changed. A marker that stays costs readers a listing.
+        # A marker that stays is harmless: it costs readers a listing.
         with contextlib.suppress(RepositoryError):
             withdraw(self._repository, marker)

@@ -1,9 +1,9 @@
-"""Sending an archive while it is being made.
+"""Uploading an archive while it is being encoded.
 
-A small archive is one object put at once. A larger one goes as parts, a few at a time, so that encoding and sending
-overlap and memory holds a few parts, never the archive. What the store has already it copies itself.
+A small archive is written with one request. A larger one is uploaded in parts, a few at a time, so that encoding and
+sending overlap and memory holds a few parts, never the whole archive. The store itself copies what it already has.
 
-An upload that was stopped goes on where it was: its parts are made again, and those that arrived are not sent again.
+An interrupted upload is resumed: its parts are encoded again, but those that arrived are not sent again.
 """
 
 from __future__ import annotations
@@ -33,24 +33,24 @@ _DEFAULT_MAX_PARTS = 10_000
 
 
 def least_part_bytes(limits: PartLimits, expected: int) -> int:
-    """Give how large the parts of an upload must be at least, for about ``expected`` bytes in all."""
-    # Twice what is expected still fits: zstd can grow what it cannot compress.
+    """Return the minimum size of the parts of an upload of about ``expected`` bytes."""
+    # Twice the expected size must fit, because incompressible data grows.
     return max(limits.min_bytes, 2 * expected // (limits.max_parts or _DEFAULT_MAX_PARTS))
 
 
 def usual_part_bytes(limits: PartLimits, expected: int) -> int:
-    """Choose how large the parts of an upload are, for about ``expected`` bytes in all."""
+    """Return the size of the sent parts of an upload of about ``expected`` bytes."""
     return max(_PART_BYTES, least_part_bytes(limits, expected))
 
 
 class Sent:
-    """What sending an archive came to.
+    """The result of an upload.
 
     Attributes:
-        key: Of the object.
-        size: Of the object in bytes.
-        sent: How many of them were sent, now or by an earlier attempt.
-        copied: How many the store copied.
+        key: The key of the object.
+        size: The size of the object in bytes.
+        sent: The number of bytes sent, now or by an earlier attempt.
+        copied: The number of bytes that the store copied.
     """
 
     __slots__ = ("copied", "key", "sent", "size")
@@ -63,7 +63,7 @@ class Sent:
 
 
 def sent_bytes(part: Part) -> int:
-    """Give how many bytes of a part are sent; the store copies the others."""
+    """Return the number of bytes of a part that are sent. The store copies the others."""
     match part:
         case SentPart():
             return part.length
@@ -74,17 +74,17 @@ def sent_bytes(part: Part) -> int:
 
 
 def send_parts(objects: ObjectStore, key: str, parts: Iterable[Part], *, journal: Journal) -> Sent:
-    """Send parts, one after the other, as one object. All or nothing.
+    """Upload parts as one object. The object becomes visible when it is complete.
 
     Args:
-        objects: Where to.
-        key: A key that no object has, for a new upload; one that goes on keeps its own.
-        parts: What the object is made of.
-        journal: Of this upload.
+        objects: The object store.
+        key: A unique key for a new upload. A resumed upload keeps its key.
+        parts: The parts of the object, in order.
+        journal: The journal of this upload.
 
     Raises:
-        UnsupportedByStore: The store cannot copy parts: make the parts anew without copies.
-        RepositoryError: The store did not take it. What arrived stays for the next attempt.
+        UnsupportedByStore: The store cannot copy parts. Upload the object without copied parts.
+        RepositoryError: The upload failed. The parts that arrived stay for the next attempt.
     """
     sender = _Sender(objects, key, journal)
     try:
@@ -110,7 +110,7 @@ class _Sender:
     def add(self, part: Part) -> None:
         if self._upload is None:
             if self._first is None and isinstance(part, SentPart):
-                # It may be the only one.
+                # If no other part follows, a single request is enough.
                 self._first = part
                 return
             self._begin()
@@ -133,14 +133,14 @@ class _Sender:
         try:
             self._objects.create(self._sent.key, data)
         except ObjectExists as error:
-            # Nobody else has this key: it was created by a request whose reply was lost.
+            # The key is unique, so an earlier request created the object and its reply was lost.
             try:
                 there, _ = self._objects.get(self._sent.key, max_bytes=len(data))
             except ObjectNotFound:
                 there = b""
             if there != data:
                 raise RepositoryError(
-                    f"{self._objects.url} says that it has {self._sent.key}, and does not have what was sent.",
+                    f"{self._objects.url} reports that {self._sent.key} exists, but its content is not what was sent.",
                     hint="Nothing was published. Run the command again.",
                 ) from error
 
@@ -168,7 +168,7 @@ class _Sender:
             return None
         try:
             upload = self._objects.resume_upload(self._journal.key, self._journal.upload)
-        except AccessDenied:  # who may not list parts begins anew
+        except AccessDenied:  # without permission to list parts, the upload starts again
             upload = None
         if upload is None:
             self._journal.forget()
@@ -202,7 +202,7 @@ class _Sender:
             self._journal.arrived(number, identity)
 
     def _compose(self, upload: Upload, number: int, offset: int, part: ComposedPart) -> None:
-        """Have the store put a part together as an object of its own, and copy that."""
+        """Have the store compose a part as a temporary object, and copy that object."""
         key = new_piece_key(self._sent.key)
         piece = self._objects.start_upload(key)
         try:
@@ -210,13 +210,13 @@ class _Sender:
             piece.put_part(2, part.copied.length, memoryview(part.sent.data))
             piece.complete()
         except BaseException:
-            # What went wrong first is what is told.
+            # The first error is the one to report.
             with contextlib.suppress(RepositoryError):
                 piece.abort()
             raise
         try:
             upload.copy_part(number, offset, key, 0, part.length)
         finally:
-            # Who may not delete leaves it to `orbitpkg repo gc`.
+            # Without permission to delete, `orbitpkg repo gc` deletes it later.
             with contextlib.suppress(RepositoryError):
                 self._objects.delete(key)

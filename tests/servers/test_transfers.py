@@ -45,7 +45,7 @@ COPYING = ["memory", "directory", "moto", "ceph"]
 # A command in a process of its own that kills itself, as `kill -9` would, when so many bytes are done.
 KILLED = """
 import os, signal, sys
-from orbitpkg import api, reporting
+import orbitpkg
 
 class Killer:
     done = 0
@@ -59,9 +59,9 @@ class Killer:
             os.kill(os.getpid(), signal.SIGKILL)
 
 if sys.argv[1] == "install":
-    api.install("model", repository=sys.argv[2], reporter=Killer())
+    orbitpkg.install("model", repository=sys.argv[2], reporter=Killer())
 else:
-    api.publish(sys.argv[1], sys.argv[2], reporter=Killer())
+    orbitpkg.publish(sys.argv[1], sys.argv[2], reporter=Killer())
 """
 
 
@@ -147,7 +147,7 @@ class TestPublishingChanges:
         notes = Notes()
         done = publish(second, url, unsafe_single_writer=True, reporter=notes)
         assert done.uploaded == done.release.archive.size
-        assert notes.said == [f"{url} cannot copy parts of objects, so all of it is sent."]
+        assert notes.said == [f"{url} cannot copy parts of objects, so the whole archive is uploaded."]
 
     def test_a_store_that_copies_no_parts_after_all_gets_all(self, memory: FaultyStore, tmp_path: Path) -> None:
         first, second, _ = two_versions(tmp_path)
