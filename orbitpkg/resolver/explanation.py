@@ -252,12 +252,14 @@ class _Case:
                 yield f"{key} {version} was yanked{reason}. To use it anyway, require {key}=={version}."
 
     def _hint_ranges(self) -> Iterator[str]:
+        verb = "Change"
         for requirement in self._asked if len(self._asked) > 1 else ():
             others = tuple(other for other in self._asked if other is not requirement)
             bare = Requirement(requirement.name, VersionRange(()))
             found = self._tried(asked=(*others, bare)) if requirement.range.text else None
             if found:
-                yield f"Change {requirement} to allow {requirement.key} {found[requirement.key]}."
+                yield f"{verb} {requirement} to allow {requirement.key} {found[requirement.key]}."
+                verb = "Or change"
 
     def _hint_others(self) -> Iterator[str]:
         for requirement in self._asked if len(self._asked) > 1 else ():

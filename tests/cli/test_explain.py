@@ -45,7 +45,7 @@ def test_a_conflict_names_the_fewest_requirements_and_their_dependencies(stocked
         "error: No set of releases satisfies both tokenizer==2.0.0 and tokenizer<2. "
         "Available versions of tokenizer: 1.0.0, 2.0.0 and 3.0.0-rc.1.\n"
         "hint: Change tokenizer==2.0.0 to allow tokenizer 1.0.0. "
-        "Change tokenizer<2 to allow tokenizer 2.0.0.\n",
+        "Or change tokenizer<2 to allow tokenizer 2.0.0.\n",
     )
     assert stocked.run("install", "bundle", "tokenizer<2") == Result(
         1,
