@@ -1,8 +1,8 @@
-"""A directory tree -> the pieces of its archive, in one pass.
+"""Encoding a directory tree into the chunks of its archive, in one pass.
 
-The reading thread lays the files out as one stream, digests each, and cuts the stream by content (FastCDC); worker
-threads digest and compress the pieces; the caller takes them in order. Every step releases the interpreter's lock, so
-all cores work. What is in flight is bounded, and so is memory, whatever the tree's size.
+The reading thread writes the files into one stream, digests each, and cuts the stream by content (FastCDC). Worker
+threads digest and compress the chunks, and the caller receives them in order. Every step releases the interpreter's
+lock, so all cores work. The data in flight is bounded, and so is memory, whatever the tree's size.
 
 Source of the cut points: Xia et al., "The Design of Fast Content-Defined Chunking for Data Deduplication Based Storage
 Systems" (IEEE TPDS 2020), normalised chunking 1, the paper's own gear table.
@@ -38,25 +38,25 @@ __all__ = ["EncodedChunk", "TreeEncoder", "average_chunk_bytes", "hash_tree"]
 
 _AVERAGE_BYTES = 256 * 1024
 _LARGEST_AVERAGE_BYTES = 1024 * 1024
-# A table of more chunks is felt, in memory and where it is read; their average is doubled instead.
+# A longer list of chunks would cost memory and time wherever it is read, so the average chunk size is doubled instead.
 _MANY_CHUNKS = 1 << 15
-# The stream is cut a segment at a time, of this many bytes or, if that is more, twice the largest chunk. Larger ones
-# would save little copying and cost memory for each in flight.
+# The stream is cut in segments of this size, or of twice the largest chunk if that is more. Larger segments would save
+# little copying and take more memory.
 _SEGMENT_BYTES = 4 * 1024 * 1024
-# What is read and not yet taken, or three times the largest chunk.
+# The maximum amount of data that is read and not yet consumed; at least three times the largest chunk.
 _IN_FLIGHT_BYTES = 8 * 1024 * 1024
-# More compress faster than one thread reads, and each takes memory of its own.
+# More threads compress faster than one thread reads, and each takes memory.
 _MAX_THREADS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodedChunk:
-    """A chunk, ready to be stored.
+    """An encoded chunk.
 
     Attributes:
-        chunk: Where it lies in the stream and in the archive.
-        frame: Its zstd frame; None when the caller knew the chunk and so has the frame elsewhere.
-        plain: Its uncompressed bytes, until the next chunk is taken: who wants them longer copies them.
+        chunk: Its location in the stream and in the archive.
+        frame: Its zstd frame; None for a known chunk, whose frame the caller has elsewhere.
+        plain: Its uncompressed bytes. Valid until the next chunk is requested.
     """
 
     chunk: Chunk
@@ -65,13 +65,13 @@ class EncodedChunk:
 
 
 class TreeEncoder:
-    """Encodes one tree, once.
+    """An encoder of one tree. Each instance is used once.
 
     Args:
-        tree: What to encode.
-        known: Chunks that need no compressing, by digest, with the lengths of their frames.
+        tree: The tree to encode.
+        known: The frame lengths of chunks that need not be compressed, by digest.
         progress: Called in the reading thread with the number of bytes read since the last call.
-        threads: How many compress; when None, as many as there are usable cores, and no more than eight.
+        threads: The number of compressing threads; the number of usable cores, but at most eight, when None.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class TreeEncoder:
         """Read the tree and yield its chunks in order.
 
         Raises:
-            TreeChanged: The tree changed meanwhile; nothing of what was yielded may be used.
+            TreeChanged: The tree changed meanwhile. The chunks yielded so far must not be used.
             StorageError: A file cannot be read.
         """
         with (
@@ -109,21 +109,21 @@ class TreeEncoder:
                     in_flight += len(piece.data)
                     while in_flight > self._in_flight or (pending and pending[0][0].done()):
                         future, first = pending.popleft()
-                        yield self._placed(future, first.data)
+                        yield self._locate(future, first.data)
                         in_flight -= len(first.data)
                         first.release()
                 while pending:
                     future, first = pending.popleft()
-                    yield self._placed(future, first.data)
+                    yield self._locate(future, first.data)
             finally:
                 for future, _ in pending:
                     future.cancel()
         self._tree.check_unchanged()
 
     def finish(self) -> tuple[Contents, bytes, ContentsLocation]:
-        """Give the contents, the archive's last frame, and where in the archive the contents lie.
+        """Return the contents, the archive's last frame, and the location of the contents in the archive.
 
-        To be called when :meth:`chunks` is exhausted.
+        Call it after :meth:`chunks` is exhausted.
         """
         contents = Contents(tuple(self._files), tuple(self._chunks), ENCODER)
         return contents, *contents_frame(contents)
@@ -136,7 +136,7 @@ class TreeEncoder:
         frame = compress_chunk(piece)
         return digest, frame, len(frame)
 
-    def _placed(self, future: Future[tuple[Blake3, bytes | None, int]], plain: memoryview) -> EncodedChunk:
+    def _locate(self, future: Future[tuple[Blake3, bytes | None, int]], plain: memoryview) -> EncodedChunk:
         digest, frame, stored = future.result()
         last = self._chunks[-1] if self._chunks else None
         chunk = Chunk(
@@ -152,7 +152,7 @@ class TreeEncoder:
 
 
 class _Segment:
-    """Memory that is filled, cut, and filled again when all of its pieces are done with: new memory costs more."""
+    """A buffer that is filled and cut, and reused when none of its pieces is in use. Fresh memory would cost more."""
 
     __slots__ = ("free", "memory", "pieces")
 
@@ -164,20 +164,20 @@ class _Segment:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """Some bytes of the stream, in a segment."""
+    """A piece of the stream, in a segment."""
 
     data: memoryview
     segment: _Segment
 
     def release(self) -> None:
-        """Say that the bytes are not looked at any more."""
+        """Allow the bytes to be overwritten."""
         self.segment.pieces -= 1
         if not self.segment.pieces:
             self.segment.free.append(self.segment)
 
 
 class _Cutter:
-    """Lays a tree out as a stream, in segments of memory, and cuts it into pieces."""
+    """Writes the stream of a tree into segments of memory, and cuts it into pieces."""
 
     def __init__(self, tree: SourceTree, files: list[FileEntry], progress: Callable[[int], None] | None) -> None:
         self._tree = tree
@@ -218,9 +218,9 @@ class _Cutter:
         descriptor = _open(source)
         try:
             while (left := start + source.size - self._offset) > 0:
-                room = self._segment.memory[self._filled : min(self._length, self._filled + left)]
-                count = _read(descriptor, room, source)
-                digest.update(room[:count])
+                buffer = self._segment.memory[self._filled : min(self._length, self._filled + left)]
+                count = _read(descriptor, buffer, source)
+                digest.update(buffer[:count])
                 if self._progress:
                     self._progress(count)
                 yield from self._advance(count)
@@ -238,10 +238,10 @@ class _Cutter:
         )
 
     def _cut(self, *, final: bool) -> Iterator[_Piece]:
-        """Yield the pieces of the segment; what follows the last sure cut begins the next segment.
+        """Yield the pieces of the segment. The bytes after the last certain cut move to the next segment.
 
-        A cut depends on the bytes from the cut before it and on nothing else, so that a piece which ends before the
-        segment does would end there in the whole stream as well.
+        A cut depends only on the bytes since the previous cut. So a piece that ends before the segment does also ends
+        there in the whole stream.
         """
         segment = self._segment
         cuts = [(cut.offset, cut.offset + cut.length) for cut in self._cdc.cut_buf(segment.memory[: self._filled])]
@@ -256,7 +256,7 @@ class _Cutter:
 
 
 def average_chunk_bytes(tree_bytes: int) -> int:
-    """Say how long the chunks of a tree are on average, in bytes; a quarter of it is the least, four times the most.
+    """Return the average size of the chunks of a tree in bytes. Chunks have between a quarter and four times that size.
 
     Args:
         tree_bytes: The sum of the files' sizes.
@@ -272,7 +272,7 @@ def _largest_chunk(tree: SourceTree) -> int:
 
 
 def hash_tree(tree: SourceTree, *, progress: Callable[[int], None] | None = None) -> frozenset[FileIdentity]:
-    """Give what a tree's files are, without encoding them: for comparing them with an archive's.
+    """Return the identities of a tree's files without encoding them, to compare them with those of an archive.
 
     Raises:
         TreeChanged: The tree changed meanwhile.
@@ -302,9 +302,9 @@ def _open(source: SourceFile) -> int:
     return descriptor
 
 
-def _read(descriptor: int, room: memoryview, source: SourceFile) -> int:
+def _read(descriptor: int, buffer: memoryview, source: SourceFile) -> int:
     with storage_errors(source.source, READ):
-        count = os.readv(descriptor, [room])
+        count = os.readv(descriptor, [buffer])
     if not count:
         raise TreeChanged(f"{source.source} became shorter while it was being read.", path=source.source)
     return count

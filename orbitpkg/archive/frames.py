@@ -1,7 +1,8 @@
 """The pieces of an archive: zstd frames, and the frame with the contents at its end.
 
-An archive is a row of ordinary zstd frames (RFC 8878) and then one skippable frame, so that ``zstd`` and ``tar --zstd``
-read it as one compressed tar. The skippable frame holds the compressed contents and, as its last 64 bytes, a footer::
+An archive is a sequence of ordinary zstd frames (RFC 8878) followed by one skippable frame, so ``zstd`` and
+``tar --zstd`` read it as one compressed tar. The skippable frame holds the compressed contents and, in its last 64
+bytes, a footer::
 
     offset  size
          0     8   magic, "orbitpkg"
@@ -11,8 +12,8 @@ read it as one compressed tar. The skippable frame holds the compressed contents
         24     8   length of the contents uncompressed, little-endian
         32    32   BLAKE3 of the compressed contents
 
-Bytes are checked before they are decompressed where a digest of the compressed form is known (the contents), and
-decompressed into a bound known before, then checked, where it is not (chunks).
+The contents are verified before they are decompressed, because the digest of their compressed form is known. Chunks
+are decompressed into a buffer of known size and then verified.
 """
 
 from __future__ import annotations
@@ -55,16 +56,16 @@ _SKIPPABLE_MAGIC = 0x184D2A5F
 _FOOTER = struct.Struct("<8sIIQQ32s")
 _MAGIC = b"orbitpkg"
 _FORMAT = 1
-# What zstd's levels up to 19 use. Larger ones (up to 2 GiB by the RFC) would let a few bytes claim all memory.
+# The window of zstd's levels up to 19. Larger ones (up to 2 GiB by the RFC) would let a few bytes claim all memory.
 _MAX_WINDOW_BYTES = 8 * 1024 * 1024
-# Two digests of 32 bytes that do not compress, and as much for the rest, for each of a million files.
+# For each of a million files: two digests of 32 bytes, which do not compress, and as much for everything else.
 _MAX_PACKED_BYTES = 128 * 1024 * 1024
 _SCAN_BYTES = 1024 * 1024
-# The strings in a table besides paths: 12 keys, the encoder, two columns of digests.
+# The strings in the contents other than paths: 12 keys, the encoder, two columns of digests.
 _OTHER_STRINGS = 15
-# What a row takes at most besides its path: digest, three numbers, punctuation.
+# The maximum size of a row without its path: digest, three numbers, punctuation.
 _ROW_BYTES = 160
-# A zstd frame: magic, two bytes of header, block header, a byte of content (RFC 8878, section 3.1.1).
+# The smallest zstd frame: magic, two bytes of header, block header, a byte of content (RFC 8878, section 3.1.1).
 _MIN_FRAME_BYTES = 10
 
 FOOTER_BYTES = _FOOTER.size
@@ -72,37 +73,37 @@ SKIPPABLE_HEADER_BYTES = 8
 
 _ZSTD = ".".join(map(str, zstandard.ZSTD_VERSION))
 ENCODER = f"zstd {_ZSTD} level {_LEVEL}; fastcdc 64 KiB/256 KiB/1 MiB, larger above 8 GiB"
-"""What the bytes of an archive depend on besides its files. Frames of one encoder can stand for one another."""
+"""Everything except the files that determines the bytes of an archive. Equal chunks have equal frames per encoder."""
 
 
 def digest_of(data: Buffer) -> Blake3:
-    """Give the BLAKE3 of some bytes."""
+    """Return the BLAKE3 digest of some bytes."""
     return Blake3(blake3(data).hexdigest())
 
 
 def archive_size(place: ContentsLocation) -> int:
-    """Give the size in bytes of an archive whose contents lie there."""
+    """Return the size in bytes of an archive, given the location of its contents."""
     return place.offset + place.length + FOOTER_BYTES
 
 
 def skippable_header(place: ContentsLocation) -> bytes:
-    """Give the bytes right before the contents: the header of the skippable frame that they lie in."""
+    """Return the header of the skippable frame with the contents, which directly precedes them."""
     return struct.pack("<II", _SKIPPABLE_MAGIC, place.length + FOOTER_BYTES)
 
 
 def compress_chunk(data: Buffer) -> bytes:
-    """Compress one chunk into one frame that carries its length and a checksum; the same input gives the same frame."""
+    """Compress a chunk into a frame with its length and a checksum. Equal chunks give equal frames."""
     return zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compress(data)
 
 
 class ChunkDecoder:
-    """Decompresses and verifies chunks, one after another: to make one anew for each costs as much as a small chunk.
+    """A decompressor and verifier of chunks. Reuse it: a new one costs as much as decompressing a small chunk.
 
-    Not for several threads at once.
+    Not thread-safe.
 
     Args:
-        where: How to call the archive in an error.
-        verify: Whether digests are looked at; without, only what the frame's own checksum finds is found.
+        where: The name of the archive in error messages.
+        verify: Whether to verify digests. Otherwise only the frame's own checksum is verified.
     """
 
     def __init__(self, where: str, *, verify: bool = True) -> None:
@@ -111,7 +112,7 @@ class ChunkDecoder:
         self._decompressor = _decompressor()
 
     def decode(self, frame: Buffer, chunk: Chunk) -> bytes:
-        """Give a chunk's bytes.
+        """Return the bytes of a chunk.
 
         Raises:
             ArchiveError: The frame is not exactly one zstd frame of the chunk's length and digest.
@@ -140,7 +141,7 @@ def _decompress(frame: Buffer, length: int, *, what: str, decompressor: zstandar
 
 
 def _check_claims(frame: Buffer, length: int, what: str) -> None:
-    """Refuse a frame that says of itself that it needs more memory than it should."""
+    """Refuse a frame whose header claims more memory than the chunk can need."""
     claimed = zstandard.get_frame_parameters(frame)
     if claimed.content_size not in {length, zstandard.CONTENTSIZE_UNKNOWN}:
         raise ArchiveError(f"{what} is a zstd frame of {claimed.content_size:,} bytes, not of {length:,}.")
@@ -149,7 +150,7 @@ def _check_claims(frame: Buffer, length: int, what: str) -> None:
 
 
 def contents_frame(contents: Contents) -> tuple[bytes, ContentsLocation]:
-    """Write the last frame of an archive, and say where in it the contents will lie."""
+    """Return the last frame of an archive, and the location of the contents in the archive."""
     raw = contents.to_json()
     packed = compress_chunk(raw)
     digest = blake3(packed).digest()
@@ -167,7 +168,7 @@ def parse_footer(footer: bytes, *, archive_size: int, where: str) -> ContentsLoc
     """Read the last :data:`FOOTER_BYTES` bytes of an archive.
 
     Raises:
-        ArchiveError: It is no footer, of a newer format, or points outside the archive.
+        ArchiveError: The footer is invalid, has a newer format, or points outside the archive.
     """
     if len(footer) != FOOTER_BYTES or not footer.startswith(_MAGIC):
         raise ArchiveError(
@@ -189,10 +190,10 @@ def parse_footer(footer: bytes, *, archive_size: int, where: str) -> ContentsLoc
 
 
 def unpack_contents(packed: Buffer, place: ContentsLocation, *, where: str) -> Contents:
-    """Verify, decompress and read compressed contents.
+    """Verify, decompress and parse compressed contents.
 
     Raises:
-        ArchiveError: They are not the promised bytes, or break a rule of :func:`.parse_contents`.
+        ArchiveError: The digest does not match, or the contents break a rule of :func:`.parse_contents`.
     """
     if len(packed) != place.length or digest_of(packed) != place.blake3:
         raise ArchiveError(f"The contents of {where} are altered: their BLAKE3 is not the one promised.")
@@ -216,9 +217,9 @@ def _check_bounds(place: ContentsLocation, where: str) -> None:
 
 
 def _check_plausible(packed: Buffer, place: ContentsLocation, where: str) -> None:
-    """Refuse contents that are larger than what they list, or list too many files, without ever holding them whole.
+    """Refuse contents that list too many files or are larger than their files explain, without loading them.
 
-    No path and no other string of the table holds a quotation mark, so that counting them counts the files.
+    No path or other string in the contents contains a quotation mark, so counting quotation marks counts the files.
     """
     what = f"The table of contents of {where}"
     quotes = sum(piece.count(b'"') for piece in _decompressed(packed, what))

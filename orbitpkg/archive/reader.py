@@ -1,4 +1,4 @@
-"""Opening an archive that is a local file, and holding every byte of it against its contents."""
+"""Opening and verifying an archive on the local disk."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ _STREAM_BYTES = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class LocalArchive:
-    """An archive on the disk, open. A context manager; :meth:`read` may be called from several threads.
+    """An open archive on the disk. A context manager. Several threads may call :meth:`read`.
 
     Attributes:
-        path: Where it is.
-        place: Where its contents lie.
-        contents: What it holds.
+        path: The path of the archive.
+        place: The location of its contents.
+        contents: Its contents.
     """
 
     path: Path
@@ -58,11 +58,11 @@ class LocalArchive:
 
         Raises:
             StorageError: The file cannot be read.
-            ArchiveError: It is no archive, damaged or hostile. Only the contents are verified here; a chunk is when
-                it is decompressed.
+            ArchiveError: The file is not an archive, or damaged. Only the contents are verified here; each chunk is
+                verified when it is decompressed.
         """
         with storage_errors(path, READ):
-            # Opening a FIFO must not wait for a writer.
+            # O_NONBLOCK: opening a FIFO must not wait for a writer.
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         try:
             place, contents = _read_contents(descriptor, path)
@@ -89,15 +89,15 @@ class LocalArchive:
         return data
 
     def stream(self, start: int, length: int) -> Iterator[memoryview]:
-        """Read bytes of the archive in pieces; errors are those of :meth:`read`."""
+        """Read bytes of the archive in pieces. Raises the errors of :meth:`read`."""
         for position in range(start, start + length, _STREAM_BYTES):
             yield memoryview(self.read(position, min(_STREAM_BYTES, start + length - position)))
 
     def read_file(self, file: FileEntry) -> bytes:
-        """Decompress one file, which should be a small one.
+        """Decompress a file as a whole; meant for small files.
 
         Raises:
-            ArchiveError: It is damaged.
+            ArchiveError: The file is damaged.
             StorageError: The archive cannot be read.
         """
         data = b"".join(
@@ -116,7 +116,7 @@ class LocalArchive:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         os.close(self._descriptor)
 
 
@@ -137,13 +137,13 @@ def _read_contents(descriptor: int, path: Path) -> tuple[ContentsLocation, Conte
 
 
 def verify_archive(archive: LocalArchive) -> None:
-    """Hold every byte of an archive against its contents.
+    """Verify every byte of an archive against its contents.
 
-    Besides each chunk's digest this checks that the stream is the very tar stream :mod:`orbitpkg.archive.tarstream`
+    Besides each chunk's digest, this verifies that the stream is exactly the one that :mod:`orbitpkg.archive.tarstream`
     lays out for these files, so that ``tar`` and an installer see the same tree, and each file's digest.
 
     Raises:
-        ArchiveError: Something differs; the message names the first thing that does.
+        ArchiveError: Something differs. The message names the first difference.
     """
     where = str(archive.path)
 
@@ -173,7 +173,7 @@ def _verify_member(stream: _Stream, file: FileEntry, where: str) -> None:
 
 
 class _Stream:
-    """The uncompressed stream, taken piece by piece."""
+    """The uncompressed stream, read piece by piece."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces

@@ -1,8 +1,8 @@
-"""Files laid out as one tar stream: which bytes stand where.
+"""The layout of files in one tar stream.
 
-POSIX ustar, with pax records where ustar has no room (long or non-ASCII names, files of 8 GiB and more), always with
-the same owner, mode and time: the stream is a function of the files' paths, sizes, execute bits and bytes, and so the
-layout is known before a byte of them is read.
+The format is POSIX ustar, with pax records for what ustar cannot express (long or non-ASCII names, files of 8 GiB and
+more), and always with the same owner, mode and time. The stream depends only on the files' paths, sizes, execute bits
+and bytes, so the layout is known before any file is read.
 
 Source: POSIX.1-2017, pax, "ustar Interchange Format" and "pax Header Block".
 """
@@ -18,7 +18,7 @@ BLOCK_BYTES = tarfile.BLOCKSIZE
 END_OF_STREAM = bytes(2 * BLOCK_BYTES)
 
 
-# "ustar Interchange Format": name, mode, uid, gid, size, mtime, checksum, type, then what is the same for all files.
+# "ustar Interchange Format": name, mode, uid, gid, size, mtime, checksum, type, then fields with constant values.
 _HEADER = struct.Struct("100s8s8s8s12s12s8s1s100s8s247x")
 _NO_ID = b"0000000\0"
 _NAME_BYTES = 100
@@ -26,7 +26,7 @@ _SIZE_LIMIT = 8**11
 
 
 def member_header(path: str, *, size: int, executable: bool) -> bytes:
-    """Give the header blocks that come before a file's bytes."""
+    """Return the header blocks that precede a file's bytes."""
     if len(path) > _NAME_BYTES or not path.isascii() or size >= _SIZE_LIMIT:
         return _pax_header(path, size=size, executable=executable)
     mode = b"0000755\0" if executable else b"0000644\0"
@@ -47,5 +47,5 @@ def _pax_header(path: str, *, size: int, executable: bool) -> bytes:
 
 
 def padding_after(size: int) -> int:
-    """Give the number of zero bytes that follow a file's bytes, up to the next block."""
+    """Return the number of zero bytes between the end of a file and the next block."""
     return -size % BLOCK_BYTES

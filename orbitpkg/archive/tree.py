@@ -1,7 +1,7 @@
-"""Reading a package's directory: what is in it, what the manifest picks, and that it held still meanwhile.
+"""Reading a package's directory, selecting the files of the package, and detecting changes meanwhile.
 
-Regular files only. A symbolic link is followed when it leads to a regular file inside the directory and refused
-otherwise; links to directories are not entered. Whatever is not picked may be of any kind.
+Only regular files can be in a package. A symbolic link is followed if it leads to a regular file inside the directory,
+and refused otherwise. Links to directories are not followed. Files that are not selected may be of any kind.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _HINT = "Wait until whatever writes there has finished, then run the command aga
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFile:
-    """A file that goes into an archive, as it was when the directory was read.
+    """A file to archive, as it was when the directory was read.
 
     Attributes:
         root: The package's directory, as a prefix of paths.
-        path: Its path in the package.
-        size: In bytes.
-        executable: Whether its owner may execute it.
-        identity: (device, inode, size, modification time in ns, mode) of what is read.
+        path: The file's path in the package.
+        size: The size in bytes.
+        executable: Whether the owner may execute it.
+        identity: Device, inode, size, modification time in ns and mode of the file that is read.
     """
 
     root: str
@@ -47,14 +47,14 @@ class SourceFile:
 
     @property
     def source(self) -> str:
-        """Where it is."""
+        """The path of the file on the disk."""
         return self.root + self.path
 
     def check_unchanged(self, now: os.stat_result) -> None:
-        """Hold the file against what it was.
+        """Compare the file with its earlier status.
 
         Raises:
-            TreeChanged: It is another file, or was written to.
+            TreeChanged: The file was replaced or written to.
         """
         if _identity(now) != self.identity:
             raise _changed(self.source)
@@ -62,12 +62,12 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceTree:
-    """A package's directory, read.
+    """The content of a package's directory.
 
     Attributes:
         root: The directory.
-        manifest: What its ``package.json`` says.
-        files: What the manifest picks: ``package.json`` first, then by path.
+        manifest: The parsed ``package.json``.
+        files: The files that the manifest selects: ``package.json`` first, then by path.
     """
 
     root: Path
@@ -83,13 +83,13 @@ class SourceTree:
         """Read the directory again and compare.
 
         Raises:
-            TreeChanged: A picked file is new, gone or altered.
+            TreeChanged: A selected file was added, removed or changed.
         """
         try:
             now = read_tree(self.root).files
         except (ManifestError, StorageError) as error:
             raise TreeChanged(f"{self.root} changed while it was being read: {error.message}", hint=_HINT) from error
-        # Without sets of a million files when, as nearly always, nothing changed.
+        # Nearly always nothing changed, and then no sets of a million files are needed.
         if now != self.files:
             raise _changed(min(set(now) ^ set(self.files), key=lambda file: file.path).source)
 
@@ -103,16 +103,16 @@ def _changed(source: str) -> TreeChanged:
 
 
 def read_tree(root: Path) -> SourceTree:
-    """Read a package's directory: its manifest, and the files the manifest picks.
+    """Read a package's directory: its manifest, and the files that the manifest selects.
 
     Raises:
-        ManifestError: There is no manifest, it is wrong, or it picks files that cannot be in a package.
+        ManifestError: The manifest is missing or invalid, or selects files that cannot be in a package.
         StorageError: The directory cannot be read.
-        TreeChanged: A file was there and is gone.
+        TreeChanged: A file disappeared meanwhile.
     """
     manifest = _read_manifest(root)
     with storage_errors(root, READ):
-        found = _walk(root, own_archives=f"{manifest.key}-")
+        found = _list_files(root, own_archives=f"{manifest.key}-")
     selection = manifest.select(found)
     problems = list(selection.problems)
     picked = [MANIFEST_NAME, *(path for path in selection.files if path != MANIFEST_NAME)]
@@ -120,8 +120,8 @@ def read_tree(root: Path) -> SourceTree:
         problems.append(Problem("/include", f"picks {len(picked):,} files; {MAX_FILES:,} is the limit"))
         raise ManifestError(str(root / MANIFEST_NAME), problems)
     problems += [_picks(path, what) for path, what in tree_problems(picked)]
-    files, unfit = _source_files(root, picked)
-    problems += unfit
+    files, unsuitable = _source_files(root, picked)
+    problems += unsuitable
     if problems:
         raise ManifestError(str(root / MANIFEST_NAME), problems)
     return SourceTree(root=root, manifest=manifest, files=tuple(files))
@@ -134,7 +134,7 @@ def _picks(path: str, what: str) -> Problem:
 def _read_manifest(root: Path) -> Manifest:
     path = root / MANIFEST_NAME
     with storage_errors(path, READ):
-        # Checked before it is opened: opening a FIFO would wait for a writer.
+        # The check comes first, because opening a FIFO would wait for a writer.
         if not path.is_file():
             raise _no_manifest(root)
         with path.open("rb") as file:
@@ -153,8 +153,8 @@ def _no_manifest(root: Path) -> ManifestError | StorageError:
     return ManifestError(str(path), [Problem("", "there is no such file", f"write one with: orbitpkg init {root}")])
 
 
-def _walk(root: Path, *, own_archives: str) -> list[str]:
-    """List all files below a folder, as relative paths; archives that ``build`` left at its top are not among them."""
+def _list_files(root: Path, *, own_archives: str) -> list[str]:
+    """List all files below a folder as relative paths, except for archives that ``build`` wrote into the folder."""
     paths: list[str] = []
     pending = [""]
     while pending:
@@ -173,7 +173,7 @@ def _is_own_archive(name: str, prefix: str) -> bool:
 
 
 def _source_files(root: Path, paths: Iterable[str]) -> tuple[list[SourceFile], list[Problem]]:
-    """Give the files, and what is wrong with those that cannot be in a package."""
+    """Return the files, and the problems of those that cannot be in a package."""
     files, problems = [], []
     prefix, inside = str(root / "x")[:-1], root.resolve()
     for path in paths:
@@ -189,7 +189,7 @@ def _source_files(root: Path, paths: Iterable[str]) -> tuple[list[SourceFile], l
 
 
 def _status(source: str, inside: Path) -> os.stat_result | str:
-    """Look at a file, or say why it cannot be in a package."""
+    """Return the status of a file, or why it cannot be in a package."""
     with storage_errors(source, READ):
         try:
             status = os.lstat(source)

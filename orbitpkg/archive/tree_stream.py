@@ -1,7 +1,7 @@
-"""The tar stream of an unpacked tree, read again piece by piece.
+"""The tar stream of an unpacked tree, read piece by piece.
 
-The layout is known from the contents alone, so any chunk of the stream can be made from the files it covers: that is
-how an installed release, or what an install that was stopped left behind, serves as a source of chunks.
+The contents alone define the layout, so any chunk of the stream can be rebuilt from the files it covers. That makes an
+installed release, or the staging folder of an interrupted install, a source of chunks.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ __all__ = ["TreeStream"]
 
 
 class TreeStream:
-    """The stream of a tree of files on the disk. Safe to read from several threads.
+    """The stream of a tree of files on the disk. Thread-safe.
 
     Args:
-        contents: The layout.
-        folder: Where the files are, or some of them.
+        contents: The contents that define the layout.
+        folder: The folder with all or some of the files.
     """
 
     def __init__(self, contents: Contents, folder: str) -> None:
@@ -33,15 +33,15 @@ class TreeStream:
         self._ends = [file.offset + file.size + padding_after(file.size) for file in contents.files]
 
     def read(self, chunk: Chunk) -> memoryview | None:
-        """Give a chunk's bytes, verified; None when the files on the disk do not hold them (any more)."""
-        room = memoryview(bytearray(chunk.length))
-        return room if self.read_into(chunk, room) else None
+        """Return the verified bytes of a chunk; None if the files on the disk do not have them."""
+        buffer = memoryview(bytearray(chunk.length))
+        return buffer if self.read_into(chunk, buffer) else None
 
-    def read_into(self, chunk: Chunk, room: memoryview, *, verify: bool = True) -> bool:
-        """Read a chunk into memory of just its length.
+    def read_into(self, chunk: Chunk, buffer: memoryview, *, verify: bool = True) -> bool:
+        """Read a chunk into a buffer of its length.
 
         Returns:
-            Whether the files on the disk hold its bytes; without ``verify`` only that they have its length.
+            Whether the files on the disk have its bytes; without ``verify``, whether they have its length.
         """
         end = chunk.offset + chunk.length
         for index in range(bisect_right(self._ends, chunk.offset), len(self._files)):
@@ -49,37 +49,37 @@ class TreeStream:
             if header_start >= end:
                 break
             file = self._files[index]
-            if not self._copy(file, header_start, chunk.offset, room):
+            if not self._copy(file, header_start, chunk.offset, buffer):
                 return False
-            # What pads a file to whole blocks is zeros, and so is the end of the stream.
-            _clear(room, file.offset + file.size - chunk.offset, self._ends[index] - chunk.offset)
-        _clear(room, self._ends[-1] - chunk.offset, chunk.length)
-        return not verify or digest_of(room) == chunk.blake3
+            # The padding of a file and the end of the stream are zeros.
+            _clear(buffer, file.offset + file.size - chunk.offset, self._ends[index] - chunk.offset)
+        _clear(buffer, self._ends[-1] - chunk.offset, chunk.length)
+        return not verify or digest_of(buffer) == chunk.blake3
 
     def _copy(self, file: FileEntry, header_start: int, start: int, data: memoryview) -> bool:
-        """Copy a file's header and bytes to where they lie in a piece of the stream that begins at ``start``."""
+        """Copy the part of a file's header and bytes that lies in a piece of the stream that begins at ``start``."""
         if file.offset > start:
             header = member_header(file.path, size=file.size, executable=file.executable)
             if header_start + len(header) != file.offset:
                 return False
             skipped = max(0, start - header_start)
-            room = data[header_start + skipped - start : file.offset - start]
-            room[:] = header[skipped : skipped + len(room)]
+            buffer = data[header_start + skipped - start : file.offset - start]
+            buffer[:] = header[skipped : skipped + len(buffer)]
         begin = max(0, start - file.offset)
-        room = data[max(0, file.offset - start) :][: max(0, file.size - begin)]
-        return not room or self._read(file, begin, room)
+        buffer = data[max(0, file.offset - start) :][: max(0, file.size - begin)]
+        return not buffer or self._read(file, begin, buffer)
 
-    def _read(self, file: FileEntry, begin: int, room: memoryview) -> bool:
+    def _read(self, file: FileEntry, begin: int, buffer: memoryview) -> bool:
         try:
             descriptor = os.open(f"{self._folder}/{file.path}", os.O_RDONLY)
         except OSError:
             return False
         try:
-            while room:
-                count = os.preadv(descriptor, [room], begin)
+            while buffer:
+                count = os.preadv(descriptor, [buffer], begin)
                 if not count:
                     return False
-                room = room[count:]
+                buffer = buffer[count:]
                 begin += count
         except OSError:
             return False
@@ -88,7 +88,7 @@ class TreeStream:
         return True
 
 
-def _clear(room: memoryview, start: int, end: int) -> None:
-    """Write zeros over what of ``start`` to ``end`` lies in some memory."""
-    part = room[max(0, start) : end]
+def _clear(buffer: memoryview, start: int, end: int) -> None:
+    """Write zeros to the part of a buffer between ``start`` and ``end``."""
+    part = buffer[max(0, start) : end]
     part[:] = bytes(len(part))

@@ -1,4 +1,4 @@
-"""A directory tree -> an archive on the disk, whole or not at all."""
+"""Writing an archive to the disk, atomically."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _ADVICE = WRITE._replace(full=_HINT, refused=_HINT, other=_HINT)
 
 
 def write_archive(tree: SourceTree, target: Path, *, progress: Callable[[int], None] | None = None) -> Contents:
-    """Encode a tree into a file, which appears, or is replaced, when it is whole.
+    """Encode a tree into a file. The file appears, or is replaced, when it is complete.
 
     Args:
-        tree: What to encode.
-        target: The archive; its folder is made if need be.
+        tree: The tree to encode.
+        target: The path of the archive. Its folder is created if necessary.
         progress: Called with the number of bytes read since the last call.
 
     Raises:
         TreeChanged: The tree changed meanwhile.
-        StorageError: Something cannot be read or written.
+        StorageError: A file cannot be read or written.
     """
     encoder = TreeEncoder(tree, progress=progress)
     with storage_errors(target, _ADVICE):
