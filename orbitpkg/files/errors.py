@@ -76,7 +76,8 @@ def _translated(error: OSError, path: str | os.PathLike[str], advice: Advice) ->
     where = str(error.filename or path)
     reason = error.strerror or str(error)
     if error.errno in _FULL:
-        return NoSpace(f"{where} cannot be written: no space left on the disk or in the quota.", hint=advice.full, path=where)
+        message = f"{where} cannot be written: no space left on the disk or in the quota."
+        return NoSpace(message, hint=advice.full, path=where)
     if error.errno in _REFUSED and advice.refused is not None:
         return ReadOnlyStore(f"{where} cannot be written: {reason}.", hint=advice.refused, path=where)
     if error.errno == errno.EISDIR and advice.message == Advice().message:
