@@ -1,4 +1,4 @@
-"""A picture of how a dataset grew: how many files, and how many bytes, by a tag and over time."""
+"""Plot the growth of a dataset: the number and the size of its files over time, optionally by tag."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_GROUPS", "plot_growth"]
 
 MAX_GROUPS: Final = 9
-"""How many values of a tag have a colour of their own; the rarer ones share one."""
+"""The maximum number of values with a separate colour. The rarer values share a colour."""
 
 _STEPS: Final = 200
 _OTHERS, _WITHOUT, _ALL = "others", "(none)", "all files"
@@ -31,7 +31,7 @@ _LONGEST_NAME: Final = 24
 
 
 class _Files(NamedTuple):
-    """Files, as columns: when each was registered (seconds since 1970), its size, and the number of its group."""
+    """The registration times (seconds since 1970), sizes (bytes) and group numbers of all files, as columns."""
 
     times: Any
     sizes: Any
@@ -40,17 +40,17 @@ class _Files(NamedTuple):
 
 
 def plot_growth(rows: Iterable[Mapping[str, Any]], target: Path, *, title: str, by: str | None = None) -> None:
-    """Draw how many files a dataset had, and how large they were, at each time.
+    """Plot the number and the total size of the files in a dataset over time.
 
     Args:
-        rows: Of the catalogue; each with ``registered`` (a ``datetime``, or ISO 8601) and ``size`` (bytes).
-        target: The picture, a path that ends in ``.png``; one that is there is replaced.
-        title: What the picture says it is of.
-        by: The column whose values have a colour each; None for one colour.
+        rows: Rows of the catalogue with ``registered`` (a ``datetime``, or ISO 8601) and ``size`` (bytes).
+        target: The path of the PNG file. An existing file is replaced.
+        title: The title of the plot.
+        by: The column that determines the colours, or None for a single colour.
 
     Raises:
-        UsageError: There are no rows, or ``target`` has another ending.
-        StorageError: The picture cannot be written.
+        UsageError: There are no rows, or ``target`` does not end in ``.png``.
+        StorageError: The file cannot be written.
         MissingExtra: Matplotlib is not installed.
     """
     check_target(target)
@@ -75,7 +75,7 @@ def _files(rows: Iterable[Mapping[str, Any]], by: str | None) -> _Files:
         times.append(_seconds(row["registered"]))
         sizes.append(float(row["size"]))
     if not times:
-        raise UsageError("There is nothing to draw: no file was chosen.")
+        raise UsageError("There is nothing to plot: no data are selected.")
     order, names = _ranked(groups, list(numbers))
     return _Files(
         numpy.frombuffer(times), numpy.frombuffer(sizes), numpy.asarray(order)[numpy.frombuffer(groups, "q")], names
@@ -87,7 +87,7 @@ def _seconds(when: object) -> float:
 
 
 def _ranked(groups: Iterable[int], names: list[str]) -> tuple[list[int], list[str]]:
-    """Number groups by how many files they have; returns the new number of each old one, and the names."""
+    """Renumber groups by their number of files. Returns the new number of each group, and the names in that order."""
     ranked = [number for number, _ in Counter(groups).most_common()]
     kept = ranked if len(ranked) <= MAX_GROUPS else ranked[: MAX_GROUPS - 1]
     order = [kept.index(number) if number in kept else len(kept) for number in range(len(names))]
@@ -98,8 +98,8 @@ def _draw(axes: Axes, files: _Files, *, weights: Any) -> None:
     import numpy as np
 
     first, last = float(files.times.min()), float(files.times.max())
-    room = max((last - first) * 0.02, 1.0)
-    edges = np.linspace(first - room, last + room, _STEPS + 1)
+    margin = max((last - first) * 0.02, 1.0)
+    edges = np.linspace(first - margin, last + margin, _STEPS + 1)
     stacked = []
     for number in range(len(files.names)):
         mine = files.groups == number
@@ -129,7 +129,7 @@ def _name_axes(figure: Figure, above: Axes, below: Axes, files: _Files) -> None:
     for axes in (above, below):
         axes.tick_params(labelsize=8)
         axes.margins(x=0)
-        # Files of no bytes at all would have an axis of thousandths of a byte.
+        # If all files are empty, the axis would otherwise show fractions of a byte.
         axes.set_ylim(bottom=0, top=max(1, axes.get_ylim()[1]))
         axes.spines[["top", "right"]].set_visible(False)
     if files.names != [_ALL]:
@@ -138,7 +138,7 @@ def _name_axes(figure: Figure, above: Axes, below: Axes, files: _Files) -> None:
 
 def _add_legend(figure: Figure, axes: Axes, names: list[str]) -> None:
     handles, _ = axes.get_legend_handles_labels()
-    # The legend reads from the top down, as the areas lie.
+    # Reverse the legend to match the order of the stacked areas.
     labels = [name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…" for name in names]
     legend = figure.legend(handles[::-1], labels[::-1], loc="outside right upper", fontsize=8, frameon=False)
     for text in legend.get_texts():

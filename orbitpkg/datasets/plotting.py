@@ -1,7 +1,7 @@
-"""Pictures: of one array, in the form that suits its shape, and of how a dataset grew. PNG files, the same each time.
+"""Plot an array as a PNG file, in a form that suits its shape. The output is reproducible.
 
-Matplotlib draws, without its global state. Of what is large, a picture takes every so many values; files that can be
-read so (HDF5, netCDF, npy, safetensors but for BF16) are not read whole for it.
+Matplotlib is used without its global state. Large arrays are subsampled. Formats that support it (HDF5, netCDF, npy,
+safetensors except BF16) are not read completely for that.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 __all__ = ["Form", "Picture", "check_target", "choose_array", "choose_form", "new_figure", "plot_array", "save"]
 
 _MAX_SIDE: Final = 1024
-"""The pixels of an image along one side: more are not seen in a picture of this size."""
+"""The maximum number of pixels along a side of an image. The plot is too small to show more."""
 
 _MAX_VALUES: Final = 4_000_000
-"""How many values of an array are read for a line or a histogram."""
+"""The maximum number of values read for a line or a histogram."""
 
 _MAX_POINTS: Final = 4000
-"""How many points a line is drawn through; longer ones are drawn as the band between their lows and highs."""
+"""The maximum number of points in a line. Longer lines are drawn as a band between their minima and maxima."""
 
 _MAX_MARKERS: Final = 64
 _MAX_BARS: Final = 20
@@ -50,7 +50,7 @@ _BLUE = "#1f5fa8"
 
 
 class Form(StrEnum):
-    """What a picture of an array is."""
+    """The form of a plot."""
 
     COLOUR_IMAGE = "colour image"
     IMAGE = "image"
@@ -61,7 +61,7 @@ class Form(StrEnum):
 
 
 class _Part(NamedTuple):
-    """What is drawn of an array: its values, how many of the array's one stands for on each axis, the array's type."""
+    """The part of an array to plot: its values, the step between them on each axis, and the type of the array."""
 
     values: Any
     steps: tuple[int, ...]
@@ -69,13 +69,13 @@ class _Part(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """A picture that was made.
+    """A finished plot.
 
     Attributes:
-        path: Where it is.
-        form: What it is.
-        name: Of the array.
-        part: What part of the array it shows; empty when all of it.
+        path: The path of the PNG file.
+        form: The form of the plot.
+        name: The name of the array.
+        part: The part of the array that it shows, or an empty string for all of it.
     """
 
     path: Path
@@ -85,14 +85,14 @@ class Picture(NamedTuple):
 
 
 def choose_array(root: Node) -> str:
-    """Choose the array of a file that a picture says most about: the largest one of numbers.
+    """Choose the array in a file to plot: the largest numeric array.
 
     Raises:
-        UsageError: It holds none.
+        UsageError: The file contains no array that can be plotted.
     """
     arrays = [(path, node) for path, node in _arrays(root) if math.prod(node.shape or ()) > 1]
     if not arrays:
-        raise UsageError("The file holds no array that could be drawn.")
+        raise UsageError("The file contains no array that can be plotted.")
     return max(arrays, key=lambda each: (each[1].bytes is not None, each[1].bytes or 0))[0]
 
 
@@ -105,14 +105,14 @@ def _arrays(node: Node, prefix: str = "") -> Iterator[tuple[str, Node]]:
 
 
 def choose_form(shape: tuple[int, ...], kind: str) -> tuple[Form, tuple[int, ...]]:
-    """Choose what to draw of an array.
+    """Choose the form of a plot for an array.
 
     Args:
-        shape: Its lengths.
-        kind: The kind of its type, a letter as in ``numpy.dtype.kind``.
+        shape: The shape of the array.
+        kind: The kind of its type, as in ``numpy.dtype.kind``.
 
     Returns:
-        The form, and the index of the part that is drawn: one number for each leading axis that is cut away.
+        The form, and the indices along the leading axes that select the part to plot.
     """
     if kind not in "iufcbM" or (kind == "b" and len(shape) == 1):
         return Form.BARS, ()
@@ -133,18 +133,18 @@ def _middle(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def plot_array(path: Path, name: str, target: Path) -> Picture:
-    """Draw one array of a file.
+    """Plot an array in a file.
 
     Args:
         path: The file.
-        name: The array's name in it, as ``open_array`` takes it.
-        target: The picture, a path that ends in ``.png``; one that is there is replaced.
+        name: The name of the array, as for ``open_array``.
+        target: The path of the PNG file. An existing file is replaced.
 
     Raises:
-        UsageError: There is no such array, nothing of it can be drawn, or ``target`` has another ending.
-        IntegrityError: The file is broken.
-        StorageError: It cannot be read, or the picture not be written.
-        MissingExtra: Matplotlib, or what reads such a file, is not installed.
+        UsageError: The array does not exist or cannot be plotted, or ``target`` does not end in ``.png``.
+        IntegrityError: The file is damaged.
+        StorageError: The file cannot be read, or the plot cannot be written.
+        MissingExtra: Matplotlib, or the library that reads the file, is not installed.
     """
     check_target(target)
     figure = new_figure()
@@ -152,7 +152,7 @@ def plot_array(path: Path, name: str, target: Path) -> Picture:
         shape, dtype = tuple(array.shape), array.dtype
         if math.prod(shape) <= 1 or dtype.names is not None:
             what = "one value" if math.prod(shape) == 1 else "no values" if not math.prod(shape) else "records"
-            raise UsageError(f"{name or path.name} holds {what}: there is nothing to draw.")
+            raise UsageError(f"{name or path.name} contains {what}, which cannot be plotted.")
         form, part = choose_form(shape, dtype.kind)
         values, steps = _read(array, form, part)
     axes: Axes = figure.add_subplot()
@@ -171,17 +171,17 @@ def _elided(name: str) -> str:
 
 
 def check_target(target: Path) -> None:
-    """Refuse what is no name of a picture.
+    """Check that the path of a plot ends in ``.png``.
 
     Raises:
-        UsageError: It does not end in ``.png``.
+        UsageError: It does not.
     """
     if target.suffix.lower() != ".png":
-        raise UsageError(f"{target} is no name of a picture.", hint="Pictures are PNG files: --plot picture.png")
+        raise UsageError(f"Cannot plot to {target}: the file name must end in .png.", hint="Example: --plot plot.png")
 
 
 def new_figure() -> Figure:
-    """Make an empty picture.
+    """Create an empty figure.
 
     Raises:
         MissingExtra: Matplotlib is not installed.
@@ -200,13 +200,13 @@ def save(figure: Figure, target: Path) -> None:
         StorageError: It cannot be written.
     """
     with storage_errors(target, WRITE), atomic_file(target) as file, warnings.catch_warnings():
-        # Names may be in scripts that matplotlib's font lacks; they are boxes in the picture then.
+        # Matplotlib's font lacks some scripts, whose characters are drawn as boxes.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         figure.savefig(file, format="png", metadata={"Software": None})
 
 
 def _read(array: Array, form: Form, part: tuple[int, ...]) -> tuple[Any, tuple[int, ...]]:
-    """Read what is drawn, in steps where there is more than can be seen; returns it and the steps."""
+    """Read the values to plot, subsampled if needed. Returns the values and the step on each axis."""
     numpy = require("numpy", extra="plot", what="Drawing pictures")
     shape = array.shape[len(part) :]
     if form in (Form.IMAGE, Form.COLOUR_IMAGE):
@@ -220,7 +220,7 @@ def _read(array: Array, form: Form, part: tuple[int, ...]) -> tuple[Any, tuple[i
 
 
 def _is_long(sides: tuple[int, ...]) -> bool:
-    """Tell whether an image has to be squeezed to be seen."""
+    """Return whether an image is too narrow to keep its aspect ratio."""
     return max(sides) > _LONGEST_ASPECT * min(sides)
 
 
@@ -247,7 +247,7 @@ def _draw_image(figure: Figure, axes: Axes, part: _Part) -> None:
     values = np.abs(values) if dtype.kind == "c" else values.astype("i8") if dtype.kind == "M" else values
     masked = np.ma.masked_invalid(values.astype("f4"))
     tall, wide = (side * step for side, step in zip(values.shape, steps, strict=True))
-    # The ticks count the array's own rows and columns, however many of them were left out.
+    # The ticks show the array's row and column numbers, despite the subsampling.
     extent = (-0.5, wide - 0.5, tall - 0.5, -0.5)
     cmap = "gray" if is_grey else "viridis"
     drawn = axes.imshow(masked, cmap=cmap, extent=extent, interpolation="nearest")
@@ -331,7 +331,7 @@ def _draw_histogram(figure: Figure, axes: Axes, part: _Part) -> None:
 
 
 def _count_whole(axes: Axes) -> None:
-    """Number rows and columns, of which there are no halves."""
+    """Place the ticks of rows and columns at whole numbers."""
     from matplotlib.ticker import MaxNLocator
 
     for axis in (axes.xaxis, axes.yaxis) if axes.images else (axes.xaxis,):

@@ -134,9 +134,9 @@ def test_pictures_are_drawn(show: Show, lab: Path, words: tuple[str, ...], says:
         (("no/such.h5",), "No file or dataset named no/such.h5 found."),
         (("runs", "it's.h5"), 'No file named "it\'s.h5" found in dataset runs.'),
         (("runs", "--by", "robbot"), "Unknown column 'robbot'."),
-        (("Lauf 1.h5", "--plot", "out.pdf"), "out.pdf is no name of a picture."),
-        (("Lauf 1.h5", "--plot", "out.png", "--array", "env"), "Lauf 1.h5 holds no array 'env'."),
-        (("runs", "--where", "robot = 'x'", "--plot", "out.png"), "There is nothing to draw: no file was chosen."),
+        (("Lauf 1.h5", "--plot", "out.pdf"), "Cannot plot to out.pdf: the file name must end in .png."),
+        (("Lauf 1.h5", "--plot", "out.png", "--array", "env"), "Lauf 1.h5 has no array 'env'."),
+        (("runs", "--where", "robot = 'x'", "--plot", "out.png"), "There is nothing to plot: no data are selected."),
     ],
 )
 def test_what_cannot_be_shown_is_an_error(show: Show, words: tuple[str, ...], says: str) -> None:

@@ -184,7 +184,7 @@ def test_of_two_sidecars_the_plainer_name_is_not_read(tmp_path: Path) -> None:
     ("text", "says"),
     [
         ("{", "sound.wav.json is not JSON: Expecting property name"),
-        ("[1]", "sound.wav.json is JSON, but no object."),
+        ("[1]", "sound.wav.json is not a JSON object."),
         ("", "sound.wav.json is not JSON: Expecting value"),
     ],
 )
@@ -246,11 +246,11 @@ def test_metadata_that_is_no_object_keeps_its_name(tmp_path: Path) -> None:
     assert metadata_of(write_hdf5(tmp_path / "run.h5", metadata="[1, 2]")) == {"metadata": [1, 2]}
 
 
-def test_what_json_cannot_hold_becomes_null_and_is_told(tmp_path: Path) -> None:
+def test_values_that_json_cannot_represent_become_null_with_a_warning(tmp_path: Path) -> None:
     path = write_hdf5(tmp_path / "run.h5", metadata='{"a": [1, NaN, {"b": -Infinity}], "c": 1e999}', d=np.nan)
     found = extract(path)
     assert found.metadata == {"a": [1, None, {"b": None}], "c": None, "d": None}
-    assert [warning.split(" held ")[0] for warning in found.warnings] == [
+    assert [warning.split(" contained ")[0] for warning in found.warnings] == [
         "The attribute: 'd'",
         "The attribute 'metadata': 'a'",
         "The attribute 'metadata': 'c'",
@@ -261,7 +261,9 @@ def test_nesting_that_no_reader_takes_is_left_out_and_told(tmp_path: Path) -> No
     deep = '{"a": 1, "b": ' + "[" * 200 + "]" * 200 + "}"
     found = extract(write_hdf5(tmp_path / "run.h5", metadata=deep))
     assert found.metadata == {"a": 1}
-    assert found.warnings == ("The attribute 'metadata': 'b' is left out, for it is nested more than 100 levels deep.",)
+    assert found.warnings == (
+        "The attribute 'metadata': 'b' was omitted, because it is nested more than 100 levels deep.",
+    )
 
 
 def test_text_that_is_not_utf_8_is_mended_and_told(tmp_path: Path) -> None:
@@ -278,18 +280,18 @@ def test_an_attribute_of_a_type_without_words_costs_no_other(tmp_path: Path) -> 
         file.attrs["rate"] = 3
     found = extract(path)
     assert found.metadata == {"rate": 3}
-    assert found.warnings == ("The attribute: 'there' is left out, for JSON has no word for a Reference.",)
+    assert found.warnings == ("The attribute: 'there' was omitted, because JSON cannot represent the type Reference.",)
 
 
 def test_a_file_without_metadata_is_told(tmp_path: Path) -> None:
-    assert warning_of(write_hdf5(tmp_path / "run.h5")) == "It holds no metadata: its root has no attributes."
+    assert warning_of(write_hdf5(tmp_path / "run.h5")) == "It contains no metadata: its root has no attributes."
 
 
 def test_a_safetensors_header_that_lies_about_its_length_is_a_warning(tmp_path: Path) -> None:
     (tmp_path / "a.safetensors").write_bytes((2**60).to_bytes(8, "little") + b"{}")
     (tmp_path / "b.safetensors").write_bytes((99).to_bytes(8, "little") + b"{}")
-    assert "does not begin with the length" in warning_of(tmp_path / "a.safetensors")
-    assert "ends within its header of 99 bytes" in warning_of(tmp_path / "b.safetensors")
+    assert "does not start with a valid header length" in warning_of(tmp_path / "a.safetensors")
+    assert "is truncated: its header has 99 bytes" in warning_of(tmp_path / "b.safetensors")
 
 
 # Extractors.

@@ -1,15 +1,15 @@
-"""What a file says of itself: its metadata, read by extractors for each kind of file, and from a JSON file beside it.
+"""Extract the metadata of files, with an extractor for each file type and from JSON sidecar files.
 
-An extractor is a function that takes the path of a file and returns an :class:`Extracted`. It is registered in the
-entry-point group ``orbitpkg.metadata`` under the suffix of the files it reads, in lower case and without the leading
-dot (``h5 = "my_library.readers:read_attributes"``); orbitpkg's own are registered in the same way. Of two for one
-suffix, the one that is not orbitpkg's counts. Of ``scan.nii.gz``, ``nii.gz`` is looked for before ``gz``.
+An extractor is a function that takes the path of a file and returns an :class:`Extracted`. Extractors are registered in
+the entry-point group ``orbitpkg.metadata`` under a file suffix, in lower case and without the leading dot (``h5 =
+"my_library.readers:read_attributes"``). Third-party extractors take precedence over those of orbitpkg, which are
+registered in the same way. For ``scan.nii.gz``, ``nii.gz`` is tried before ``gz``.
 
-A sidecar says more: ``FILE.meta.json``, or where there is none ``FILE.json``, beside ``FILE`` (whose whole name comes
-first: ``run-1.h5.meta.json``). It holds a JSON object, whose values count before those in the file.
+A sidecar of ``FILE`` is ``FILE.meta.json`` or else ``FILE.json`` in the same directory, for instance
+``run-1.h5.meta.json``. It contains a JSON object, whose values override those in the file.
 
-Promises: nothing is ever raised for what a file holds, and no file takes the process down that registers it. Metadata
-that is missing, broken or no JSON is a warning about that file, and what else was found is kept.
+The content of a file never raises an error here, and never crashes the process. Missing or broken metadata leads to a
+warning about the file, and all other metadata is kept.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ if TYPE_CHECKING:
 __all__ = ["GROUP", "Extracted", "extract", "is_sidecar", "reason_of", "sidecar_of"]
 
 GROUP: Final = "orbitpkg.metadata"
-"""The entry-point group that extractors are registered in."""
+"""The entry-point group of extractors."""
 
-# Of orbitpkg's own, those over HDF5's library.
+# The extractors that use the HDF5 library, which can crash.
 _CRASHING = {"orbitpkg.datasets.extraction.hdf5", "orbitpkg.datasets.extraction.netcdf"}
 _SIDECARS = (".meta.json", ".json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extracted:
-    """What was found in a file.
+    """The metadata of a file.
 
     Attributes:
-        metadata: Facts by name, as values that JSON can hold (and no NaN, which it cannot).
-        warnings: What could not be read, one sentence each.
+        metadata: The metadata by name, as JSON values (without NaN, which JSON does not support).
+        warnings: One sentence for each problem.
     """
 
     metadata: Mapping[str, object] = field(default_factory=dict)
@@ -53,20 +53,20 @@ class Extracted:
 
 
 def extract(path: Path) -> Extracted:
-    """Read what a file, and the sidecar beside it, say of the file."""
+    """Extract the metadata of a file and of its sidecar."""
     found = [_read(path), _read_sidecar(path)]
     metadata = {name: value for part in found for name, value in part.metadata.items()}
     return Extracted(metadata=metadata, warnings=tuple(warning for part in found for warning in part.warnings))
 
 
 def sidecar_of(path: Path) -> Path | None:
-    """Give the JSON file that says more of a file; None when there is none."""
+    """Return the sidecar of a file, or None."""
     candidates = (path.with_name(path.name + suffix) for suffix in _SIDECARS)
     return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
 def is_sidecar(path: Path) -> bool:
-    """Tell whether a file is the sidecar of another one."""
+    """Return whether a file is the sidecar of another file."""
     owners = (path.with_name(path.name.removesuffix(suffix)) for suffix in _SIDECARS if path.name.endswith(suffix))
     return any(owner != path and owner.name and sidecar_of(owner) == path for owner in owners if owner.is_file())
 
@@ -79,7 +79,7 @@ def _read(path: Path) -> Extracted:
         return _read_with(entry, path)
     except MissingExtra as error:
         return Extracted(warnings=(f"Its metadata was not read. {error.message} {error.hint}",))
-    # Extractors, and the libraries under them, are not ours, and files are broken in more ways than they foresee.
+    # Third-party extractors and libraries can raise anything for a broken file.
     except Exception as error:  # noqa: BLE001
         return Extracted(warnings=(f"Its metadata could not be read by {entry.value}: {reason_of(error)}.",))
 
@@ -93,7 +93,7 @@ def _read_with(entry: EntryPoint, path: Path) -> Extracted:
     try:
         return read_apart(entry.value, path)
     except ReaderCrashedError:
-        return Extracted(warnings=("Its metadata could not be read: the file is broken, and crashed what reads it.",))
+        return Extracted(warnings=("Its metadata could not be read: the file is broken and crashed the extractor.",))
     except ReaderFailedError as error:
         return Extracted(warnings=(f"Its metadata could not be read by {entry.value}: {error}.",))
 
@@ -111,13 +111,13 @@ def _read_sidecar(path: Path) -> Extracted:
 
 
 def reason_of(error: Exception) -> str:
-    """Say in a line what was raised."""
+    """Return the type and message of an exception on one line."""
     first = str(error).strip().partition("\n")[0].rstrip(".")
     return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 
 def _extractor_of(name: str) -> EntryPoint | None:
-    """Find the extractor for a file by its name: of its suffixes, the longest that is registered."""
+    """Return the extractor for the longest registered suffix of a file name, or None."""
     parts = name.lower().split(".")[1:]
     suffixes = (".".join(parts[start:]) for start in range(len(parts)))
     return next((entry for suffix in suffixes if (entry := _registered().get(suffix)) is not None), None)
@@ -127,6 +127,6 @@ def _extractor_of(name: str) -> EntryPoint | None:
 def _registered() -> dict[str, EntryPoint]:
     from importlib.metadata import entry_points
 
-    # False sorts before True: what is ours is overwritten.
+    # orbitpkg's extractors sort first, so others overwrite them in the dict.
     found = sorted(entry_points(group=GROUP), key=lambda entry: not entry.value.startswith("orbitpkg."))
     return {entry.name.lower(): entry for entry in found}

@@ -1,6 +1,6 @@
-"""The metadata of an HDF5 file: the attributes of its root, and the JSON object in the one named ``metadata``.
+"""The metadata of an HDF5 file: the attributes of its root, and the JSON object in the attribute ``metadata``.
 
-That one is where robot-learning datasets keep theirs (RoboNet, deon); what it says counts before the others.
+Robot-learning datasets (RoboNet, deon) store their metadata in that attribute. Its values override other attributes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["JSON_ATTRIBUTE", "read_attributes"]
 
 JSON_ATTRIBUTE = "metadata"
-"""The attribute that holds a JSON text."""
+"""The attribute that contains JSON text."""
 
 
 def read_attributes(path: Path) -> Extracted:
@@ -25,10 +25,10 @@ def read_attributes(path: Path) -> Extracted:
 
     Raises:
         MissingExtra: h5py is not installed.
-        OSError: It is no HDF5 file, or cut short.
+        OSError: The file is not a valid HDF5 file.
     """
     h5py = require("h5py", extra="hdf5", what="Reading HDF5 files")
-    # Locks fail on some network file systems, and who only reads needs none.
+    # Locking fails on some network file systems, and readers do not need it.
     with h5py.File(path, "r", locking=False) as file:
         values, broken = _attributes(file.attrs)
     text = values.pop(JSON_ATTRIBUTE, None)
@@ -37,12 +37,12 @@ def read_attributes(path: Path) -> Extracted:
     warnings = (*broken, *ordinary.warnings, *inner.warnings)
     metadata = {**ordinary.metadata, **inner.metadata}
     if not metadata and not warnings:
-        warnings = ("It holds no metadata: its root has no attributes.",)
+        warnings = ("It contains no metadata: its root has no attributes.",)
     return Extracted(metadata=metadata, warnings=warnings)
 
 
 def _attributes(attributes: Any) -> tuple[dict[str, object], list[str]]:
-    """Read attributes one by one, so that one of an unknown type costs no other."""
+    """Read attributes one by one, because one of an unknown type cannot be read."""
     values: dict[str, object] = {}
     broken = []
     for name in attributes:

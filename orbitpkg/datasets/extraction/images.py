@@ -1,4 +1,4 @@
-"""The size of an image, from its header alone; its pixels are not decoded."""
+"""The size of an image, read from its header without decoding the pixels."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def read_size(path: Path) -> Extracted:
     """Read ``width`` and ``height``, in pixels.
 
     Raises:
-        ValueError: The header is none of an image.
+        ValueError: The file is not a supported image.
     """
     import imagesize
 
     width, height = imagesize.get(str(path))
     if width <= 0 or height <= 0:
-        raise ValueError("its header is not that of an image")
+        raise ValueError("it has no valid image header")
     return Extracted(metadata={"width": width, "height": height})

@@ -1,9 +1,8 @@
-"""Extractors that may crash, in processes of their own.
+"""Run extractors that can crash in separate processes.
 
-HDF5's library can take down the process that opens a file with some bytes altered. Of ten thousand files that are
-registered, that must cost the one. So such files are read by a few workers, each a plain Python process that is asked
-over a pipe, in lines of JSON; one that died is replaced. A worker ends when its pipe does, however the asking process
-ended.
+The HDF5 library can crash the process that opens a damaged file. When ten thousand files are registered, only that file
+must fail. Such files are therefore read by a few worker processes, which receive requests as lines of JSON over a pipe.
+A worker that dies is replaced. A worker exits when its pipe is closed, even if the parent process was killed.
 """
 
 from __future__ import annotations
@@ -26,10 +25,10 @@ if TYPE_CHECKING:
 __all__ = ["ReaderCrashedError", "ReaderFailedError", "read_apart", "work"]
 
 _PATIENCE_SECONDS: Final = 30.0
-"""How long a file may take: a broken one can lead its reader in circles."""
+"""The time limit for a file. A damaged file can make its reader loop forever."""
 
 _WORKERS: Final = max(1, min(8, os.cpu_count() or 1))
-# Not `-m`: what is importable here has to be so there, and a script's own folder is not.
+# The worker needs the parent's sys.path, which `-m` would not give it: it lacks the directory of the parent's script.
 _PROGRAM: Final = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from orbitpkg.datasets.extraction.isolation import work; work()"
@@ -37,24 +36,24 @@ _PROGRAM: Final = (
 
 
 class ReaderCrashedError(Exception):
-    """The process that read the file died, or had to be stopped."""
+    """The worker process crashed or was killed after the time limit."""
 
 
 class ReaderFailedError(Exception):
-    """The extractor raised something; the message says what."""
+    """The extractor raised an exception, which the message describes."""
 
 
 def read_apart(reader: str, path: Path) -> Extracted:
-    """Have a file read by an extractor in another process.
+    """Run an extractor in another process.
 
     Args:
         reader: The extractor, ``module:function``.
         path: The file.
 
     Raises:
-        ReaderCrashedError: It took its process down, or too long.
-        ReaderFailedError: It raised something.
-        MissingExtra: It needs a library that is not installed.
+        ReaderCrashedError: The process crashed or exceeded the time limit.
+        ReaderFailedError: The extractor raised an exception.
+        MissingExtra: The extractor needs a library that is not installed.
     """
     with _slots:
         worker = _take()
@@ -71,7 +70,7 @@ def read_apart(reader: str, path: Path) -> Extracted:
 
 
 class _Worker:
-    """One process, asked by one thread at a time."""
+    """A worker process, used by one thread at a time."""
 
     def __init__(self) -> None:
         self.owner = os.getpid()
@@ -81,7 +80,7 @@ class _Worker:
         )
 
     def ask(self, question: dict[str, str]) -> Any:
-        """Give its answer; None when it gave none."""
+        """Send a request and return the answer, or None if the process died."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         timer = threading.Timer(_PATIENCE_SECONDS, self._process.kill)
@@ -98,7 +97,7 @@ class _Worker:
         return load_json(answer) if answer.endswith(b"\n") else None
 
     def close(self) -> None:
-        """End it."""
+        """Terminate the process."""
         self._process.kill()
         with suppress(BrokenPipeError):
             self._process.communicate()
@@ -111,7 +110,7 @@ _idle: list[_Worker] = []
 
 def _take() -> _Worker:
     with _lock:
-        # A process that was forked shares its parent's pipes, and must not speak through them.
+        # A forked process shares the pipes of its parent and must not use them.
         mine = [worker for worker in _idle if worker.owner == os.getpid()]
         _idle[:] = mine[:-1]
     return mine[-1] if mine else _Worker()
@@ -132,8 +131,8 @@ def _close_all() -> None:
 
 
 def work() -> None:
-    """Answer questions until there are none: what a worker does."""
-    # What libraries print must not come between the answers.
+    """Answer requests from standard input until it is closed. The main function of a worker."""
+    # Redirect standard output, because libraries may print to it between the answers.
     with os.fdopen(os.dup(1), "wb") as answers:
         os.dup2(2, 1)
         for line in sys.stdin.buffer:
@@ -149,7 +148,7 @@ def _answer(reader: str, path: str) -> dict[str, object]:
         found: Extracted = EntryPoint("", reader, "").load()(Path(path))
     except MissingExtra as error:
         return {"missing": error.message, "hint": error.hint}
-    # As in the process that asks: libraries fail in more ways than anybody foresees.
+    # As in the parent process: libraries can raise anything for a broken file.
     except Exception as error:  # noqa: BLE001
         from orbitpkg.datasets.extraction import reason_of
 

@@ -1,6 +1,6 @@
-"""Values that JSON can hold, made of those that files and their libraries give.
+"""Convert the values that libraries return to JSON values.
 
-Nothing is raised for a value: what JSON has no word for is replaced, or left out, and told.
+A value that JSON cannot represent never raises an error. It is replaced or omitted, with a warning.
 """
 
 from __future__ import annotations
@@ -17,32 +17,32 @@ if TYPE_CHECKING:
 __all__ = ["MAX_DEPTH", "jsonable", "parse_object", "to_object"]
 
 MAX_DEPTH: Final = 100
-"""How deep values may be nested; catalogues and their readers recurse, and none of them takes a thousand levels."""
+"""The maximum nesting depth. Catalogues and their readers use recursion, which fails at about a thousand levels."""
 
 
 def parse_object(text: str | bytes, *, what: str, key: str | None = None) -> Extracted:
-    """Read a JSON text whose value is an object of metadata.
+    """Parse JSON text that contains an object of metadata.
 
     Args:
         text: The text.
-        what: What it is, as the beginning of a sentence.
-        key: The name under which a value that is no object is kept; None when it is not.
+        what: The name of the text, as the subject of a warning.
+        key: The key under which to keep a value that is not an object, or None to reject it.
     """
     try:
         value = json.loads(text)
-    # A number of 5,000 digits is a ValueError too.
+    # A number of 5,000 digits also raises a ValueError.
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error).rstrip(".")
         return Extracted(warnings=(f"{what} is not JSON: {reason}.",))
     if isinstance(value, dict):
         return to_object(value, what=what)
     if key is None:
-        return Extracted(warnings=(f"{what} is JSON, but no object.",))
+        return Extracted(warnings=(f"{what} is not a JSON object.",))
     return to_object({key: value}, what=what)
 
 
 def to_object(values: Mapping[str, object], *, what: str) -> Extracted:
-    """Make metadata of named values; what had to be changed is a warning that begins with ``what``."""
+    """Convert named values to metadata. Each change leads to a warning that starts with ``what``."""
     metadata, warnings = {}, []
     for name, value in values.items():
         faults: dict[str, None] = {}
@@ -50,21 +50,21 @@ def to_object(values: Mapping[str, object], *, what: str) -> Extracted:
         try:
             metadata[key] = jsonable(value, faults)
         except ValueError as error:
-            faults[f"is left out, for {error}"] = None
+            faults[f"was omitted, because {error}"] = None
         warnings += [f"{what}: {key!r} {fault}." for fault in faults]
     return Extracted(metadata=metadata, warnings=tuple(warnings))
 
 
 def jsonable(value: object, faults: dict[str, None], *, depth: int = 0) -> object:
-    """Give a value as JSON's types: None, bool, int, float, str, list, dict.
+    """Convert a value to the types of JSON: None, bool, int, float, str, list, dict.
 
     Args:
-        value: One of those, of numpy's or h5py's types, bytes, or a container of such.
-        faults: Takes a predicate ("held NaN…") for each kind of change that was needed.
-        depth: How deep the value is in another.
+        value: A value of these types, of numpy's or h5py's types, bytes, or a container of such values.
+        faults: Receives a predicate ("contained NaN…") for each kind of change.
+        depth: The nesting depth of the value.
 
     Raises:
-        ValueError: It is none of these, or nested deeper than ``MAX_DEPTH``.
+        ValueError: The value has another type, or is nested deeper than ``MAX_DEPTH``.
     """
     if depth > MAX_DEPTH:
         raise ValueError(f"it is nested more than {MAX_DEPTH} levels deep")
@@ -94,15 +94,15 @@ def _foreign(value: object, faults: dict[str, None], depth: int) -> object:
         plain = value.tolist()
         if plain is not value:
             return jsonable(plain, faults, depth=depth + 1)
-    if type(value).__name__ == "Empty":  # h5py's word for an attribute without a value
+    if type(value).__name__ == "Empty":  # h5py's type for an attribute without a value
         return None
-    raise ValueError(f"JSON has no word for a {type(value).__name__}")
+    raise ValueError(f"JSON cannot represent the type {type(value).__name__}")
 
 
 def _number(value: float, faults: dict[str, None]) -> float | None:
     if math.isfinite(value):
         return value
-    faults["held NaN or an infinite number, which JSON cannot; it is null now"] = None
+    faults["contained NaN or an infinite number, which was replaced by null"] = None
     return None
 
 
@@ -110,6 +110,6 @@ def _text(value: str, faults: dict[str, None]) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
-        faults["held text that is not UTF-8; what is none was replaced"] = None
+        faults["contained text that is not UTF-8, of which the invalid characters were replaced"] = None
         return value.encode(errors="surrogatepass").decode(errors="replace")
     return value

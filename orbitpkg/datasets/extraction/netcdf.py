@@ -1,4 +1,4 @@
-"""The metadata of a netCDF file (classic or netCDF-4): its global attributes, dimensions and variables' names."""
+"""The metadata of a netCDF file (classic or netCDF-4): its global attributes, dimensions and variable names."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def read_globals(path: Path) -> Extracted:
     """Read global attributes, ``dimensions`` (lengths by name) and ``variables`` (names) of the root group.
 
     Raises:
-        MissingExtra: What reads it is not installed.
-        Exception: Whatever the libraries raise for a file that is none of netCDF, or a broken one.
+        MissingExtra: A required library is not installed.
+        Exception: The file is not a valid netCDF file. The libraries raise various exceptions.
     """
     root = read_structure(path)
-    # An attribute of such a name is what the file itself says.
+    # An attribute named "dimensions" or "variables" takes precedence.
     values = {"dimensions": dict(root.dimensions), "variables": list(root.variables), **root.attributes}
     return to_object(values, what="The attribute")

@@ -1,7 +1,8 @@
-"""What a netCDF file is made of: groups, dimensions and variables with their attributes, without the data.
+"""The structure of a netCDF file: its groups, dimensions and variables with their attributes, without the data.
 
-netCDF-4, which is HDF5, is read by h5netcdf; the classic formats by SciPy. netCDF4 would read both, but brings an HDF5
-of its own, which has failed to open files in a process that h5py is in, and takes what memory a broken file asks for.
+h5netcdf reads netCDF-4, which is HDF5, and SciPy reads the classic formats. The netCDF4 library could read both, but it
+bundles another HDF5 library, which has failed to open files in a process that also uses h5py, and it allocates as much
+memory as a damaged file requests.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ class Variable:
 
     Attributes:
         dimensions: The names of its dimensions.
-        shape: Its lengths.
-        type: Of its values, in numpy's words, or "text".
-        item_bytes: What a value takes; None for text.
-        compression: How it is packed; empty when it is not.
-        attributes: What is said of it, as the libraries give it.
+        shape: The length of each dimension.
+        type: The numpy type of its values, or "text".
+        item_bytes: The size of a value in bytes, or None for text.
+        compression: The compression, or an empty string.
+        attributes: Its attributes, as the libraries return them.
     """
 
     dimensions: tuple[str, ...]
@@ -48,11 +49,11 @@ class Group:
     """A group; the file itself is one.
 
     Attributes:
-        attributes: What is said of it, as the libraries give it.
+        attributes: Its attributes, as the libraries return them.
         dimensions: The lengths of its dimensions.
-        unlimited: The names of those that may grow.
+        unlimited: The names of unlimited dimensions.
         variables: Its variables.
-        groups: The groups in it.
+        groups: Its subgroups.
     """
 
     attributes: Mapping[str, object]
@@ -63,21 +64,21 @@ class Group:
 
 
 def is_hdf5(path: Path) -> bool:
-    """Tell whether a file is of netCDF-4, which is HDF5.
+    """Return whether a file is netCDF-4, which is HDF5.
 
     Raises:
-        OSError: It cannot be read.
+        OSError: The file cannot be read.
     """
     with path.open("rb") as file:
         return file.read(len(_HDF5_MAGIC)) == _HDF5_MAGIC
 
 
 def read_structure(path: Path) -> Group:
-    """Read what a file is made of.
+    """Read the structure of a file.
 
     Raises:
-        MissingExtra: What reads it is not installed.
-        Exception: Whatever the libraries raise for a file that is none of netCDF, or a broken one.
+        MissingExtra: A required library is not installed.
+        Exception: The file is not a valid netCDF file. The libraries raise various exceptions.
     """
     return _read_hdf5(path) if is_hdf5(path) else _read_classic(path)
 
@@ -86,11 +87,11 @@ def _read_hdf5(path: Path) -> Group:
     library = require("h5netcdf", extra="netcdf", what=_WHAT)
 
     class File(library.File):  # type: ignore[misc, name-defined]
-        """A file that is not closed, with a traceback on stderr, when it could not be opened."""
+        """A file that could not be opened is not closed again, which would print a traceback to stderr."""
 
         def __init__(self) -> None:
             try:
-                # Locks fail on some network file systems, and who only reads needs none.
+                # Locking fails on some network file systems, and readers do not need it.
                 super().__init__(path, "r", locking=False)
             except BaseException:
                 self._closed = True
@@ -130,7 +131,7 @@ def _read_classic(path: Path) -> Group:
     with library.netcdf_file(path, "r", mmap=True) as file:
         return Group(
             attributes=dict(file._attributes),  # noqa: SLF001 - the only word SciPy has for all of them
-            # The length of the one that may grow is told by the variables alone.
+            # Only the variables know the length of the unlimited dimension.
             dimensions={name: _length(file, name, length) for name, length in file.dimensions.items()},
             unlimited=frozenset(name for name, length in file.dimensions.items() if length is None),
             variables={name: _classic_variable(variable) for name, variable in file.variables.items()},

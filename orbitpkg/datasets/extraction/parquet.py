@@ -1,4 +1,4 @@
-"""The metadata of a Parquet file, from its footer alone: its schema, its rows, and the key-value pairs in it."""
+"""The metadata of a Parquet file, read from its footer: the schema, the number of rows, and the key-value pairs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["read_footer"]
 
-# What libraries write for themselves, and read back as the schema.
+# Libraries store the schema under these keys for their own use.
 _OF_LIBRARIES = {b"ARROW:schema", b"pandas"}
 
 
@@ -23,7 +23,7 @@ def read_footer(path: Path) -> Extracted:
 
     Raises:
         MissingExtra: pyarrow is not installed.
-        OSError, pyarrow.ArrowInvalid: It is no Parquet file, or cut short.
+        OSError, pyarrow.ArrowInvalid: The file is not a valid Parquet file.
     """
     parquet = require("pyarrow.parquet", extra="query", what="Reading Parquet files")
     with parquet.ParquetFile(path) as file:

@@ -1,7 +1,7 @@
-"""The metadata of a safetensors file, from its header alone; the tensors are not read.
+"""The metadata of a safetensors file, read from its header without reading the tensors.
 
-The format: 8 bytes, little-endian, say how long the header is; it is a JSON object of tensors by name, whose
-``__metadata__``, if there, is an object of texts (the "Format" section of safetensors' README).
+The file starts with the length of the header, as 8 bytes in little-endian order. The header is a JSON object of tensors
+by name. Its optional member ``__metadata__`` is an object of strings (see "Format" in the README of safetensors).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["HEADER_METADATA", "read_header", "read_tensors"]
 
 HEADER_METADATA = "__metadata__"
-# What the format's own reader takes at most.
+# The limit of the format's reference implementation.
 _MAX_HEADER_BYTES = 100_000_000
 _LENGTH_BYTES = 8
 
@@ -37,7 +37,7 @@ def read_header(path: Path) -> Extracted:
 
 
 def read_tensors(path: Path) -> dict[str, Any]:
-    """Read the whole header: for each tensor its ``dtype``, ``shape`` and ``data_offsets``, and ``__metadata__``.
+    """Read the header: the ``dtype``, ``shape`` and ``data_offsets`` of each tensor, and ``__metadata__``.
 
     Raises:
         ValueError: It is no safetensors file, or cut short.
@@ -46,10 +46,10 @@ def read_tensors(path: Path) -> dict[str, Any]:
         start = file.read(_LENGTH_BYTES)
         length = int.from_bytes(start, "little")
         if len(start) < _LENGTH_BYTES or not 0 < length <= _MAX_HEADER_BYTES:
-            raise ValueError("it does not begin with the length of a header")
+            raise ValueError("it does not start with a valid header length")
         text = file.read(length)
     if len(text) < length:
-        raise ValueError(f"it ends within its header of {length:,} bytes")
+        raise ValueError(f"it is truncated: its header has {length:,} bytes")
     found = parse_object(text, what="its header")
     if found.warnings:
         raise ValueError(found.warnings[0].rstrip("."))

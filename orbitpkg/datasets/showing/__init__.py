@@ -1,7 +1,8 @@
-"""What is in a scientific file: its groups and arrays, with shapes, types, attributes and sizes; and one array of it.
+"""Inspect scientific files: list their groups and arrays with shapes, types, attributes and sizes, and open an array.
 
-Files are told apart by how they begin, not by their names. HDF5, netCDF (classic and 4), Parquet, safetensors and
-NumPy's npz and npy are known. Only headers are read to describe one. Nothing is unpickled, ever.
+The supported formats are HDF5, netCDF (classic and 4), Parquet, safetensors, and NumPy's npz and npy. They are detected
+by content instead of file name, except for safetensors. Only headers are read to describe a file, and nothing is ever
+unpickled.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ KINDS: Final = {
     "safetensors": "safetensors",
     "numpy": "NumPy",
 }
-"""The kinds of files, by the module that reads them, and what they are called."""
+"""The display names of the supported formats, by the module that reads them."""
 
 MAX_DEPTH: Final = 64
-"""How many levels of groups are looked into."""
+"""The maximum nesting depth of groups to describe."""
 
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _STARTS = {
@@ -44,21 +45,21 @@ _STARTS = {
     b"\x93NUMPY": "numpy",
 }
 _NETCDF_SUFFIXES = (".nc", ".nc4", ".cdf")
-# Where an HDF5 file may begin, for others may put something before it (HDF5 File Format Specification, II.A).
+# HDF5 data can start at these offsets, after a user block (HDF5 File Format Specification, II.A).
 _HDF5_OFFSETS = (0, 512, 1024, 2048, 4096)
 _HEAD_BYTES = 8
 
 
 class Array(Protocol):
-    """An array in an open file; what is indexed is read, as a numpy array."""
+    """An array in an open file. Indexing reads a part of it as a numpy array."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Its lengths."""
+        """The length of each dimension."""
 
     @property
     def dtype(self) -> Any:
-        """Its numpy type."""
+        """The numpy type."""
 
     def __getitem__(self, where: Any) -> Any:
         """Read a part of it."""
@@ -66,18 +67,18 @@ class Array(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """Something in a file.
+    """An object in a file, or the file itself.
 
     Attributes:
-        name: Its name in the group it is in; empty for the file itself.
+        name: The name in its group, or an empty string for the file.
         kind: "group", "array", "column" or "link".
-        shape: An array's lengths; None for what has none.
-        type: The type of an array's elements, in numpy's or the format's words; empty for what has none.
-        bytes: What the values take in memory; None where nobody knows.
-        stored: What they take in the file; None where the format does not say.
-        details: What else there is to know, in a few words each: dimensions, compression, where a link leads.
-        attributes: Facts that the file holds about it, as values JSON can hold.
-        children: What is in it, in the file's order.
+        shape: The shape of an array, else None.
+        type: The element type of an array, as numpy or the format names it, else an empty string.
+        bytes: The size of the values in memory, or None if unknown.
+        stored: The size of the values in the file, or None if unknown.
+        details: Other facts in a few words each, such as dimensions, compression, or the target of a link.
+        attributes: Its attributes, as JSON values.
+        children: The objects in it, in file order.
     """
 
     name: str
@@ -93,13 +94,13 @@ class Node:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """A file, looked into.
+    """The description of a file.
 
     Attributes:
-        path: Its path.
-        format: What kind of file it is, in words.
-        bytes: Its size.
-        root: What is in it.
+        path: The path of the file.
+        format: The name of its format.
+        bytes: The size of the file.
+        root: Its content.
     """
 
     path: Path
@@ -109,13 +110,13 @@ class Shown:
 
 
 def describe(path: Path) -> Shown:
-    """Tell what is in a file.
+    """Describe the content of a file.
 
     Raises:
-        UsageError: It is of no kind that is known.
-        IntegrityError: It is broken, or cut short.
-        StorageError: It cannot be read.
-        MissingExtra: What reads files of this kind is not installed.
+        UsageError: The format is not supported.
+        IntegrityError: The file is damaged or truncated.
+        StorageError: The file cannot be read.
+        MissingExtra: The library that reads this format is not installed.
     """
     kind = _kind_of(path)
     with _broken_files_told(path, kind):
@@ -125,20 +126,20 @@ def describe(path: Path) -> Shown:
 
 @contextmanager
 def open_array(path: Path, name: str) -> Iterator[Array]:
-    """Open one array (or column) of a file by its name; those in groups have names like ``observations/images``.
+    """Open an array or a column in a file by name. An array in a group has a name such as ``observations/images``.
 
     Raises:
-        UsageError: The file is of no kind that is known, or holds no array of this name.
-        IntegrityError: It is broken, or cut short.
-        StorageError: It cannot be read.
-        MissingExtra: What reads files of this kind is not installed.
+        UsageError: The format is not supported, or the array does not exist.
+        IntegrityError: The file is damaged or truncated.
+        StorageError: The file cannot be read.
+        MissingExtra: The library that reads this format is not installed.
     """
     kind = _kind_of(path)
     with _broken_files_told(path, kind):
         opened: AbstractContextManager[Array | None] = _reader(kind).open_array(path, name)
         with opened as array:
             if array is None:
-                raise UsageError(f"{path.name} holds no array {name!r}.", hint="Without --plot, its arrays are listed.")
+                raise UsageError(f"{path.name} has no array {name!r}.", hint="Omit --plot to list its arrays.")
             yield array
 
 
@@ -160,8 +161,8 @@ def _kind_of(path: Path) -> str:
     if path.suffix.lower() == ".safetensors":
         return "safetensors"
     raise UsageError(
-        f"{path.name} is of no kind that can be looked into.",
-        hint=f"Those are {', '.join(KINDS.values())} files; they are known by how they begin.",
+        f"The format of {path.name} is not supported.",
+        hint=f"The supported formats are {', '.join(KINDS.values())}. They are detected by content.",
     )
 
 
@@ -172,8 +173,8 @@ def _reads_at(file: Any, offset: int, expected: bytes) -> bool:
 
 @contextmanager
 def _broken_files_told(path: Path, kind: str) -> Iterator[None]:
-    """Turn what the libraries raise for broken files into an ``IntegrityError``."""
-    # pyarrow's errors are ValueErrors and OSErrors; h5py's, SciPy's and zipfile's are of all these kinds.
+    """Translate the exceptions that libraries raise for damaged files to ``IntegrityError``."""
+    # pyarrow raises ValueError and OSError; h5py, SciPy and zipfile raise all of these.
     from zipfile import BadZipFile
     from zlib import error as zlib_error
 

@@ -1,4 +1,4 @@
-"""What is in an HDF5 file. Links are named, never followed: they may lead to other files, or in circles."""
+"""Inspect HDF5 files. Links are listed but not followed, because they can point to other files or form cycles."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 
 __all__ = ["describe", "open_array"]
 
-# What netCDF and HDF5's own "dimension scales" keep for themselves.
+# Attributes for the internal use of netCDF and of HDF5 dimension scales.
 _BOOKKEEPING = {"CLASS", "DIMENSION_LIST", "NAME", "REFERENCE_LIST", "_NCProperties", "_Netcdf4Coordinates"}
 _BOOKKEEPING |= {"_Netcdf4Dimid", "_nc3_strict"}
 
 
 def describe(path: Path) -> Node:
-    """Tell what is in the file."""
+    """Describe the content of the file."""
     with _open(path) as file:
         return _group(file, "", seen=set())
 
 
 @contextmanager
 def open_array(path: Path, name: str) -> Iterator[Array | None]:
-    """Open a dataset; None when there is none of this name."""
+    """Open an HDF5 dataset, or yield None if it does not exist."""
     h5py = _library()
     with _open(path) as file:
         found = file.get(name)
@@ -40,18 +40,18 @@ def _library() -> Any:
 
 
 def _open(path: Path) -> Any:
-    # Locks fail on some network file systems, and who only reads needs none.
+    # Locking fails on some network file systems, and readers do not need it.
     return _library().File(path, "r", locking=False)
 
 
 def _group(group: Any, name: str, *, seen: set[object], depth: int = 0) -> Node:
     h5py = _library()
-    place = h5py.h5o.get_info(group.id).addr
-    if place in seen:
+    address = h5py.h5o.get_info(group.id).addr
+    if address in seen:
         return Node(name=name, kind="group", details=("as above",))
     if depth > MAX_DEPTH:
-        return Node(name=name, kind="group", details=("not looked into: too deep",))
-    seen.add(place)
+        return Node(name=name, kind="group", details=("not shown: nested too deeply",))
+    seen.add(address)
     children = tuple(_member(group, each, seen, depth) for each in group)
     return Node(name=name, kind="group", attributes=_attributes(group.attrs), children=children)
 

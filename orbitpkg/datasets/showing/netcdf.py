@@ -1,4 +1,4 @@
-"""What is in a netCDF file, classic or netCDF-4: dimensions, variables and groups."""
+"""Inspect netCDF files, classic or netCDF-4: dimensions, variables and groups."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["describe", "open_array"]
 
 
 def describe(path: Path) -> Node:
-    """Tell what is in the file."""
+    """Describe the content of the file."""
     return _group("", read_structure(path))
 
 
@@ -47,7 +47,7 @@ def _variable(name: str, variable: Variable) -> Node:
 
 @contextmanager
 def open_array(path: Path, name: str) -> Iterator[Array | None]:
-    """Open a variable; None when there is none of this name. What is missing in it reads as NaN."""
+    """Open a variable, or yield None if it does not exist. Missing values are read as NaN."""
     *groups, last = name.strip("/").split("/")
     place: Group | None = read_structure(path)
     for each in groups:
@@ -62,7 +62,7 @@ def open_array(path: Path, name: str) -> Iterator[Array | None]:
 
 
 class _Decoded:
-    """A variable as an array, with what is missing in it as NaN."""
+    """A variable as an array, with NaN for missing values."""
 
     def __init__(self, variable: Any) -> None:
         self._variable = variable
@@ -70,5 +70,5 @@ class _Decoded:
         self.dtype = variable.dtype
 
     def __getitem__(self, where: Any) -> Any:
-        # A copy: SciPy's arrays are views of the file, which is closed soon.
+        # Copy the data, because SciPy's arrays are views of the file, which will be closed.
         return self._variable[where].to_numpy().copy()

@@ -1,4 +1,4 @@
-"""What is in NumPy's npz and npy files. Arrays of objects, which are pickles, are named and never read."""
+"""Inspect NumPy's npz and npy files. Arrays of objects, which are pickles, are listed but never read."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ __all__ = ["describe", "open_array"]
 
 _SUFFIX = ".npy"
 _OBJECTS = "objects"
-# The header of an array of many fields is long; one of a megabyte is none.
+# The header of an array with many fields is long, but a valid one does not reach a megabyte.
 _MAX_HEADER_BYTES = 1_000_000
 
 
 def describe(path: Path) -> Node:
-    """Tell what is in the file, from the arrays' headers."""
+    """Describe the content of the file, from the headers of the arrays."""
     if not zipfile.is_zipfile(path):
         with path.open("rb") as file:
             return Node(name="", kind="group", children=(_array("", file, stored=None),))
@@ -35,7 +35,7 @@ def describe(path: Path) -> Node:
 
 @contextmanager
 def open_array(path: Path, name: str) -> Iterator[Array | None]:
-    """Open an array; None when there is none of this name. That of an npy file has the name ""."""
+    """Open an array, or yield None if it does not exist. The array in an npy file has the name ""."""
     numpy = _library()
     _refuse_pickles(path, name)
     if not zipfile.is_zipfile(path):
@@ -53,7 +53,7 @@ def open_array(path: Path, name: str) -> Iterator[Array | None]:
 def _refuse_pickles(path: Path, name: str) -> None:
     for node in describe(path).children:
         if node.name == name and node.type == _OBJECTS:
-            raise UsageError(f"{name or path.name} is a pickle, which could run code: it is not read.")
+            raise UsageError(f"{name or path.name} is not read, because it is a pickle and could run code.")
 
 
 def _library() -> Any:
@@ -81,7 +81,7 @@ def _array(name: str, file: Any, *, stored: int | None) -> Node:
 
 
 def _header(file: BinaryIO) -> tuple[tuple[int, ...], Any]:
-    """Read shape and type of an array (``numpy.lib.format``'s documentation tells the format)."""
+    """Read the shape and the type of an array (see the documentation of ``numpy.lib.format``)."""
     form = _library().lib.format
     version = form.read_magic(file)
     read = form.read_array_header_1_0 if version == (1, 0) else form.read_array_header_2_0

@@ -1,4 +1,4 @@
-"""What is in a Parquet file: its columns."""
+"""Inspect Parquet files: list their columns."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 __all__ = ["describe", "open_array"]
 
-# What Arrow writes for itself.
+# For the internal use of Arrow.
 _BOOKKEEPING = b"ARROW:schema"
 
 
 def describe(path: Path) -> Node:
-    """Tell what is in the file, from its footer."""
+    """Describe the content of the file, from its footer."""
     with _open(path) as file:
         footer, schema = file.metadata, file.schema_arrow
         leaves = _leaves(footer)
@@ -37,12 +37,12 @@ def describe(path: Path) -> Node:
 
 @contextmanager
 def open_array(path: Path, name: str) -> Iterator[Array | None]:
-    """Open a column; None when there is none of this name. What is null in it is NaN, if it holds numbers."""
+    """Open a column, or yield None if it does not exist. In numeric columns, null is read as NaN."""
     with _open(path) as file:
         if name not in file.schema_arrow.names:
             yield None
             return
-        # Of dates and nested values as of numbers, there is always a numpy array.
+        # Every type, including dates and nested values, converts to a numpy array.
         array: Array = file.read(columns=[name]).column(name).to_numpy()
         yield array
 
@@ -52,7 +52,7 @@ def _open(path: Path) -> Any:
 
 
 def _leaves(footer: Any) -> dict[str, tuple[int, int, str]]:
-    """Add up, for each top-level column, its bytes before and after compression; and name the compression."""
+    """Return the uncompressed size, the compressed size and the compression of each top-level column."""
     found: dict[str, tuple[int, int, str]] = {}
     for group in range(footer.num_row_groups):
         for number in range(footer.num_columns):
@@ -65,7 +65,7 @@ def _leaves(footer: Any) -> dict[str, tuple[int, int, str]]:
 
 
 def _column(name: str, kind: str, rows: int, leaves: dict[str, tuple[int, int, str]]) -> Node:
-    # A dot in a column's own name leaves its leaves unknown.
+    # If the name of a column contains a dot, its sizes are unknown.
     plain, packed, compression = leaves.get(name, (None, None, ""))
     details = (compression.lower(),) if compression and compression != "UNCOMPRESSED" else ()
     return Node(name=name, kind="column", shape=(rows,), type=kind, bytes=plain, stored=packed, details=details)

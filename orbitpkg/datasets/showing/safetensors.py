@@ -1,4 +1,4 @@
-"""What is in a safetensors file: its tensors, from the header alone."""
+"""Inspect safetensors files: list their tensors from the header."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ if TYPE_CHECKING:
 
 __all__ = ["describe", "open_array"]
 
-# The format's types that numpy has; BF16 is the upper half of an F32.
+# The numpy types of the format's types. BF16 is the upper half of an F32.
 _NUMPY = {"BOOL": "?", "U8": "u1", "I8": "i1", "U16": "<u2", "I16": "<i2", "F16": "<f2", "BF16": "<u2"}
 _NUMPY |= {"U32": "<u4", "I32": "<i4", "F32": "<f4", "U64": "<u8", "I64": "<i8", "F64": "<f8"}
 _LENGTH_BYTES = 8
 
 
 def describe(path: Path) -> Node:
-    """Tell what is in the file."""
+    """Describe the content of the file."""
     tensors = read_tensors(path)
     said = tensors.pop(HEADER_METADATA, None)
     attributes = to_object(said if isinstance(said, dict) else {}, what="The header").metadata
     children = tuple(_tensor(name, facts) for name, facts in tensors.items())
     ends = [child.bytes or 0 for child in children]
-    room = path.stat().st_size - _LENGTH_BYTES - _header_bytes(path)
-    if sum(ends) > room:
-        raise ValueError(f"its tensors take {sum(ends):,} bytes, and {max(room, 0):,} are there")
+    available = path.stat().st_size - _LENGTH_BYTES - _header_bytes(path)
+    if sum(ends) > available:
+        raise ValueError(f"its tensors need {sum(ends):,} bytes, but it has only {max(available, 0):,}")
     return Node(name="", kind="group", attributes=attributes, children=children)
 
 
 @contextmanager
 def open_array(path: Path, name: str) -> Iterator[Array | None]:
-    """Open a tensor; None when there is none of this name."""
+    """Open a tensor, or yield None if it does not exist."""
     facts = read_tensors(path).get(name) if name != HEADER_METADATA else None
     if facts is None:
         yield None
         return
     shape, begin, _, kind = _parts(facts)
     if kind not in _NUMPY:
-        raise ValueError(f"numpy has no type for {kind}")
+        raise ValueError(f"numpy does not support the type {kind}")
     numpy = require("numpy", extra="hdf5", what="Reading arrays")
     start = _LENGTH_BYTES + _header_bytes(path) + begin
     if not math.prod(shape):
@@ -66,7 +66,11 @@ def _tensor(name: str, facts: object) -> Node:
 
 
 def _parts(facts: Any) -> tuple[tuple[int, ...], int, int, str]:
-    """Give shape, begin and end of the data, and type of a tensor; a ValueError for what is none."""
+    """Return the shape, the start and end of the data, and the type of a tensor.
+
+    Raises:
+        ValueError: The description of the tensor is invalid.
+    """
     try:
         shape, (begin, end) = tuple(facts["shape"]), facts["data_offsets"]
         numbers = (*shape, begin, end)
