@@ -1,6 +1,6 @@
-"""Stores that several users share: two real users of one group, with umasks that would shut one another out.
+"""Stores that several users share: two real users of one group, with umasks that deny each other access.
 
-As root only: who else could be two users? Each of them is a process of its own.
+These tests run as root only, which can start a process as each of the users.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SHARED = {"weights.bin": noise(1_200_000), "a/blob": noise(40_000, seed=1), "a/b
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """What came of a command: its exit code, what it printed, and what it said besides, in one line."""
+    """The result of a command: its exit code, what it printed, and what it said besides, in one line."""
 
     status: int
     out: str
@@ -139,7 +139,7 @@ class Place:
 
     @property
     def home(self) -> Path:
-        """Where the store is, or is to be."""
+        """The home folder of the store, which may not exist yet."""
         return self.folder / "store of a group"
 
     def user(self, number: int, umask: int, *, member: bool = True) -> User:
@@ -201,7 +201,7 @@ def shared(place: Place) -> Place:
 
 @pytest.fixture
 def first(shared: Place) -> User:
-    """Somebody whose umask leaves nothing to anybody."""
+    """A user whose umask gives other users no access."""
     return shared.user(61_001, 0o077)
 
 
@@ -213,7 +213,7 @@ def second(shared: Place) -> User:
 
 @pytest.fixture
 def reader(shared: Place) -> User:
-    """Somebody who is not in the group, and may only read."""
+    """A user outside of the group, who can only read."""
     return shared.user(61_003, 0o022, member=False)
 
 
@@ -233,7 +233,7 @@ def assert_modes(home: Path) -> None:
         elif "files" in path.parts or "blobs" in path.parts:
             executable = path.stat().st_mode & 0o100
             assert mode == (0o555 if executable else 0o444), (path, oct(mode))
-        elif "aside" not in path.parts:  # what is there is somebody's, and stays as they had it
+        elif "aside" not in path.parts:  # foreign files keep the mode that their user gave them
             assert mode == 0o664, (path, oct(mode))
 
 

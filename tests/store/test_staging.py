@@ -1,4 +1,4 @@
-"""How releases are made whole, and what comes of those that were stopped, robbed, or damaged."""
+"""Staging a release, and resuming installs that were interrupted, lost files or were damaged."""
 
 from __future__ import annotations
 

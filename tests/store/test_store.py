@@ -1,4 +1,4 @@
-"""The local store: what becomes visible when, and what reading it never does."""
+"""The local store: when a release becomes visible, and that reading it changes nothing."""
 
 from __future__ import annotations
 
