@@ -76,7 +76,7 @@ class TestChecking:
         assert only(maintain.check(quick=True)).findings == ()
         assert package.is_complete
 
-    def test_missing_altered_and_extra_files_are_told_apart(self, package: Package) -> None:
+    def test_missing_altered_and_extra_files_are_distinguished(self, package: Package) -> None:
         change(package.path / "big.bin", lambda path: flip(path, 5_000_000))
         (package.path / "data/a").unlink()
         (package.path / "data/c").touch()

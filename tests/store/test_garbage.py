@@ -133,7 +133,7 @@ class TestOldVersions:
         assert names(done.items) == ["model==2.0.0"]
         assert done.size == used(home) > 0
 
-    def test_what_another_package_needs_stays_with_a_reason(self, tmp_path: Path, layout: Layout) -> None:
+    def test_a_release_that_another_needs_is_kept_with_a_reason(self, tmp_path: Path, layout: Layout) -> None:
         for version in ("1.0.0", "1.1.0", "2.0.0"):
             orbitpkg.publish(make_package(tmp_path / version, name="words", version=version, files={"w": b"w"}))
             orbitpkg.install(f"words=={version}")
@@ -143,7 +143,7 @@ class TestOldVersions:
         assert names(found.items) == ["words==1.0.0"]
         assert [(kept.name, kept.reason) for kept in found.kept] == [("words==1.1.0", "user==1.0.0")]
 
-    def test_what_needs_what_goes_goes_first(self, tmp_path: Path) -> None:
+    def test_dependents_are_deleted_before_their_dependencies(self, tmp_path: Path) -> None:
         for version in ("1.0.0", "2.0.0"):
             words = make_package(tmp_path / f"w{version}", name="words", version=version, files={"w": b"w"})
             orbitpkg.publish(words)
@@ -199,7 +199,7 @@ class TestRoots:
 
     @pytest.mark.parametrize("data", [b"", b"{}", b"[]", b'{"format":2}'])
     @pytest.mark.usefixtures("lockfile")
-    def test_a_root_that_nobody_understands_stops_all(self, layout: Layout, data: bytes) -> None:
+    def test_an_invalid_root_stops_garbage_collection(self, layout: Layout, data: bytes) -> None:
         (root,) = Path(layout.roots).iterdir()
         root.write_bytes(data)
         with pytest.raises(IntegrityError):
@@ -306,7 +306,7 @@ class TestLeftovers:
         assert not blob.exists()
         assert three[0].read_bytes("shared.bin") == noise(50_000)
 
-    def test_journals_and_caches_go_when_nobody_used_them_for_long(self, home: Path, layout: Layout) -> None:
+    def test_journals_and_caches_are_deleted_after_long_disuse(self, home: Path, layout: Layout) -> None:
         for path in ("uploads/model-1.0.0-0.jsonl", "cache/index/0/model.json"):
             (home / path).parent.mkdir(parents=True)
             (home / path).write_bytes(b"x")

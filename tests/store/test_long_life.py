@@ -71,7 +71,7 @@ class TestStore:
         assert [each.findings for each in checked] == [()] * 4
         assert left.name == "left"
 
-    def test_what_is_installed_in_part_is_completed(self, left: Path) -> None:
+    def test_a_partial_install_is_completed(self, left: Path) -> None:
         assert not orbitpkg.package("long-life==2.0.0-rc.1").is_complete
         package = orbitpkg.install("long-life==2.0.0-rc.1", repository=left / "repository")
         assert package.is_complete
@@ -120,7 +120,7 @@ class TestRepository:
         published = orbitpkg.publish(write(tmp_path / "p", "1.1.0", **more), place)
         assert str(published.outcome) == "already published"
 
-    def test_its_indexes_are_what_they_would_be_made_anew(self, place: Path) -> None:
+    def test_its_indexes_equal_rebuilt_ones(self, place: Path) -> None:
         _, changes = reindex((), repository=place)
         assert [change.differences for change in changes] == [(), ()]
 
@@ -156,7 +156,7 @@ PARSERS: dict[str, Callable[[], object]] = {
 
 class TestNewerFormats:
     @pytest.mark.parametrize("name", PARSERS)
-    def test_a_newer_document_says_to_upgrade(self, name: str) -> None:
+    def test_a_newer_document_advises_to_upgrade(self, name: str) -> None:
         with pytest.raises(OrbitError, match="has format 2; this version of orbitpkg supports format 1") as caught:
             PARSERS[name]()
         assert isinstance(caught.value, IntegrityError | LockfileError)
@@ -164,7 +164,7 @@ class TestNewerFormats:
         assert "pip install -U orbitpkg" in caught.value.hint
 
     @pytest.mark.usefixtures("home")
-    def test_a_newer_archive_says_to_upgrade(self, tmp_path: Path) -> None:
+    def test_a_newer_archive_advises_to_upgrade(self, tmp_path: Path) -> None:
         archive = archive_of(make_package(tmp_path / "p"), tmp_path / "p.tar.zst")
         data = bytearray(archive.read_bytes())
         struct.pack_into("<I", data, len(data) - 56, 2)
@@ -198,7 +198,7 @@ class TestNewerFormats:
             orbitpkg.install("model==2.0.0", repository=place)
         assert orbitpkg.install("model==1.0.0", repository=place).version == "1.0.0"
 
-    def test_a_newer_record_in_the_store_says_to_upgrade(self, home: Path, tmp_path: Path) -> None:
+    def test_a_newer_record_in_the_store_advises_to_upgrade(self, home: Path, tmp_path: Path) -> None:
         package = orbitpkg.install(archive_of(make_package(tmp_path / "p"), tmp_path / "p.tar.zst"))
         record = home / "store/v1/packages/model/1.0.0/release.json"
         record.write_bytes(newer(record.read_bytes()))
@@ -207,7 +207,7 @@ class TestNewerFormats:
         assert "pip install -U orbitpkg" in (caught.value.hint or "")
         assert package.version == "1.0.0"
 
-    def test_beside_a_newer_store_none_is_begun(self, home: Path, tmp_path: Path) -> None:
+    def test_no_store_is_created_beside_a_newer_one(self, home: Path, tmp_path: Path) -> None:
         (home / "store/v2").mkdir(parents=True)
         archive = archive_of(make_package(tmp_path / "p"), tmp_path / "p.tar.zst")
         with pytest.raises(
@@ -220,7 +220,7 @@ class TestNewerFormats:
         assert "Upgrade orbitpkg: pip install -U orbitpkg" in (missing.value.hint or "")
         assert not (home / "store/v1").exists()
 
-    def test_a_newer_root_stops_the_collection_of_garbage(self, home: Path) -> None:
+    def test_a_newer_root_stops_garbage_collection(self, home: Path) -> None:
         roots = Path(Layout(home).roots)
         roots.mkdir(parents=True)
         (roots / "0.json").write_bytes(newer(b'{"format":1,"packages":[]}'))

@@ -270,7 +270,7 @@ def test_one_user_repairs_what_the_other_installed(shared: Place, first: User, s
     assert_modes(shared.home)
 
 
-def test_who_may_only_read_uses_what_is_installed_and_is_told_why_nothing_else_works(
+def test_a_read_only_user_uses_installed_packages_and_other_commands_explain_why_they_fail(
     shared: Place, first: User, reader: User
 ) -> None:
     source = ("--repository", shared.repository)
@@ -431,11 +431,12 @@ class TestGiving:
         for umask, mode in ((0o022, 0o2775), (0o027, 0o2770)):
             owner = place.user(61_001, umask)
             said = owner.does("store", "share", place.folder / f"{umask:o}", "--group", str(GROUP))
-            assert said.startswith(f"Shared {place.folder}/{umask:o}: members of {GROUP} can install and remove packages")
+            expected = f"Shared {place.folder}/{umask:o}: members of {GROUP} can install and remove packages"
+            assert said.startswith(expected)
             assert f"export ORBITPKG_HOME={place.folder}/{umask:o}\n" in said
             assert stat.S_IMODE((place.folder / f"{umask:o}").stat().st_mode) == mode
 
-    def test_what_is_to_be_typed_is_quoted(self, place: Place) -> None:
+    def test_commands_to_type_are_quoted(self, place: Place) -> None:
         place.folder.chmod(0o777)
         said = place.user(61_001, 0o022).does("store", "share", "--group", str(GROUP))
         assert f"export ORBITPKG_HOME='{place.home}'\n" in said
@@ -450,7 +451,7 @@ class TestGiving:
         assert "cannot be written" in second.run("remove", "model").err
         assert "cannot be read" in stranger.run("list").err
 
-    def test_it_says_what_it_could_not_give_and_where_others_are_kept_out(self, place: Place, shared: Place) -> None:
+    def test_it_reports_files_it_could_not_share_and_closed_folders_above(self, place: Place, shared: Place) -> None:
         first, second = shared.user(61_001, 0o022), shared.user(61_002, 0o022)
         first.does("install", "model==1.0.0", "--repository", shared.repository)
         os.chown(shared.home, second.number, GROUP)
@@ -460,7 +461,7 @@ class TestGiving:
         assert data["closed"] == str(place.folder)
         assert str(shared.home / "store") in data["left"]
 
-    def test_who_does_not_own_it_or_is_not_in_the_group_is_told_who_can(self, shared: Place) -> None:
+    def test_a_user_who_cannot_share_it_learns_who_can(self, shared: Place) -> None:
         for user in (shared.user(61_001, 0o022), shared.user(61_003, 0o022, member=False)):
             done = user.run("store", "share", "--group", str(GROUP), "--mode", "0660")
             assert done.status == 1
@@ -499,7 +500,7 @@ class TestFolders:
         make_folders(f"{tmp_path}/a/b")
         assert stat.S_IMODE((tmp_path / "a/b").stat().st_mode) & 0o022 == 0
 
-    def test_with_it_they_pass_down_their_own_mode_and_leave_nothing_else(self, tmp_path: Path) -> None:
+    def test_setgid_folders_pass_on_their_mode_and_leave_no_temporary_files(self, tmp_path: Path) -> None:
         tmp_path.chmod(0o2770)
         make_folders(f"{tmp_path}/a/b")
         make_folders(f"{tmp_path}/a/c")

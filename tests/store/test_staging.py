@@ -127,7 +127,7 @@ def test_the_rest_of_a_release_that_was_removed_meanwhile_is_not_taken_for_all_o
     assert install(archive).is_complete
 
 
-def test_of_two_that_install_different_releases_of_one_version_one_is_told(store: Store, archive: Path) -> None:
+def test_of_two_installs_of_different_releases_as_one_version_one_fails(store: Store, archive: Path) -> None:
     staging, packed, files = staged(store, archive, "a/one", "a/two", "b/three", "package.json")
     other = make_package(archive.parent / "other", files={"data": b"foreign"})
     installed = install(archive_of(other, archive.parent / "other.tar.zst"))
@@ -145,7 +145,7 @@ def test_a_release_in_whose_place_something_else_is_can_be_installed(archive: Pa
     assert install(archive).is_complete
 
 
-def test_what_lies_among_packages_and_is_none_is_passed_over(archive: Path, home: Path) -> None:
+def test_foreign_files_among_packages_are_ignored(archive: Path, home: Path) -> None:
     package = install(archive)
     for folder in ("lost+found", "model/lost+found", "model/1.0"):
         (home / "store/v1/packages" / folder).mkdir()
@@ -170,7 +170,7 @@ def test_what_lies_among_packages_and_is_none_is_passed_over(archive: Path, home
     ],
     ids=["empty", "null", "deep", "nameless", "name", "metadata", "description", "license", "long", "latin", "digits"],
 )
-def test_a_damaged_record_is_told_and_the_release_can_be_removed_and_installed_anew(
+def test_a_release_with_a_damaged_record_is_reported_and_can_be_reinstalled(
     archive: Path, home: Path, record: bytes
 ) -> None:
     install(archive)
@@ -188,7 +188,7 @@ def test_a_damaged_record_is_told_and_the_release_can_be_removed_and_installed_a
 
 @pytest.mark.parametrize("name", ["contents", "origin"])
 @pytest.mark.parametrize("data", [None, b"", b"\xff\xfe", b"\x28\xb5\x2f\xfd" + b"\xff" * 100])
-def test_a_damaged_file_beside_the_record_is_told(archive: Path, home: Path, name: str, data: bytes | None) -> None:
+def test_a_damaged_file_beside_the_record_is_reported(archive: Path, home: Path, name: str, data: bytes | None) -> None:
     package = install(archive)
     place = home / "store/v1/packages/model/1.0.0" / name
     place.unlink()
@@ -203,7 +203,7 @@ def test_a_damaged_file_beside_the_record_is_told(archive: Path, home: Path, nam
     assert remove("model")[0].version == "1.0.0"
 
 
-def test_whoever_comes_second_to_remove_is_told_that_it_is_gone(store: Store, archive: Path) -> None:
+def test_removing_a_release_twice_reports_that_it_is_not_installed(store: Store, archive: Path) -> None:
     install(archive)
     store.remove("model", VERSION)
     with pytest.raises(NotInstalled):

@@ -80,7 +80,7 @@ def package(archive: Path) -> Package:
 
 
 class TestUsing:
-    def test_it_says_what_its_manifest_says(self, package: Package) -> None:
+    def test_its_attributes_are_those_of_its_manifest(self, package: Package) -> None:
         assert (package.name, package.version, package.license) == ("model", "1.0.0", "MIT")
         assert package.metadata == {"accuracy": 0.9}
         assert package.description == ""
@@ -140,7 +140,7 @@ class TestUsing:
         assert stat.S_IMODE(package.file_path("run").stat().st_mode) & 0o333 == 0o111
         assert stat.S_IMODE(package.file_path("data").stat().st_mode) & 0o333 == 0
 
-    def test_nothing_installed_is_told_with_what_to_do(self, home: Path) -> None:
+    def test_a_package_that_is_not_installed_is_an_error_with_a_hint(self, home: Path) -> None:
         with pytest.raises(NotInstalled, match="model is not installed in") as caught:
             open_package("model")
         assert caught.value.hint == "orbitpkg install model"
@@ -182,7 +182,7 @@ class TestUsing:
         assert done.stdout == "a,b\n1,2\n\nReadOnlyStore\n"
         assert verify() == [(package, [])]
 
-    def test_a_damaged_record_is_told_with_what_to_do(self, package: Package, home: Path) -> None:
+    def test_a_damaged_record_is_an_error_with_a_hint(self, package: Package, home: Path) -> None:
         record = home / "store/v1/packages/model/1.0.0/release.json"
         record.chmod(0o644)
         record.write_text("{}")
@@ -194,7 +194,7 @@ class TestUsing:
 
 
 class TestInstalling:
-    def test_it_is_whole_in_the_documented_places(self, package: Package, home: Path) -> None:
+    def test_every_file_is_at_its_documented_path(self, package: Package, home: Path) -> None:
         folder = home / "store/v1/packages/model/1.0.0"
         assert sorted(os.listdir(folder)) == ["contents", "files", "origin", "release.json"]
         assert package.path == folder / "files"
@@ -226,7 +226,7 @@ class TestInstalling:
         assert install(archive, only="data/*.csv").is_complete
         assert package.is_complete
 
-    def test_a_glob_that_matches_nothing_is_told(self, archive: Path) -> None:
+    def test_a_glob_that_matches_no_file_is_an_error(self, archive: Path) -> None:
         with pytest.raises(UsageError, match=r"--only 'data/model\.pk' matches no file") as caught:
             install(archive, only="data/model.pk")
         assert caught.value.hint == "Did you mean data/model.pkl?"
@@ -297,7 +297,7 @@ class TestFullDisks:
             pytest.skip(f"a small file system could not be mounted: {done.stderr.decode().strip()}")
         return disk
 
-    def test_no_space_is_told_and_the_store_is_as_it_was(
+    def test_a_full_disk_is_an_error_and_leaves_the_store_unchanged(
         self, small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         try:
@@ -344,7 +344,7 @@ class TestRemoving:
         assert [removed.version for removed in remove("model", dry_run=True)] == ["1.0.0"]
         assert packages() == [package]
 
-    def test_what_is_not_installed_cannot_be_removed(self, package: Package) -> None:
+    def test_a_package_that_is_not_installed_cannot_be_removed(self, package: Package) -> None:
         for requirement in ("typo", "model>=2"):
             with pytest.raises(NotInstalled):
                 remove(requirement)
@@ -352,7 +352,7 @@ class TestRemoving:
 
 
 class TestVerifying:
-    def test_missing_altered_and_extra_files_are_told_apart(self, package: Package) -> None:
+    def test_missing_altered_and_extra_files_are_distinguished(self, package: Package) -> None:
         folder = package.path
         (folder / "empty").unlink()
         (folder / "data/labels.csv").chmod(0o644)
@@ -376,7 +376,7 @@ class TestVerifying:
         with pytest.raises(IntegrityError):
             verify()
 
-    def test_what_is_not_installed_cannot_be_verified(self, package: Package) -> None:
+    def test_a_package_that_is_not_installed_cannot_be_verified(self, package: Package) -> None:
         assert package.version
         with pytest.raises(NotInstalled):
             verify(["typo"])
@@ -437,7 +437,7 @@ class TestLocalFiles:
         sync_files(paths, folder=str(tmp_path))
         assert len(paths) == count
 
-    def test_the_systems_errors_become_orbitpkgs(self) -> None:
+    def test_system_errors_are_translated(self) -> None:
         for number, kind in [(28, NoSpace), (13, ReadOnlyStore), (30, ReadOnlyStore), (5, StorageError)]:
             with pytest.raises(kind, match="/place"), storage_errors("/place"):
                 raise OSError(number, os.strerror(number))
