@@ -61,7 +61,7 @@ class DataAssembly(xr.DataArray):
         if self._dimensions() and set(self.dims) not in self._dimensions():
             known = " or ".join(", ".join(sorted(map(str, each))) for each in self._dimensions())
             raise UsageError(
-                f"A {type(self).__name__} has the dimensions {known}; this one has {', '.join(map(str, self.dims))}."
+                f"A {type(self).__name__} must have the dimensions {known}, not {', '.join(map(str, self.dims))}."
             )
 
     @classmethod
@@ -146,7 +146,8 @@ def class_named(name: str) -> type[DataAssembly]:
         return CLASSES[name]
     close = nearest(name, CLASSES, n=1)
     raise UsageError(
-        f"{name!r} is no class of assemblies.", hint=f"Did you mean {close[0]}?" if close else ", ".join(CLASSES)
+        f"Unknown assembly class {name!r}.",
+        hint=f"Did you mean {close[0]}?" if close else f"The classes are {', '.join(CLASSES)}.",
     )
 
 

@@ -126,11 +126,11 @@ def _installed(entry: EntryPoint) -> Catalogue:
     except ImportError as error:
         path = _file_beside(entry)
         if path is None:
-            raise IntegrityError(f"The catalogue {entry.name} ({entry.value}) cannot be loaded: {error}.") from error
+            raise IntegrityError(f"The catalogue {entry.name} ({entry.value}) could not be loaded: {error}.") from error
         return _read(path, entry.name)
     # Anybody's code runs here.
     except Exception as error:
-        raise IntegrityError(f"The catalogue {entry.name} ({entry.value}) cannot be loaded: {error}.") from error
+        raise IntegrityError(f"The catalogue {entry.name} ({entry.value}) could not be loaded: {error}.") from error
     path = getattr(made, "source_path", None)
     if path is not None:
         return _read(Path(path), entry.name)
@@ -161,7 +161,7 @@ def catalogue_named(name: str | Path) -> Catalogue:
     close = nearest(name, installed, n=1)
     raise UsageError(
         f"No catalogue {name!r} is installed.",
-        hint=f"Did you mean {close[0]}?" if close else "Give the path of a lookup.csv, which is made if need be.",
+        hint=f"Did you mean {close[0]}?" if close else "To create one, give the path of a lookup.csv.",
     )
 
 
@@ -173,7 +173,7 @@ def _read(path: Path, identifier: str) -> Catalogue:
     reader = csv.DictReader(io.StringIO(text, newline=""))
     missing = [column for column in COLUMNS[:-1] if column not in (reader.fieldnames or ())]
     if missing:
-        raise IntegrityError(f"The catalogue {path} lacks the columns {', '.join(missing)}.")
+        raise IntegrityError(f"The catalogue {path} has no columns {', '.join(missing)}.")
     return Catalogue(identifier=identifier, path=path, rows=_rows(list(reader), str(path)))
 
 
@@ -182,7 +182,7 @@ def _rows(records: Iterable[Mapping[str, Any]], where: str) -> tuple[Row, ...]:
     for number, record in enumerate(records, start=2):
         values = {column: str(record.get(column) or "").strip() for column in (*COLUMNS, _VERSION)}
         if values["lookup_type"] not in (ASSEMBLY, STIMULUS_SET) or not values["identifier"]:
-            raise IntegrityError(f"{where}, line {number}: {values['lookup_type']!r} is no type of lookup.")
+            raise IntegrityError(f"{where}, line {number}: {values['lookup_type']!r} is not a lookup type.")
         del values["lookup_source"]
         rows.append(Row(cls=values.pop("class"), **values))
     return tuple(rows)
@@ -232,12 +232,12 @@ def look_up(identifier: str, kind: str, *, catalogue: str | Path | None = None) 
             f"the {len(catalogues)} catalogues" if len(catalogues) != 1 else f"the catalogue {catalogues[0].identifier}"
         )
         raise UsageError(
-            f"There is no {what} {identifier!r} in {where}.", hint=f"Did you mean {close[0]}?" if close else None
+            f"No {what} {identifier!r} found in {where}.", hint=f"Did you mean {close[0]}?" if close else None
         )
     found: dict[str, Row] = {}
     for row in mine:
         if found.setdefault(row.suffix, row) != row:
-            raise IntegrityError(f"Catalogues contradict one another about the {what} {identifier!r}: {row.location}.")
+            raise IntegrityError(f"Catalogues have conflicting entries for the {what} {identifier!r}: {row.location}.")
     return found
 
 
@@ -249,7 +249,7 @@ def append_rows(catalogue: Catalogue, rows: Sequence[Row]) -> None:
         StorageError: The file cannot be written.
     """
     if catalogue.path is None:
-        raise UsageError(f"The catalogue {catalogue.identifier} is in no file, and cannot be added to.")
+        raise UsageError(f"Cannot add to the catalogue {catalogue.identifier}: it is not stored in a file.")
     from filelock import FileLock
 
     with storage_errors(catalogue.path, WRITE):
@@ -279,8 +279,8 @@ def refuse_duplicates(catalogue: Catalogue, rows: Iterable[Row]) -> None:
         if (row.lookup_type, row.identifier) in taken:
             what = "an assembly" if row.lookup_type == ASSEMBLY else "a stimulus set"
             raise UsageError(
-                f"The catalogue {catalogue.identifier} has {what} {row.identifier!r} already.",
-                hint="Choose another identifier; what is catalogued does not change.",
+                f"The catalogue {catalogue.identifier} already has {what} {row.identifier!r}.",
+                hint="Choose another identifier. Catalogue entries cannot be changed.",
             )
 
 

@@ -21,8 +21,8 @@ from orbitpkg.errors import AccessDenied, CredentialsError, IntegrityError, Obje
 from orbitpkg.files.atomic import replace_folder
 from orbitpkg.files.errors import USER_FILE, storage_errors
 from orbitpkg.objects import open_store
-from orbitpkg.objects.transfer.files import download_object
 from orbitpkg.objects.addresses import join_uri, split_object_uri
+from orbitpkg.objects.transfer.files import download_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -76,8 +76,8 @@ def fetch_file(location_type: str, location: str, sha1: str, version_id: str | N
     if pin.digits not in found.values():
         which = f" (version {version_id})" if version_id else ""
         raise IntegrityError(
-            f"{uri}{which} does not have {pin}: its bytes have {_told(found)}. It was not kept.",
-            hint="The object was replaced, or the hash is of another one." if not version_id else None,
+            f"{uri}{which} does not match {pin}: the object has {_told(found)}. The download was deleted.",
+            hint="The object was replaced, or the hash belongs to another object." if not version_id else None,
             uri=uri,
             expected=pin.digits,
         )
@@ -100,7 +100,9 @@ def uri_of(location_type: str, location: str) -> str:
         UsageError: It cannot be read.
     """
     if location_type.upper() not in LOCATION_TYPES:
-        raise UsageError(f"{location_type!r} is no type of location.", hint=f"Those are {', '.join(LOCATION_TYPES)}.")
+        raise UsageError(
+            f"Unknown location type {location_type!r}.", hint=f"The types are {', '.join(LOCATION_TYPES)}."
+        )
     if location_type.upper() != "S3":
         return join_uri(*split_object_uri(location))
     return join_uri(*split_object_uri(_s3_uri(location)))
@@ -114,7 +116,7 @@ def _s3_uri(location: str) -> str:
     host, path = parts.hostname or "", unquote(parts.path.lstrip("/"))
     if parts.scheme not in ("http", "https") or not host.endswith(_AWS) or parts.query:
         raise UsageError(
-            f"{location!r} is no address in S3.", hint="Write s3://bucket/key, or https://bucket.s3.amazonaws.com/key."
+            f"{location!r} is not an S3 address.", hint="Write s3://bucket/key or https://bucket.s3.amazonaws.com/key."
         )
     for mark in (".s3.", ".s3-"):
         bucket, found, _ = host.rpartition(mark)
@@ -130,7 +132,7 @@ def bucket_url(bucket: str) -> str:
         UsageError: None is named.
     """
     if not bucket:
-        raise UsageError("No bucket is named.", hint='Say which: bucket_name="my-bucket"')
+        raise UsageError("No bucket given.", hint='Set it: bucket_name="my-bucket"')
     return (bucket if "://" in bucket else f"s3://{bucket}").rstrip("/")
 
 
@@ -151,8 +153,8 @@ def _download(uri: str, path: Path, version: str | None) -> None:
     except (AccessDenied, CredentialsError, ObjectNotFound):
         which = f" in version {version}" if version else ""
         raise AccessDenied(
-            f"{uri}{which} is private, or there is no such object.",
-            hint=f"Without credentials it cannot be read; and otherwise: {refused.message}",
+            f"{uri}{which} is private or does not exist.",
+            hint=f"It cannot be read without credentials. With credentials: {refused.message}",
             uri=uri,
         ) from refused
 
@@ -183,11 +185,11 @@ def unzip(path: Path) -> Path:
             for info in members:
                 parts = PurePosixPath(info.filename.replace("\\", "/"))
                 if parts.is_absolute() or ".." in parts.parts:
-                    raise IntegrityError(f"{path.name} names a file outside of its folder: {info.filename!r}.")
+                    raise IntegrityError(f"{path.name} contains a file outside its folder: {info.filename!r}.")
             if not _is_unpacked(target, members):
                 _unpack(archive, target)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise IntegrityError(f"{path} is no ZIP file, or a damaged one: {error}.") from error
+        raise IntegrityError(f"{path} is damaged or not a ZIP file: {error}.") from error
     return target
 
 

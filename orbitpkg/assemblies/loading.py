@@ -123,13 +123,13 @@ def _merged(assembly: xr.DataArray, stimuli: pd.DataFrame) -> xr.DataArray:
     column = next((name for name in ID_COLUMNS if name in there and name in stimuli.columns), None)
     if column is None:
         raise IntegrityError(
-            f"The assembly's presentations name no stimuli: it has no coordinate {id_column(stimuli)} along them."
+            f"The assembly has no coordinate {id_column(stimuli)} that assigns stimuli to its presentations."
         )
     presented = pd.DataFrame({column: array.coords[column].to_numpy()})
     new = [name for name in stimuli.columns if name == column or name not in there]
     joined = presented.merge(pd.DataFrame(stimuli)[new], on=column, how="left")
     if len(joined) != len(presented):
-        raise IntegrityError(f"The stimulus set has several rows of one {column}.")
+        raise IntegrityError(f"The stimulus set has several rows with the same {column}.")
     columns = {name: (_PRESENTATION, joined[name].to_numpy()) for name in new if name != column}
     return array.assign_coords(columns)
 
@@ -151,7 +151,9 @@ def get_assembly(identifier: str, *, catalogue: str | Path | None = None) -> Dat
     cls = class_named(row.cls)
     if row.stimulus_set_identifier:
         stimuli = get_stimulus_set(row.stimulus_set_identifier, catalogue=catalogue)
-        loader: AssemblyLoader[DataAssembly] = StimulusMergeAssemblyLoader(cls, path, row.stimulus_set_identifier, stimuli)
+        loader: AssemblyLoader[DataAssembly] = StimulusMergeAssemblyLoader(
+            cls, path, row.stimulus_set_identifier, stimuli
+        )
     else:
         loader = AssemblyLoader(cls, path)
     return _identified(loader.load(), identifier)
@@ -159,7 +161,7 @@ def get_assembly(identifier: str, *, catalogue: str | Path | None = None) -> Dat
 
 def _only(rows: dict[str, Row], suffix: str, identifier: str) -> Row:
     if suffix not in rows:
-        raise IntegrityError(f"The catalogue names no {suffix} file for {identifier}.")
+        raise IntegrityError(f"The catalogue has no {suffix} file for {identifier}.")
     return rows[suffix]
 
 
@@ -201,7 +203,7 @@ def load_from_s3(
 
 
 @overload
-def load_from_s3(  # noqa: PLR0917 - Brain-Score's signature
+def load_from_s3(
     identifier: str,
     version_id: str | None,
     sha1: str,

@@ -56,7 +56,7 @@ def write_netcdf(
     """
     for name in extras or {}:
         if not name or "/" in name or not name.isprintable():
-            raise UsageError(f"{name!r} cannot be the name of an extra: it names a group in the file.")
+            raise UsageError(f"{name!r} is not a valid name of an extra: it must be a valid netCDF group name.")
     _write(assembly, path, group=None, attributes=attributes or {})
     for name in sorted(extras or {}):
         _write((extras or {})[name], path, group=name, attributes={})
@@ -109,8 +109,8 @@ def _attribute(name: str, value: object) -> object:
         array = np.empty((0, 0))
     if array.ndim != 1 or array.dtype.kind not in "iufU":
         raise UsageError(
-            f"The attribute {name!r} is a {type(value).__name__}: netCDF has texts, numbers and lists of them.",
-            hint="Write it as JSON, or leave it out.",
+            f"The attribute {name!r} is a {type(value).__name__}, but netCDF supports only strings, numbers and lists.",
+            hint="Encode it as JSON, or omit it.",
         )
     return array.tolist() if array.dtype.kind == "U" else array
 
@@ -128,7 +128,7 @@ def read_netcdf(path: Path, *, group: str | None = None) -> xr.DataArray:
         raise _unreadable(path, error) from error
     names = list(table.data_vars)
     if DATA not in names and len(names) != 1:
-        raise IntegrityError(f"{path} holds {len(names)} arrays; an assembly is one, or the one named {DATA!r}.")
+        raise IntegrityError(f"{path} contains {len(names)} arrays, none of which is named {DATA!r}.")
     array = table[DATA if DATA in names else names[0]]
     array.attrs = {**table.attrs, **array.attrs}
     return array

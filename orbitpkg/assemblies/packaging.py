@@ -185,7 +185,7 @@ def package_stimulus_set(
 
 def _identifier(text: str) -> str:
     if not text or "/" in text or not text.isprintable() or text != text.strip():
-        raise UsageError(f"{text!r} cannot be an identifier.", hint="Use letters, digits, dots, - and _.")
+        raise UsageError(f"{text!r} is not a valid identifier.", hint="Use letters, digits, dots, - and _.")
     return text
 
 
@@ -199,7 +199,7 @@ def _require_stimulus_set(identifier: str, rows: list[Row]) -> None:
     if identifier not in known:
         close = nearest(identifier, known, n=1)
         raise UsageError(
-            f"No catalogue has a stimulus set {identifier!r}.",
+            f"No stimulus set {identifier!r} found in any catalogue.",
             hint=f"Did you mean {close[0]}?" if close else "Package it first: package_stimulus_set(…).",
         )
 
@@ -259,8 +259,8 @@ def _stored_already(store: ObjectStore, path: Path) -> Stored | None:
                 size=digests.size,
             )
     raise ObjectExists(
-        f"{store.url}/{path.name} is there already, with other bytes; nothing was uploaded.",
-        hint="Choose another identifier, or another bucket.",
+        f"{store.url}/{path.name} already exists with different content; nothing was uploaded.",
+        hint="Choose another identifier or another bucket.",
         key=path.name,
     )
 

@@ -77,7 +77,7 @@ def parse_pin(text: str) -> Pin:
     is_hash = re.fullmatch(r"[0-9a-f]+", digits) is not None
     if not is_hash or not kinds or any(_DIGITS.get(each) != len(digits) for each in kinds):
         raise UsageError(
-            f"{text!r} is no hash that a file can be pinned by.",
+            f"{text!r} is not a supported hash.",
             hint="Give 40 hexadecimal digits for SHA-1, or 64 for SHA-256 or BLAKE3.",
         )
     return Pin(kinds=kinds, digits=digits)

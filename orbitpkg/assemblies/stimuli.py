@@ -89,7 +89,9 @@ def id_column(table: pd.DataFrame) -> str:
     for name in ID_COLUMNS:
         if name in table.columns:
             return name
-    raise UsageError(f"The stimulus set has no column {ID_COLUMNS[0]}.", hint="Give each stimulus an id in it.")
+    raise UsageError(
+        f"The stimulus set has no column {ID_COLUMNS[0]}.", hint="Add the column, with an id for each stimulus."
+    )
 
 
 def read_stimulus_set(csv_path: Path, folder: Path, *, identifier: str) -> StimulusSet:
@@ -108,7 +110,7 @@ def read_stimulus_set(csv_path: Path, folder: Path, *, identifier: str) -> Stimu
     missing = [path.name for path in paths.values() if not path.is_file()]
     if missing:
         raise IntegrityError(
-            f"The stimulus set {identifier} lacks {len(missing):,} of {len(paths):,} stimuli, first {missing[0]}."
+            f"The stimulus set {identifier} lacks {len(missing):,} of {len(paths):,} stimuli, such as {missing[0]}."
         )
     stimuli.identifier = identifier
     stimuli.stimulus_paths = paths
@@ -130,16 +132,16 @@ def write_stimulus_set(stimuli: Any, csv_path: Path, zip_path: Path) -> None:
     """
     column = id_column(stimuli)
     if _FILE_NAME in stimuli.columns:
-        raise UsageError(f"The stimulus set has a column {_FILE_NAME}, which is orbitpkg's to write.")
+        raise UsageError(f"The stimulus set must not have a column {_FILE_NAME}: orbitpkg writes this column.")
     table = pd.DataFrame(stimuli)
     ids = list(table[column])
     if len(set(ids)) != len(ids) or not ids:
-        raise UsageError("The stimulus set is empty." if not ids else f"Two stimuli have one {column}.")
+        raise UsageError("The stimulus set is empty." if not ids else f"Two stimuli have the same {column}.")
     files = {key: _file_of(stimuli, key) for key in ids}
     stems = table[_PATH_IN_STORE] if _PATH_IN_STORE in table.columns else table[column]
     names = [_name(f"{stem}{files[key].suffix}") for stem, key in zip(stems, ids, strict=True)]
     if len({name.casefold() for name in names}) != len(names):
-        raise UsageError("Two stimuli have one name in the archive.", hint=f"See the column {_PATH_IN_STORE}.")
+        raise UsageError("Two stimuli have the same name in the archive.", hint=f"Check the column {_PATH_IN_STORE}.")
     _write_zip(zip_path, dict(zip(names, files.values(), strict=True)))
     kept = table.drop(columns=[each for each in _LOCAL if each in table.columns])
     kept.assign(**{_FILE_NAME: names}).to_csv(csv_path, index=False, lineterminator="\n")
@@ -151,7 +153,7 @@ def _file_of(stimuli: Any, key: object) -> Path:
         found = Path(paths[key] if paths is not None else stimuli.get_stimulus(key))
     except (KeyError, AttributeError, TypeError):
         raise UsageError(
-            f"Nothing says where the stimulus {key!r} is.",
+            f"The path of the stimulus {key!r} is unknown.",
             hint="Set stimuli.stimulus_paths to a dict of paths by stimulus id.",
         ) from None
     if not found.is_file():
@@ -162,7 +164,7 @@ def _file_of(stimuli: Any, key: object) -> Path:
 def _name(name: str) -> str:
     parts = PurePosixPath(name)
     if parts.is_absolute() or ".." in parts.parts or "\\" in name or not name.isprintable():
-        raise UsageError(f"{name!r} cannot be the name of a stimulus in the archive.")
+        raise UsageError(f"{name!r} is not a valid name for a stimulus in the archive.")
     return str(parts)
 
 

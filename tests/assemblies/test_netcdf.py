@@ -164,7 +164,7 @@ def test_a_file_that_cannot_be_written_is_an_error_of_the_disk(tmp_path: Path, a
 
 @pytest.mark.parametrize("name", ["", "a/b", "a\n"])
 def test_an_extra_of_a_name_that_is_no_groups_is_refused(tmp_path: Path, assembly: NeuroidAssembly, name: str) -> None:
-    with pytest.raises(UsageError, match="cannot be the name of an extra"):
+    with pytest.raises(UsageError, match="is not a valid name of an extra"):
         write_netcdf(assembly, tmp_path / "a.nc", extras={name: assembly})
 
 
@@ -186,7 +186,7 @@ def test_a_file_that_is_no_assembly_is_refused(
 def test_a_file_of_several_arrays_is_refused_unless_one_is_the_data(tmp_path: Path) -> None:
     table = xr.Dataset({"a": ("x", [1]), "b": ("x", [2])})
     table.to_netcdf(tmp_path / "two.nc", engine="h5netcdf")
-    with pytest.raises(IntegrityError, match="holds 2 arrays"):
+    with pytest.raises(IntegrityError, match="contains 2 arrays"):
         read_netcdf(tmp_path / "two.nc")
     table.rename(a="data").to_netcdf(tmp_path / "named.nc", engine="h5netcdf")
     assert read_netcdf(tmp_path / "named.nc").values.tolist() == [1]
@@ -206,7 +206,7 @@ def test_files_of_older_tools_are_read(tmp_path: Path) -> None:
 
 def test_dimensions_that_are_none_of_the_class_are_refused(assembly: NeuroidAssembly) -> None:
     assembly.validate()
-    with pytest.raises(UsageError, match="A NeuroidAssembly has the dimensions neuroid, presentation or"):
+    with pytest.raises(UsageError, match="A NeuroidAssembly must have the dimensions neuroid, presentation or"):
         NeuroidAssembly([1], dims=["x"]).validate()
-    with pytest.raises(UsageError, match="A SpikeTimesAssembly has the dimensions event; this one has x"):
+    with pytest.raises(UsageError, match="A SpikeTimesAssembly must have the dimensions event, not x"):
         SpikeTimesAssembly([1], dims=["x"]).validate()

@@ -88,7 +88,7 @@ def test_brain_score_two_pinned_versions_lie_side_by_side_and_survive_what_comes
         np.testing.assert_array_equal(AssemblyLoader(cls=NeuroidAssembly, file_path=path).load(), assembly)
     with pytest.raises(ObjectNotFound):
         load_from_s3("Me2026.language", None, "0" * 40, bucket=versioned)
-    with pytest.raises(IntegrityError, match=rf"\(version {second.version_id}\) does not have sha1"):
+    with pytest.raises(IntegrityError, match=rf"\(version {second.version_id}\) does not match sha1"):
         fetch_file("S3", first.uri, first.sha1[::-1], second.version_id)
 
 
@@ -133,7 +133,7 @@ def test_public_objects_need_no_credentials_and_private_ones_say_so_once(
             monkeypatch.delenv(name, raising=False)
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
-        with pytest.raises(AccessDenied, match=rf"s3://{private}/assy_lab_Me2026.nc is private, or there is no such"):
+        with pytest.raises(AccessDenied, match=rf"s3://{private}/assy_lab_Me2026.nc is private or does not exist"):
             load_from_s3("lab.Me2026", None, "0" * 40, bucket=private)
         np.testing.assert_array_equal(load_from_s3("lab.Me2026", None, stored.sha1, bucket=public), assembly)
         monkeypatch.setenv("ORBITPKG_HOME", str(tmp_path / "another"))
