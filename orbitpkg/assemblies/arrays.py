@@ -53,7 +53,7 @@ class DataAssembly(xr.DataArray):
         self.attrs = gathered.attrs
 
     def validate(self) -> None:
-        """Refuse dimensions that are none of this class.
+        """Check that the dimensions are those of this class.
 
         Raises:
             UsageError: It has others.
@@ -140,7 +140,7 @@ def class_named(name: str) -> type[DataAssembly]:
     """Find a class by its name.
 
     Raises:
-        UsageError: There is none.
+        UsageError: It does not exist.
     """
     if name in CLASSES:
         return CLASSES[name]

@@ -149,7 +149,7 @@ def catalogue_named(name: str | Path) -> Catalogue:
     """Read a catalogue by its name, or by the path of its file, which may not be there yet.
 
     Raises:
-        UsageError: There is none of this name.
+        UsageError: No catalogue has this name.
         IntegrityError: It cannot be read.
     """
     if isinstance(name, Path) or str(name).endswith(".csv"):
@@ -218,7 +218,7 @@ def look_up(identifier: str, kind: str, *, catalogue: str | Path | None = None) 
         The rows, by how their files' names end.
 
     Raises:
-        UsageError: There is none; the message names the nearest.
+        UsageError: It does not exist. The message suggests similar names.
         IntegrityError: Two rows contradict one another.
     """
     catalogues = installed_catalogues() if catalogue is None else [catalogue_named(catalogue)]

@@ -176,7 +176,7 @@ def unzip(path: Path) -> Path:
     """Unpack an archive beside itself, unless that was done and its files still have their sizes; returns the folder.
 
     Raises:
-        IntegrityError: It is no ZIP file, or names files outside of the folder.
+        IntegrityError: The file is not a ZIP file, or names files outside of the folder.
     """
     target = path.parent / "files"
     try:

@@ -67,7 +67,7 @@ class AssemblyLoader(Generic[AssemblyT]):
         """Read it, whole, with the extras in the file's groups among its attributes, by their names.
 
         Raises:
-            IntegrityError: The file is none of an assembly.
+            IntegrityError: The file does not contain an assembly.
             StorageError: It cannot be read.
         """
         array = read_netcdf(self.file_path, group=self.group)
@@ -81,7 +81,7 @@ class StimulusMergeAssemblyLoader(AssemblyLoader[AssemblyT]):
     """Reads an assembly, and adds what its stimulus set says of each presented stimulus.
 
     Args:
-        cls: The class that it is to be.
+        cls: The class of the result.
         file_path: The file.
         stimulus_set_identifier: The stimulus set's name.
         stimulus_set: The stimulus set.
@@ -106,7 +106,7 @@ class StimulusMergeAssemblyLoader(AssemblyLoader[AssemblyT]):
         """Read it.
 
         Raises:
-            IntegrityError: The file is none of an assembly, or it names no stimuli.
+            IntegrityError: The file does not contain an assembly, or does not name its stimuli.
         """
         assembly = super().load()
         if self.merge and _PRESENTATION in assembly.dims:
@@ -142,9 +142,9 @@ def get_assembly(identifier: str, *, catalogue: str | Path | None = None) -> Dat
         catalogue: An installed catalogue, or the path of a ``lookup.csv``; all installed ones when None.
 
     Raises:
-        UsageError: There is none of this name.
+        UsageError: No catalogue contains this name.
         AccessDenied: Its file is private.
-        IntegrityError: Its file is not the one that was catalogued.
+        IntegrityError: The file differs from the catalogue.
     """
     row = _only(look_up(identifier, ASSEMBLY, catalogue=catalogue), ".nc", identifier)
     path = _fetched(row)
@@ -182,9 +182,9 @@ def get_stimulus_set(identifier: str, *, catalogue: str | Path | None = None) ->
         catalogue: An installed catalogue, or the path of a ``lookup.csv``; all installed ones when None.
 
     Raises:
-        UsageError: There is none of this name.
+        UsageError: No catalogue contains this name.
         AccessDenied: A file of it is private.
-        IntegrityError: A file of it is not the one that was catalogued.
+        IntegrityError: A file differs from the catalogue.
     """
     rows = look_up(identifier, STIMULUS_SET, catalogue=catalogue)
     table, stimuli = _fetched(_only(rows, ".csv", identifier)), _fetched(_only(rows, ".zip", identifier))
@@ -242,11 +242,11 @@ def load_from_s3(
         version_id: The version of the object; None for the newest.
         sha1: The hash its bytes must have; a SHA-256 or a BLAKE3 does as well.
         assembly_prefix: What the object's name begins with.
-        cls: The class that it is to be.
+        cls: The class of the result.
         bucket: The bucket, or ``bucket/prefix``, or an address of orbitpkg's.
 
     Raises:
-        ObjectNotFound: There is no such object, or version.
+        ObjectNotFound: The object or the version does not exist.
         AccessDenied: It is private.
         IntegrityError: Its bytes have another hash.
     """
@@ -270,12 +270,12 @@ def load_assembly_from_s3(  # noqa: PLR0917 - Brain-Score's signature
         version_id: The version of the object; None for the newest.
         sha1: The hash its bytes must have; a SHA-256 or a BLAKE3 does as well.
         bucket: The bucket, or ``bucket/prefix``, or an address of orbitpkg's.
-        cls: The class that it is to be.
+        cls: The class of the result.
         stimulus_set_loader: Gives its stimulus set, which is put among the attributes.
         merge_stimulus_set_meta: Whether the stimulus set's columns are added too.
 
     Raises:
-        ObjectNotFound: There is no such object, or version.
+        ObjectNotFound: The object or the version does not exist.
         AccessDenied: It is private.
         IntegrityError: Its bytes have another hash.
     """
@@ -308,7 +308,7 @@ def load_stimulus_set_from_s3(  # noqa: PLR0917 - Brain-Score's signature
         filename_prefix: What the objects' names begin with; "stimulus_" for what ``package_stimulus_set`` writes.
 
     Raises:
-        ObjectNotFound: There is no such object, or version.
+        ObjectNotFound: The object or the version does not exist.
         AccessDenied: It is private.
         IntegrityError: Its bytes have another hash.
     """

@@ -138,7 +138,7 @@ def read_groups(path: Path) -> list[str]:
     """Name the groups of a file that hold extras.
 
     Raises:
-        IntegrityError: It is no netCDF file, or a damaged one.
+        IntegrityError: The file is not a valid netCDF file.
     """
     if _engine_of(path) != _ENGINE:
         return []

@@ -111,9 +111,9 @@ def package_data_assembly(  # noqa: PLR0917 - BrainIO's signature
     Args:
         catalog_identifier: An installed catalogue, or the path of a ``lookup.csv``, which is made if need be.
         proto_data_assembly: The measurements, with all that is known about them as coordinates and attributes.
-        assembly_identifier: What it is to be called.
+        assembly_identifier: The identifier of the assembly.
         stimulus_set_identifier: The stimulus set it is about, which some catalogue has; None for none.
-        assembly_class_name: The class it is to be when it is read.
+        assembly_class_name: The class to use when it is read.
         bucket_name: The bucket, or ``bucket/prefix``, or an address of orbitpkg's.
         extras: Arrays of other dimensions that belong to it, by name.
 
@@ -153,7 +153,7 @@ def package_stimulus_set(
     Args:
         catalog_name: An installed catalogue, or the path of a ``lookup.csv``, which is made if need be.
         proto_stimulus_set: A table with a row for each stimulus, a column ``stimulus_id``, and ``stimulus_paths``.
-        stimulus_set_identifier: What it is to be called.
+        stimulus_set_identifier: The identifier of the stimulus set.
         bucket_name: The bucket, or ``bucket/prefix``, or an address of orbitpkg's.
 
     Returns:

@@ -71,7 +71,7 @@ class StimulusSet(pd.DataFrame):
         """Give the file of one stimulus.
 
         Raises:
-            KeyError: There is no such stimulus.
+            KeyError: The stimulus does not exist.
         """
         return self.stimulus_paths[stimulus_id]
 

@@ -59,15 +59,15 @@ def column_values(tags: Mapping[str, str], metadata: Mapping[str, object]) -> di
     """
     found: dict[str, object] = {}
     taken = set(_TAKEN)
-    for prefix, said in (("tag_", tags), ("meta_", metadata)):
-        for key in sorted(said):
-            if said[key] is None or not _may_name_column(key):
+    for prefix, facts in (("tag_", tags), ("meta_", metadata)):
+        for key in sorted(facts):
+            if facts[key] is None or not _may_name_column(key):
                 continue
             name = key if key.casefold() not in taken else f"{prefix}{key}"
             while name.casefold() in taken:
                 name += "_"
             taken.add(name.casefold())
-            found[name] = said[key]
+            found[name] = facts[key]
     return found
 
 

@@ -417,8 +417,8 @@ _CONVERTED: Final = frozenset(["registered", "modified", "tags", "lineage", "met
 def _datum(row: Mapping[str, Any]) -> Datum:
     from orbitpkg.model.jsontext import parse_json
 
-    said = row["metadata"]
-    metadata = parse_json(said.encode(), what=f"the metadata of {row['name']}", max_bytes=2**30) if said else {}
+    text = row["metadata"]
+    metadata = parse_json(text.encode(), what=f"the metadata of {row['name']}", max_bytes=2**30) if text else {}
     assert isinstance(metadata, dict)
     return Datum(
         **{name: row[name] for name in FIXED if name not in _CONVERTED},

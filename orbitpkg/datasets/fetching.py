@@ -264,7 +264,7 @@ class _Job:
         with storage_errors(target, USER_FILE):
             target.parent.mkdir(parents=True, exist_ok=True)
         store, key = self._stores.find(datum)
-        # A large file's name stays the same from run to run, so that one that was stopped goes on.
+        # The partial file of a large datum has a stable name, so an interrupted download can be resumed.
         mark = f"{datum.id}.part" if datum.size > _SMALL else f"{secrets.token_hex(12)}{_SMALL_SUFFIX}"
         part = target.with_name(f"{HIDDEN}{mark}")
         try:

@@ -43,15 +43,15 @@ def check_filter(connection: DuckDBPyConnection, text: str, *, columns: Iterable
     if not text.strip():
         raise UsageError("The filter is empty.", hint="Write a condition such as \"robot = 'sawyer'\", or omit it.")
     [(tree,)] = connection.execute("SELECT json_serialize_sql(?)", [f"{_BEFORE}{text}\n"]).fetchall()
-    said = load_json(tree)
-    if said["error"]:
-        at = int(said["position"]) if "position" in said else None
-        message = str(said["error_message"])
+    parsed = load_json(tree)
+    if parsed["error"]:
+        at = int(parsed["position"]) if "position" in parsed else None
+        message = str(parsed["error_message"])
         if at is None:
             raise refusal(text, None, "it is not a condition", advice(text, message))
         hint = _keyword_advice(message, columns) or advice(text, message)
         raise refusal(text, _offset(text, at), message.replace("\n", " "), hint)
-    return _condition(text, said["statements"])
+    return _condition(text, parsed["statements"])
 
 
 def _condition(text: str, statements: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -88,8 +88,10 @@ class Journal:
         self._path = path
         self._entries: dict[str, tuple[str, int, int]] = {}
         with contextlib.suppress(OSError, ValueError, TypeError, LookupError, AttributeError):
-            said = load_json(path.read_bytes())
-            self._entries = {str(name): (str(entry[0]), int(entry[1]), int(entry[2])) for name, entry in said.items()}
+            entries = load_json(path.read_bytes())
+            self._entries = {
+                str(name): (str(entry[0]), int(entry[1]), int(entry[2])) for name, entry in entries.items()
+            }
 
     @classmethod
     def of(cls, cache: Path, folder: Path, *, what: str) -> Journal:

@@ -271,8 +271,8 @@ def frozen(requirement: str) -> Frozen:
         path = found.file_path(DATA_NAME)
     except FileNotInPackage:
         raise UsageError(f"{found.name} {found.version} is not a frozen dataset: it has no {DATA_NAME}.") from None
-    said = found.metadata.get("dataset")
-    is_packed = isinstance(said, dict) and said.get("packed") is True
+    origin = found.metadata.get("dataset")
+    is_packed = isinstance(origin, dict) and origin.get("packed") is True
     return Frozen(package=found, data=dict(_read(path)), is_packed=is_packed)
 
 
@@ -280,25 +280,25 @@ def _read(path: Path) -> Iterator[tuple[str, Datum]]:
     with storage_errors(str(path)), path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             where = f"line {number} of {path}"
-            said = parse_json(line, what=where, max_bytes=_MAX_LINE)
+            fields = parse_json(line, what=where, max_bytes=_MAX_LINE)
             try:
-                yield _datum(said)
+                yield _datum(fields)
             except (KeyError, TypeError, ValueError, AttributeError):
                 raise IntegrityError(f"{as_subject(where)} is not a valid datum.") from None
 
 
-def _datum(said: Any) -> tuple[str, Datum]:
-    path = said["path"]
-    if not isinstance(path, str) or type(said["size"]) is not int:
+def _datum(fields: Any) -> tuple[str, Datum]:
+    path = fields["path"]
+    if not isinstance(path, str) or type(fields["size"]) is not int:
         raise TypeError
     return path, Datum(
-        **{name: _text(said[name]) for name in _TEXTS},
-        size=said["size"],
-        registered=datetime.fromisoformat(said["registered"]).astimezone(UTC),
-        modified=datetime.fromisoformat(said["modified"]).astimezone(UTC) if said["modified"] else None,
-        tags=dict(said["tags"]),
-        metadata=dict(said["metadata"]),
-        lineage=tuple(said["lineage"]),
+        **{name: _text(fields[name]) for name in _TEXTS},
+        size=fields["size"],
+        registered=datetime.fromisoformat(fields["registered"]).astimezone(UTC),
+        modified=datetime.fromisoformat(fields["modified"]).astimezone(UTC) if fields["modified"] else None,
+        tags=dict(fields["tags"]),
+        metadata=dict(fields["metadata"]),
+        lineage=tuple(fields["lineage"]),
     )
 
 

@@ -63,8 +63,8 @@ class Indexed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Said:
-    """What is said of all objects."""
+class _Options:
+    """The tags and the metadata of all objects, and whether to read them."""
 
     tags: Mapping[str, str]
     metadata: Mapping[str, object]
@@ -100,7 +100,7 @@ def index_objects(
     """
     place, prefix = _place(url)
     store, result = open_store(place), Indexed()
-    indexer = _Indexer(store, prefix, _Said(tags=tags, metadata=metadata, read=read), result)
+    indexer = _Indexer(store, prefix, _Options(tags=tags, metadata=metadata, read=read), result)
     with catalogue.table(reporter=reporter) as table:
         recorder = Recorder(catalogue, dataset, known=table.kinds())
     with contextlib.ExitStack() as stack:
@@ -150,17 +150,17 @@ def _known(table: Table, uris: Sequence[str]) -> dict[str, tuple[str, str | None
 
 
 class _Indexer:
-    def __init__(self, store: ObjectStore, prefix: str, said: _Said, result: Indexed) -> None:
+    def __init__(self, store: ObjectStore, prefix: str, options: _Options, result: Indexed) -> None:
         self._store = store
         self._prefix = prefix
-        self._said = said
+        self._options = options
         self._result = result
 
     def index(self, info: ObjectInfo, known: Mapping[str, tuple[str, str | None, bool]]) -> Datum | None:
         """Return the datum of an object, or None if it is already indexed or cannot be read."""
         uri = join_uri(self._store.url, info.key)
         before = known.get(uri)
-        if before is not None and before[1] == info.etag and (before[2] or not self._said.read):
+        if before is not None and before[1] == info.etag and (before[2] or not self._options.read):
             return None
         try:
             return self._datum(info, uri, supersedes=before[0] if before else None)
@@ -174,7 +174,7 @@ class _Indexer:
         info = self._store.head(listed.key)
         headers = self._headers(info)
         name = _name(headers.pop(_NAME_HEADER, ""), info.key.removeprefix(self._prefix))
-        found, digests = self._read(info) if self._said.read else ({}, (None, None))
+        found, digests = self._read(info) if self._options.read else ({}, (None, None))
         return new_datum(
             name=name,
             size=info.size,
@@ -185,8 +185,8 @@ class _Indexer:
             etag=info.etag or "",
             version=info.version,
             modified=info.modified.astimezone(UTC) if info.modified else None,
-            tags=self._said.tags,
-            metadata={**found, **self._unpacked(info.key, headers), **self._said.metadata},
+            tags=self._options.tags,
+            metadata={**found, **self._unpacked(info.key, headers), **self._options.metadata},
             supersedes=supersedes,
         )
 
@@ -198,20 +198,20 @@ class _Indexer:
         return {name: _decoded(value) for name, value in found.items()}
 
     def _unpacked(self, key: str, headers: Mapping[str, str]) -> dict[str, object]:
-        said: dict[str, object] = {name: value for name, value in headers.items() if name != _JSON_HEADER}
+        metadata: dict[str, object] = {name: value for name, value in headers.items() if name != _JSON_HEADER}
         if not headers.get(_JSON_HEADER):
-            return said
+            return metadata
         try:
             found = parse_json(
                 headers[_JSON_HEADER].encode(), what=f"the header {_JSON_HEADER}", max_bytes=_MAX_HEADER_BYTES
             )
         except OrbitError as error:
             self._result.warnings.append((key, error.message))
-            return said
+            return metadata
         if not isinstance(found, dict):
             self._result.warnings.append((key, f"The header {_JSON_HEADER} is not a JSON object."))
-            return said
-        return {**said, **found}
+            return metadata
+        return {**metadata, **found}
 
     def _read(self, info: ObjectInfo) -> tuple[dict[str, object], tuple[str | None, str | None]]:
         from orbitpkg.datasets.extraction import extract
@@ -226,9 +226,9 @@ class _Indexer:
         return dict(found.metadata), (digests.blake3, digests.sha256)
 
 
-def _name(said: str, key: str) -> str:
+def _name(header: str, key: str) -> str:
     """Return the name of a datum: the name in its header, the last component of that name, or else the key."""
-    names = (unicodedata.normalize("NFC", name) for name in (said, said.rpartition("/")[2], key))
+    names = (unicodedata.normalize("NFC", name) for name in (header, header.rpartition("/")[2], key))
     return next((name for name in names if not name_problem(name)), key)
 
 

@@ -61,7 +61,7 @@ def write_part(data: Sequence[Datum], *, dataset: str, known: Mapping[str, tuple
     """
     arrow = require("pyarrow", extra="query", what="Writing a catalogue")
     parquet = require("pyarrow.parquet", extra="query", what="Writing a catalogue")
-    columns = _fixed_columns(arrow, data) | _said_columns(arrow, data, known)
+    columns = _fixed_columns(arrow, data) | _metadata_columns(arrow, data, known)
     schema = arrow.schema(
         [arrow.field(name, column.type) for name, column in columns.items()],
         metadata={_FOOTER: footer_text(Description(dataset=dataset))},
@@ -97,7 +97,7 @@ def _fixed_values(datum: Datum) -> dict[str, object]:
     }
 
 
-def _said_columns(arrow: Any, data: Sequence[Datum], known: Mapping[str, tuple[str, Kind]]) -> dict[str, Any]:
+def _metadata_columns(arrow: Any, data: Sequence[Datum], known: Mapping[str, tuple[str, Kind]]) -> dict[str, Any]:
     values: dict[str, dict[int, object]] = {}
     names: dict[str, str] = {}
     for number, datum in enumerate(data):
@@ -145,12 +145,12 @@ def describe_part(footer: Mapping[str, str], *, where: str) -> Description:
     """
     if _FOOTER not in footer:
         raise IntegrityError(f"{where} is a Parquet file, but not a part of a catalogue.")
-    said = parse_json(footer[_FOOTER].encode(), what=f"the footer of {where}", max_bytes=_MAX_FOOTER_BYTES)
-    if not isinstance(said, dict) or type(said.get("format")) is not int:
+    fields = parse_json(footer[_FOOTER].encode(), what=f"the footer of {where}", max_bytes=_MAX_FOOTER_BYTES)
+    if not isinstance(fields, dict) or type(fields.get("format")) is not int:
         raise IntegrityError(f"{where} has a damaged footer.")
-    if said["format"] > FORMAT:
-        raise IntegrityError(unsupported_format(where, said["format"], FORMAT), hint=UPGRADE_HINT)
-    dataset, replaces = said.get("dataset"), said.get("replaces")
+    if fields["format"] > FORMAT:
+        raise IntegrityError(unsupported_format(where, fields["format"], FORMAT), hint=UPGRADE_HINT)
+    dataset, replaces = fields.get("dataset"), fields.get("replaces")
     if not isinstance(dataset, str) or not isinstance(replaces, list):
         raise IntegrityError(f"{where} has a damaged footer.")
     return Description(dataset=dataset, replaces=tuple(name for name in replaces if isinstance(name, str)))

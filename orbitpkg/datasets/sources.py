@@ -180,8 +180,8 @@ def _keys(repository: Repository) -> list[str]:
 
 
 def _parse_source(data: bytes, key: str, *, where: str) -> Source:
-    said = _parse(data, where, _MAX_RECORD_BYTES)
-    match said:
+    fields = _parse(data, where, _MAX_RECORD_BYTES)
+    match fields:
         case {"id": str(name), "created": str(created), "description": str(description)} if (
             is_valid_name(name) and canonical_name(name) == key
         ):
@@ -213,20 +213,20 @@ def read_notes(repository: Repository, key: str) -> list[Note]:
 
 def _read_note(repository: Repository, key: str) -> Note:
     where = f"the note {key} in {repository.url}"
-    said = _parse(repository.objects.get(key, max_bytes=_MAX_NOTE_BYTES)[0], where, _MAX_NOTE_BYTES)
-    match said:
+    fields = _parse(repository.objects.get(key, max_bytes=_MAX_NOTE_BYTES)[0], where, _MAX_NOTE_BYTES)
+    match fields:
         case {"written": str(written), "text": str(text)}:
             return Note(written=_time(written, where), text=text)
     raise IntegrityError(f"{as_subject(where)} is damaged.")
 
 
 def _parse(data: bytes, where: str, most: int) -> dict[str, object]:
-    said = parse_json(data, what=where, max_bytes=most)
-    if not isinstance(said, dict) or type(said.get("format")) is not int:
+    fields = parse_json(data, what=where, max_bytes=most)
+    if not isinstance(fields, dict) or type(fields.get("format")) is not int:
         raise IntegrityError(f"{as_subject(where)} is damaged.")
-    if said["format"] > _FORMAT:
-        raise IntegrityError(unsupported_format(where, said["format"], _FORMAT), hint=UPGRADE_HINT)
-    return said
+    if fields["format"] > _FORMAT:
+        raise IntegrityError(unsupported_format(where, fields["format"], _FORMAT), hint=UPGRADE_HINT)
+    return fields
 
 
 def _time(text: str, where: str) -> datetime:

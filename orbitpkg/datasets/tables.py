@@ -271,5 +271,5 @@ def _identifier(name: str) -> str:
 
 def _first_line(error: BaseException) -> str:
     """Return DuckDB's message without the error type and the excerpt of our generated statement."""
-    said = re.split(r"\n\nLINE |\s+Candidate functions:", str(error))[0].replace("\n", " ")
-    return re.sub(r"^[A-Z][A-Za-z ]* Error: ", "", said).strip().rstrip(".!?")
+    message = re.split(r"\n\nLINE |\s+Candidate functions:", str(error))[0].replace("\n", " ")
+    return re.sub(r"^[A-Z][A-Za-z ]* Error: ", "", message).strip().rstrip(".!?")

@@ -27,7 +27,7 @@ def read_header(path: Path) -> Extracted:
     """Read ``__metadata__``, and count ``tensors`` and ``parameters``.
 
     Raises:
-        ValueError: It is no safetensors file, or cut short.
+        ValueError: The file is not a valid safetensors file.
     """
     header = read_tensors(path)
     inner = header.pop(HEADER_METADATA, None)
@@ -40,7 +40,7 @@ def read_tensors(path: Path) -> dict[str, Any]:
     """Read the header: the ``dtype``, ``shape`` and ``data_offsets`` of each tensor, and ``__metadata__``.
 
     Raises:
-        ValueError: It is no safetensors file, or cut short.
+        ValueError: The file is not a valid safetensors file.
     """
     with path.open("rb") as file:
         start = file.read(_LENGTH_BYTES)

@@ -26,8 +26,8 @@ _LENGTH_BYTES = 8
 def describe(path: Path) -> Node:
     """Describe the content of the file."""
     tensors = read_tensors(path)
-    said = tensors.pop(HEADER_METADATA, None)
-    attributes = to_object(said if isinstance(said, dict) else {}, what="The header").metadata
+    inner = tensors.pop(HEADER_METADATA, None)
+    attributes = to_object(inner if isinstance(inner, dict) else {}, what="The header").metadata
     children = tuple(_tensor(name, facts) for name, facts in tensors.items())
     ends = [child.bytes or 0 for child in children]
     available = path.stat().st_size - _LENGTH_BYTES - _header_bytes(path)
