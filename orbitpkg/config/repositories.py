@@ -5,7 +5,6 @@ Settings are read at each call; nothing is cached between calls.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from orbitpkg.config.environment import is_set
@@ -13,6 +12,7 @@ from orbitpkg.config.home import home_folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import os
     from typing import TypeAlias
 
     from orbitpkg.config.settings import Settings

@@ -101,7 +101,7 @@ class RemoteFiles:
         path = self.local_path(uri, reading) if is_read else local_path_of(uri)
         if path is not None:
             with storage_errors(path, USER_FILE):
-                file: IO[str] | IO[bytes] = builtins.open(path, mode, **text)  # type: ignore[call-overload] # noqa: PTH123
+                file: IO[str] | IO[bytes] = builtins.open(path, mode, **text)  # type: ignore[call-overload] # noqa: PTH123, SIM115
                 return file
         if "+" in letters or "a" in letters:
             raise UsageError(

@@ -262,7 +262,7 @@ class TestChoosing:
         place.rename(package.parent / "gone")
         (package / "big.bin").write_bytes(b"another")
         orbitpkg.publish(package, nearby)
-        with pytest.raises(FileNotInPackage, match="part of the release but not installed"):
+        with pytest.raises(FileNotInPackage, match="has this file, but it is not installed"):
             files.cat("model/big.bin")
 
     def test_a_given_repository_is_the_only_source(self, nearby: str, package: Path, tmp_path: Path) -> None:
