@@ -81,8 +81,12 @@ $(VENV)/.made:
 	$(PIP) install --upgrade "pip>=25.1"
 	@touch $@
 
+# pip compiles what it installs, except an editable package. Without bytecode every start compiles orbitpkg again.
+COMPILE = $(PY) -m compileall -q orbitpkg
+
 $(VENV)/.has-demo: pyproject.toml $(VENV)/.made
 	$(PIP) install --editable . --group demo
+	$(COMPILE)
 	@touch $@
 
 $(VENV)/.has-fuzz: $(VENV)/.has-tests
@@ -91,10 +95,12 @@ $(VENV)/.has-fuzz: $(VENV)/.has-tests
 
 $(VENV)/.has-tests: pyproject.toml $(VENV)/.made
 	$(PIP) install --editable . --group demo --group test --group check
+	$(COMPILE)
 	@touch $@ $(VENV)/.has-demo
 
 $(VENV)/.has-bench: pyproject.toml $(VENV)/.made
 	$(PIP) install --editable . --group bench
+	$(COMPILE)
 	@touch $@
 
 .venv-bench/.has-peers: pyproject.toml
