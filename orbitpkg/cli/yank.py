@@ -18,7 +18,7 @@ __all__ = ["EXPORTS", "deprecate", "yank"]
 
 
 def _options(function: Callable[..., Any]) -> Callable[..., Any]:
-    reason = click.option("--reason", metavar="TEXT", help="The reason, which is shown to users. Required.")
+    reason = click.option("--reason", metavar="TEXT", help="The reason, shown to users. Required without --undo.")
     undo = click.option("--undo", is_flag=True, help="Remove the mark.")
     shared = repository_options(verb="change")
     return click.argument("requirement", metavar="REQ")(reason(undo(shared(function))))
