@@ -182,7 +182,7 @@ def store_cache_folder(setting: RepositorySetting | None = None) -> Path:
     The home folder that contains it is created for this user alone, unless only built-in stores are to be opened.
     """
     from orbitpkg.files.folders import make_private_folder
-    from orbitpkg.objects.registry import is_builtin
+    from orbitpkg.objects.schemes import is_builtin
 
     if setting is None or not all(map(is_builtin, (setting.url, *setting.mirrors))):
         import contextlib
@@ -198,6 +198,6 @@ def needs_network(url: str) -> bool:
     # The common schemes are decided without importing stores: what is installed starts faster.
     if url.startswith(("s3://", "https://", "http://", "file://")):
         return not url.startswith("file://")
-    from orbitpkg.objects.registry import needs_network as needs
+    from orbitpkg.objects.schemes import needs_network as needs
 
     return needs(url)

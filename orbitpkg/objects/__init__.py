@@ -13,7 +13,8 @@ from orbitpkg.errors import UsageError
 from orbitpkg.objects.addresses import parse_address, scheme_of
 from orbitpkg.objects.patience import DEFAULT_PATIENCE, Patience
 from orbitpkg.objects.protocol import Capabilities, ObjectInfo, ObjectStore, PartLimits, Upload
-from orbitpkg.objects.registry import OpenRequest, find_scheme, needs_network
+from orbitpkg.objects.registry import OpenRequest
+from orbitpkg.objects.schemes import find_scheme, needs_network
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -234,9 +234,9 @@ def split_uri(uri: PathOrUri) -> tuple[str, str]:
 
 
 def _is_plugin(scheme: str) -> bool:
-    from orbitpkg.objects.registry import find_scheme
+    from orbitpkg.objects.registry import find_plugin, find_registered
 
-    return find_scheme(scheme) is not None
+    return (find_registered(scheme) or find_plugin(scheme)) is not None
 
 
 def _not_an_object(text: str) -> UsageError:

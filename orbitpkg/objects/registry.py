@@ -1,4 +1,4 @@
-"""The registry of URL schemes: which code opens the store at an address.
+"""The registry of URL schemes that plug-ins and programs add.
 
 The built-in schemes are ``file``, ``memory``, ``s3``, ``http`` and ``https``. Another distribution adds one through
 the entry-point group ``orbitpkg.stores``; a program adds one for itself with ``register_scheme``. Either provides a
@@ -15,8 +15,6 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from orbitpkg.objects.addresses import parse_address, scheme_of, transport_of
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
@@ -29,10 +27,8 @@ __all__ = [
     "GROUP",
     "OpenRequest",
     "StoreScheme",
-    "check_address",
-    "find_scheme",
-    "is_builtin",
-    "needs_network",
+    "find_plugin",
+    "find_registered",
     "register_scheme",
     "unregister_scheme",
 ]
@@ -79,47 +75,6 @@ class StoreScheme:
     needs_network: bool = True
 
 
-def _open_memory(request: OpenRequest) -> ObjectStore:
-    from orbitpkg.objects.memory import MemoryStore
-
-    return MemoryStore(parse_address(request.url).location)
-
-
-def _open_directory(request: OpenRequest) -> ObjectStore:
-    from pathlib import Path
-
-    from orbitpkg.objects.directory import DirectoryStore
-
-    return DirectoryStore(Path(parse_address(request.url).location))
-
-
-def _open_bucket(request: OpenRequest) -> ObjectStore:
-    from orbitpkg.objects.forks import is_forked
-
-    address = parse_address(request.url)
-    if is_forked():
-        from orbitpkg.objects.s3_forked import ForkedS3Store
-
-        return ForkedS3Store(address.location, address.prefix, env=request.env, patience=request.patience)
-    from orbitpkg.objects.s3 import S3Store
-
-    return S3Store(address.location, address.prefix, env=request.env, patience=request.patience)
-
-
-def _open_website(request: OpenRequest) -> ObjectStore:
-    address = parse_address(request.url)
-    from orbitpkg.objects.http import HttpStore
-
-    return HttpStore(address.location, user=address.user, env=request.env, patience=request.patience)
-
-
-_BUILTIN: Final = {
-    "file": StoreScheme(open=_open_directory, needs_network=False),
-    "memory": StoreScheme(open=_open_memory, needs_network=False),
-    "s3": StoreScheme(open=_open_bucket),
-    "http": StoreScheme(open=_open_website),
-    "https": StoreScheme(open=_open_website),
-}
 _registered: Final[dict[str, StoreScheme]] = {}
 
 
@@ -143,51 +98,24 @@ def unregister_scheme(name: str) -> None:
     _registered.pop(name, None)
 
 
-def is_builtin(url: str) -> bool:
-    """Return whether orbitpkg itself opens the addresses of this scheme."""
-    scheme = scheme_of(url)
-    return scheme in _BUILTIN and scheme not in _registered
+def find_registered(scheme: str) -> tuple[str, StoreScheme] | None:
+    """Return the name under which this process registered a scheme and how to open its stores, or None."""
+    return next(((name, _registered[name]) for name in _names_for(scheme) if name in _registered), None)
 
 
-def find_scheme(scheme: str) -> tuple[str, StoreScheme] | None:
-    """Return the name under which a scheme is registered and how to open its stores, or None if it is unknown.
+def find_plugin(scheme: str) -> tuple[str, StoreScheme] | None:
+    """Return the entry point's name for a scheme and how to open its stores, or None.
 
     Raises:
-        PluginError: The plug-in of this scheme cannot be loaded.
+        PluginError: The plug-in cannot be loaded.
     """
-    names = [scheme, *([f"{scheme.rpartition('+')[0]}+"] if "+" in scheme else [])]
-    for table in (_registered, _BUILTIN):
-        for name in names:
-            if name in table:
-                return name, table[name]
     from orbitpkg.plugins import find_plugins, load_plugin
 
     plugins = find_plugins(GROUP)
-    return next(((name, load_plugin(plugins[name], StoreScheme)) for name in names if name in plugins), None)
+    return next(
+        ((name, load_plugin(plugins[name], StoreScheme)) for name in _names_for(scheme) if name in plugins), None
+    )
 
 
-def needs_network(url: str) -> bool:
-    """Return whether the store at an address is reached through a network; True for an unknown scheme."""
-    scheme = scheme_of(url)
-    if scheme is None:
-        return True
-    known = _registered.get(scheme) or _BUILTIN.get(transport_of(scheme))
-    if known is None:
-        found = find_scheme(scheme)
-        known = found[1] if found else None
-    return known is None or known.needs_network
-
-
-def check_address(url: str) -> None:
-    """Check the address of a store without opening the store.
-
-    Raises:
-        UsageError: The scheme is unknown, or the address is not valid for it.
-    """
-    scheme = scheme_of(url)
-    found = find_scheme(scheme) if scheme and scheme not in _BUILTIN else None
-    if found is None:
-        parse_address(url)
-    elif found[0].endswith("+"):
-        # The rest of the address has the form that its transport requires.
-        check_address(url[url.index("://") - len(transport_of(scheme or "")) :])
+def _names_for(scheme: str) -> list[str]:
+    return [scheme, *([f"{scheme.rpartition('+')[0]}+"] if "+" in scheme else [])]

@@ -25,11 +25,10 @@ from orbitpkg.objects.registry import (
     GROUP,
     OpenRequest,
     StoreScheme,
-    check_address,
-    needs_network,
     register_scheme,
     unregister_scheme,
 )
+from orbitpkg.objects.schemes import check_address, needs_network
 from orbitpkg.plugins import load_plugin
 from tests.packages import archive_of, make_package, tree_of
 

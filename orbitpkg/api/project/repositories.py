@@ -1,4 +1,4 @@
-"""Naming repositories, in a project's file or in the user's configuration."""
+"""Adding and removing named repositories in a project's file or the user's configuration."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["add_repository", "remove_repository"]
 def add_repository(
     name: str, url: str, *, packages: Iterable[str] = (), mirrors: Iterable[str] = (), user: bool = False
 ) -> Path:
-    """Name a repository in the project's file, or where there is no project (or ``user``) in the user's configuration.
+    """Add a named repository to the project's file, or to the user's configuration with ``user`` or without a project.
 
     Returns:
-        The file.
+        The path of the changed file.
 
     Raises:
-        UsageError: The name, the address or a glob cannot be read.
-        ProjectError: The file cannot be used.
+        UsageError: The name, the address or a glob is invalid.
+        ProjectError: The file is invalid.
     """
     from orbitpkg.config.editing import put_repository, write_text
     from orbitpkg.config.settings import user_config_path
@@ -41,16 +41,16 @@ def add_repository(
 
 
 def _written(address: str, shared: Path | None) -> str:
-    """Give an address as it is written down: a path, from the folder of a file that is shared, else from the root.
+    """Return an address as it is written to a file: a path is relative in a shared file, and absolute otherwise.
 
     Raises:
-        UsageError: It cannot be read.
+        UsageError: The address is invalid.
     """
     import os
     from pathlib import Path
 
     from orbitpkg.config.settings import address_of
-    from orbitpkg.objects.registry import check_address
+    from orbitpkg.objects.schemes import check_address
 
     check_address(address_of(address))
     if address_of(address) == address:
@@ -63,16 +63,16 @@ def _written(address: str, shared: Path | None) -> str:
 
 
 def remove_repository(name: str, *, user: bool = False) -> Path:
-    """Take a named repository out of the file that :func:`add_repository` would write; returns that file.
+    """Remove a named repository from the file that :func:`add_repository` would change, and return the file's path.
 
     Raises:
-        UsageError: It names no such repository.
+        UsageError: The file has no repository of this name.
     """
-    from orbitpkg.config.editing import remove_repository as without
+    from orbitpkg.config.editing import remove_repository as text_without
     from orbitpkg.config.editing import write_text
 
     path = _settings_path(user=user)
-    write_text(path, without(path, name))
+    write_text(path, text_without(path, name))
     return path
 
 
