@@ -1,7 +1,7 @@
-"""Why a package is there, and why another version of it is not.
+"""Explanations of why a package is needed, and why a requirement cannot be met.
 
-Both look at the project of the working directory, if it has one with a lockfile or requirements; else at what is
-installed.
+They concern the project of the working directory if it has a lockfile or requirements, and the installed packages
+otherwise.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Chain", "Objection", "Why", "why", "why_not"]
 
-# A package that half of a large store needs is needed in more ways than anybody reads.
+# Half of a large store may depend on a package. Longer lists are of no use to a reader.
 _MAX_CHAINS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """One way in which a package came to be needed.
+    """A chain of dependencies that leads to a package.
 
     Attributes:
-        asked: The project's requirement that it begins with, or None: it begins with a package that nobody needs.
-        links: Who needs what, from there on: a release (``NAME==VERSION``) and a requirement each.
+        asked: The project's requirement that starts the chain; None if it starts with a package nothing depends on.
+        links: The dependencies along the chain, each as a release (``NAME==VERSION``) and its requirement.
     """
 
     asked: str | None
@@ -45,13 +45,13 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """Who needs a package.
+    """Why a package is needed.
 
     Attributes:
-        name: Of the package.
-        versions: Those that are locked, or installed.
-        lock: The path of the lockfile that says so; None when it is about what is installed.
-        chains: The shortest way to it from each release that needs it.
+        name: The name of the package.
+        versions: Its locked or installed versions.
+        lock: The path of the lockfile; None if the answer concerns the installed packages.
+        chains: The shortest chain through each release that depends on the package.
     """
 
     name: str
@@ -62,13 +62,13 @@ class Why:
 
 @dataclass(frozen=True, slots=True)
 class Objection:
-    """What stands against a requirement.
+    """Why a requirement cannot be met, if so.
 
     Attributes:
-        error: What the resolver says, or None: nothing does.
-        asked: What else was asked for, with who asks for it.
-        releases: What would be taken, if nothing stands against it: versions by name.
-        warnings: What one should know of that, a sentence each: that a release is yanked or deprecated.
+        error: The resolver's explanation; None if the requirement can be met.
+        asked: All requirements considered, each with its source: the project's file, or "you".
+        releases: The versions that would be selected, by name; empty if the requirement cannot be met.
+        warnings: Sentences for the user: a selected release is yanked or deprecated.
     """
 
     error: ResolutionError | None
@@ -89,12 +89,12 @@ class _Node:
 
 
 def why(name: str) -> Why:
-    """Say who needs a package: in the project's lockfile if there is one, else among what is installed.
+    """Explain why a package is needed, from the project's lockfile or else from the installed packages.
 
     Raises:
-        UsageError: The name cannot be read.
-        NotInstalled: It is not there, and nobody needs it.
-        LockfileError: The lockfile cannot be used.
+        UsageError: The name is invalid.
+        NotInstalled: The package is not there, and nothing depends on it.
+        LockfileError: The lockfile is invalid.
     """
     from orbitpkg.model.lockfile import LOCK_NAME
     from orbitpkg.store.project import find_lock
@@ -149,7 +149,7 @@ def _installed() -> list[_Node]:
 
 
 def _chains(key: str, nodes: Sequence[_Node], asked: Sequence[Requirement]) -> Iterator[Chain]:
-    """Give the shortest chain through each who needs a package, those of the project's own requirements first."""
+    """Yield the shortest chain through each release that depends on a package; the project's own first."""
     direct = [requirement for requirement in asked if requirement.key == key]
     yield from (Chain(str(requirement), ()) for requirement in direct)
     needers = [(node, need) for node in nodes for need in node.needs if need.key == key and node.key != key]
@@ -161,7 +161,7 @@ def _chains(key: str, nodes: Sequence[_Node], asked: Sequence[Requirement]) -> I
 def _upwards(
     node: _Node, nodes: Sequence[_Node], asked: Sequence[Requirement]
 ) -> tuple[str | None, tuple[tuple[str, str], ...]]:
-    """Find the nearest above a release that was asked for, or else that nobody needs."""
+    """Find the nearest dependent that the project requires, or else one that nothing depends on."""
     wanted = {requirement.key: str(requirement) for requirement in asked}
     seen = {str(node)}
     level: list[tuple[_Node, tuple[tuple[str, str], ...]]] = [(node, ())]
@@ -191,20 +191,20 @@ def why_not(
     offline: bool = False,
     prereleases: bool = False,
 ) -> Objection:
-    """Say what stands against a requirement.
+    """Explain why a requirement cannot be met.
 
     Args:
-        requirement: Which one.
-        beside: Others that are to be met with it, besides those of the project, if there is one.
-        repository: Where releases are looked for, as for :func:`orbitpkg.api.settings`.
-        apps: ``NAME==VERSION`` of apps that will use them.
-        python: The interpreter that other apps are installed beside; the running one when None.
-        offline: Use no network: what this machine keeps of indexes and records must do.
+        requirement: The requirement.
+        beside: Other requirements to meet at the same time, in addition to those of the project.
+        repository: The repository to use, as for :func:`orbitpkg.api.settings`.
+        apps: ``NAME==VERSION`` of each app that will use the packages.
+        python: The interpreter whose other apps count; the running interpreter when None.
+        offline: Refuse the network; only cached indexes and records are used.
         prereleases: Whether pre-releases are candidates.
 
     Raises:
-        UsageError: A requirement cannot be read.
-        ProjectError: The project's file cannot be used.
+        UsageError: A requirement is invalid.
+        ProjectError: The project's file is invalid.
         RepositoryError: A repository cannot be read.
     """
     from orbitpkg.config.settings import find_project

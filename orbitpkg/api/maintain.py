@@ -1,4 +1,4 @@
-"""Looking after what is there: verifying and repairing what is installed, verifying repositories, making room."""
+"""Maintenance: verifying and repairing installed releases, verifying repositories, collecting garbage."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ _BITS = {Flaw.MISSING: 16, Flaw.ALTERED: 32, Flaw.EXTRA: 64}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """An installed release that was looked at.
+    """A verified installed release.
 
     Attributes:
         name: The package's name.
         version: The release's version.
-        findings: What was found wrong with it.
-        left: What is still wrong with it; the same, unless it was repaired.
-        fetched: How many bytes repairing it took from its archive.
-        aside: Where files are now that were found among its own; None when there were none.
-        failure: Why it could not be repaired; None when it was, or nobody tried.
+        findings: The problems that were found.
+        left: The problems that remain; equal to ``findings`` unless the release was repaired.
+        fetched: The number of bytes that the repair read from the archive.
+        aside: The folder that foreign files were moved to; None if there were none.
+        failure: Why the repair failed; None if it succeeded or was not requested.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Checked:
 
 
 def flaw_bits(flaws: Iterable[str]) -> int:
-    """Say in bits what is wrong: 16 something missing, 32 something altered, 64 something too many."""
+    """Return the flaws as bits: 16 for missing, 32 for altered, 64 for extra files."""
     bits = 0
     for flaw in flaws:
         bits |= _BITS[Flaw(flaw)]
@@ -72,18 +72,18 @@ def check(
     offline: bool = False,
     reporter: Reporter = SILENT,
 ) -> list[Checked]:
-    """Hold what is installed against its records, and make it whole again if asked to.
+    """Verify installed releases against their records, and repair them on request.
 
     Args:
-        requirements: What to look at: every installed version that one of them allows; everything without any.
-        quick: Compare sizes and times instead of hashing everything.
-        repair: Make what is damaged as it was published.
-        repository: Where to repair from; where each release came from when None.
-        offline: Refuse a repository that takes a network.
-        reporter: Told how far it is.
+        requirements: Verify the installed versions that a requirement matches; all releases when empty.
+        quick: Compare sizes and times instead of hashing all files.
+        repair: Restore damaged releases to their published state.
+        repository: The repository to repair from; the origin of each release when None.
+        offline: Refuse a repository that needs the network.
+        reporter: Receives progress.
 
     Raises:
-        NotInstalled: A requirement fits nothing.
+        NotInstalled: A requirement matches no installed version.
         StorageError: The store cannot be read.
     """
     from orbitpkg.config.repositories import home
@@ -112,16 +112,16 @@ def check_repository(
     offline: bool = False,
     reporter: Reporter = SILENT,
 ) -> Verdict:
-    """Hold the records, archives and indexes of a repository against one another.
+    """Verify the records, archives and indexes of a repository against one another.
 
     Args:
-        repository: Which one, as for :func:`.api.settings`.
-        share: How much of the archives to read: 0 nothing but their sizes, 1 everything.
-        offline: Refuse a repository that takes a network.
-        reporter: Told how far it is.
+        repository: The repository, as for :func:`.api.settings`.
+        share: The share of the archives' data to read, from 0 (only sizes) to 1 (everything).
+        offline: Refuse a repository that needs the network.
+        reporter: Receives progress.
 
     Raises:
-        RepositoryError: It cannot be read.
+        RepositoryError: The repository cannot be read.
     """
     from orbitpkg.config.repositories import open_repository
     from orbitpkg.repository.verification import verify_repository
@@ -132,17 +132,17 @@ def check_repository(
 
 
 def tidy(policy: Policy, *, dry_run: bool = False) -> Garbage:
-    """Delete what the store holds and nobody needs.
+    """Delete what is not needed from the store.
 
     Args:
-        policy: Which old versions go, too.
+        policy: The old versions to delete as well.
         dry_run: Change nothing.
 
     Returns:
         What was, or would be, deleted.
 
     Raises:
-        IntegrityError: What a lockfile needs is not known.
+        IntegrityError: The needs of a lockfile are unknown.
         StorageError: The store cannot be read or written.
     """
     from dataclasses import replace
@@ -208,7 +208,7 @@ def _repaired(
             pool = stack.enter_context(Pool())
             done = repair(store, condition, supplier, pool=pool, reporter=reporter)
     except OrbitError as error:
-        # The others can be repaired all the same.
+        # The other releases must be repaired nevertheless.
         return _checked(condition, error)
     return Checked(
         name=done.condition.name,
@@ -239,7 +239,7 @@ def _supplier(
         origin = Path(store.layout.release(condition.key, condition.version), ORIGIN_NAME).read_text(encoding="utf-8")
     except OSError:
         raise IntegrityError(
-            f"Where {condition} came from is not known any more.", hint="Say where it can be had: --repository URL"
+            f"The origin of {condition} is unknown.", hint="Name a repository that has it: --repository URL"
         ) from None
     archive = _archive_path(origin)
     if archive is not None:

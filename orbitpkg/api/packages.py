@@ -1,6 +1,6 @@
-"""Using what is installed, and removing it.
+"""Using, verifying and removing installed packages.
 
-An app's start goes through :func:`package`, so this imports nothing that that does not need.
+Apps call :func:`package` when they start, so this module imports only what that function needs.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ __all__ = ["Removed", "package", "packages", "remove", "verify"]
 
 
 class Removed:
-    """An installed release that was removed.
+    """A removed release.
 
     Attributes:
-        name: Of the package.
-        version: Of the release.
-        freed: How many bytes it and nothing else held.
+        name: The name of the package.
+        version: The version of the release.
+        freed: The number of bytes freed, without those that other releases share.
     """
 
     __slots__ = ("freed", "name", "version")
@@ -51,18 +51,18 @@ def package(
     app: str | Iterable[str] | None = None,
     python: PathLike | None = None,
 ) -> Package:
-    """Give the best installed version of a package. Works offline, and in a store that may only be read.
+    """Return the newest installed version of a package. Works offline and with a read-only store.
 
     Args:
-        requirement: ``model``, ``model==2.0.0``, ``model>=1.2,<2`` …
-        prereleases: Whether pre-releases are candidates; one that the requirement names is in any case.
-        app: The app, or apps, that it must work with: ``NAME==VERSION``, or ``NAME`` of a distribution that is
-            installed. One whose version nobody knows is not checked, which is logged as a warning.
-        python: The interpreter that these are installed beside; the running one when None.
+        requirement: ``model``, ``model==2.0.0``, or ``model>=1.2,<2``.
+        prereleases: Whether pre-releases are candidates. One that the requirement names is always a candidate.
+        app: One or more apps that the package must work with: ``NAME==VERSION``, or the ``NAME`` of an installed
+            distribution. An app of unknown version is not checked, which is logged as a warning.
+        python: The interpreter whose distributions count; the running interpreter when None.
 
     Raises:
-        UsageError: The requirement or an app cannot be read.
-        NotInstalled: Nothing installed fits.
+        UsageError: The requirement or an app is invalid.
+        NotInstalled: No installed version qualifies.
     """
     wanted = parse_requirement(requirement)
     if app is None:
@@ -75,7 +75,7 @@ def package(
 
 @public
 def packages() -> list[Package]:
-    """List what is installed, by name, oldest version first."""
+    """List the installed releases, by name, oldest version first."""
     from orbitpkg.store.package import installed_packages
 
     return installed_packages(Layout(home_folder()))
@@ -83,15 +83,15 @@ def packages() -> list[Package]:
 
 @public
 def remove(requirement: str, *, dry_run: bool = False) -> list[Removed]:
-    """Remove every installed version that a requirement allows.
+    """Remove every installed version that a requirement matches.
 
     Args:
-        requirement: ``model==2.0.0``; a bare name is all versions of that package.
+        requirement: ``model==2.0.0``. A bare name matches all versions.
         dry_run: Change nothing.
 
     Raises:
-        UsageError: The requirement cannot be read.
-        NotInstalled: Nothing installed fits.
+        UsageError: The requirement is invalid.
+        NotInstalled: No installed version matches.
         StorageError: The store cannot be written.
     """
     from orbitpkg.store.package import installed_versions, not_installed
@@ -102,7 +102,7 @@ def remove(requirement: str, *, dry_run: bool = False) -> list[Removed]:
     chosen = [version for version in there if wanted.range.allows(version)]
     if not chosen:
         error = not_installed(store.layout, wanted, there)
-        error.hint = "See what is installed: orbitpkg list"
+        error.hint = "List the installed packages: orbitpkg list"
         raise error
     removed = []
     for version in chosen:
@@ -113,7 +113,7 @@ def remove(requirement: str, *, dry_run: bool = False) -> list[Removed]:
 
 
 def _name_and_size(layout: Layout, key: str, version: Version) -> tuple[str, int]:
-    """Give what a package is called and how large it is, as far as that can be read: what is damaged can be removed."""
+    """Return a package's name and size. A damaged package can be removed, so the key and 0 stand in for them."""
     from contextlib import suppress
 
     from orbitpkg.errors import OrbitError
@@ -132,18 +132,18 @@ def _name_and_size(layout: Layout, key: str, version: Version) -> tuple[str, int
 def verify(
     requirements: Sequence[str] = (), *, reporter: Reporter | None = None
 ) -> list[tuple[Package, list[Finding]]]:
-    """Hash what is installed and say what is not as it was published.
+    """Hash installed files, and compare them with what was published.
 
     Args:
-        requirements: What to look at: every installed version that one of them allows; everything without any.
-        reporter: Told how far it is.
+        requirements: Verify the installed versions that a requirement matches; all releases when empty.
+        reporter: Receives progress.
 
     Returns:
-        Each release looked at, with what is wrong with it.
+        Each verified release, with the problems found.
 
     Raises:
-        NotInstalled: A requirement fits nothing.
-        IntegrityError: The record or the contents of a release are altered themselves.
+        NotInstalled: A requirement matches no installed version.
+        IntegrityError: The record or the contents of a release are altered.
     """
     from orbitpkg.reporting import SILENT
     from orbitpkg.store.package import not_installed

@@ -1,4 +1,4 @@
-"""Making packages, and publishing them."""
+"""Creating, building and publishing packages."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["build", "check_manifest", "init", "is_archive", "opened_archive", "p
 
 @public
 def init(path: PathLike, *, name: str | None = None, version: str = "1.0.0") -> Path:
-    """Write a ``package.json`` to begin with into a directory; the directory is made if need be.
+    """Write an initial ``package.json`` into a directory. The directory is created if necessary.
 
     Args:
         path: The directory.
@@ -37,8 +37,8 @@ def init(path: PathLike, *, name: str | None = None, version: str = "1.0.0") -> 
         The path of the file.
 
     Raises:
-        UsageError: There is a ``package.json`` already, or the name is not valid.
-        StorageError: It cannot be written.
+        UsageError: There is a ``package.json`` already, or the name is invalid.
+        StorageError: The file cannot be written.
     """
     from orbitpkg.errors import UsageError
     from orbitpkg.files.atomic import write_new_file
@@ -62,10 +62,10 @@ def check_manifest(path: PathLike) -> tuple[Manifest, int, int]:
     """Check a package's directory without building it.
 
     Returns:
-        Its manifest, the number of files it picks, and the sum of their sizes in bytes.
+        The manifest, the number of files it selects, and the sum of their sizes in bytes.
 
     Raises:
-        ManifestError: With everything that is wrong.
+        ManifestError: The package is invalid; the error lists all problems.
         StorageError: The directory cannot be read.
     """
     from orbitpkg.archive.tree import read_tree
@@ -76,22 +76,20 @@ def check_manifest(path: PathLike) -> tuple[Manifest, int, int]:
 
 @public
 def build(path: PathLike = ".", output: PathLike | None = None, *, reporter: Reporter | None = None) -> Path:
-    """Build the archive of a package.
-
-    The same files give the same bytes, whatever the machine.
+    """Build the archive of a package. The same files give the same bytes on every machine.
 
     Args:
         path: The package's directory.
-        output: The folder the archive is put into; the working directory when None.
-        reporter: Told how far it is.
+        output: The folder to write the archive to; the working directory when None.
+        reporter: Receives progress.
 
     Returns:
         The archive's path, ``NAME-VERSION.tar.zst`` in ``output``.
 
     Raises:
-        ManifestError: The package is not valid.
+        ManifestError: The package is invalid.
         TreeChanged: The directory changed meanwhile.
-        StorageError: Something cannot be read or written.
+        StorageError: A file cannot be read or written.
     """
     from orbitpkg.archive.registry import OWN_SUFFIX
     from orbitpkg.archive.tree import read_tree
@@ -107,7 +105,7 @@ def build(path: PathLike = ".", output: PathLike | None = None, *, reporter: Rep
 
 
 def is_archive(text: PathLike) -> bool:
-    """Say whether a word names an archive rather than a requirement: it ends like one, or is a path to a file."""
+    """Return whether a word names an archive: it has the suffix of one, or is the path of a file."""
     from orbitpkg.archive.registry import has_suffix
 
     word = os.fspath(text)
@@ -130,18 +128,18 @@ def publish(
 
     Args:
         path: The directory, or the archive.
-        repository: Where to, as for :func:`settings`.
-        unsafe_single_writer: Publish even to a store that ignores create-only writes; the caller vouches that nobody
-            else publishes there.
-        dry_run: Do all but change the repository.
-        offline: Refuse a repository that takes a network.
-        reporter: Told how far it is.
+        repository: The repository to publish to, as for :func:`settings`.
+        unsafe_single_writer: Publish even to a store that ignores create-only writes. The caller guarantees that there
+            is no other publisher.
+        dry_run: Do everything except changing the repository.
+        offline: Refuse a repository that needs the network.
+        reporter: Receives progress.
 
     Raises:
         ManifestError: The package is not valid.
         ReleaseExists: The version is published with other content.
         UnsafeRepository: The store ignores create-only writes.
-        RepositoryError: The repository did not take it.
+        RepositoryError: The repository cannot be read or written.
         ArchiveError: The archive is damaged.
     """
     from orbitpkg.archive.tree import read_tree
@@ -178,7 +176,7 @@ def publish(
 
 
 def _make_own_home() -> None:
-    """Make the home folder for this user alone: a repository or a journal in it would make it for all."""
+    """Create the home folder with access for this user only, before a repository in it creates it for everyone."""
     from contextlib import suppress
 
     from orbitpkg.files.folders import make_private_folder

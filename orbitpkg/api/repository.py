@@ -1,4 +1,4 @@
-"""Making a repository, keeping it in order, and saying what is thought of its releases."""
+"""Creating and maintaining repositories, and marking releases as yanked or deprecated."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ __all__ = ["collect_repository", "doctor", "init_repository", "mark", "reindex"]
 def init_repository(
     repository: PathLike | None = None, *, create_bucket: bool = False, offline: bool = False
 ) -> tuple[Repository, ProbeReport | None]:
-    """Make a repository at an address, unless there is one.
+    """Create a repository at an address, unless one exists.
 
     Args:
         repository: The address, as for :func:`settings`.
-        create_bucket: Make the bucket, too, if it does not exist.
-        offline: Refuse one that takes a network.
+        create_bucket: Create the bucket if it does not exist.
+        offline: Refuse a repository that needs the network.
 
     Returns:
-        The repository, and what its store can do; None instead of that when it was a repository already.
+        The repository, and the capabilities of its store; None instead of these if the repository existed already.
 
     Raises:
         BucketNotFound: The bucket does not exist.
@@ -48,10 +48,10 @@ def init_repository(
 
 
 def doctor(repository: PathLike | None = None, *, offline: bool = False) -> ProbeReport:
-    """Try what the store of a repository can do.
+    """Test the capabilities of a repository's store.
 
     Raises:
-        RepositoryError: It cannot be reached, or does not know who asks.
+        RepositoryError: The store cannot be reached, or refuses the credentials.
     """
     from orbitpkg.repository.probe import probe
 
@@ -65,13 +65,13 @@ def collect_repository(
     dry_run: bool = False,
     offline: bool = False,
 ) -> Garbage:
-    """Delete what a repository holds and no release needs.
+    """Delete objects of a repository that no release needs.
 
     Args:
-        repository: Which one, as for :func:`settings`.
-        grace: How old something must be; a week when None. Must be longer than any publishing takes.
+        repository: The repository, as for :func:`settings`.
+        grace: The minimum age of an object; a week when None. It must exceed the duration of any upload.
         dry_run: Change nothing.
-        offline: Refuse a repository that takes a network.
+        offline: Refuse a repository that needs the network.
 
     Returns:
         What was, or would be, deleted.
@@ -99,22 +99,22 @@ def mark(
     repository: PathLike | None = None,
     offline: bool = False,
 ) -> tuple[str, list[str], str]:
-    """Say what is thought of the published releases that a requirement allows.
+    """Set the state of the published releases that a requirement matches.
 
     Args:
-        requirement: Which ones.
-        state: ``"yanked"``: nobody gets it who does not name it exactly, or has it locked. ``"deprecated"``: who gets
-            it is warned. ``"available"``: neither.
-        reason: Why.
-        repository: Where, as for :func:`settings`.
-        offline: Refuse a repository that takes a network.
+        requirement: The requirement.
+        state: ``"yanked"``: selected only if required exactly or locked. ``"deprecated"``: installed with a warning.
+            ``"available"``: neither.
+        reason: The reason, shown to users.
+        repository: The repository, as for :func:`settings`.
+        offline: Refuse a repository that needs the network.
 
     Returns:
         The package's canonical name, the versions, and the repository's address.
 
     Raises:
-        UsageError: The requirement cannot be read, or would yank every version.
-        VersionNotFound: No release fits.
+        UsageError: The requirement is invalid, or would yank every version.
+        VersionNotFound: The requirement matches no release.
         RepositoryError: The repository cannot be written.
     """
     from datetime import UTC, datetime
@@ -127,8 +127,8 @@ def mark(
     wanted = parse_requirement(requirement)
     if state == State.YANKED and not wanted.range.text:
         raise UsageError(
-            f"{wanted} is every version of {wanted.name}.",
-            hint=f"Say which: {wanted.name}==1.0.0, or '{wanted.name}>=1,<2'.",
+            f"{wanted} matches every version of {wanted.name}.",
+            hint=f"Give a version or a range: {wanted.name}==1.0.0 or '{wanted.name}>=1,<2'.",
         )
     source = open_repository(repository, offline=offline, package=wanted.key)
     there = source.versions(wanted.key)
@@ -143,26 +143,26 @@ def mark(
 def reindex(
     names: Iterable[str] = (), *, repository: PathLike | None = None, offline: bool = False
 ) -> tuple[str, list[Change]]:
-    """Write the indexes of packages anew from their records.
+    """Rebuild the indexes of packages from their records.
 
     Args:
-        names: Which packages; all of the repository's without any.
-        repository: Which one, as for :func:`settings`.
-        offline: Refuse a repository that takes a network.
+        names: The names of the packages; all packages when empty.
+        repository: The repository, as for :func:`settings`.
+        offline: Refuse a repository that needs the network.
 
     Returns:
-        The repository's address, and what each index said that is not so.
+        The repository's address, and the errors that each index had.
 
     Raises:
         RepositoryError: The repository cannot be read or written.
         IntegrityError: A record is damaged.
     """
     from orbitpkg.model.requirements import parse_requirement
-    from orbitpkg.repository.indexing import reindex as write_anew
+    from orbitpkg.repository.indexing import reindex as rebuild
 
     source = open_repository(repository, offline=offline)
     keys = [parse_requirement(name).key for name in names]
     for key in keys:
         if not source.versions(key):
             raise source.nothing_found(key, key, [])
-    return source.url, [write_anew(source, key) for key in keys or source.names()]
+    return source.url, [rebuild(source, key) for key in keys or source.names()]

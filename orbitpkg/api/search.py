@@ -1,4 +1,4 @@
-"""Looking into repositories."""
+"""Searching repositories."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ __all__ = ["Found", "home_of", "located", "released", "search", "versions"]
 
 
 class Found:
-    """A package that a search found.
+    """A search result.
 
     Attributes:
-        name: As its author writes it.
+        name: The package's name, as its publisher writes it.
         newest: Its newest version.
-        description: What its author says of it.
+        description: Its description.
     """
 
     __slots__ = ("description", "name", "newest")
@@ -43,7 +43,7 @@ def versions(name: str, *, repository: PathLike | None = None, offline: bool = F
     """List the published versions of a package, oldest first.
 
     Raises:
-        PackageNotFound: Nobody published a package of this name there.
+        PackageNotFound: The repositories have no package of this name.
         RepositoryError: The repository cannot be read.
     """
     key, source = parse_requirement(name).key, _source(repository, offline=offline)
@@ -61,11 +61,11 @@ def _source(repository: PathLike | None, *, offline: bool) -> RepositorySource:
 
 
 def home_of(name: str, repository: PathLike | None = None, *, offline: bool = False) -> str:
-    """Give the address of the repository that a package comes from.
+    """Return the address of the repository that a package comes from.
 
     Raises:
-        ResolutionError: Two repositories have it, and it is bound to neither.
-        RepositoryError: A repository did not say.
+        ResolutionError: Several repositories have the package, and it is bound to none of them.
+        RepositoryError: A repository cannot be read.
     """
     return open_repositories(repository, offline=offline).home(parse_requirement(name).key).url
 
@@ -74,10 +74,12 @@ def home_of(name: str, repository: PathLike | None = None, *, offline: bool = Fa
 def released(
     requirement: str, *, repository: PathLike | None = None, offline: bool = False, prereleases: bool = False
 ) -> Release:
-    """Read the record of the best published release that a requirement allows; a yanked one only if it is named.
+    """Read the record of the newest published release that a requirement matches.
+
+    A yanked release is considered only if the requirement names its exact version.
 
     Raises:
-        PackageNotFound, VersionNotFound: There is none.
+        PackageNotFound, VersionNotFound: No release matches.
         RepositoryError: The repository cannot be read.
     """
     return _released(requirement, _source(repository, offline=offline), prereleases=prereleases)
@@ -86,7 +88,7 @@ def released(
 def located(
     requirement: str, *, repository: PathLike | None = None, offline: bool = False, prereleases: bool = False
 ) -> tuple[Release, Repository]:
-    """Give what :func:`released` gives, and the repository that it is in; arguments and errors are the same."""
+    """Return the result of :func:`released` and the repository it comes from. Raises the same errors."""
     source = _source(repository, offline=offline)
     release = _released(requirement, source, prereleases=prereleases)
     return release, source.repositories.catalogue(source.repositories.home(release.key)).repository
@@ -104,11 +106,11 @@ def _released(requirement: str, source: RepositorySource, *, prereleases: bool) 
 
 @public
 def search(text: str = "", *, repository: PathLike | None = None, offline: bool = False) -> list[Found]:
-    """List the packages of a repository whose name, description or keywords hold a text; all of them for "".
+    """List the packages whose name, description or keywords contain a text; all packages for an empty text.
 
     Raises:
-        UnsupportedByStore: The repository cannot be listed (a static web server).
-        RepositoryError: It cannot be read.
+        UnsupportedByStore: The repository is a static web server, which cannot be listed.
+        RepositoryError: A repository cannot be read.
     """
     from orbitpkg.concurrency.pool import Pool
 

@@ -224,7 +224,7 @@ class TestFooter:
         assert reason in refusal(target, data).message
 
     def test_a_newer_format_is_told_from_damage(self, target: Path) -> None:
-        assert "upgrade" in str(refusal(target, seal(b"{}", format=7)))
+        assert "Upgrade" in str(refusal(target, seal(b"{}", format=7)))
 
     def test_contents_larger_than_any_may_be_are_refused_before_they_are_read(self) -> None:
         length = 1 << 30

@@ -1,4 +1,4 @@
-"""Looking at what a project uses: what needs what, what is outdated, and how releases differ."""
+"""Inspecting the packages of a project: their dependencies, newer versions, and differences between releases."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ __all__ = ["Branch", "Outdated", "dependency_tree", "diff", "outdated"]
 
 
 class Outdated:
-    """A package of which there is a newer version than the one in use.
+    """A package with a newer version than the one in use.
 
     Attributes:
-        name: Of the package.
+        name: The name of the package.
         current: The version in use.
-        allowed: The newest that all who need it allow.
-        newest: The newest there is.
+        allowed: The newest version that all requirements allow.
+        newest: The newest version.
     """
 
     __slots__ = ("allowed", "current", "name", "newest")
@@ -50,11 +50,11 @@ class Branch:
     """A package in a tree of dependencies.
 
     Attributes:
-        name: Of the package.
-        wanted: What the one above wants of it: a range, or "".
-        version: The version in use; None when there is none.
-        needs: What it needs in turn; empty where that is told elsewhere in the tree.
-        repeated: Whether it is told elsewhere.
+        name: The name of the package.
+        wanted: The range that the dependent requires; "" for any version.
+        version: The version in use; None if the package is missing.
+        needs: The dependencies of the package; empty if they are listed elsewhere in the tree.
+        repeated: Whether the dependencies are listed elsewhere.
     """
 
     __slots__ = ("name", "needs", "repeated", "version", "wanted")
@@ -68,11 +68,11 @@ class Branch:
 
 
 def outdated(*, repository: PathLike | None = None, offline: bool = False) -> list[Outdated]:
-    """List the locked packages, or without a project the installed ones, of which there is a newer version.
+    """List the locked packages, or without a project the installed ones, that have a newer version.
 
     Raises:
-        LockfileError: The project's lockfile is missing or cannot be used.
-        RepositoryError: A repository did not say.
+        LockfileError: The project's lockfile is missing or invalid.
+        RepositoryError: A repository cannot be read.
     """
     source = open_source(repository, offline=offline)
     found: list[Outdated] = []
@@ -89,7 +89,7 @@ def outdated(*, repository: PathLike | None = None, offline: bool = False) -> li
 
 
 def _in_use() -> tuple[list[tuple[str, str, Version, list[Requirement]]], set[str]]:
-    """Give name, key and version of each package in use and what is asked of it; and the repositories they are from."""
+    """Return name, key, version and requirements of each package in use, and the names of their repositories."""
     from orbitpkg.config.settings import find_project
     from orbitpkg.model.lockfile import package_requirements
 
@@ -117,7 +117,7 @@ def _newest_installed() -> list[tuple[str, str, Version, list[Requirement]]]:
 
 
 def dependency_tree() -> list[Branch]:
-    """Give what the project uses, or without a project what is installed, and what that needs in turn."""
+    """Return the packages of the project, or without a project the installed ones, with their dependencies."""
     from orbitpkg.config.settings import find_project
 
     found = find_project()
@@ -126,7 +126,7 @@ def dependency_tree() -> list[Branch]:
     lock = open_project(Layout(home()), found.folder).lock
     needs = {key: package.dependencies for key, package in lock.packages.items()}
     names = {key: (package.name, str(package.version)) for key, package in lock.packages.items()}
-    return _grown([str(requirement) for requirement in found.document.requirements], names, needs)
+    return _build_tree([str(requirement) for requirement in found.document.requirements], names, needs)
 
 
 def _installed_tree() -> list[Branch]:
@@ -140,26 +140,26 @@ def _installed_tree() -> list[Branch]:
         for key, package in newest.items()
     }
     needed = {parse_requirement(text).key for texts in needs.values() for text in texts}
-    # Of packages that need one another in a circle, none is above.
+    # If all packages depend on one another in a cycle, each of them is a root.
     tops = [key for key in newest if key not in needed] or list(newest)
     names = {key: (package.name, package.version) for key, package in newest.items()}
-    return _grown([names[key][0] for key in tops], names, needs)
+    return _build_tree([names[key][0] for key in tops], names, needs)
 
 
-def _grown(
+def _build_tree(
     tops: Sequence[str], names: Mapping[str, tuple[str, str]], needs: Mapping[str, Sequence[str]]
 ) -> list[Branch]:
     from orbitpkg.model.requirements import parse_requirement
 
-    told: set[str] = set()
+    listed: set[str] = set()
 
     def grow(text: str) -> Branch:
         want = parse_requirement(text)
         name, version = names.get(want.key, (want.name, None))
         branch = Branch(name, want.range.text, version)
-        branch.repeated = want.key in told and bool(needs.get(want.key))
-        if want.key not in told:
-            told.add(want.key)
+        branch.repeated = want.key in listed and bool(needs.get(want.key))
+        if want.key not in listed:
+            listed.add(want.key)
             branch.needs = [grow(need) for need in needs.get(want.key, ())]
         return branch
 
@@ -169,16 +169,16 @@ def _grown(
 def diff(
     old: str, new: str, *, repository: PathLike | None = None, offline: bool = False
 ) -> tuple[Release, Release, Difference]:
-    """Compare two releases by their contents; no file is read. Those that are installed are not asked for.
+    """Compare two releases by their contents, without reading files. Installed releases need no repository.
 
     Args:
-        old: A requirement; the best release that fits is meant.
-        new: Another one.
-        repository: Where they are; then installed ones are not looked at.
-        offline: Use no network.
+        old: A requirement. The newest release that it matches is compared.
+        new: Another requirement.
+        repository: The repository of both releases; installed ones are then ignored.
+        offline: Refuse the network.
 
     Raises:
-        ResolutionError: Nothing fits.
+        ResolutionError: A requirement matches no release.
         RepositoryError: The repository cannot be read.
     """
     from orbitpkg.model.difference import difference
