@@ -1,4 +1,4 @@
-"""``python -m orbitpkg``: the command line, where no script named ``orbitpkg`` is on the path."""
+"""``python -m orbitpkg``: the command line, for environments whose scripts are not on the path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Libraries that orbitpkg can do without: found when they are needed, named with what installs them when they lack."""
+"""Optional libraries: imported when they are needed, with an error that names the extra to install."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ __all__ = ["require"]
 
 
 def require(module: str, *, extra: str, what: str) -> ModuleType:
-    """Import a library that comes with one of orbitpkg's extras.
+    """Import a library that one of orbitpkg's extras installs.
 
     Args:
-        module: The library's module, dotted.
-        extra: The extra that it comes with.
-        what: What it is needed for, as the beginning of a sentence: "Reading HDF5 files".
+        module: The dotted name of the library's module.
+        extra: The extra that installs it.
+        what: What needs the library, as the subject of a sentence: "Reading HDF5 files".
 
     Raises:
-        MissingExtra: It is not installed.
+        MissingExtra: The library is not installed.
     """
     from importlib import import_module
 
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
-        # A library that is there but lacks one of its own is another matter, and says so best itself.
+        # An installed library that lacks a dependency of its own is a different problem, which its error explains.
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise
         raise MissingExtra(

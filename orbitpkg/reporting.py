@@ -1,4 +1,4 @@
-"""How work tells its caller how far it is. Library code prints nothing; whoever wants to show it gives a reporter."""
+"""The interface through which library code reports progress. It prints nothing; callers pass a reporter to show it."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ __all__ = ["SILENT", "Reporter", "Task"]
 
 
 class Task(Protocol):
-    """One piece of work that is measured in bytes. A context manager: leaving it ends the work, done or not.
+    """A task that is measured in bytes. A context manager: leaving it ends the task, whether or not it is complete.
 
     :meth:`advance` may be called from several threads.
     """
 
     def advance(self, count: int) -> None:
-        """Say that ``count`` more bytes are done."""
+        """Report that ``count`` more bytes are done."""
 
     def __enter__(self) -> Self:
-        """Begin."""
+        """Begin the task."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End."""
+        """End the task."""
 
 
 class Reporter(Protocol):
-    """What wants to know."""
+    """Receives the progress of tasks, and notes."""
 
     def task(self, title: str, total: int | None) -> Task:
-        """Begin a piece of work, of ``total`` bytes if that is known."""
+        """Return a new task of ``total`` bytes, or of unknown size when None."""
 
     def note(self, message: str) -> None:
-        """Say something the user should know: a wait, a warning."""
+        """Report something the user should know, such as a wait or a warning."""
 
 
 class _SilentTask:
@@ -62,4 +62,4 @@ class _Silent:
 
 
 SILENT: Reporter = _Silent()
-"""A reporter that says nothing."""
+"""A reporter that ignores everything."""
