@@ -1,1 +1,1 @@
-"""Threads: one pool, the gate that limits its requests, and how many cores there are."""
+"""Threads: the pool for all parallel work, the gate that limits requests, and the number of usable cores."""

@@ -133,7 +133,7 @@ class TestNames:
             ("back\\slash", "contains '\\\\'"),
             ("a:b", "contains ':'"),
             ("line\nbreak", "contains a control character"),
-            ("NUL.txt", "a device's name"),
+            ("NUL.txt", "a reserved device name"),
             ("dot.", "ends in '.'"),
             ("cafe\u0301", "NFC"),
             ("\u202egnp.exe", "U+202E"),
