@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import subprocess
 import sys
+import traceback
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,7 +32,7 @@ from orbitpkg.objects import create_bucket, open_store
 from orbitpkg.objects.addresses import Address, parse_address
 from orbitpkg.objects.directory import DirectoryStore
 from orbitpkg.objects.failures import Asked, Failure, Operation, failure_of, translate_error
-from orbitpkg.objects.patience import DEFAULT_PATIENCE
+from orbitpkg.objects.patience import DEFAULT_PATIENCE, Patience
 from orbitpkg.objects.protocol import is_valid_key, joined_length
 from tests.faulty_store import Fault, Faults, FaultyStore
 
@@ -413,3 +414,21 @@ class TestFaults:
             assert [request.operation for request in faults.requests] == ["put", "get", "get", "get"]
         finally:
             FaultyStore.forget("misbehaves")
+
+
+class TestTracebacks:
+    @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "s3://bucket/prefix"])
+    def test_a_traceback_shows_no_exception_of_a_library(self, url: str) -> None:
+        env = {
+            "AWS_ACCESS_KEY_ID": "key",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:1",
+        }
+        store = open_store(url, env=env, patience=Patience(connect=1.0, silence=1.0, retry=0.1, retries=0))
+        with pytest.raises(RepositoryUnreachable) as caught:
+            store.get("key")
+        shown = "".join(traceback.format_exception(caught.value))
+        assert "GenericError" not in shown
+        assert "The above exception" not in shown
+        assert "During handling" not in shown
