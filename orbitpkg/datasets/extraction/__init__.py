@@ -16,13 +16,13 @@ from __future__ import annotations
 
 import functools
 import sys
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from orbitpkg.datasets.extraction.extracted import Extracted, reason_of
 from orbitpkg.errors import MissingExtra
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from importlib.metadata import EntryPoint
     from pathlib import Path
     from typing import TypeAlias
@@ -37,19 +37,6 @@ GROUP: Final = "orbitpkg.metadata"
 # The extractors that use the HDF5 library, which can crash.
 _CRASHING = {"orbitpkg.datasets.extraction.hdf5", "orbitpkg.datasets.extraction.netcdf"}
 _SIDECARS = (".meta.json", ".json")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Extracted:
-    """The metadata of a file.
-
-    Attributes:
-        metadata: The metadata by name, as JSON values (without NaN, which JSON does not support).
-        warnings: One sentence for each problem.
-    """
-
-    metadata: Mapping[str, object] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
 
 
 def extract(path: Path) -> Extracted:
@@ -108,12 +95,6 @@ def _read_sidecar(path: Path) -> Extracted:
         return parse_object(sidecar.read_bytes(), what=sidecar.name)
     except OSError as error:
         return Extracted(warnings=(f"{sidecar.name} could not be read: {error.strerror}.",))
-
-
-def reason_of(error: Exception) -> str:
-    """Return the type and message of an exception on one line."""
-    first = str(error).strip().partition("\n")[0].rstrip(".")
-    return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 
 def _extractor_of(name: str) -> EntryPoint | None:

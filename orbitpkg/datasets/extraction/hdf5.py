@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from orbitpkg.datasets.extraction import Extracted
+from orbitpkg.datasets.extraction.extracted import Extracted
 from orbitpkg.datasets.extraction.jsonable import parse_object, to_object
 from orbitpkg.extras import require
 

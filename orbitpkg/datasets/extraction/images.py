@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orbitpkg.datasets.extraction import Extracted
+from orbitpkg.datasets.extraction.extracted import Extracted
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,7 +15,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from orbitpkg.datasets.extraction import Extracted
+from orbitpkg.datasets.extraction.extracted import Extracted
 from orbitpkg.errors import MissingExtra
 from orbitpkg.model.jsontext import dump_json, load_json
 
@@ -150,7 +150,7 @@ def _answer(reader: str, path: str) -> dict[str, object]:
         return {"missing": error.message, "hint": error.hint}
     # As in the parent process: libraries can raise anything for a broken file.
     except Exception as error:  # noqa: BLE001
-        from orbitpkg.datasets.extraction import reason_of
+        from orbitpkg.datasets.extraction.extracted import reason_of
 
         return {"failed": reason_of(error)}
     return {"metadata": dict(found.metadata), "warnings": found.warnings}

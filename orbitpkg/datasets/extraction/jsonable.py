@@ -9,7 +9,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Final
 
-from orbitpkg.datasets.extraction import Extracted
+from orbitpkg.datasets.extraction.extracted import Extracted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

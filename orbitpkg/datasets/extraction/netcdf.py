@@ -10,7 +10,7 @@ from orbitpkg.datasets.extraction.netcdf_structure import read_structure
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from orbitpkg.datasets.extraction import Extracted
+    from orbitpkg.datasets.extraction.extracted import Extracted
 
 __all__ = ["read_globals"]
 

@@ -10,7 +10,7 @@ from orbitpkg.extras import require
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from orbitpkg.datasets.extraction import Extracted
+    from orbitpkg.datasets.extraction.extracted import Extracted
 
 __all__ = ["read_footer"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from orbitpkg.datasets.extraction import Extracted
+from orbitpkg.datasets.extraction.extracted import Extracted
 from orbitpkg.datasets.extraction.jsonable import parse_object, to_object
 
 if TYPE_CHECKING:
