@@ -57,9 +57,9 @@ class Counting(DirectoryStore):
 
 
 def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Counting:
-    """Have the repository opened by way of a store that counts."""
+    """Open the repository through a store that counts its calls."""
     store = Counting(tmp_path / "repository")
-    monkeypatch.setattr("orbitpkg.objects.open_store", lambda _: store)
+    monkeypatch.setattr("orbitpkg.objects.open_store", lambda _, **__: store)
     return store
 
 

@@ -94,7 +94,7 @@ def test_a_file_that_is_not_there_is_refused_before_anything_is_done(recordings:
         recordings.register([path, tmp_path / "b.bin"])
     assert blobs(recordings) == []
     (tmp_path / "nothing").mkdir()
-    with pytest.raises(UsageError, match="no files"):
+    with pytest.raises(UsageError, match="No files"):
         recordings.register(tmp_path / "nothing")
 
 
