@@ -60,6 +60,10 @@ def measure_startup(records: Records, folder: Path) -> None:
     for what, _, over_bare, bound in _COMMANDS:
         bare = times[_BARE] if over_bare else [0.0] * ROUNDS
         _write(records, what, [a - b for a, b in zip(times[what], bare, strict=True)], bound=bound, unit="ms")
+    bare_ms = statistics.median(times[_BARE])
+    for what, command, *_ in _COMMANDS:
+        if command[:2] in (["orbitpkg", "path"], ["orbitpkg", "install"]):
+            _write(records, f"{what}, by bare Python", [t / bare_ms for t in times[what]], bound=2.5, unit="×")
     _write(records, "a second package()", [again for again, _ in calls], bound=300, unit="µs")
     _write(records, "file_path()", [path for _, path in calls], bound=10, unit="µs")
 
