@@ -63,7 +63,7 @@ def measure_startup(records: Records, folder: Path) -> None:
     bare_ms = statistics.median(times[_BARE])
     for what, command, *_ in _COMMANDS:
         if command[:2] in (["orbitpkg", "path"], ["orbitpkg", "install"]):
-            _write(records, f"{what}, by bare Python", [t / bare_ms for t in times[what]], bound=2.5, unit="×")
+            _write(records, f"{what}, by bare Python", [t / bare_ms for t in times[what]], bound=2.5, unit="times")
     _write(records, "a second package()", [again for again, _ in calls], bound=300, unit="µs")
     _write(records, "file_path()", [path for _, path in calls], bound=10, unit="µs")
 
