@@ -23,6 +23,7 @@ from blake3 import blake3
 from orbitpkg.config.editing import write_text
 from orbitpkg.errors import IntegrityError, UsageError
 from orbitpkg.files.errors import WRITE, storage_errors
+from orbitpkg.files.locks import file_lock
 from orbitpkg.model.names import nearest
 
 if TYPE_CHECKING:
@@ -250,11 +251,9 @@ def append_rows(catalogue: Catalogue, rows: Sequence[Row]) -> None:
     """
     if catalogue.path is None:
         raise UsageError(f"Cannot add to the catalogue {catalogue.identifier}: it is not stored in a file.")
-    from filelock import FileLock
-
     with storage_errors(catalogue.path, WRITE):
         catalogue.path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(_lock_of(catalogue.path)):
+        with file_lock(_lock_of(catalogue.path)):
             refuse_duplicates(catalogue_named(catalogue.path), rows)
             write_text(catalogue.path, _with_rows(catalogue.path, rows))
 

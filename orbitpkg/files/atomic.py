@@ -17,7 +17,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Final
 
-from orbitpkg.files.folders import file_mode, inherited_mode
+from orbitpkg.files.folders import file_mode, inherited_mode, set_mode
 from orbitpkg.files.sync import sync_files, sync_folder
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HIDDEN",
+    "NO_LINKS",
     "atomic_file",
     "atomic_write",
     "create_file",
@@ -36,15 +37,14 @@ __all__ = [
     "publish_file",
     "remove_folder",
     "replace_folder",
-    "set_mode",
     "temporary_name",
     "write_new_file",
 ]
 
 HIDDEN: Final = ".orbitpkg-"
 """The prefix of the names of files that are not finished yet. Listings and syncs leave such files out."""
-
-_NO_MODES: Final = (errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+NO_LINKS: Final = (errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+"""What file systems without hard links answer to a request for one."""
 
 
 def temporary_name(folder: StrPath) -> str:
@@ -126,21 +126,6 @@ def _mode_of(target: str, folder: str) -> int | None:
         return stat.S_IMODE(os.stat(target).st_mode)  # noqa: PTH116
     shared = inherited_mode(folder)
     return None if shared is None else file_mode(shared, writable=True, executable=False)
-
-
-def set_mode(path: int | StrPath, mode: int) -> None:
-    """Set the mode of a file, given by its path or descriptor, where the file system and the owner allow it.
-
-    A file system without modes, or another user's file, keeps what it has.
-
-    Raises:
-        OSError: An error other than a refusal.
-    """
-    try:
-        os.chmod(path, mode)  # noqa: PTH101
-    except OSError as error:
-        if error.errno not in _NO_MODES:
-            raise
 
 
 def publish_file(part: StrPath, target: StrPath, *, durable: bool = True) -> None:

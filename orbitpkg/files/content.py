@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 import sys
 
-from orbitpkg.files.folders import file_mode, inherited_mode
+from orbitpkg.files.atomic import temporary_name
+from orbitpkg.files.folders import file_mode, inherited_mode, set_mode
 
 __all__ = ["clone_or_link", "write_file"]
 
@@ -28,7 +30,7 @@ def write_file(path: str, data: bytes, *, sync: bool = True) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor
         if mode is not None:
-            os.fchmod(descriptor, file_mode(mode, writable=True, executable=False))
+            set_mode(descriptor, file_mode(mode, writable=True, executable=False))
         file.write(data)
         file.flush()
         if sync:
@@ -93,7 +95,7 @@ def _clone(source: str, target: str) -> bool:
 
 
 def _copy(source: str, target: str) -> None:
-    part = f"{target}.part"
+    part = temporary_name(os.path.dirname(target))  # noqa: PTH120
     shutil.copyfile(source, part)
-    shutil.copymode(source, part)
+    set_mode(part, stat.S_IMODE(os.stat(source).st_mode))  # noqa: PTH116
     os.rename(part, target)  # noqa: PTH104

@@ -7,11 +7,11 @@ folder created below inherits it. In any other store the umask decides, and only
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import os
 import secrets
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from orbitpkg.files.sync import sync_folder
 
@@ -26,7 +26,30 @@ __all__ = [
     "list_tree",
     "make_folders",
     "make_private_folder",
+    "set_mode",
 ]
+
+_NO_MODES: Final = (errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+
+
+def set_mode(path: int | str | os.PathLike[str], mode: int, *, folder: int | None = None) -> None:
+    """Set the mode of a file, given by its path or descriptor, where the file system and the owner allow it.
+
+    A file system without modes (SMB, FUSE, buckets mounted as disks), or another user's file, keeps what it has.
+
+    Args:
+        path: The file.
+        mode: Its mode.
+        folder: An open folder that ``path`` is relative to.
+
+    Raises:
+        OSError: An error other than a refusal.
+    """
+    try:
+        os.chmod(path, mode, dir_fd=folder)
+    except OSError as error:
+        if error.errno not in _NO_MODES:
+            raise
 
 
 def make_private_folder(path: str) -> None:
@@ -70,9 +93,10 @@ def make_folders(path: str, *, durable: bool = False) -> None:
 def _make_shared(path: str, mode: int) -> None:
     # Other users must not see the folder before they can use it.
     part = f"{os.path.dirname(path)}/.new-{secrets.token_hex(8)}"  # noqa: PTH120
-    os.mkdir(part, 0o700)  # noqa: PTH102
+    os.mkdir(part, mode & 0o777)  # noqa: PTH102
     try:
-        os.chmod(part, mode)  # noqa: PTH101
+        # The umask may have removed bits.
+        set_mode(part, mode)
         os.rename(part, path)  # noqa: PTH104
     except OSError:
         os.rmdir(part)  # noqa: PTH106
@@ -126,8 +150,7 @@ def apply_shared_mode(path: str, mode: int | None) -> None:
     for found, status in list_tree(path):
         wanted = mode if stat.S_ISDIR(status.st_mode) else inherited_file_mode(mode, status)
         if stat.S_IMODE(status.st_mode) != wanted:
-            with contextlib.suppress(PermissionError):
-                os.chmod(found, wanted)  # noqa: PTH101
+            set_mode(found, wanted)
 
 
 def list_tree(path: str) -> Iterator[tuple[str, os.stat_result]]:

@@ -12,6 +12,7 @@ resets the number of attempts. Fewer workers send requests to a store that repor
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections import deque
 from functools import partial
@@ -24,7 +25,7 @@ from orbitpkg.concurrency.cores import usable_cores
 from orbitpkg.concurrency.pool import StoppedError
 from orbitpkg.errors import ArchiveError, IntegrityError, RepositoryUnreachable
 from orbitpkg.files.errors import storage_errors
-from orbitpkg.files.folders import make_folders
+from orbitpkg.files.folders import make_folders, set_mode
 from orbitpkg.files.writing import write_at
 from orbitpkg.installer.batches import Batch, FrameBuffer
 from orbitpkg.installer.growing import GrowingFile
@@ -262,7 +263,7 @@ class _Fetch:
 
     def _end(self, growing: GrowingFile) -> None:
         if self._is_sound(growing.file, growing.digest):
-            os.chmod(growing.path, os.stat(growing.path).st_mode & 0o555)  # noqa: PTH101, PTH116
+            set_mode(growing.path, stat.S_IMODE(os.stat(growing.path).st_mode) & 0o555)  # noqa: PTH116
             self._finished(growing.file, growing.path)
 
     def _is_sound(self, file: FileEntry, digest: str) -> bool:

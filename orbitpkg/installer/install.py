@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from orbitpkg.archive.reader import LocalArchive, verify_archive
 from orbitpkg.errors import ArchiveError, IntegrityError, NoSpace, StorageError, UnsupportedByStore, UsageError
 from orbitpkg.files.errors import storage_errors
+from orbitpkg.files.space import free_bytes
 from orbitpkg.installer.fetch import ByteSource, fetch
 from orbitpkg.installer.local import InstalledChunks, present_chunks
 from orbitpkg.installer.plan import InstallPlan, plan_install
@@ -308,9 +308,9 @@ def _adopt(store: Store, staging: Staging, files: Sequence[FileEntry], pool: Poo
 
 
 def _check_space(staging: Staging, steps: InstallPlan) -> None:
-    free = shutil.disk_usage(staging.folder).free
+    free = free_bytes(staging.folder)
     needed = steps.bytes_to_write - sum(work.chunk.length for work in steps.present)
-    if needed > free:
+    if free is not None and needed > free:
         raise NoSpace(
             f"{staging.release} needs {needed:,} more bytes, but {staging.folder} has only {free:,} free.",
             hint="Free space (orbitpkg remove, orbitpkg gc), or set ORBITPKG_HOME to a larger disk.",

@@ -34,7 +34,7 @@ from orbitpkg.errors import (
     StorageError,
     UnsupportedByStore,
 )
-from orbitpkg.files.atomic import create_file, move_file
+from orbitpkg.files.atomic import NO_LINKS, create_file, move_file
 from orbitpkg.files.sync import sync_folder
 from orbitpkg.objects.protocol import (
     STREAM_BYTES,
@@ -60,7 +60,6 @@ LOCK_NAME: Final = "lock"
 
 _COPY_BYTES: Final = 8 << 20
 _ABSENT: Final = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
-_NO_LINKS: Final = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 _NO_KERNEL_COPY: Final = (errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EBADF, errno.EPERM)
 _NO_LOCKS: Final = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 
@@ -203,7 +202,7 @@ class DirectoryStore(SimpleStore):
         except FileExistsError:
             raise
         except OSError as error:
-            if error.errno not in _NO_LINKS:
+            if error.errno not in NO_LINKS:
                 raise
             self._claim(temporary, path)
 

@@ -3,10 +3,13 @@
 ::
 
     content/<2 hex>/<BLAKE3>/<name>              the bytes, named like the object so readers see its extension
-    entries/<2 hex>/<SHA-256 of URI>/<hash>.json a state of an object: its ETag, version, size and digest
+    entries/<2 hex>/<SHA-256>/<hash>.json        a state of an object: its ETag, version, size and digest
     tmp/…                                        downloads under way, and drafts to be uploaded
     changed/…                                    files that a user changed in the cache, set aside
     unsent/…                                     drafts whose upload failed
+
+The folder of an object's records is named by the SHA-256 of its URI and of the store that this URI refers to: the same
+URI is another object at another endpoint or for another account.
 
 Only the last part of a key becomes a file name, so no key can escape the folder or block another. The modification time
 of a record is when the store last confirmed that state as current. The cache has neither an index nor a global lock.
@@ -19,6 +22,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import re
 import stat
 import time
 from dataclasses import asdict, dataclass, replace
@@ -27,8 +31,11 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Final
 
-from orbitpkg.files.atomic import atomic_file, create_file, move_file, set_mode
+from orbitpkg.files.atomic import NO_LINKS, atomic_file, move_file
+from orbitpkg.files.content import clone_or_link
+from orbitpkg.files.folders import set_mode
 from orbitpkg.model.jsontext import dump_json, load_json
+from orbitpkg.model.paths import relative_problem
 from orbitpkg.objects.transfer.journal import Journal
 from orbitpkg.objects.transfer.partial import file_digest
 
@@ -39,8 +46,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Cache", "Entry", "file_name", "folder_mode"]
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 _MAX_NAME_BYTES: Final = 200
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+_SUFFIXES: Final = re.compile(r"[A-Za-z0-9._+-]{0,100}")
 _MAX_RECORD_BYTES: Final = 64 * 1024
 # An object that is rewritten every minute would fill the folder with records.
 _MAX_STATES: Final = 64
@@ -55,6 +64,7 @@ class Entry:
 
     Attributes:
         uri: The object's URI, without a password.
+        origin: The identity of its store: the address, the endpoint and the account.
         etag: The object's ETag, if the store has one.
         version: The object's version, in a bucket with versioning.
         size: The object's size in bytes.
@@ -66,6 +76,7 @@ class Entry:
     """
 
     uri: str
+    origin: str
     etag: str | None
     version: str | None
     size: int
@@ -92,12 +103,18 @@ class Cache:
     Args:
         root: The folder, which is created with the first file.
         file_mode: The permissions of its files; those of its folders follow from them.
+        origin: The identity of the store that URIs refer to; see :func:`orbitpkg.objects.identity.store_identity`.
     """
 
-    def __init__(self, root: Path, *, file_mode: int) -> None:
+    def __init__(self, root: Path, *, file_mode: int, origin: str = "") -> None:
         self.root: Final = root
         self.contents: Final = root / "content"
         self._file_mode = file_mode
+        self._origin = origin
+
+    def of(self, origin: str) -> Cache:
+        """Return the cache of the objects of one store."""
+        return Cache(self.root, file_mode=self._file_mode, origin=origin)
 
     # Reading.
 
@@ -111,7 +128,7 @@ class Cache:
 
     def find(self, uri: str, info: ObjectInfo) -> Entry | None:
         """Return the record of this state, or of another with the same ETag and so the same bytes."""
-        exact = self._read(self._record(uri, info.etag, info.version))
+        exact = self._read(self._record(uri, self._origin, info.etag, info.version))
         if exact is not None or info.etag is None:
             return exact
         return next((entry for entry in self.entries(uri) if (entry.etag, entry.size) == (info.etag, info.size)), None)
@@ -121,9 +138,9 @@ class Cache:
         return next((entry for entry in self.entries(uri) if entry.version == version), None)
 
     def entries(self, uri: str | None = None) -> Iterator[Entry]:
-        """Yield the records of an object, or of all objects."""
-        pattern = "*/*/*.json" if uri is None else f"{self._folder(uri).relative_to(self.root / 'entries')}/*.json"
-        for path in (self.root / "entries").glob(pattern):
+        """Yield the records of an object, or of all objects of all stores."""
+        paths = (self.root / "entries").glob("*/*/*.json") if uri is None else self._records(uri)
+        for path in paths:
             if (entry := self._read(path)) is not None:
                 yield entry
 
@@ -166,7 +183,7 @@ class Cache:
             if not is_current:
                 return entry
             with contextlib.suppress(OSError):  # a read-only cache
-                os.utime(self._record(entry.uri, entry.etag, entry.version))
+                os.utime(self._record_of(entry))
             return replace(entry, checked=time.time())
         return self.keep(entry.uri, info, self.path(entry), entry.blake3, name=entry.name, is_current=is_current)
 
@@ -199,6 +216,7 @@ class Cache:
         modified = info.modified.astimezone(UTC).isoformat() if info.modified else None
         entry = Entry(
             uri=uri,
+            origin=self._origin,
             etag=info.etag,
             version=info.version,
             size=info.size,
@@ -212,7 +230,7 @@ class Cache:
         return replace(entry, checked=time.time() if is_current else _NEVER)
 
     def _drop_oldest(self, uri: str) -> None:
-        if sum(1 for _ in self._folder(uri).glob("*.json")) > _MAX_STATES:
+        if sum(1 for _ in self._records(uri)) > _MAX_STATES:
             for old in sorted(self.entries(uri), key=lambda entry: entry.checked)[:-_MAX_STATES]:
                 self.drop(old)
 
@@ -252,12 +270,12 @@ class Cache:
 
     def forget(self, uri: str) -> None:
         """Delete all records of an object; the next ``prune`` deletes its bytes."""
-        for path in self._folder(uri).glob("*.json"):
+        for path in self._records(uri):
             path.unlink(missing_ok=True)
 
     def drop(self, entry: Entry) -> None:
         """Delete a record."""
-        self._record(entry.uri, entry.etag, entry.version).unlink(missing_ok=True)
+        self._record_of(entry).unlink(missing_ok=True)
 
     def workplace(self) -> Path:
         """Create and return the folder for work under way, on the same file system as the contents.
@@ -287,13 +305,12 @@ class Cache:
             uri: The object.
             waiting: Called once if the wait takes more than a moment.
         """
-        path = self.workplace() / f"{_hash(uri)[:32]}.lock"
+        path = self.workplace() / f"{_hash(repr((self._origin, uri)))[:32]}.lock"
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(OSError):
                 descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, self._file_mode | 0o600)
                 stack.callback(os.close, descriptor)
-                with contextlib.suppress(PermissionError):  # the lock file of another user, whose process set its mode
-                    os.fchmod(descriptor, self._file_mode | 0o600)
+                set_mode(descriptor, self._file_mode | 0o600)
                 _wait_for(descriptor, waiting)
             yield
 
@@ -302,7 +319,7 @@ class Cache:
         """Open the journal of an interrupted upload to resume it; None if another process uploads to the same URI."""
         try:
             folder = self.workplace()
-            upload = _hash(repr((uri, sorted((metadata or {}).items()))))[:32]
+            upload = _hash(repr((self._origin, uri, sorted((metadata or {}).items()))))[:32]
             descriptor = os.open(folder / f"{upload}.sending", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError:
             yield None
@@ -319,12 +336,18 @@ class Cache:
 
     # Records.
 
-    def _folder(self, uri: str) -> Path:
-        digest = _hash(uri)
+    def _records(self, uri: str) -> Iterator[Path]:
+        return self._folder(uri, self._origin).glob("*.json")
+
+    def _folder(self, uri: str, origin: str) -> Path:
+        digest = _hash(repr((origin, uri)))
         return self.root / "entries" / digest[:2] / digest
 
-    def _record(self, uri: str, etag: str | None, version: str | None) -> Path:
-        return self._folder(uri) / f"{_hash(repr((etag, version)))[:32]}.json"
+    def _record(self, uri: str, origin: str, etag: str | None, version: str | None) -> Path:
+        return self._folder(uri, origin) / f"{_hash(repr((etag, version)))[:32]}.json"
+
+    def _record_of(self, entry: Entry) -> Path:
+        return self._record(entry.uri, entry.origin, entry.etag, entry.version)
 
     def _read(self, path: Path) -> Entry | None:
         try:
@@ -334,13 +357,15 @@ class Cache:
             fields = load_json(data)
             if fields.pop("format") != FORMAT:
                 return None
-            return Entry(**{**fields, "checked": state.st_mtime})
+            entry = Entry(**{**fields, "checked": state.st_mtime})
+            # In a shared cache, another member may have written the record.
+            return entry if _is_sound(entry) and path == self._record_of(entry) else None
         except (OSError, ValueError, TypeError, AttributeError, KeyError):
             # A truncated record, or one of a newer format, only costs a download.
             return None
 
     def _write(self, entry: Entry, *, checked: float | None) -> None:
-        path = self._record(entry.uri, entry.etag, entry.version)
+        path = self._record_of(entry)
         fields = {name: value for name, value in asdict(entry).items() if name != "checked"}
         self._make(path.parent)
         with atomic_file(path, durable=False, mode=self._file_mode | 0o600) as file:
@@ -362,17 +387,23 @@ class Cache:
             return
         # chmod would clear the setgid bit, which keeps a shared cache in its group.
         inherited = folder.parent.stat().st_mode & stat.S_ISGID
-        folder.chmod(folder_mode(self._file_mode) | inherited)
+        set_mode(folder, folder_mode(self._file_mode) | inherited)
+
+
+def _is_sound(entry: Entry) -> bool:
+    """Return whether the digest and the name, which form the path of the file, have the right form."""
+    is_name = relative_problem(entry.name) is None and "/" not in entry.name
+    return is_name and _DIGEST.fullmatch(entry.blake3) is not None and type(entry.size) is int
 
 
 def file_name(key: str) -> str:
     """Return the file name for an object's bytes: the last part of its key, shortened if file systems refuse it."""
     name = key.rpartition("/")[2]
-    if len(name.encode()) <= _MAX_NAME_BYTES and name not in ("", ".", ".."):
+    if relative_problem(name) is None and len(name.encode()) <= _MAX_NAME_BYTES:
         return name
     # Readers choose a format by the suffix, so a shortened name keeps it.
     suffixes = "".join(Path(name).suffixes[-2:])
-    if len(suffixes.encode()) > _MAX_NAME_BYTES // 2:
+    if not _SUFFIXES.fullmatch(suffixes):
         suffixes = ""
     return f"{_hash(name)[:32]}{suffixes}"
 
@@ -394,14 +425,16 @@ def _wait_for(descriptor: int, waiting: Callable[[], None]) -> None:
 
 
 def _link(source: Path, target: Path) -> None:
+    if clone_or_link(str(source), str(target), or_copy=False):
+        return
     try:
-        create_file(source, target, durable=False)
-    except FileExistsError:
-        raise
-    except OSError:
-        # The file system has no hard links, or this file has reached their limit.
         target.symlink_to(source.name)
+    except OSError as error:
+        # FAT and SMB have neither kind of link.
+        if error.errno not in NO_LINKS:
+            raise
+        clone_or_link(str(source), str(target))
 
 
 def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()

@@ -9,6 +9,7 @@ import builtins
 import contextlib
 import os
 import shutil
+import stat
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import IO, TYPE_CHECKING, TypeAlias
 
 from orbitpkg.errors import AccessDenied, FileMissing, ObjectNotFound, StorageError, UnsupportedByStore, UsageError
 from orbitpkg.files.errors import USER_FILE, storage_errors
+from orbitpkg.files.folders import set_mode
 from orbitpkg.objects.addresses import join_uri, local_path_of, split_uri
 from orbitpkg.objects.protocol import is_valid_key
 from orbitpkg.objects.transfer.files import download_object
@@ -346,7 +348,7 @@ def _copy_file(source: Path, target: Path) -> None:
     try:
         with storage_errors(source, USER_FILE):
             shutil.copyfile(source, draft.path)
-            shutil.copymode(source, draft.path)
+            set_mode(draft.path, stat.S_IMODE(source.stat().st_mode))
         draft.commit()
     except BaseException:
         draft.discard()

@@ -13,8 +13,8 @@ import os
 import secrets
 from typing import TYPE_CHECKING
 
-from orbitpkg.files.atomic import create_file, set_mode
-from orbitpkg.files.folders import file_mode, inherited_mode
+from orbitpkg.files.atomic import NO_LINKS, create_file
+from orbitpkg.files.folders import file_mode, inherited_mode, set_mode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -76,6 +76,12 @@ def _make_shared(path: str, mode: int) -> None:
         set_mode(part, mode)
         with contextlib.suppress(FileExistsError):
             create_file(part, path, durable=False)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        # Without hard links the file is created where it is used; a user who comes in between is refused once.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, mode))
+        set_mode(path, mode)
     finally:
         os.unlink(part)  # noqa: PTH108
 

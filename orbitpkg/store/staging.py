@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from orbitpkg.errors import IntegrityError, StorageError
 from orbitpkg.files.atomic import move_file, move_folder, remove_folder
 from orbitpkg.files.content import write_file
-from orbitpkg.files.folders import apply_shared_mode, inherited_mode, make_folders
+from orbitpkg.files.folders import apply_shared_mode, inherited_mode, make_folders, set_mode
 from orbitpkg.files.sync import sync_files, sync_open_folder
 from orbitpkg.store.layout import CONTENTS_NAME, FILES_NAME, ORIGIN_NAME, RECORD_NAME, STATE_NAME
 from orbitpkg.store.records import load_contents
@@ -342,7 +342,7 @@ def _move(staging: Staging, files: Sequence[FileEntry], visible: int) -> None:
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(folder, dir_fd=visible)
                     if mode is not None:
-                        os.chmod(folder, mode, dir_fd=visible)
+                        set_mode(folder, mode, folder=visible)
                 folders.add(folder)
         move_file(staging.path(file), place, target_folder=visible)
     for folder in sorted(folders, reverse=True):

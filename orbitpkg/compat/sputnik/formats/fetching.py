@@ -15,6 +15,7 @@ from orbitpkg.compat.sputnik.formats.unpacking import check_archive, unpack
 from orbitpkg.errors import IntegrityError, UnsupportedByStore
 from orbitpkg.files.atomic import atomic_write
 from orbitpkg.files.errors import storage_errors
+from orbitpkg.files.locks import file_lock
 from orbitpkg.objects.transfer.files import download_object
 from orbitpkg.reporting import SILENT
 
@@ -166,22 +167,16 @@ class Fetcher:
     @contextlib.contextmanager
     def _lock(self, ident: str) -> Iterator[None]:
         """Hold a lock on a package, since two processes would write their downloads to the same file."""
-        from filelock import FileLock, Timeout
 
-        lock = FileLock(self._path("locks", ident))
-        with storage_errors(str(self.folder)):
-            self._path("locks", ident).parent.mkdir(parents=True, exist_ok=True)
-            with contextlib.suppress(NotImplementedError):  # no locks on this file system
-                try:
-                    lock.acquire(timeout=0)
-                except Timeout:
-                    self.reporter.note(f"Waiting for another process that is downloading {ident}")
-                    lock.acquire()
-        try:
+        def waiting() -> None:
+            self.reporter.note(f"Waiting for another process that is downloading {ident}")
+
+        path = self._path("locks", ident)
+        with contextlib.ExitStack() as stack:
+            with storage_errors(str(self.folder)):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(file_lock(path, on_wait=waiting))
             yield
-        finally:
-            with contextlib.suppress(OSError):
-                lock.release()
 
 
 def write_cached(path: Path, data: bytes) -> None:

@@ -7,13 +7,13 @@ it decompresses to the size and the digest in the manifest. The directory can th
 from __future__ import annotations
 
 import hashlib
-import shutil
 import zlib
 from typing import IO, TYPE_CHECKING
 
 from orbitpkg.archive.tree import read_tree
 from orbitpkg.errors import ArchiveError, IntegrityError, NoSpace
 from orbitpkg.files.errors import storage_errors
+from orbitpkg.files.space import free_bytes
 from orbitpkg.model.manifest import MANIFEST_NAME
 
 if TYPE_CHECKING:
@@ -99,8 +99,8 @@ def unpack(file: IO[bytes], start: int, meta: Meta, folder: Path, *, where: str)
 
 
 def _check_space(folder: Path, needed: int, where: str) -> None:
-    free = shutil.disk_usage(folder).free
-    if needed > free:
+    free = free_bytes(folder)
+    if free is not None and needed > free:
         raise NoSpace(
             f"The files of {where} take {needed:,} bytes, but {folder} has only {free:,} bytes free.",
             hint="Free some space (orbitpkg remove, orbitpkg gc), or set ORBITPKG_HOME to a larger disk.",
