@@ -18,6 +18,7 @@ import stat
 from typing import TYPE_CHECKING, Final
 
 from orbitpkg.files.folders import file_mode, inherited_mode, set_mode
+from orbitpkg.files.removal import delete_tree
 from orbitpkg.files.sync import sync_files, sync_folder
 
 if TYPE_CHECKING:
@@ -52,7 +53,9 @@ def temporary_name(folder: StrPath) -> str:
     return f"{os.fspath(folder)}/{HIDDEN}{os.urandom(12).hex()}.tmp"
 
 
-def atomic_write(path: StrPath, data: bytes, *, durable: bool = True, mode: int | None = None) -> None:
+def atomic_write(
+    path: StrPath, data: bytes, *, durable: bool = True, mode: int | None = None, follow: bool = True
+) -> None:
     """Write a small file so that readers see the old content or the new one, never a part.
 
     Args:
@@ -61,17 +64,24 @@ def atomic_write(path: StrPath, data: bytes, *, durable: bool = True, mode: int 
         durable: Whether the content must survive a power cut once this returns.
         mode: The permissions. By default those of the file that is replaced, else those that a shared folder passes
             on, else those that the umask leaves.
+        follow: Whether to follow a link. If not, the link itself is replaced, as it must be where other users can
+            write: the file could be one of this user's own.
 
     Raises:
         OSError: The file cannot be written.
     """
-    with atomic_file(path, durable=durable, mode=mode) as file:
+    with atomic_file(path, durable=durable, mode=mode, follow=follow) as file:
         file.write(data)
 
 
 @contextlib.contextmanager
 def atomic_file(
-    path: StrPath, *, durable: bool = True, mode: int | None = None, scratch: StrPath | None = None
+    path: StrPath,
+    *,
+    durable: bool = True,
+    mode: int | None = None,
+    scratch: StrPath | None = None,
+    follow: bool = True,
 ) -> Iterator[IO[bytes]]:
     """Yield a file to write to, which gets its name when the block ends, and is deleted if the block fails.
 
@@ -80,14 +90,15 @@ def atomic_file(
         durable: As for :func:`atomic_write`.
         mode: As for :func:`atomic_write`.
         scratch: The folder of the temporary file, on the same file system; the file's own folder by default.
+        follow: As for :func:`atomic_write`.
 
     Raises:
         OSError: The file cannot be written.
     """
     target = os.fspath(path)
-    target = os.path.realpath(target) if os.path.islink(target) else target  # noqa: PTH114
+    target = os.path.realpath(target) if follow and os.path.islink(target) else target  # noqa: PTH114
     folder = os.path.dirname(target) or "."  # noqa: PTH120
-    mode = _mode_of(target, folder) if mode is None else mode
+    mode = _mode_of(target, folder, follow=follow) if mode is None else mode
     part = temporary_name(folder if scratch is None else scratch)
     # O_EXCL does not follow a link that somebody put there. The mode is set at once: the content may be secret.
     with _errors_about(target):
@@ -120,10 +131,12 @@ def _errors_about(target: str) -> Iterator[None]:
         raise
 
 
-def _mode_of(target: str, folder: str) -> int | None:
+def _mode_of(target: str, folder: str, *, follow: bool) -> int | None:
     """Return the mode for a file, or None if the umask decides."""
     with contextlib.suppress(FileNotFoundError):
-        return stat.S_IMODE(os.stat(target).st_mode)  # noqa: PTH116
+        status = os.stat(target, follow_symlinks=follow)  # noqa: PTH116
+        if stat.S_ISREG(status.st_mode):
+            return stat.S_IMODE(status.st_mode)
     shared = inherited_mode(folder)
     return None if shared is None else file_mode(shared, writable=True, executable=False)
 
@@ -238,7 +251,7 @@ def move_folder(source: StrPath, target: StrPath, *, durable: bool = True) -> No
         if error.errno != errno.EXDEV:
             raise
         _copy_folder(source, target, durable=durable)
-        _delete(source)
+        delete_tree(source)
     if durable:
         _sync_folder_of(target)
         # On a file system without a journal, a folder that is still listed in its old parent has two of them after a
@@ -254,7 +267,7 @@ def _copy_folder(source: StrPath, target: StrPath, *, durable: bool) -> None:
             sync_files(files, folder=part if os.path.isdir(part) else os.path.dirname(part))  # noqa: PTH112, PTH120
         os.rename(part, target)  # noqa: PTH104
     except BaseException:
-        _delete(part)
+        delete_tree(part)
         raise
 
 
@@ -278,16 +291,6 @@ def _copy(source: str, target: str) -> Iterator[str]:
         yield target
     set_mode(target, stat.S_IMODE(status.st_mode))
     os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
-
-
-def _delete(path: StrPath) -> None:
-    import shutil
-
-    if os.path.isdir(path) and not os.path.islink(path):  # noqa: PTH112, PTH114
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with contextlib.suppress(OSError):
-            os.unlink(path)  # noqa: PTH108
 
 
 def replace_folder(source: StrPath, target: StrPath, *, aside: StrPath, durable: bool = True) -> bool:
@@ -340,4 +343,4 @@ def remove_folder(path: StrPath, *, trash: StrPath, first: str | None = None, du
         trash = path
     if durable:
         _sync_folder_of(path)
-    _delete(trash)
+    delete_tree(trash)

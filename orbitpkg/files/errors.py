@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from orbitpkg.errors import NoSpace, OrbitError, ReadOnlyStore, StorageError
+from orbitpkg.files.anchors import plain_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,7 +74,7 @@ def storage_errors(path: str | os.PathLike[str], advice: Advice = STORE) -> Iter
 
 
 def _translated(error: OSError, path: str | os.PathLike[str], advice: Advice) -> StorageError:
-    where = str(error.filename or path)
+    where = plain_name(str(error.filename or path))
     reason = error.strerror or str(error)
     if error.errno in _FULL:
         message = f"{where} cannot be written: no space left on the disk or in the quota."
@@ -82,5 +83,5 @@ def _translated(error: OSError, path: str | os.PathLike[str], advice: Advice) ->
         return ReadOnlyStore(f"{where} cannot be written: {reason}.", hint=advice.refused, path=where)
     if error.errno == errno.EISDIR and advice.message == Advice().message:
         return StorageError(f"{where} is a folder, but must be a file.", hint=advice.other, path=where)
-    message = advice.message.format(path=where, target=os.fspath(path), reason=reason)
+    message = advice.message.format(path=where, target=plain_name(os.fspath(path)), reason=reason)
     return StorageError(message, hint=advice.other, path=where)
