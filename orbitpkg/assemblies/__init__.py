@@ -6,16 +6,18 @@
 
     assembly = get_assembly("dicarlo.MajajHong2015.public")
 
-Speaks the formats of BrainIO (``lookup.csv`` catalogues, stimulus sets of a CSV and a ZIP file, data assemblies in
-netCDF) and takes the calls of BrainIO and Brain-Score. What is here is loaded when it is first asked for; without
-``pip install 'orbitpkg[netcdf]'`` asking for it says so.
+The package reads and writes the formats of BrainIO: ``lookup.csv`` catalogues, stimulus sets (a CSV and a ZIP file) and
+data assemblies in netCDF. Its functions have the signatures of BrainIO and Brain-Score. A file is returned only after
+its hash has been verified, and catalogue entries are never changed.
+
+Names are imported on first use. Most of them need the extra ``netcdf``; without it, using one raises ``MissingExtra``.
 """
 
 from __future__ import annotations
 
 from orbitpkg.lazy import lazy_names
 
-# Files are fetched and catalogues are read without any extra.
+# Fetching files and listing catalogues need no extra.
 _WITHOUT_EXTRAS = ("orbitpkg.assemblies.catalogues", "orbitpkg.assemblies.fetching")
 
 

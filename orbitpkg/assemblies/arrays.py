@@ -1,7 +1,7 @@
-"""Data assemblies: xarray arrays that carry all that is known about their rows and columns as coordinates.
+"""Data assemblies: xarray arrays whose coordinates describe their rows and columns.
 
-The classes and their dimensions are BrainIO's. All coordinates along one dimension become one index of it, so that
-``assembly.sel(region="IT")`` works for each of them.
+The classes and their dimensions are BrainIO's. All coordinates along a dimension are combined into one index, which
+makes each of them selectable: ``assembly.sel(region="IT")``.
 """
 
 from __future__ import annotations
@@ -26,37 +26,37 @@ __all__ = [
     "NeuronRecordingAssembly",
     "PropertyAssembly",
     "SpikeTimesAssembly",
-    "class_named",
-    "coordinates_along",
-    "gather_indexes",
+    "combine_indexes",
+    "find_class",
+    "list_coordinates",
     "without_indexes",
 ]
 
 A = TypeVar("A", bound=xr.DataArray)
 
-# How many arguments DataArray takes before `fastpath`, through which it makes copies of itself.
-_ORDINARY_ARGUMENTS: Final = 6
+# The number of positional arguments of DataArray before `fastpath`, which xarray sets when it copies an array.
+_PUBLIC_ARGUMENTS: Final = 6
 
 
 class DataAssembly(xr.DataArray):
-    """A coherent body of data. Takes what ``xarray.DataArray`` takes."""
+    """An array of measurements. Accepts the arguments of ``xarray.DataArray``."""
 
     __slots__ = ()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        if kwargs.get("fastpath") or len(args) > _ORDINARY_ARGUMENTS:
+        if kwargs.get("fastpath") or len(args) > _PUBLIC_ARGUMENTS:
             super().__init__(*args, **kwargs)
             return
-        gathered = gather_indexes(xr.DataArray(*args, **kwargs))
-        super().__init__(gathered)
-        self.name = gathered.name
-        self.attrs = gathered.attrs
+        combined = combine_indexes(xr.DataArray(*args, **kwargs))
+        super().__init__(combined)
+        self.name = combined.name
+        self.attrs = combined.attrs
 
     def validate(self) -> None:
-        """Check that the dimensions are those of this class.
+        """Check that the assembly has the dimensions that its class requires.
 
         Raises:
-            UsageError: It has others.
+            UsageError: The dimensions differ.
         """
         if self._dimensions() and set(self.dims) not in self._dimensions():
             known = " or ".join(", ".join(sorted(map(str, each))) for each in self._dimensions())
@@ -66,18 +66,18 @@ class DataAssembly(xr.DataArray):
 
     @classmethod
     def _dimensions(cls) -> tuple[set[Hashable], ...]:
-        """Give the sets of dimensions that it may have; none when any."""
+        """Return the allowed sets of dimensions. Empty if any dimensions are allowed."""
         return ()
 
 
 class BehavioralAssembly(DataAssembly):
-    """What subjects, or models, did."""
+    """The behaviour of subjects or models."""
 
     __slots__ = ()
 
 
 class NeuroidAssembly(DataAssembly):
-    """What neurons, or what stands for them in a model, did at each presentation of a stimulus."""
+    """The responses of neurons, or of units of a model, to each presentation of a stimulus."""
 
     __slots__ = ()
 
@@ -87,13 +87,13 @@ class NeuroidAssembly(DataAssembly):
 
 
 class NeuronRecordingAssembly(NeuroidAssembly):
-    """What neurons did."""
+    """Recorded responses of neurons."""
 
     __slots__ = ()
 
 
 class ModelFeaturesAssembly(NeuroidAssembly):
-    """What the nodes of a model did."""
+    """The activations of a model's units."""
 
     __slots__ = ()
 
@@ -105,7 +105,7 @@ class PropertyAssembly(DataAssembly):
 
 
 class SpikeTimesAssembly(NeuronRecordingAssembly):
-    """When spikes were."""
+    """The times of spikes."""
 
     __slots__ = ()
 
@@ -115,7 +115,7 @@ class SpikeTimesAssembly(NeuronRecordingAssembly):
 
 
 class MetadataAssembly(DataAssembly):
-    """What is known about another assembly, in other dimensions than its."""
+    """Data about another assembly, with different dimensions."""
 
     __slots__ = ()
 
@@ -133,14 +133,14 @@ CLASSES: Final = {
         MetadataAssembly,
     )
 }
-"""The classes, by the names that catalogues have for them."""
+"""The classes by their names in catalogues."""
 
 
-def class_named(name: str) -> type[DataAssembly]:
-    """Find a class by its name.
+def find_class(name: str) -> type[DataAssembly]:
+    """Return the class with a name.
 
     Raises:
-        UsageError: It does not exist.
+        UsageError: No such class exists.
     """
     if name in CLASSES:
         return CLASSES[name]
@@ -151,28 +151,28 @@ def class_named(name: str) -> type[DataAssembly]:
     )
 
 
-def coordinates_along(array: xr.DataArray, dimension: Hashable) -> list[Hashable]:
-    """Name the coordinates along one dimension, without the index that they may be gathered in, in their order."""
-    return [name for name, each in array.coords.items() if each.dims == (dimension,) and not _is_gathered(array, name)]
+def list_coordinates(array: xr.DataArray, dimension: Hashable) -> list[Hashable]:
+    """List the names of the coordinates along a dimension, in order, without the index that combines them."""
+    return [name for name, each in array.coords.items() if each.dims == (dimension,) and not _is_combined(array, name)]
 
 
-def gather_indexes(array: A) -> A:
-    """Make the coordinates along each dimension one index of it."""
+def combine_indexes(array: A) -> A:
+    """Combine the coordinates along each dimension into one index."""
     for dimension in array.dims:
-        names = [name for name in coordinates_along(array, dimension) if name != dimension]
+        names = [name for name in list_coordinates(array, dimension) if name != dimension]
         loose = [name for name in names if name not in array.xindexes]
         if not loose:
             continue
         if len(names) == 1 and dimension not in array.coords:
             array = array.set_xindex([names[0]])
         else:
-            array = _gathered(array, dimension, names)
+            array = _combine(array, dimension, names)
     return array
 
 
-def _gathered(array: A, dimension: Hashable, names: list[Hashable]) -> A:
-    if dimension in array.coords and not _is_gathered(array, dimension):
-        # A coordinate of the dimension's own name cannot be a level of its index.
+def _combine(array: A, dimension: Hashable, names: list[Hashable]) -> A:
+    if dimension in array.coords and not _is_combined(array, dimension):
+        # xarray does not allow an index level with the name of its dimension.
         return array
     flat = without_indexes(array, only=dimension)
     indexes: dict[Any, Any] = {dimension: names}
@@ -180,16 +180,16 @@ def _gathered(array: A, dimension: Hashable, names: list[Hashable]) -> A:
 
 
 def without_indexes(array: A, *, only: Hashable | None = None) -> A:
-    """Make coordinates of the indexes that they were gathered in, on all dimensions or only one."""
+    """Split the indexes back into plain coordinates, along all dimensions or only one."""
     for dimension in array.dims:
-        if only in (None, dimension) and _is_gathered(array, dimension):
+        if only in (None, dimension) and _is_combined(array, dimension):
             array = array.reset_index(dimension)
     singles = [name for name in array.xindexes if name not in array.dims and only in (None, array.coords[name].dims[0])]
     return array.drop_indexes(singles) if singles else array
 
 
-def _is_gathered(array: xr.DataArray, name: Hashable) -> bool:
-    """Tell whether a coordinate is the tuples of several others."""
+def _is_combined(array: xr.DataArray, name: Hashable) -> bool:
+    """Return whether a coordinate is an index that combines others."""
     from pandas import MultiIndex
 
     return name in array.dims and name in array.indexes and isinstance(array.indexes[name], MultiIndex)

@@ -1,11 +1,11 @@
-"""Catalogues as BrainIO has them: a ``lookup.csv`` with a row for each file of a stimulus set or an assembly.
+"""BrainIO catalogues: ``lookup.csv`` files with one row per file of a stimulus set or an assembly.
 
 The columns (BrainIO Format Specification, "BrainIO Catalog"): ``identifier``, ``lookup_type`` ("stimulus_set" or
-"assembly"), ``class``, ``location_type``, ``location``, ``sha1``, ``stimulus_set_identifier``. orbitpkg adds
-``version_id`` where the bucket keeps versions, which BrainIO passes over.
+"assembly"), ``class``, ``location_type``, ``location``, ``sha1``, ``stimulus_set_identifier``. For buckets with
+versioning, orbitpkg adds the column ``version_id``, which BrainIO ignores.
 
-Catalogues are found in the entry-point group ``brainio_lookups``, where packages register a function that gives
-BrainIO's ``Catalog``. Where BrainIO itself is not installed, the file ``lookup.csv`` in such a package is read.
+Packages register a function that returns BrainIO's ``Catalog`` in the entry-point group ``brainio_lookups``. If BrainIO
+is not installed, the function cannot run, and the package's ``lookup.csv`` is read instead.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ __all__ = [
     "Catalogue",
     "Row",
     "append_rows",
-    "catalogue_named",
-    "installed_catalogues",
+    "check_duplicates",
+    "find_rows",
     "list_assemblies",
     "list_stimulus_sets",
-    "look_up",
-    "refuse_duplicates",
+    "open_catalogue",
+    "read_installed_catalogues",
 ]
 
 GROUP: Final = "brainio_lookups"
@@ -68,17 +68,17 @@ _FILE: Final = "lookup.csv"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A file, as a catalogue knows it.
+    """A catalogue entry for one file.
 
     Attributes:
-        identifier: Of the stimulus set or assembly it belongs to.
+        identifier: The identifier of the stimulus set or assembly that the file belongs to.
         lookup_type: ``ASSEMBLY`` or ``STIMULUS_SET``.
-        cls: The class that holds it in memory; empty for a ZIP file.
-        location_type: How it is fetched.
-        location: Where it is.
-        sha1: The hash that it must have.
-        stimulus_set_identifier: Of an assembly: the stimulus set it is about; empty for none.
-        version_id: The version of the object; empty for the newest.
+        cls: The class to load the file into. Empty for a ZIP file.
+        location_type: How to fetch the file: one of ``LOCATION_TYPES``.
+        location: The address of the file.
+        sha1: The expected hash.
+        stimulus_set_identifier: The stimulus set of an assembly. Empty if it has none.
+        version_id: The version of the object. Empty for the newest.
     """
 
     identifier: str
@@ -92,7 +92,7 @@ class Row:
 
     @property
     def suffix(self) -> str:
-        """How the file's name ends: ``.csv``, ``.zip`` or ``.nc``."""
+        """The suffix of the file's name, in lower case: ``.csv``, ``.zip`` or ``.nc``."""
         return Path(self.location).suffix.lower()
 
 
@@ -101,9 +101,9 @@ class Catalogue:
     """A catalogue.
 
     Attributes:
-        identifier: Its name; the path of one that is no installed one.
-        path: The file it is in; None for one that a package makes up.
-        rows: What it holds.
+        identifier: The name of an installed catalogue, or the path of another.
+        path: The file, or None if a package generates the catalogue in memory.
+        rows: The entries.
     """
 
     identifier: str
@@ -111,11 +111,11 @@ class Catalogue:
     rows: tuple[Row, ...]
 
 
-def installed_catalogues() -> list[Catalogue]:
+def read_installed_catalogues() -> list[Catalogue]:
     """Read the catalogues of installed packages.
 
     Raises:
-        IntegrityError: One cannot be read; the message names the package.
+        IntegrityError: A catalogue cannot be read. The message names it.
     """
     found = {entry.name: entry for entry in entry_points(group=GROUP)}
     return [_installed(entry) for _, entry in sorted(found.items())]
@@ -123,40 +123,40 @@ def installed_catalogues() -> list[Catalogue]:
 
 def _installed(entry: EntryPoint) -> Catalogue:
     try:
-        made = entry.load()()
+        catalogue = entry.load()()
     except ImportError as error:
         path = _file_beside(entry)
         if path is None:
             raise IntegrityError(f"The catalogue {entry.name} ({entry.value}) could not be loaded: {error}.") from error
-        return _read(path, entry.name)
-    # Anybody's code runs here.
+        return _read_file(path, entry.name)
+    # This runs a third party's code, which may raise anything.
     except Exception as error:
         raise IntegrityError(f"The catalogue {entry.name} ({entry.value}) could not be loaded: {error}.") from error
-    path = getattr(made, "source_path", None)
+    path = getattr(catalogue, "source_path", None)
     if path is not None:
-        return _read(Path(path), entry.name)
-    rows = made.astype(object).where(made.notna(), "").to_dict("records")
-    return Catalogue(identifier=entry.name, path=None, rows=_rows(rows, entry.name))
+        return _read_file(Path(path), entry.name)
+    rows = catalogue.astype(object).where(catalogue.notna(), "").to_dict("records")
+    return Catalogue(identifier=entry.name, path=None, rows=_parse_rows(rows, entry.name))
 
 
 def _file_beside(entry: EntryPoint) -> Path | None:
-    """Find ``lookup.csv`` in the package whose function cannot be called, without running any of its code."""
+    """Find the ``lookup.csv`` of the package that registered an entry point, without running the package's code."""
     spec = find_spec(entry.module.partition(".")[0])
     folders = [] if spec is None or spec.submodule_search_locations is None else spec.submodule_search_locations
     return next((path for folder in folders if (path := Path(folder) / _FILE).is_file()), None)
 
 
-def catalogue_named(name: str | Path) -> Catalogue:
-    """Read a catalogue by its name, or by the path of its file, which may not be there yet.
+def open_catalogue(name: str | Path) -> Catalogue:
+    """Read an installed catalogue by its name, or any catalogue by its path. A missing file is an empty catalogue.
 
     Raises:
-        UsageError: No catalogue has this name.
-        IntegrityError: It cannot be read.
+        UsageError: No catalogue with this name is installed.
+        IntegrityError: The catalogue cannot be read.
     """
     if isinstance(name, Path) or str(name).endswith(".csv"):
         path = Path(name)
-        return _read(path, str(path)) if path.exists() else Catalogue(identifier=str(path), path=path, rows=())
-    installed = {catalogue.identifier: catalogue for catalogue in installed_catalogues()}
+        return _read_file(path, str(path)) if path.exists() else Catalogue(identifier=str(path), path=path, rows=())
+    installed = {catalogue.identifier: catalogue for catalogue in read_installed_catalogues()}
     if name in installed:
         return installed[name]
     close = nearest(name, installed, n=1)
@@ -166,7 +166,7 @@ def catalogue_named(name: str | Path) -> Catalogue:
     )
 
 
-def _read(path: Path, identifier: str) -> Catalogue:
+def _read_file(path: Path, identifier: str) -> Catalogue:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -175,10 +175,10 @@ def _read(path: Path, identifier: str) -> Catalogue:
     missing = [column for column in COLUMNS[:-1] if column not in (reader.fieldnames or ())]
     if missing:
         raise IntegrityError(f"The catalogue {path} has no columns {', '.join(missing)}.")
-    return Catalogue(identifier=identifier, path=path, rows=_rows(list(reader), str(path)))
+    return Catalogue(identifier=identifier, path=path, rows=_parse_rows(list(reader), str(path)))
 
 
-def _rows(records: Iterable[Mapping[str, Any]], where: str) -> tuple[Row, ...]:
+def _parse_rows(records: Iterable[Mapping[str, Any]], where: str) -> tuple[Row, ...]:
     rows = []
     for number, record in enumerate(records, start=2):
         values = {column: str(record.get(column) or "").strip() for column in (*COLUMNS, _VERSION)}
@@ -200,34 +200,34 @@ def list_stimulus_sets() -> list[str]:
 
 
 def _identifiers(kind: str) -> list[str]:
-    return sorted({row.identifier for row in _all_rows(installed_catalogues()) if row.lookup_type == kind})
+    return sorted({row.identifier for row in _all_rows(read_installed_catalogues()) if row.lookup_type == kind})
 
 
 def _all_rows(catalogues: Sequence[Catalogue]) -> list[Row]:
     return [row for catalogue in catalogues for row in catalogue.rows]
 
 
-def look_up(identifier: str, kind: str, *, catalogue: str | Path | None = None) -> dict[str, Row]:
-    """Find the files of an assembly or a stimulus set.
+def find_rows(identifier: str, kind: str, *, catalogue: str | Path | None = None) -> dict[str, Row]:
+    """Find the catalogue entries of an assembly or a stimulus set.
 
     Args:
-        identifier: Its identifier.
+        identifier: The identifier of the assembly or stimulus set.
         kind: ``ASSEMBLY`` or ``STIMULUS_SET``.
-        catalogue: Where to look; in all installed catalogues when None.
+        catalogue: The catalogue to search. None searches all installed catalogues.
 
     Returns:
-        The rows, by how their files' names end.
+        The rows by the suffixes of their files.
 
     Raises:
-        UsageError: It does not exist. The message suggests similar names.
-        IntegrityError: Two rows contradict one another.
+        UsageError: No catalogue has the identifier. The hint suggests a similar one.
+        IntegrityError: Catalogues have conflicting entries for the identifier.
     """
-    catalogues = installed_catalogues() if catalogue is None else [catalogue_named(catalogue)]
+    catalogues = read_installed_catalogues() if catalogue is None else [open_catalogue(catalogue)]
     rows = [row for row in _all_rows(catalogues) if row.lookup_type == kind]
-    # The same row in two catalogues is one.
-    mine = dict.fromkeys(row for row in rows if row.identifier == identifier)
+    # Two catalogues may contain the same row.
+    matching = dict.fromkeys(row for row in rows if row.identifier == identifier)
     what = "assembly" if kind == ASSEMBLY else "stimulus set"
-    if not mine:
+    if not matching:
         close = nearest(identifier, {row.identifier for row in rows}, n=1)
         where = (
             f"the {len(catalogues)} catalogues" if len(catalogues) != 1 else f"the catalogue {catalogues[0].identifier}"
@@ -236,17 +236,17 @@ def look_up(identifier: str, kind: str, *, catalogue: str | Path | None = None) 
             f"No {what} {identifier!r} found in {where}.", hint=f"Did you mean {close[0]}?" if close else None
         )
     found: dict[str, Row] = {}
-    for row in mine:
+    for row in matching:
         if found.setdefault(row.suffix, row) != row:
             raise IntegrityError(f"Catalogues have conflicting entries for the {what} {identifier!r}: {row.location}.")
     return found
 
 
 def append_rows(catalogue: Catalogue, rows: Sequence[Row]) -> None:
-    """Add rows to a catalogue's file, which is made if need be; all of them or none. Lines that are there stay.
+    """Add rows to a catalogue's file, all or none, creating the file if necessary. Existing rows are kept.
 
     Raises:
-        UsageError: The catalogue is in no file, or has rows for one of the identifiers by now.
+        UsageError: The catalogue is not stored in a file, or one of the identifiers has been added meanwhile.
         StorageError: The file cannot be written.
     """
     if catalogue.path is None:
@@ -254,12 +254,12 @@ def append_rows(catalogue: Catalogue, rows: Sequence[Row]) -> None:
     with storage_errors(catalogue.path, WRITE):
         catalogue.path.parent.mkdir(parents=True, exist_ok=True)
         with file_lock(_lock_of(catalogue.path)):
-            refuse_duplicates(catalogue_named(catalogue.path), rows)
+            check_duplicates(open_catalogue(catalogue.path), rows)
             write_text(catalogue.path, _with_rows(catalogue.path, rows))
 
 
 def _lock_of(path: Path) -> Path:
-    """Give the file by which writers of a catalogue wait for one another: not beside it, where people keep sources."""
+    """Return the lock file of a catalogue. It is not beside the catalogue, which is often in a source repository."""
     from orbitpkg.config.repositories import home
 
     folder = home() / "assemblies" / "locks"
@@ -267,11 +267,11 @@ def _lock_of(path: Path) -> Path:
     return folder / f"{blake3(str(path.resolve()).encode()).hexdigest()[:32]}.lock"
 
 
-def refuse_duplicates(catalogue: Catalogue, rows: Iterable[Row]) -> None:
-    """Refuse identifiers that a catalogue has already.
+def check_duplicates(catalogue: Catalogue, rows: Iterable[Row]) -> None:
+    """Raise an error if a catalogue already has one of the identifiers.
 
     Raises:
-        UsageError: It has one.
+        UsageError: An identifier is taken.
     """
     taken = {(row.lookup_type, row.identifier) for row in catalogue.rows}
     for row in rows:
@@ -284,7 +284,7 @@ def refuse_duplicates(catalogue: Catalogue, rows: Iterable[Row]) -> None:
 
 
 def _with_rows(path: Path, rows: Sequence[Row]) -> str:
-    """Give the catalogue's text with more rows, and with a column for versions if one has any."""
+    """Return the catalogue's text with rows appended, and with a version column if one of them needs it."""
     text = path.read_text(encoding="utf-8-sig") if path.exists() else ""
     reader = csv.DictReader(io.StringIO(text, newline=""))
     columns = list(reader.fieldnames or COLUMNS)
@@ -295,6 +295,5 @@ def _with_rows(path: Path, rows: Sequence[Row]) -> str:
     writer.writeheader()
     writer.writerows(reader)
     for row in rows:
-        said = {column: getattr(row, "cls" if column == "class" else column, "") for column in columns}
-        writer.writerow(said)
+        writer.writerow({column: getattr(row, "cls" if column == "class" else column, "") for column in columns})
     return out.getvalue()

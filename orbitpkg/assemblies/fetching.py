@@ -1,7 +1,7 @@
-"""Files by address and hash, kept on this machine under their hash.
+"""Files pinned by a hash, downloaded from their addresses and cached by hash.
 
-A file is handed out only if its bytes have the hash, whether it was fetched now or kept before. One that has another is
-removed. Versions of one object have different hashes, and so lie side by side.
+The hash is verified on every use, and a file that does not match is removed, never returned. Versions of an object have
+different hashes, which keeps them apart in the cache.
 """
 
 from __future__ import annotations
@@ -32,41 +32,41 @@ if TYPE_CHECKING:
 __all__ = ["LOCATION_TYPES", "bucket_url", "fetch_file", "home", "unzip", "uri_of"]
 
 LOCATION_TYPES: Final = ("S3", "FILE", "HTTP", "HTTPS", "MEMORY")
-"""What a location may be called. BrainIO knows the first; the others are orbitpkg's addresses."""
+"""The location types in catalogues. BrainIO supports S3 only."""
 
 _AWS: Final = (".amazonaws.com", ".amazonaws.com.cn")
 
 
 def home() -> Path:
-    """Give the folder in which files are kept: ``assemblies`` in ``ORBITPKG_HOME``."""
+    """Return the cache directory: ``assemblies`` in ``ORBITPKG_HOME``."""
     from orbitpkg.config.repositories import home
 
     return home() / "assemblies"
 
 
 def fetch_file(location_type: str, location: str, sha1: str, version_id: str | None = None) -> Path:
-    """Give the local path of a file, which is fetched if it is not here.
+    """Return the local path of a file, downloading the file if it is not cached.
 
     Args:
-        location_type: "S3", in any letter case; "FILE", "HTTP" or "HTTPS" for other addresses.
-        location: Its address: ``s3://bucket/key``, or one of S3's own, ``https://bucket.s3.amazonaws.com/key``; both
-            are asked at ``AWS_ENDPOINT_URL`` if that is set.
-        sha1: The hash its bytes must have; a SHA-256 or a BLAKE3 does as well.
-        version_id: The version of the S3 object; the newest one when not given.
+        location_type: "S3", in any letter case, or "FILE", "HTTP" or "HTTPS" for other addresses.
+        location: The address: ``s3://bucket/key`` or ``https://bucket.s3.amazonaws.com/key``. If
+            ``AWS_ENDPOINT_URL`` is set, both are requested from that endpoint.
+        sha1: The expected hash: SHA-1, SHA-256 or BLAKE3.
+        version_id: The version of the S3 object. None for the newest.
 
     Raises:
-        UsageError: The location, its type or the hash cannot be read.
-        ObjectNotFound: There is nothing there.
-        AccessDenied: It is private, and no credentials that open it are at hand.
-        IntegrityError: Its bytes have another hash; they are not kept.
-        StorageError: The disk does not take it.
+        UsageError: The location, its type or the hash is invalid.
+        ObjectNotFound: The object does not exist.
+        AccessDenied: The object is private, and no credentials give access to it.
+        IntegrityError: The object has a different hash. The download is deleted.
+        StorageError: The file cannot be written.
     """
     pin = parse_pin(sha1)
     uri = uri_of(location_type, location)
     path = home() / pin.folder / PurePosixPath(split_object_uri(uri)[1]).name
     with storage_errors(path, USER_FILE):
         if path.is_file():
-            if pin.fits(path):
+            if pin.matches(path):
                 return path
             _evict(path.parent)
         _download(uri, path, version_id or None)
@@ -76,7 +76,7 @@ def fetch_file(location_type: str, location: str, sha1: str, version_id: str | N
     if pin.digits not in found.values():
         which = f" (version {version_id})" if version_id else ""
         raise IntegrityError(
-            f"{uri}{which} does not match {pin}: the object has {_told(found)}. The download was deleted.",
+            f"{uri}{which} does not match {pin}: the object has {_format_hashes(found)}. The download was deleted.",
             hint="The object was replaced, or the hash belongs to another object." if not version_id else None,
             uri=uri,
             expected=pin.digits,
@@ -84,7 +84,7 @@ def fetch_file(location_type: str, location: str, sha1: str, version_id: str | N
     return path
 
 
-def _told(hashes: dict[str, str]) -> str:
+def _format_hashes(hashes: dict[str, str]) -> str:
     return " and ".join(f"{kind} {digits}" for kind, digits in hashes.items())
 
 
@@ -94,10 +94,10 @@ def _evict(folder: Path) -> None:
 
 
 def uri_of(location_type: str, location: str) -> str:
-    """Give the address of a location as ``orbitpkg`` writes them.
+    """Convert a catalogue's location to an address of orbitpkg.
 
     Raises:
-        UsageError: It cannot be read.
+        UsageError: The location or its type is invalid.
     """
     if location_type.upper() not in LOCATION_TYPES:
         raise UsageError(
@@ -109,7 +109,7 @@ def uri_of(location_type: str, location: str) -> str:
 
 
 def _s3_uri(location: str) -> str:
-    """Read S3's own URLs (Amazon S3 User Guide, "Methods for accessing a bucket"): by host name, or by path."""
+    """Parse virtual-hosted and path-style URLs (Amazon S3 User Guide, "Methods for accessing a bucket")."""
     parts = urlsplit(location)
     if parts.scheme == "s3":
         return location
@@ -126,10 +126,10 @@ def _s3_uri(location: str) -> str:
 
 
 def bucket_url(bucket: str) -> str:
-    """Give the address of a bucket: ``bucket``, ``bucket/prefix``, or an address, which stays as it is.
+    """Return the address of a bucket given as ``bucket``, ``bucket/prefix`` or an address.
 
     Raises:
-        UsageError: None is named.
+        UsageError: The name is empty.
     """
     if not bucket:
         raise UsageError("No bucket given.", hint='Set it: bucket_name="my-bucket"')
@@ -143,10 +143,10 @@ def _download(uri: str, path: Path, version: str | None) -> None:
             download_object(store, key, path, version=version)
             return
     except (AccessDenied, CredentialsError) as error:
-        refused = error
-    public = _unsigned(url)
+        denied = error
+    public = _open_unsigned(url)
     if public is None:
-        raise refused
+        raise denied
     try:
         with closing(public) as store:
             download_object(store, key, path, version=version)
@@ -154,13 +154,13 @@ def _download(uri: str, path: Path, version: str | None) -> None:
         which = f" in version {version}" if version else ""
         raise AccessDenied(
             f"{uri}{which} is private or does not exist.",
-            hint=f"It cannot be read without credentials. With credentials: {refused.message}",
+            hint=f"It cannot be read without credentials. With credentials: {denied.message}",
             uri=uri,
-        ) from refused
+        ) from denied
 
 
-def _unsigned(url: str) -> ObjectStore | None:
-    """Open a bucket as the public sees it; None for what is no bucket."""
+def _open_unsigned(url: str) -> ObjectStore | None:
+    """Open a bucket without credentials. Return None if the address is not in S3."""
     from orbitpkg.objects.addresses import parse_address
     from orbitpkg.objects.s3 import S3Store
     from orbitpkg.objects.s3_config import resolve_s3
@@ -173,10 +173,13 @@ def _unsigned(url: str) -> ObjectStore | None:
 
 
 def unzip(path: Path) -> Path:
-    """Unpack an archive beside itself, unless that was done and its files still have their sizes; returns the folder.
+    """Extract a ZIP file into the directory ``files`` beside it, unless all files are there with the right sizes.
+
+    Returns:
+        The directory.
 
     Raises:
-        IntegrityError: The file is not a ZIP file, or names files outside of the folder.
+        IntegrityError: The file is damaged or not a ZIP file, or contains a path outside the directory.
     """
     target = path.parent / "files"
     try:
@@ -185,25 +188,25 @@ def unzip(path: Path) -> Path:
             for info in members:
                 parts = PurePosixPath(info.filename.replace("\\", "/"))
                 if parts.is_absolute() or ".." in parts.parts:
-                    raise IntegrityError(f"{path.name} contains a file outside its folder: {info.filename!r}.")
-            if not _is_unpacked(target, members):
-                _unpack(archive, target)
+                    raise IntegrityError(f"{path.name} contains a path outside its directory: {info.filename!r}.")
+            if not _is_extracted(target, members):
+                _extract(archive, target)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise IntegrityError(f"{path} is damaged or not a ZIP file: {error}.") from error
     return target
 
 
-def _is_unpacked(folder: Path, members: Iterable[zipfile.ZipInfo]) -> bool:
+def _is_extracted(folder: Path, members: Iterable[zipfile.ZipInfo]) -> bool:
     try:
         return all((folder / info.filename).stat().st_size == info.file_size for info in members)
     except OSError:
         return False
 
 
-def _unpack(archive: zipfile.ZipFile, target: Path) -> None:
+def _extract(archive: zipfile.ZipFile, target: Path) -> None:
     with storage_errors(target, USER_FILE), tempfile.TemporaryDirectory(prefix=".files.", dir=target.parent) as folder:
         fresh = Path(folder) / "files"
         fresh.mkdir()
         archive.extractall(fresh)
-        # Another process may unpack the same archive: its folder has the same files.
+        # Another process may have extracted the same archive. Its files are the same.
         replace_folder(fresh, target, aside=Path(folder) / "old", durable=False)

@@ -1,4 +1,4 @@
-"""Assemblies and stimulus sets, from a catalogue or straight from a bucket, by identifier and hash."""
+"""Load assemblies and stimulus sets by identifier from a catalogue, or by identifier and hash from a bucket."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from orbitpkg.assemblies.arrays import (
     DataAssembly,
     MetadataAssembly,
     NeuroidAssembly,
-    class_named,
-    coordinates_along,
+    find_class,
+    list_coordinates,
     without_indexes,
 )
-from orbitpkg.assemblies.catalogues import ASSEMBLY, STIMULUS_SET, Row, look_up
+from orbitpkg.assemblies.catalogues import ASSEMBLY, STIMULUS_SET, Row, find_rows
 from orbitpkg.assemblies.fetching import bucket_url, fetch_file, unzip
 from orbitpkg.assemblies.netcdf import read_groups, read_netcdf
 from orbitpkg.assemblies.stimuli import ID_COLUMNS, id_column, read_stimulus_set
@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 DEFAULT_BUCKET: Final = "brainscore-language"
-"""The bucket that Brain-Score's ``load_from_s3`` reads, and so this one."""
+"""The bucket of Brain-Score's ``load_from_s3``."""
 
 _PRESENTATION: Final = "presentation"
 
@@ -50,12 +50,12 @@ AssemblyT = TypeVar("AssemblyT", bound=xr.DataArray)
 
 
 class AssemblyLoader(Generic[AssemblyT]):
-    """Reads an assembly from a netCDF file.
+    """A reader of an assembly in a netCDF file.
 
     Args:
-        cls: The class that it is to be: one of this room's, of BrainIO's, or ``xarray.DataArray``.
-        file_path: The file.
-        group: The group in the file; the root when None.
+        cls: The class of the result: an assembly class of orbitpkg or BrainIO, or ``xarray.DataArray``.
+        file_path: The netCDF file.
+        group: The group in the file. None for the root.
     """
 
     def __init__(self, cls: type[AssemblyT], file_path: str | PathLike[str], group: str | None = None) -> None:
@@ -64,11 +64,11 @@ class AssemblyLoader(Generic[AssemblyT]):
         self.group = group
 
     def load(self) -> AssemblyT:
-        """Read it, whole, with the extras in the file's groups among its attributes, by their names.
+        """Read the whole assembly. The extras in the file's groups become attributes with the groups' names.
 
         Raises:
             IntegrityError: The file does not contain an assembly.
-            StorageError: It cannot be read.
+            StorageError: The file cannot be read.
         """
         array = read_netcdf(self.file_path, group=self.group)
         if self.group is None:
@@ -78,14 +78,14 @@ class AssemblyLoader(Generic[AssemblyT]):
 
 
 class StimulusMergeAssemblyLoader(AssemblyLoader[AssemblyT]):
-    """Reads an assembly, and adds what its stimulus set says of each presented stimulus.
+    """A reader of an assembly that adds the columns of its stimulus set as coordinates.
 
     Args:
         cls: The class of the result.
-        file_path: The file.
-        stimulus_set_identifier: The stimulus set's name.
+        file_path: The netCDF file.
+        stimulus_set_identifier: The identifier of the stimulus set.
         stimulus_set: The stimulus set.
-        merge: Whether to add its columns, or only to put it among the attributes.
+        merge: Whether to add the columns. Otherwise, the stimulus set is only added as an attribute.
     """
 
     def __init__(
@@ -103,30 +103,30 @@ class StimulusMergeAssemblyLoader(AssemblyLoader[AssemblyT]):
         self.merge = merge
 
     def load(self) -> AssemblyT:
-        """Read it.
+        """Read the assembly.
 
         Raises:
-            IntegrityError: The file does not contain an assembly, or does not name its stimuli.
+            IntegrityError: The file does not contain an assembly, or its coordinates do not name the stimuli.
         """
         assembly = super().load()
         if self.merge and _PRESENTATION in assembly.dims:
-            assembly = self.assembly_class(data=_merged(assembly, self.stimulus_set))
+            assembly = self.assembly_class(data=_merge_stimuli(assembly, self.stimulus_set))
         assembly.attrs["stimulus_set_identifier"] = self.stimulus_set_identifier
         assembly.attrs["stimulus_set"] = self.stimulus_set
         return assembly
 
 
-def _merged(assembly: xr.DataArray, stimuli: pd.DataFrame) -> xr.DataArray:
-    """Add a coordinate for each column of the stimulus set that the assembly has none for."""
+def _merge_stimuli(assembly: xr.DataArray, stimuli: pd.DataFrame) -> xr.DataArray:
+    """Add the columns of the stimulus set as coordinates, except those that the assembly already has."""
     array = without_indexes(assembly)
-    there = coordinates_along(array, _PRESENTATION)
-    column = next((name for name in ID_COLUMNS if name in there and name in stimuli.columns), None)
+    existing = list_coordinates(array, _PRESENTATION)
+    column = next((name for name in ID_COLUMNS if name in existing and name in stimuli.columns), None)
     if column is None:
         raise IntegrityError(
-            f"The assembly has no coordinate {id_column(stimuli)} that assigns stimuli to its presentations."
+            f"The assembly has no coordinate {id_column(stimuli)}, which identifies the stimulus of each presentation."
         )
     presented = pd.DataFrame({column: array.coords[column].to_numpy()})
-    new = [name for name in stimuli.columns if name == column or name not in there]
+    new = [name for name in stimuli.columns if name == column or name not in existing]
     joined = presented.merge(pd.DataFrame(stimuli)[new], on=column, how="left")
     if len(joined) != len(presented):
         raise IntegrityError(f"The stimulus set has several rows with the same {column}.")
@@ -135,20 +135,20 @@ def _merged(assembly: xr.DataArray, stimuli: pd.DataFrame) -> xr.DataArray:
 
 
 def get_assembly(identifier: str, *, catalogue: str | Path | None = None) -> DataAssembly:
-    """Give an assembly, exactly as it was catalogued, with the columns of its stimulus set.
+    """Load an assembly from a catalogue, verify its hash, and merge the columns of its stimulus set.
 
     Args:
-        identifier: Its identifier.
-        catalogue: An installed catalogue, or the path of a ``lookup.csv``; all installed ones when None.
+        identifier: The identifier of the assembly.
+        catalogue: An installed catalogue, or the path of a ``lookup.csv``. None searches all installed catalogues.
 
     Raises:
-        UsageError: No catalogue contains this name.
-        AccessDenied: Its file is private.
-        IntegrityError: The file differs from the catalogue.
+        UsageError: No catalogue has the identifier.
+        AccessDenied: The file is private.
+        IntegrityError: The file does not match the hash in the catalogue.
     """
-    row = _only(look_up(identifier, ASSEMBLY, catalogue=catalogue), ".nc", identifier)
-    path = _fetched(row)
-    cls = class_named(row.cls)
+    row = _require_file(find_rows(identifier, ASSEMBLY, catalogue=catalogue), ".nc", identifier)
+    path = _fetch_row(row)
+    cls = find_class(row.cls)
     if row.stimulus_set_identifier:
         stimuli = get_stimulus_set(row.stimulus_set_identifier, catalogue=catalogue)
         loader: AssemblyLoader[DataAssembly] = StimulusMergeAssemblyLoader(
@@ -156,43 +156,46 @@ def get_assembly(identifier: str, *, catalogue: str | Path | None = None) -> Dat
         )
     else:
         loader = AssemblyLoader(cls, path)
-    return _identified(loader.load(), identifier)
+    return _set_identifier(loader.load(), identifier)
 
 
-def _only(rows: dict[str, Row], suffix: str, identifier: str) -> Row:
+def _require_file(rows: dict[str, Row], suffix: str, identifier: str) -> Row:
     if suffix not in rows:
         raise IntegrityError(f"The catalogue has no {suffix} file for {identifier}.")
     return rows[suffix]
 
 
-def _fetched(row: Row) -> Path:
+def _fetch_row(row: Row) -> Path:
     return fetch_file(row.location_type, row.location, row.sha1, row.version_id or None)
 
 
-def _identified(assembly: AssemblyT, identifier: str) -> AssemblyT:
+def _set_identifier(assembly: AssemblyT, identifier: str) -> AssemblyT:
     assembly.attrs["identifier"] = identifier
     return assembly
 
 
 def get_stimulus_set(identifier: str, *, catalogue: str | Path | None = None) -> StimulusSet:
-    """Give a stimulus set, exactly as it was catalogued, with its stimuli as local files.
+    """Load a stimulus set from a catalogue, verify its hashes, and extract the stimuli to local files.
 
     Args:
-        identifier: Its identifier.
-        catalogue: An installed catalogue, or the path of a ``lookup.csv``; all installed ones when None.
+        identifier: The identifier of the stimulus set.
+        catalogue: An installed catalogue, or the path of a ``lookup.csv``. None searches all installed catalogues.
 
     Raises:
-        UsageError: No catalogue contains this name.
-        AccessDenied: A file of it is private.
-        IntegrityError: A file differs from the catalogue.
+        UsageError: No catalogue has the identifier.
+        AccessDenied: One of the files is private.
+        IntegrityError: One of the files does not match its hash in the catalogue.
     """
-    rows = look_up(identifier, STIMULUS_SET, catalogue=catalogue)
-    table, stimuli = _fetched(_only(rows, ".csv", identifier)), _fetched(_only(rows, ".zip", identifier))
+    rows = find_rows(identifier, STIMULUS_SET, catalogue=catalogue)
+    table, stimuli = (
+        _fetch_row(_require_file(rows, ".csv", identifier)),
+        _fetch_row(_require_file(rows, ".zip", identifier)),
+    )
     return read_stimulus_set(table, unzip(stimuli), identifier=identifier)
 
 
 def object_name(prefix: str, identifier: str, suffix: str) -> str:
-    """Name the object of an assembly or a stimulus set in its bucket, as BrainIO does."""
+    """Return BrainIO's object name for an assembly or a stimulus set."""
     return f"{prefix}{identifier.replace('.', '_')}{suffix}"
 
 
@@ -235,23 +238,23 @@ def load_from_s3(
     *,
     bucket: str = DEFAULT_BUCKET,
 ) -> xr.DataArray:
-    """Give one version of an assembly, as Brain-Score's benchmarks of language do.
+    """Load one version of an assembly. Compatible with Brain-Score's language benchmarks.
 
     Args:
-        identifier: Its identifier.
-        version_id: The version of the object; None for the newest.
-        sha1: The hash its bytes must have; a SHA-256 or a BLAKE3 does as well.
-        assembly_prefix: What the object's name begins with.
+        identifier: The identifier of the assembly.
+        version_id: The version of the object. None for the newest.
+        sha1: The expected hash: SHA-1, SHA-256 or BLAKE3.
+        assembly_prefix: The prefix of the object's name.
         cls: The class of the result.
-        bucket: The bucket, or ``bucket/prefix``, or an address of orbitpkg's.
+        bucket: The bucket, as ``bucket``, ``bucket/prefix`` or an address.
 
     Raises:
         ObjectNotFound: The object or the version does not exist.
-        AccessDenied: It is private.
-        IntegrityError: Its bytes have another hash.
+        AccessDenied: The object is private.
+        IntegrityError: The object has a different hash.
     """
-    path = _object(bucket, object_name(assembly_prefix, identifier, ".nc"), sha1, version_id)
-    return _identified(AssemblyLoader(cls, path).load(), identifier)
+    path = _fetch_object(bucket, object_name(assembly_prefix, identifier, ".nc"), sha1, version_id)
+    return _set_identifier(AssemblyLoader(cls, path).load(), identifier)
 
 
 def load_assembly_from_s3(  # noqa: PLR0917 - Brain-Score's signature
@@ -263,28 +266,28 @@ def load_assembly_from_s3(  # noqa: PLR0917 - Brain-Score's signature
     stimulus_set_loader: Callable[[], StimulusSet] | None = None,
     merge_stimulus_set_meta: bool = True,
 ) -> AssemblyT:
-    """Give one version of an assembly, as Brain-Score's benchmarks of vision do.
+    """Load one version of an assembly. Compatible with Brain-Score's vision benchmarks.
 
     Args:
-        identifier: Its identifier.
-        version_id: The version of the object; None for the newest.
-        sha1: The hash its bytes must have; a SHA-256 or a BLAKE3 does as well.
-        bucket: The bucket, or ``bucket/prefix``, or an address of orbitpkg's.
+        identifier: The identifier of the assembly.
+        version_id: The version of the object. None for the newest.
+        sha1: The expected hash: SHA-1, SHA-256 or BLAKE3.
+        bucket: The bucket, as ``bucket``, ``bucket/prefix`` or an address.
         cls: The class of the result.
-        stimulus_set_loader: Gives its stimulus set, which is put among the attributes.
-        merge_stimulus_set_meta: Whether the stimulus set's columns are added too.
+        stimulus_set_loader: A function that returns the stimulus set, which is added as an attribute.
+        merge_stimulus_set_meta: Whether to add the columns of the stimulus set as coordinates.
 
     Raises:
         ObjectNotFound: The object or the version does not exist.
-        AccessDenied: It is private.
-        IntegrityError: Its bytes have another hash.
+        AccessDenied: The object is private.
+        IntegrityError: The object has a different hash.
     """
-    path = _object(bucket, object_name("assy_", identifier, ".nc"), sha1, version_id)
+    path = _fetch_object(bucket, object_name("assy_", identifier, ".nc"), sha1, version_id)
     if stimulus_set_loader is None:
-        return _identified(AssemblyLoader(cls, path).load(), identifier)
+        return _set_identifier(AssemblyLoader(cls, path).load(), identifier)
     stimuli = stimulus_set_loader()
     loader = StimulusMergeAssemblyLoader(cls, path, stimuli.identifier, stimuli, merge=merge_stimulus_set_meta)
-    return _identified(loader.load(), identifier)
+    return _set_identifier(loader.load(), identifier)
 
 
 def load_stimulus_set_from_s3(  # noqa: PLR0917 - Brain-Score's signature
@@ -296,27 +299,27 @@ def load_stimulus_set_from_s3(  # noqa: PLR0917 - Brain-Score's signature
     zip_version_id: str | None,
     filename_prefix: str = "image_",
 ) -> StimulusSet:
-    """Give one version of a stimulus set, as Brain-Score's benchmarks of vision do.
+    """Load one version of a stimulus set. Compatible with Brain-Score's vision benchmarks.
 
     Args:
-        identifier: Its identifier.
-        bucket: The bucket, or ``bucket/prefix``, or an address of orbitpkg's.
+        identifier: The identifier of the stimulus set.
+        bucket: The bucket, as ``bucket``, ``bucket/prefix`` or an address.
         csv_sha1: The hash of the table.
         zip_sha1: The hash of the stimuli.
-        csv_version_id: The version of the table; None for the newest.
-        zip_version_id: The version of the stimuli; None for the newest.
-        filename_prefix: What the objects' names begin with; "stimulus_" for what ``package_stimulus_set`` writes.
+        csv_version_id: The version of the table. None for the newest.
+        zip_version_id: The version of the stimuli. None for the newest.
+        filename_prefix: The prefix of the objects' names. ``package_stimulus_set`` uses "stimulus_".
 
     Raises:
         ObjectNotFound: The object or the version does not exist.
-        AccessDenied: It is private.
-        IntegrityError: Its bytes have another hash.
+        AccessDenied: The object is private.
+        IntegrityError: The object has a different hash.
     """
-    table = _object(bucket, object_name(filename_prefix, identifier, ".csv"), csv_sha1, csv_version_id)
-    stimuli = _object(bucket, object_name(filename_prefix, identifier, ".zip"), zip_sha1, zip_version_id)
+    table = _fetch_object(bucket, object_name(filename_prefix, identifier, ".csv"), csv_sha1, csv_version_id)
+    stimuli = _fetch_object(bucket, object_name(filename_prefix, identifier, ".zip"), zip_sha1, zip_version_id)
     return read_stimulus_set(table, unzip(stimuli), identifier=identifier)
 
 
-def _object(bucket: str, name: str, pin: str, version: str | None) -> Path:
+def _fetch_object(bucket: str, name: str, pin: str, version: str | None) -> Path:
     url = bucket_url(bucket)
     return fetch_file(url.partition("://")[0], f"{url}/{name}", pin, version)

@@ -1,10 +1,10 @@
-"""Assemblies as netCDF-4 files, and back. The same assembly gives the same bytes, however it was put together.
+"""Read and write assemblies as netCDF-4 files. Equal assemblies produce identical bytes.
 
-The layout is BrainIO's: one variable ``data`` and its coordinates in the root, without indexes, which netCDF cannot
-hold; extras in groups of their own, each with a variable of its own. The root's attributes name the assembly and its
-stimulus set (BrainIO Format Specification, "Data Assembly").
+The layout is BrainIO's (BrainIO Format Specification, "Data Assembly"): the root holds one variable ``data`` and its
+coordinates, without indexes, which netCDF cannot represent. Each extra is the variable of a separate group. Attributes
+of the root name the assembly and its stimulus set.
 
-The bytes also depend on the versions of h5netcdf and HDF5, which the file names, and on the zlib that packs it.
+The bytes also depend on the versions of h5netcdf and HDF5, which the file records, and on the zlib library.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ DATA: Final = "data"
 """The variable that holds the measurements."""
 
 _ENGINE: Final = "h5netcdf"
-_PACKED: Final = {"zlib": True, "complevel": 4}
-# What h5netcdf, SciPy and xarray raise for files that are broken.
+_COMPRESSED: Final = {"zlib": True, "complevel": 4}
+# The exceptions of h5netcdf, SciPy and xarray for damaged files.
 _FAILURES: Final = (OSError, ValueError, LookupError, RuntimeError, TypeError, EOFError)
 _NUMBERS: Final = "biufMm"
 
@@ -45,56 +45,60 @@ def write_netcdf(
     """Write an assembly to a new file.
 
     Args:
-        assembly: With its coordinates and attributes; attributes that are tables, arrays or None are left out.
+        assembly: The assembly. Attributes that are tables, xarray arrays or None are omitted.
         path: The file.
-        attributes: Of the file, beside those of the assembly.
-        extras: Arrays of other dimensions, each for a group of its name.
+        attributes: Attributes of the file, in addition to those of the assembly.
+        extras: Arrays with other dimensions, by the names of their groups.
 
     Raises:
-        UsageError: netCDF cannot hold a coordinate or an attribute.
-        StorageError: The disk does not take it.
+        UsageError: netCDF cannot represent a coordinate or an attribute.
+        StorageError: The file cannot be written.
     """
     for name in extras or {}:
         if not name or "/" in name or not name.isprintable():
-            raise UsageError(f"{name!r} is not a valid name of an extra: it must be a valid netCDF group name.")
+            raise UsageError(f"{name!r} is not a valid name for an extra: it must be a valid netCDF group name.")
     _write(assembly, path, group=None, attributes=attributes or {})
     for name in sorted(extras or {}):
         _write((extras or {})[name], path, group=name, attributes={})
 
 
 def _write(array: xr.DataArray, path: Path, *, group: str | None, attributes: Mapping[str, str]) -> None:
-    table = _table_of(array)
+    table = _to_dataset(array)
     table.attrs = dict(sorted(attributes.items()))
-    packed = {name: _PACKED for name, each in table.variables.items() if each.dtype.kind in _NUMBERS and each.ndim}
+    compressed = {
+        name: _COMPRESSED for name, each in table.variables.items() if each.dtype.kind in _NUMBERS and each.ndim
+    }
     try:
         with storage_errors(path, USER_FILE):
-            table.to_netcdf(path, mode="w" if group is None else "a", group=group, engine=_ENGINE, encoding=packed)
+            table.to_netcdf(path, mode="w" if group is None else "a", group=group, engine=_ENGINE, encoding=compressed)
     except (TypeError, ValueError) as error:
         raise UsageError(f"The assembly cannot be written as netCDF: {error}.") from error
 
 
-def _table_of(array: xr.DataArray) -> xr.Dataset:
-    """Give an array as plain variables, in an order that depends on their names alone."""
+def _to_dataset(array: xr.DataArray) -> xr.Dataset:
+    """Convert an array to plain variables, ordered by name."""
     flat = without_indexes(array)
     coordinates = {
-        name: (flat.coords[name].dims, flat.coords[name].values, _attributes(flat.coords[name].attrs))
+        name: (flat.coords[name].dims, flat.coords[name].values, _convert_attributes(flat.coords[name].attrs))
         for name in sorted(flat.coords, key=str)
     }
-    variables: dict[Hashable, Any] = {DATA: (flat.dims, flat.values, _attributes(flat.attrs))}
+    variables: dict[Hashable, Any] = {DATA: (flat.dims, flat.values, _convert_attributes(flat.attrs))}
     return xr.Dataset(variables, coords=coordinates)
 
 
-def _attributes(attributes: Mapping[Any, object]) -> dict[str, object]:
-    found = {str(name): _attribute(str(name), value) for name, value in sorted(attributes.items(), key=_by_name)}
+def _convert_attributes(attributes: Mapping[Any, object]) -> dict[str, object]:
+    found = {
+        str(name): _convert_attribute(str(name), value) for name, value in sorted(attributes.items(), key=_name_of)
+    }
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _by_name(item: tuple[object, object]) -> str:
+def _name_of(item: tuple[object, object]) -> str:
     return str(item[0])
 
 
-def _attribute(name: str, value: object) -> object:
-    """Give an attribute's value as netCDF can hold it; None for what is left out."""
+def _convert_attribute(name: str, value: object) -> object:
+    """Convert an attribute to a type that netCDF supports. None if it is omitted."""
     from pandas import DataFrame
 
     if value is None or isinstance(value, (DataFrame, xr.DataArray, xr.Dataset)):
@@ -116,10 +120,10 @@ def _attribute(name: str, value: object) -> object:
 
 
 def read_netcdf(path: Path, *, group: str | None = None) -> xr.DataArray:
-    """Read an assembly, whole, with the file's attributes and its own merged; its own count first.
+    """Read a whole assembly, with the attributes of the file. The assembly's own attributes take precedence.
 
     Raises:
-        IntegrityError: It is no netCDF file, a damaged one, or one of several arrays.
+        IntegrityError: The file is damaged or not netCDF, or contains several arrays.
     """
     try:
         with xr.open_dataset(path, group=group, engine=_engine_of(path)) as table:
@@ -135,7 +139,7 @@ def read_netcdf(path: Path, *, group: str | None = None) -> xr.DataArray:
 
 
 def read_groups(path: Path) -> list[str]:
-    """Name the groups of a file that hold extras.
+    """List the groups of a file that contain extras.
 
     Raises:
         IntegrityError: The file is not a valid netCDF file.
@@ -157,5 +161,5 @@ def _unreadable(path: Path, error: Exception) -> IntegrityError:
 
 
 def _engine_of(path: Path) -> str:
-    """Choose what reads a file: netCDF-4 is HDF5, and the classic formats are not."""
+    """Return the xarray engine for a file. netCDF-4 files are HDF5; the classic formats are not."""
     return _ENGINE if is_hdf5(path) else "scipy"

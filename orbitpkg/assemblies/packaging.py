@@ -1,7 +1,7 @@
-"""Putting assemblies and stimulus sets into a bucket, and into a catalogue.
+"""Upload assemblies and stimulus sets to a bucket, and add them to a catalogue.
 
-What is catalogued does not change: an identifier that the catalogue has, or an object of its name with other bytes, is
-refused before anything is uploaded.
+Catalogue entries never change: packaging fails before the upload if the catalogue has the identifier, or if the bucket
+has an object with the same name and different content.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from orbitpkg.assemblies.arrays import class_named
+from orbitpkg.assemblies.arrays import find_class
 from orbitpkg.assemblies.catalogues import (
     ASSEMBLY,
     STIMULUS_SET,
     Row,
     append_rows,
-    catalogue_named,
-    installed_catalogues,
-    refuse_duplicates,
+    check_duplicates,
+    open_catalogue,
+    read_installed_catalogues,
 )
 from orbitpkg.assemblies.fetching import bucket_url
 from orbitpkg.assemblies.loading import object_name
@@ -46,15 +46,15 @@ _ASSEMBLY: Final = "assy_"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """A file that was put into a bucket, with all that it can be pinned by.
+    """An uploaded file, with the hashes and the version that can pin it.
 
     Attributes:
-        uri: Its address.
-        version_id: The version of the object; None where the bucket keeps none.
-        sha1: Of its bytes, as all hashes in hexadecimal digits.
-        sha256: The same.
-        blake3: The same.
-        size: In bytes.
+        uri: The address of the object.
+        version_id: The version of the object. None if the bucket has no versioning.
+        sha1: The SHA-1 digest, in lower-case hexadecimal digits.
+        sha256: The SHA-256 digest, in the same form.
+        blake3: The BLAKE3 digest, in the same form.
+        size: The size in bytes.
     """
 
     uri: str
@@ -65,27 +65,27 @@ class Stored:
     size: int
 
     def __getitem__(self, name: str) -> object:
-        """Give a field by its name, as Brain-Score's callers ask for them ("sha1", "VersionId")."""
+        """Return a field by its name. Brain-Score reads ``["sha1"]`` and ``["VersionId"]``."""
         return self.version_id if name == "VersionId" else getattr(self, name)
 
 
 def upload_data_assembly(
     assembly: xr.DataArray, assembly_identifier: str, bucket_name: str, assembly_prefix: str = _ASSEMBLY
 ) -> Stored:
-    """Put an assembly into a bucket. One that is there is written over; its versions stay where the bucket keeps them.
+    """Upload an assembly to a bucket, overwriting an existing object. Earlier versions remain if the bucket keeps them.
 
     Args:
         assembly: The assembly.
-        assembly_identifier: Its identifier; the object is named after it.
-        bucket_name: The bucket, or ``bucket/prefix``, or an address of orbitpkg's.
-        assembly_prefix: What the object's name begins with.
+        assembly_identifier: The identifier of the assembly, which determines the name of the object.
+        bucket_name: The bucket, as ``bucket``, ``bucket/prefix`` or an address.
+        assembly_prefix: The prefix of the object's name.
 
     Returns:
-        What pins it; ``sha1`` and ``version_id`` are what ``load_from_s3`` takes.
+        The uploaded object. Pass its ``sha1`` and ``version_id`` to ``load_from_s3``.
 
     Raises:
-        UsageError: netCDF cannot hold it.
-        RepositoryError: The bucket does not take it.
+        UsageError: netCDF cannot represent the assembly.
+        RepositoryError: The upload failed.
     """
     with tempfile.TemporaryDirectory(prefix="orbitpkg-") as folder:
         path = Path(folder) / object_name(assembly_prefix, assembly_identifier, ".nc")
@@ -106,24 +106,24 @@ def package_data_assembly(  # noqa: PLR0917 - BrainIO's signature
     bucket_name: str = "",
     extras: Mapping[str, xr.DataArray] | None = None,
 ) -> Stored:
-    """Put an assembly into a bucket and into a catalogue.
+    """Upload an assembly to a bucket, and add it to a catalogue.
 
     Args:
-        catalog_identifier: An installed catalogue, or the path of a ``lookup.csv``, which is made if need be.
-        proto_data_assembly: The measurements, with all that is known about them as coordinates and attributes.
+        catalog_identifier: An installed catalogue, or the path of a ``lookup.csv``, which is created if missing.
+        proto_data_assembly: The measurements, with coordinates and attributes that describe them.
         assembly_identifier: The identifier of the assembly.
-        stimulus_set_identifier: The stimulus set it is about, which some catalogue has; None for none.
-        assembly_class_name: The class to use when it is read.
-        bucket_name: The bucket, or ``bucket/prefix``, or an address of orbitpkg's.
-        extras: Arrays of other dimensions that belong to it, by name.
+        stimulus_set_identifier: The stimulus set of the assembly, which must be in a catalogue. None if it has none.
+        assembly_class_name: The class to load the assembly into.
+        bucket_name: The bucket, as ``bucket``, ``bucket/prefix`` or an address.
+        extras: Arrays with other dimensions that belong to the assembly, by name.
 
     Raises:
-        UsageError: The identifier is taken, the stimulus set unknown, or the assembly none of its class.
-        RepositoryError: The bucket does not take it.
+        UsageError: The identifier is taken, the stimulus set is unknown, or the assembly does not fit its class.
+        RepositoryError: The upload failed.
     """
-    catalogue = catalogue_named(catalog_identifier)
+    catalogue = open_catalogue(catalog_identifier)
     row = Row(
-        identifier=_identifier(assembly_identifier),
+        identifier=_check_identifier(assembly_identifier),
         lookup_type=ASSEMBLY,
         cls=assembly_class_name,
         location_type="",
@@ -131,66 +131,66 @@ def package_data_assembly(  # noqa: PLR0917 - BrainIO's signature
         sha1="",
         stimulus_set_identifier=stimulus_set_identifier or "",
     )
-    refuse_duplicates(catalogue, [row])
+    check_duplicates(catalogue, [row])
     if stimulus_set_identifier is not None:
         _require_stimulus_set(stimulus_set_identifier, [*catalogue.rows, *_installed_rows()])
-    assembly = class_named(assembly_class_name)(proto_data_assembly)
+    assembly = find_class(assembly_class_name)(proto_data_assembly)
     assembly.validate()
     url = bucket_url(bucket_name)
     with tempfile.TemporaryDirectory(prefix="orbitpkg-") as folder:
         path = Path(folder) / object_name(_ASSEMBLY, assembly_identifier, ".nc")
         _write_assembly(assembly, path, assembly_identifier, stimulus_set_identifier, extras)
         (stored,) = _upload_new(url, [path])
-    append_rows(catalogue, [_placed(row, stored)])
+    append_rows(catalogue, [_with_location(row, stored)])
     return stored
 
 
 def package_stimulus_set(
     catalog_name: str | Path, proto_stimulus_set: Any, stimulus_set_identifier: str, bucket_name: str
 ) -> tuple[Stored, Stored]:
-    """Put a stimulus set into a bucket and into a catalogue.
+    """Upload a stimulus set to a bucket, and add it to a catalogue.
 
     Args:
-        catalog_name: An installed catalogue, or the path of a ``lookup.csv``, which is made if need be.
-        proto_stimulus_set: A table with a row for each stimulus, a column ``stimulus_id``, and ``stimulus_paths``.
+        catalog_name: An installed catalogue, or the path of a ``lookup.csv``, which is created if missing.
+        proto_stimulus_set: A table with one row per stimulus, a column ``stimulus_id``, and ``stimulus_paths``.
         stimulus_set_identifier: The identifier of the stimulus set.
-        bucket_name: The bucket, or ``bucket/prefix``, or an address of orbitpkg's.
+        bucket_name: The bucket, as ``bucket``, ``bucket/prefix`` or an address.
 
     Returns:
-        What pins the table, and what pins the stimuli.
+        The uploaded table and the uploaded archive of the stimuli.
 
     Raises:
-        UsageError: The identifier is taken, or the table or a stimulus cannot be used.
-        RepositoryError: The bucket does not take it.
+        UsageError: The identifier is taken, or the table or one of the stimuli is invalid.
+        RepositoryError: The upload failed.
     """
-    catalogue = catalogue_named(catalog_name)
+    catalogue = open_catalogue(catalog_name)
     table = Row(
-        identifier=_identifier(stimulus_set_identifier),
+        identifier=_check_identifier(stimulus_set_identifier),
         lookup_type=STIMULUS_SET,
         cls="StimulusSet",
         location_type="",
         location="",
         sha1="",
     )
-    refuse_duplicates(catalogue, [table])
+    check_duplicates(catalogue, [table])
     url = bucket_url(bucket_name)
     with tempfile.TemporaryDirectory(prefix="orbitpkg-") as folder:
         paths = [Path(folder) / object_name(_STIMULI, stimulus_set_identifier, suffix) for suffix in (".csv", ".zip")]
         write_stimulus_set(proto_stimulus_set, *paths)
         first, second = _upload_new(url, paths)
-    # Of the two, only the table has a class (BrainIO tells them apart by that).
-    append_rows(catalogue, [_placed(table, first), _placed(table, second, cls="")])
+    # BrainIO distinguishes the two files by their class: only the table has one.
+    append_rows(catalogue, [_with_location(table, first), _with_location(table, second, cls="")])
     return first, second
 
 
-def _identifier(text: str) -> str:
+def _check_identifier(text: str) -> str:
     if not text or "/" in text or not text.isprintable() or text != text.strip():
         raise UsageError(f"{text!r} is not a valid identifier.", hint="Use letters, digits, dots, - and _.")
     return text
 
 
 def _installed_rows() -> Iterator[Row]:
-    for catalogue in installed_catalogues():
+    for catalogue in read_installed_catalogues():
         yield from catalogue.rows
 
 
@@ -231,22 +231,26 @@ def _upload(store: ObjectStore, path: Path, *, create_only: bool) -> Stored:
 
 
 def _upload_new(url: str, paths: list[Path]) -> list[Stored]:
-    """Put files into a bucket that has none of their names, or has them from a run that broke off."""
+    """Upload files, except those that an interrupted run has already uploaded.
+
+    Raises:
+        ObjectExists: An object has different content.
+    """
     store = open_store(url)
     try:
-        there = [_stored_already(store, path) for path in paths]
-        return [found or _upload(store, path, create_only=True) for found, path in zip(there, paths, strict=True)]
+        existing = [_find_uploaded(store, path) for path in paths]
+        return [found or _upload(store, path, create_only=True) for found, path in zip(existing, paths, strict=True)]
     finally:
         store.close()
 
 
-def _stored_already(store: ObjectStore, path: Path) -> Stored | None:
+def _find_uploaded(store: ObjectStore, path: Path) -> Stored | None:
     try:
         info = store.head(path.name)
     except ObjectNotFound:
         return None
     digests = digests_of(path)
-    copy = path.with_name(f"{path.name}.there")
+    copy = path.with_name(f"{path.name}.existing")
     if info.size == digests.size:
         download_object(store, path.name, copy, info=info)
         if digests_of(copy) == digests:
@@ -265,11 +269,11 @@ def _stored_already(store: ObjectStore, path: Path) -> Stored | None:
     )
 
 
-def _placed(row: Row, stored: Stored, *, cls: str | None = None) -> Row:
+def _with_location(row: Row, stored: Stored, *, cls: str | None = None) -> Row:
     scheme, _, rest = stored.uri.partition("://")
     location = stored.uri
     if scheme == "s3":
-        # The form that BrainIO's own tools read.
+        # BrainIO's tools read addresses of this form only.
         bucket, _, key = rest.partition("/")
         location = f"https://{bucket}.s3.amazonaws.com/{key}"
     return Row(

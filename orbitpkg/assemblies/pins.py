@@ -1,4 +1,4 @@
-"""Hashes that say which bytes a file must have: SHA-1 (as BrainIO's catalogues do), SHA-256 or BLAKE3."""
+"""Hashes that pin the content of files: SHA-1, as in BrainIO's catalogues, SHA-256 or BLAKE3."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class Pin:
     """A hash that a file must have.
 
     Attributes:
-        kinds: Of which kinds it may be: 64 digits alone are a SHA-256 or a BLAKE3, and no file can have both.
-        digits: The hash, in lower-case hexadecimal digits.
+        kinds: The possible hash functions. 64 digits without a prefix can be SHA-256 or BLAKE3.
+        digits: The digest, in lower-case hexadecimal digits.
     """
 
     kinds: tuple[str, ...]
@@ -54,23 +54,23 @@ class Pin:
 
     @property
     def folder(self) -> str:
-        """A name for what has this hash."""
+        """The name of the cache directory for files with this hash."""
         return f"{'-'.join(self.kinds)}-{self.digits}"
 
-    def fits(self, path: Path) -> bool:
-        """Tell whether a file has it.
+    def matches(self, path: Path) -> bool:
+        """Return whether a file has this hash.
 
         Raises:
-            OSError: It cannot be read.
+            OSError: The file cannot be read.
         """
         return self.digits in hash_file(path, self.kinds).values()
 
 
 def parse_pin(text: str) -> Pin:
-    """Read a hash: 40 hexadecimal digits, 64 of them, or either after ``sha1:``, ``sha256:`` or ``blake3:``.
+    """Parse a hash: 40 or 64 hexadecimal digits, optionally after ``sha1:``, ``sha256:`` or ``blake3:``.
 
     Raises:
-        UsageError: It is none.
+        UsageError: The text is not a supported hash.
     """
     kind, colon, digits = text.strip().lower().rpartition(":")
     kinds = (kind,) if colon else tuple(each for each, length in _DIGITS.items() if length == len(digits))
@@ -84,10 +84,10 @@ def parse_pin(text: str) -> Pin:
 
 
 def hash_file(path: Path, kinds: Iterable[str]) -> dict[str, str]:
-    """Give the hashes of a file by their kinds, in one pass.
+    """Compute hashes of a file in one pass. Return the digests by the names of the hash functions.
 
     Raises:
-        OSError: It cannot be read.
+        OSError: The file cannot be read.
     """
     hashers = {kind: _HASHERS[kind]() for kind in kinds}
     with path.open("rb") as file:
@@ -98,9 +98,9 @@ def hash_file(path: Path, kinds: Iterable[str]) -> dict[str, str]:
 
 
 def digests_of(path: Path) -> Digests:
-    """Give all hashes of a file, and its size.
+    """Compute all supported hashes of a file, and its size.
 
     Raises:
-        OSError: It cannot be read.
+        OSError: The file cannot be read.
     """
     return Digests(**hash_file(path, _DIGITS), size=path.stat().st_size)

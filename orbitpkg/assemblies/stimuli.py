@@ -1,6 +1,7 @@
-"""Stimulus sets: a table with a row for each stimulus, in CSV, and the stimuli themselves, in a ZIP file.
+"""Stimulus sets: a CSV table with one row per stimulus, and a ZIP file with the stimulus files.
 
-The same stimuli give the same bytes: files are stored in the order of the rows, as they are, with no times or owners.
+The same stimuli produce identical bytes: files are stored uncompressed, in the order of the rows, without times or
+owners.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["ID_COLUMNS", "StimulusSet", "id_column", "read_stimulus_set", "write_stimulus_set"]
 
 ID_COLUMNS: Final = ("stimulus_id", "image_id")
-"""The columns that name a stimulus; older sets have the second."""
+"""The columns that can identify a stimulus. Older sets use the second."""
 
 _FILE_NAME: Final = "filename"
 _PATH_IN_STORE: Final = "stimulus_path_within_store"
@@ -33,14 +34,14 @@ _REGULAR_FILE: Final = 0o100644 << 16
 
 
 class StimulusSet(pd.DataFrame):
-    """A table of stimuli that knows where their files are.
+    """A table of stimuli with the paths of their files.
 
     Attributes:
-        identifier: Its name.
-        stimulus_paths: The file of each stimulus, by its id.
+        identifier: The identifier of the stimulus set.
+        stimulus_paths: The paths of the files by stimulus id.
     """
 
-    # So pandas hands these on to the tables it makes of this one.
+    # pandas copies the attributes listed here to the tables that it derives from this one.
     _metadata: ClassVar[list[str]] = ["identifier", "stimulus_paths"]
     identifier: str = ""
     stimulus_paths: Mapping[Hashable, Path] = MappingProxyType({})
@@ -51,16 +52,16 @@ class StimulusSet(pd.DataFrame):
 
     @classmethod
     def from_files(cls, csv_path: str | PathLike[str], dir_path: str | PathLike[str]) -> StimulusSet:
-        """Read a stimulus set from a table and a folder of stimuli.
+        """Read a stimulus set from a table and a directory of stimulus files.
 
         Raises:
-            IntegrityError: The table cannot be read, or the file of a stimulus is not in the folder.
+            IntegrityError: The table cannot be read, or the file of a stimulus is missing.
         """
         return read_stimulus_set(Path(csv_path), Path(dir_path), identifier=Path(csv_path).stem)
 
     @property
     def image_paths(self) -> Mapping[Hashable, Path]:
-        """The name that ``stimulus_paths`` had."""
+        """The earlier name of ``stimulus_paths``."""
         return self.stimulus_paths
 
     @image_paths.setter
@@ -68,23 +69,23 @@ class StimulusSet(pd.DataFrame):
         self.stimulus_paths = paths
 
     def get_stimulus(self, stimulus_id: object) -> Path:
-        """Give the file of one stimulus.
+        """Return the path of a stimulus file.
 
         Raises:
-            KeyError: The stimulus does not exist.
+            KeyError: No stimulus has this id.
         """
         return self.stimulus_paths[stimulus_id]
 
     def get_image(self, image_id: object) -> Path:
-        """Give the file of one stimulus; the name that ``get_stimulus`` had."""
+        """Return the path of a stimulus file. The earlier name of ``get_stimulus``."""
         return self.get_stimulus(image_id)
 
 
 def id_column(table: pd.DataFrame) -> str:
-    """Name the column that names stimuli.
+    """Return the name of the column that identifies stimuli.
 
     Raises:
-        UsageError: There is none.
+        UsageError: The table has no such column.
     """
     for name in ID_COLUMNS:
         if name in table.columns:
@@ -95,10 +96,10 @@ def id_column(table: pd.DataFrame) -> str:
 
 
 def read_stimulus_set(csv_path: Path, folder: Path, *, identifier: str) -> StimulusSet:
-    """Read a stimulus set.
+    """Read a stimulus set from a table and a directory of stimulus files.
 
     Raises:
-        IntegrityError: The table cannot be read, or the file of a stimulus is not in the folder.
+        IntegrityError: The table cannot be read, or the file of a stimulus is missing.
     """
     try:
         stimuli = StimulusSet(pd.read_csv(csv_path))
@@ -121,14 +122,16 @@ def write_stimulus_set(stimuli: Any, csv_path: Path, zip_path: Path) -> None:
     """Write a stimulus set to a new CSV and a new ZIP file.
 
     Args:
-        stimuli: A table with an id for each stimulus, and ``stimulus_paths`` or ``get_stimulus(id)``, which tell their
-            files. ``stimulus_path_within_store`` names a file in the archive, without its suffix; it is the id else.
-        csv_path: The table.
-        zip_path: The archive.
+        stimuli: A table with a stimulus id in each row. Its ``stimulus_paths`` or ``get_stimulus(id)`` returns the
+            files. The column ``stimulus_path_within_store``, or else the id, is the file's name in the archive, without
+            its suffix.
+        csv_path: The new CSV file.
+        zip_path: The new ZIP file.
 
     Raises:
-        UsageError: It has no ids, two of one name, a file that is missing, or a column ``filename`` already.
-        StorageError: A file cannot be read, or the disk is full.
+        UsageError: Ids are missing or duplicate, two files have the same name, a file is missing, or the table already
+            has a column ``filename``.
+        StorageError: A file cannot be read or written.
     """
     column = id_column(stimuli)
     if _FILE_NAME in stimuli.columns:
@@ -139,7 +142,7 @@ def write_stimulus_set(stimuli: Any, csv_path: Path, zip_path: Path) -> None:
         raise UsageError("The stimulus set is empty." if not ids else f"Two stimuli have the same {column}.")
     files = {key: _file_of(stimuli, key) for key in ids}
     stems = table[_PATH_IN_STORE] if _PATH_IN_STORE in table.columns else table[column]
-    names = [_name(f"{stem}{files[key].suffix}") for stem, key in zip(stems, ids, strict=True)]
+    names = [_check_name(f"{stem}{files[key].suffix}") for stem, key in zip(stems, ids, strict=True)]
     if len({name.casefold() for name in names}) != len(names):
         raise UsageError("Two stimuli have the same name in the archive.", hint=f"Check the column {_PATH_IN_STORE}.")
     _write_zip(zip_path, dict(zip(names, files.values(), strict=True)))
@@ -161,7 +164,7 @@ def _file_of(stimuli: Any, key: object) -> Path:
     return found
 
 
-def _name(name: str) -> str:
+def _check_name(name: str) -> str:
     parts = PurePosixPath(name)
     if parts.is_absolute() or ".." in parts.parts or "\\" in name or not name.isprintable():
         raise UsageError(f"{name!r} is not a valid name for a stimulus in the archive.")
@@ -171,10 +174,10 @@ def _name(name: str) -> str:
 def _write_zip(target: Path, files: Mapping[str, Path]) -> None:
     with storage_errors(target, USER_FILE), zipfile.ZipFile(target, "w") as archive:
         for name, path in files.items():
-            # Not packed: pictures, sounds and films are already, and every zlib packs in its own way.
+            # Stored, because media files are already compressed and the output of zlib depends on its version.
             info = zipfile.ZipInfo(name, _EPOCH)
             info.external_attr = _REGULAR_FILE
-            info.create_system = 3  # Unix, wherever this runs
+            info.create_system = 3  # Unix, on every platform
             info.file_size = path.stat().st_size
             with path.open("rb") as source, archive.open(info, "w") as out:
                 shutil.copyfileobj(source, out)

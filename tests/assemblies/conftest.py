@@ -1,4 +1,4 @@
-"""Assemblies, stimuli and machines for the tests."""
+"""Assemblies, stimulus sets and homes for the tests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["assembly", "home", "stimuli"]
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An ORBITPKG_HOME of one's own."""
+    """Return a separate ORBITPKG_HOME for each test."""
     folder = tmp_path / "the home"
     monkeypatch.setenv("ORBITPKG_HOME", str(folder))
     return folder
@@ -26,7 +26,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def assembly() -> NeuroidAssembly:
-    """Six presentations of three stimuli to two neurons, in one bin of time."""
+    """Six presentations of three stimuli to two neurons, in one time bin."""
     return NeuroidAssembly(
         np.arange(12, dtype="f4").reshape(6, 2, 1),
         coords={

@@ -1,4 +1,4 @@
-"""Files are handed out only with the bytes that their hash promises; catalogues are read, and never contradicted."""
+"""Files are returned only if they match their hash; catalogue entries are read, added and never changed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from orbitpkg.assemblies import (
     package_data_assembly,
     package_stimulus_set,
 )
-from orbitpkg.assemblies.catalogues import ASSEMBLY, Row, append_rows, catalogue_named
+from orbitpkg.assemblies.catalogues import ASSEMBLY, Row, append_rows, open_catalogue
 from orbitpkg.assemblies.fetching import unzip, uri_of
 from orbitpkg.errors import IntegrityError, MissingExtra, ObjectExists, ObjectNotFound, StorageError, UsageError
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DATA = b"what was measured"
-SHA1 = hashlib.sha1(DATA).hexdigest()  # noqa: S324 - what catalogues have
+SHA1 = hashlib.sha1(DATA).hexdigest()  # noqa: S324 - catalogues contain SHA-1
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def lookup(tmp_path: Path) -> Path:
     return tmp_path / "project" / "lookup.csv"
 
 
-# One file.
+# Single files.
 
 
 @pytest.mark.parametrize(
@@ -71,20 +71,20 @@ def test_a_file_is_fetched_once_by_any_of_its_hashes(bucket: Path, pin: str) -> 
     assert fetch_file("file", (bucket / "data.bin").as_uri(), pin) == path
 
 
-def test_a_file_of_another_hash_is_not_kept(bucket: Path, home: Path) -> None:
+def test_a_file_with_a_different_hash_is_not_kept(bucket: Path, home: Path) -> None:
     with pytest.raises(IntegrityError, match=r"data.bin does not match sha1 0{40}: the object has sha1 ") as caught:
         fetch_file("FILE", (bucket / "data.bin").as_uri(), "0" * 40)
     assert caught.value.hint == "The object was replaced, or the hash belongs to another object."
     assert [path for path in home.rglob("*") if path.is_file()] == []
 
 
-def test_a_kept_file_that_rotted_is_fetched_anew(bucket: Path) -> None:
+def test_a_damaged_cached_file_is_fetched_again(bucket: Path) -> None:
     path = fetch_file("FILE", (bucket / "data.bin").as_uri(), SHA1)
     path.write_bytes(b"x" * len(DATA))
     assert fetch_file("FILE", (bucket / "data.bin").as_uri(), SHA1).read_bytes() == DATA
 
 
-def test_a_kept_file_that_rotted_is_removed_even_if_it_cannot_be_fetched(bucket: Path) -> None:
+def test_a_damaged_cached_file_is_removed_even_if_it_cannot_be_fetched(bucket: Path) -> None:
     path = fetch_file("FILE", (bucket / "data.bin").as_uri(), SHA1)
     path.write_bytes(b"x")
     (bucket / "data.bin").unlink()
@@ -93,13 +93,13 @@ def test_a_kept_file_that_rotted_is_removed_even_if_it_cannot_be_fetched(bucket:
     assert not path.exists()
 
 
-def test_a_home_that_cannot_be_written_is_an_error_of_the_disk(bucket: Path, home: Path) -> None:
+def test_a_home_that_cannot_be_written_raises_a_storage_error(bucket: Path, home: Path) -> None:
     home.write_bytes(b"")
     with pytest.raises(StorageError, match=r"Not a directory|File exists"):
         fetch_file("FILE", (bucket / "data.bin").as_uri(), SHA1)
 
 
-def test_sixteen_who_fetch_at_once_get_the_file(bucket: Path) -> None:
+def test_sixteen_concurrent_fetches_all_return_the_file(bucket: Path) -> None:
     with ThreadPoolExecutor(16) as pool:
         paths = list(pool.map(lambda _: fetch_file("FILE", (bucket / "data.bin").as_uri(), SHA1), range(16)))
     assert {path.read_bytes() for path in paths} == {DATA}
@@ -107,7 +107,7 @@ def test_sixteen_who_fetch_at_once_get_the_file(bucket: Path) -> None:
 
 
 @pytest.mark.parametrize("pin", ["", "abc", "0" * 32, "g" * 40, "md5:" + "0" * 32, "sha1:" + "0" * 64, "0" * 65])
-def test_what_is_no_hash_is_refused(bucket: Path, pin: str) -> None:
+def test_an_invalid_hash_is_refused(bucket: Path, pin: str) -> None:
     with pytest.raises(UsageError, match="is not a supported hash"):
         fetch_file("FILE", (bucket / "data.bin").as_uri(), pin)
 
@@ -123,12 +123,12 @@ def test_what_is_no_hash_is_refused(bucket: Path, pin: str) -> None:
         ("s3://b-1/a.nc", "s3://b-1/a.nc"),
     ],
 )
-def test_all_forms_of_an_address_in_s3_are_read(location: str, expected: str) -> None:
+def test_every_form_of_an_s3_address_is_parsed(location: str, expected: str) -> None:
     assert uri_of("S3", location) == expected
 
 
 @pytest.mark.parametrize(
-    ("kind", "location", "says"),
+    ("kind", "location", "message"),
     [
         ("S3", "https://example.com/a.nc", "is not an S3 address"),
         ("S3", "https://bucket.s3.amazonaws.com/", "does not name an object"),
@@ -137,8 +137,8 @@ def test_all_forms_of_an_address_in_s3_are_read(location: str, expected: str) ->
         ("FTP", "ftp://host/a", "Unknown location type 'FTP'"),
     ],
 )
-def test_a_location_that_cannot_be_read_is_refused(kind: str, location: str, says: str) -> None:
-    with pytest.raises(UsageError, match=says):
+def test_an_invalid_location_is_refused(kind: str, location: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         fetch_file(kind, location, SHA1)
 
 
@@ -150,7 +150,7 @@ def package_both(lookup: Path, bucket: Path, stimuli: StimulusSet, assembly: Neu
     package_data_assembly(lookup, assembly, "lab.Me2026", "lab.Faces", "NeuroidAssembly", bucket.as_uri())
 
 
-def test_what_was_packaged_is_got_with_the_stimuli_merged(
+def test_a_packaged_assembly_is_loaded_with_its_stimuli_merged(
     lookup: Path, bucket: Path, stimuli: StimulusSet, assembly: NeuroidAssembly
 ) -> None:
     package_both(lookup, bucket, stimuli, assembly)
@@ -168,14 +168,14 @@ def test_what_was_packaged_is_got_with_the_stimuli_merged(
     assert list(table.columns) == ["stimulus_id", "kind", "size", "filename"]
 
 
-def test_a_part_of_a_stimulus_set_still_knows_its_files(lookup: Path, bucket: Path, stimuli: StimulusSet) -> None:
+def test_a_selection_of_a_stimulus_set_keeps_the_paths(lookup: Path, bucket: Path, stimuli: StimulusSet) -> None:
     package_stimulus_set(lookup, stimuli, "lab.Faces", bucket.as_uri())
     faces = get_stimulus_set("lab.Faces", catalogue=lookup).query("kind == 'face'")
     assert (len(faces), faces.identifier) == (2, "lab.Faces")
     assert faces.get_image("n0").is_file()
 
 
-def test_a_coordinate_of_the_assembly_counts_before_the_stimulus_sets(
+def test_a_coordinate_of_the_assembly_takes_precedence_over_a_column(
     lookup: Path, bucket: Path, stimuli: StimulusSet, assembly: NeuroidAssembly
 ) -> None:
     array = assembly.reset_index("presentation").assign_coords(kind=("presentation", list("uvwxyz")))
@@ -216,7 +216,7 @@ def test_a_duplicate_identifier_is_refused_before_any_upload(
     ) == before
 
 
-def test_an_object_that_another_catalogue_may_pin_is_not_written_over(
+def test_an_object_that_another_catalogue_may_pin_is_not_overwritten(
     tmp_path: Path, lookup: Path, bucket: Path, assembly: NeuroidAssembly
 ) -> None:
     package_data_assembly(lookup, assembly, "lab.Me2026", None, "NeuroidAssembly", bucket.as_uri())
@@ -224,12 +224,12 @@ def test_an_object_that_another_catalogue_may_pin_is_not_written_over(
     with pytest.raises(ObjectExists, match="already exists with different content; nothing was uploaded"):
         package_data_assembly(other, assembly + 1, "lab.Me2026", None, "NeuroidAssembly", bucket.as_uri())
     assert not other.exists()
-    # A run that broke off before it wrote the catalogue is gone on with.
+    # A run that was interrupted before it wrote the catalogue is resumed.
     package_data_assembly(other, assembly, "lab.Me2026", None, "NeuroidAssembly", bucket.as_uri())
     assert get_assembly("lab.Me2026", catalogue=other).equals(get_assembly("lab.Me2026", catalogue=lookup))
 
 
-def test_what_cannot_be_packaged_is_refused_before_any_upload(
+def test_invalid_input_is_refused_before_any_upload(
     lookup: Path, bucket: Path, assembly: NeuroidAssembly, stimuli: StimulusSet
 ) -> None:
     place = bucket.as_uri()
@@ -253,18 +253,16 @@ def test_what_cannot_be_packaged_is_refused_before_any_upload(
     assert not lookup.exists()
 
 
-def test_a_name_in_the_archive_that_leads_out_of_it_is_refused(
-    lookup: Path, bucket: Path, stimuli: StimulusSet
-) -> None:
+def test_an_archive_name_outside_the_archive_is_refused(lookup: Path, bucket: Path, stimuli: StimulusSet) -> None:
     named = stimuli.assign(stimulus_path_within_store=["a", "b", "../c"])
     with pytest.raises(UsageError, match="is not a valid name for a stimulus"):
         package_stimulus_set(lookup, named, "lab.Faces", bucket.as_uri())
 
 
-def test_an_archive_that_leads_out_of_its_folder_is_not_unpacked(tmp_path: Path) -> None:
+def test_an_archive_with_a_path_outside_its_directory_is_not_extracted(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("../out.txt", b"x")
-    with pytest.raises(IntegrityError, match="contains a file outside its folder"):
+    with pytest.raises(IntegrityError, match="contains a path outside its directory"):
         unzip(tmp_path / "a.zip")
     (tmp_path / "b.zip").write_bytes(b"PK\x03\x04 and no more")
     with pytest.raises(IntegrityError, match="is damaged or not a ZIP file"):
@@ -272,7 +270,7 @@ def test_an_archive_that_leads_out_of_its_folder_is_not_unpacked(tmp_path: Path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.zip", "b.zip"]
 
 
-def test_stimuli_that_were_tampered_with_are_unpacked_again(lookup: Path, bucket: Path, stimuli: StimulusSet) -> None:
+def test_modified_stimuli_are_extracted_again(lookup: Path, bucket: Path, stimuli: StimulusSet) -> None:
     package_stimulus_set(lookup, stimuli, "lab.Faces", bucket.as_uri())
     first = get_stimulus_set("lab.Faces", catalogue=lookup)
     first.get_stimulus("n0").write_bytes(b"")
@@ -286,7 +284,7 @@ def test_stimuli_that_were_tampered_with_are_unpacked_again(lookup: Path, bucket
     ]
 
 
-def test_an_older_set_of_images_is_packaged_and_merged(
+def test_a_stimulus_set_with_image_ids_is_packaged_and_merged(
     lookup: Path, bucket: Path, stimuli: StimulusSet, assembly: NeuroidAssembly
 ) -> None:
     older = StimulusSet(stimuli.rename(columns={"stimulus_id": "image_id"}))
@@ -312,7 +310,7 @@ def test_a_stimulus_set_is_read_from_local_files(tmp_path: Path, stimuli: Stimul
 HEADER = "identifier,lookup_type,class,location_type,location,sha1,stimulus_set_identifier,lookup_source\n"
 
 
-def test_a_catalogue_of_brainio_is_added_to_and_its_lines_stay(tmp_path: Path) -> None:
+def test_adding_to_a_brainio_catalogue_keeps_its_rows(tmp_path: Path) -> None:
     path = tmp_path / "lookup.csv"
     line = f'dicarlo.hvm,stimulus_set,StimulusSet,S3,https://b.s3.amazonaws.com/"a, b".csv,{SHA1},,old\n'
     line = line.replace('"a, b"', "image")
@@ -321,15 +319,15 @@ def test_a_catalogue_of_brainio_is_added_to_and_its_lines_stay(tmp_path: Path) -
         identifier="lab.Ü", lookup_type=ASSEMBLY, cls="X", location_type="S3", location="s3://b/a.nc", sha1=SHA1,
         version_id="v1",
     )  # fmt: skip
-    append_rows(catalogue_named(path), [row])
+    append_rows(open_catalogue(path), [row])
     with path.open(encoding="utf-8", newline="") as file:
         first, second = csv.DictReader(file)
     assert (first["identifier"], first["lookup_source"], first["version_id"]) == ("dicarlo.hvm", "old", "")
     assert (second["identifier"], second["version_id"], second["class"]) == ("lab.Ü", "v1", "X")
-    assert catalogue_named(path).rows[1] == row
+    assert open_catalogue(path).rows[1] == row
 
 
-def test_eight_who_add_to_a_catalogue_at_once_lose_nothing(tmp_path: Path) -> None:
+def test_eight_concurrent_additions_to_a_catalogue_all_survive(tmp_path: Path) -> None:
     program = (
         "import sys, pathlib\n"
         "from orbitpkg.assemblies.catalogues import *\n"
@@ -337,17 +335,17 @@ def test_eight_who_add_to_a_catalogue_at_once_lose_nothing(tmp_path: Path) -> No
         "for number in range(5):\n"
         "    row = Row(identifier=f'{sys.argv[2]}.{number}', lookup_type=ASSEMBLY, cls='X', location_type='S3',\n"
         "              location='s3://b/a.nc', sha1='0' * 40)\n"
-        "    append_rows(catalogue_named(path), [row])\n"
+        "    append_rows(open_catalogue(path), [row])\n"
     )
     path = tmp_path / "lookup.csv"
     jobs = [subprocess.Popen([sys.executable, "-c", program, str(path), str(job)]) for job in range(8)]
     assert [job.wait() for job in jobs] == [0] * 8
-    assert len({row.identifier for row in catalogue_named(path).rows}) == 40
+    assert len({row.identifier for row in open_catalogue(path).rows}) == 40
     assert sorted(each.name for each in tmp_path.iterdir() if each.is_file()) == ["lookup.csv"]
 
 
 def make_project(site: Path, name: str, entry: str, *, lines: str, brainio: bool) -> None:
-    """Install a package that provides a catalogue, as BrainIO's README tells."""
+    """Install a package that provides a catalogue, as BrainIO's README describes."""
     package = site / name
     package.mkdir(parents=True)
     (package / "lookup.csv").write_text(HEADER + lines, encoding="utf-8")
@@ -386,7 +384,7 @@ def test_catalogues_of_installed_packages_are_read(
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("identifier,sha1\n", "has no columns lookup_type, class"),
         (f"{HEADER}a,picture,,S3,s3://b/a.nc,{SHA1},,\n", "line 2: 'picture' is not a lookup type"),
@@ -397,9 +395,9 @@ def test_catalogues_of_installed_packages_are_read(
         ),
     ],
 )
-def test_a_catalogue_that_makes_no_sense_is_refused(tmp_path: Path, text: str, says: str) -> None:
+def test_an_invalid_catalogue_is_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "lookup.csv").write_text(text, encoding="utf-8")
-    with pytest.raises(IntegrityError, match=says):
+    with pytest.raises(IntegrityError, match=message):
         get_assembly("a", catalogue=tmp_path / "lookup.csv")
 
 
@@ -412,7 +410,7 @@ def test_a_catalogue_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
 # Without the extra.
 
 
-def test_the_room_can_be_entered_without_its_extra_and_says_what_is_missing(
+def test_the_package_can_be_imported_without_its_extra_and_names_what_is_missing(
     bucket: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = (

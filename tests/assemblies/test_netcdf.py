@@ -1,4 +1,4 @@
-"""Assemblies survive being written; the same assembly gives the same bytes."""
+"""Assemblies survive a round trip; the same assembly produces identical bytes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def load(path: Path) -> NeuroidAssembly:
     return loaded
 
 
-def test_an_assembly_comes_back_as_it_was(tmp_path: Path, assembly: NeuroidAssembly) -> None:
+def test_an_assembly_survives_a_round_trip(tmp_path: Path, assembly: NeuroidAssembly) -> None:
     write_netcdf(assembly, tmp_path / "a.nc", attributes={"identifier": "lab.Me2026"})
     loaded = load(tmp_path / "a.nc")
     assert type(loaded) is NeuroidAssembly
@@ -42,7 +42,7 @@ def test_an_assembly_comes_back_as_it_was(tmp_path: Path, assembly: NeuroidAssem
     assert loaded.attrs == {"identifier": "lab.Me2026", "lab": "Århus", "rate": 2.5, "is_public": 1}
 
 
-def test_each_coordinate_can_be_selected_by(tmp_path: Path, assembly: NeuroidAssembly) -> None:
+def test_every_coordinate_can_be_used_to_select(tmp_path: Path, assembly: NeuroidAssembly) -> None:
     write_netcdf(assembly, tmp_path / "a.nc")
     loaded = load(tmp_path / "a.nc")
     assert loaded.sel(region="IT").values.ravel().tolist() == [1, 3, 5, 7, 9, 11]
@@ -51,19 +51,19 @@ def test_each_coordinate_can_be_selected_by(tmp_path: Path, assembly: NeuroidAss
     assert only.sel(neuroid_id="B").item() == 2
 
 
-def test_a_selection_of_an_assembly_is_one_of_its_class(assembly: NeuroidAssembly) -> None:
+def test_a_selection_of_an_assembly_has_the_same_class(assembly: NeuroidAssembly) -> None:
     part = assembly.isel(presentation=slice(2)) * 2
     assert type(part) is NeuroidAssembly
     assert part.sel(region="V4").values.ravel().tolist() == [0, 4]
 
 
-def test_the_file_is_what_the_format_says(tmp_path: Path, assembly: NeuroidAssembly) -> None:
+def test_the_file_follows_the_format(tmp_path: Path, assembly: NeuroidAssembly) -> None:
     write_netcdf(assembly, tmp_path / "a.nc", attributes={"identifier": "i", "stimulus_set_identifier": "s"})
     with netCDF4.Dataset(tmp_path / "a.nc") as file:
         assert file.variables["data"].dimensions == ("presentation", "neuroid", "time_bin")
         assert set(file.variables["data"].coordinates.split()) == set(file.variables) - {"data"}
         assert (file.identifier, file.stimulus_set_identifier) == ("i", "s")
-    # What BrainIO's loader does.
+    # The same calls as in BrainIO's loader.
     with xr.open_dataarray(tmp_path / "a.nc") as array:
         np.testing.assert_array_equal(array.values, assembly.values)
 
@@ -91,7 +91,7 @@ def test_the_same_assembly_gives_the_same_bytes(tmp_path: Path) -> None:
     assert here.read_bytes() == elsewhere.read_bytes()
 
 
-def test_nothing_in_the_file_says_when_it_was_written(tmp_path: Path, assembly: NeuroidAssembly) -> None:
+def test_the_file_does_not_record_when_it_was_written(tmp_path: Path, assembly: NeuroidAssembly) -> None:
     write_netcdf(assembly, tmp_path / "a.nc", extras={"more": assembly})
     with h5py.File(tmp_path / "a.nc") as file:
         found: list[bool] = []
@@ -104,12 +104,12 @@ def test_nothing_in_the_file_says_when_it_was_written(tmp_path: Path, assembly: 
         )
     assert found
     assert not any(found)
-    # The root group's header (HDF5 File Format Specification, IV.A.1.b): bit 5 of its flags says that it has times.
+    # The root group's header (HDF5 File Format Specification, IV.A.1.b): bit 5 of its flags announces times.
     header = (tmp_path / "a.nc").read_bytes().index(b"OHDR")
     assert not (tmp_path / "a.nc").read_bytes()[header + 5] & 0b100000
 
 
-def test_extras_are_groups_and_come_back_as_attributes(tmp_path: Path) -> None:
+def test_extras_are_stored_in_groups_and_loaded_as_attributes(tmp_path: Path) -> None:
     events = SpikeTimesAssembly([0.1, 0.2], coords={"neuroid_id": ("event", ["A", "B"])}, dims=["event"])
     trials = xr.DataArray([[1, 2]], dims=["start", "stop"], name="anything", attrs={"unit": "s"})
     write_netcdf(events, tmp_path / "a.nc", extras={"trials": trials})
@@ -137,7 +137,9 @@ def test_an_assembly_with_extras_can_be_written_again(tmp_path: Path, assembly: 
     ],
     ids=["text", "boolean", "float", "time", "integer"],
 )
-def test_coordinates_of_all_types_come_back(tmp_path: Path, values: np.ndarray, expected: list[object] | None) -> None:
+def test_coordinates_of_all_types_survive_a_round_trip(
+    tmp_path: Path, values: np.ndarray, expected: list[object] | None
+) -> None:
     array = DataAssembly([1, 2, 3], coords={"c": ("x", values), "d": ("x", [1, 2, 3])}, dims=["x"])
     write_netcdf(array, tmp_path / "a.nc")
     found = AssemblyLoader(DataAssembly, tmp_path / "a.nc").load()["c"].values
@@ -145,26 +147,26 @@ def test_coordinates_of_all_types_come_back(tmp_path: Path, values: np.ndarray, 
 
 
 @pytest.mark.parametrize("value", [{"a": 1}, [1, "x", []], [[1, 2], [3]], object(), b"\xff"])
-def test_an_attribute_that_netcdf_cannot_hold_is_named(tmp_path: Path, value: object) -> None:
+def test_an_attribute_that_netcdf_cannot_represent_is_named(tmp_path: Path, value: object) -> None:
     array = DataAssembly([1], dims=["x"], attrs={"how": value})
     with pytest.raises(UsageError, match="The attribute 'how' is a"):
         write_netcdf(array, tmp_path / "a.nc")
 
 
-def test_a_coordinate_that_netcdf_cannot_hold_is_refused(tmp_path: Path) -> None:
+def test_a_coordinate_that_netcdf_cannot_represent_is_refused(tmp_path: Path) -> None:
     array = DataAssembly([1, 2], coords={"c": ("x", np.array([{"a": 1}, 2], dtype=object))}, dims=["x"])
     with pytest.raises(UsageError, match="cannot be written as netCDF"):
         write_netcdf(array, tmp_path / "a.nc")
 
 
-def test_a_file_that_cannot_be_written_is_an_error_of_the_disk(tmp_path: Path, assembly: NeuroidAssembly) -> None:
+def test_a_file_that_cannot_be_written_raises_a_storage_error(tmp_path: Path, assembly: NeuroidAssembly) -> None:
     with pytest.raises(StorageError, match="No such file"):
         write_netcdf(assembly, tmp_path / "nowhere" / "a.nc")
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "a\n"])
-def test_an_extra_of_a_name_that_is_no_groups_is_refused(tmp_path: Path, assembly: NeuroidAssembly, name: str) -> None:
-    with pytest.raises(UsageError, match="is not a valid name of an extra"):
+def test_an_extra_with_an_invalid_group_name_is_refused(tmp_path: Path, assembly: NeuroidAssembly, name: str) -> None:
+    with pytest.raises(UsageError, match="is not a valid name for an extra"):
         write_netcdf(assembly, tmp_path / "a.nc", extras={name: assembly})
 
 
@@ -173,7 +175,7 @@ def test_an_extra_of_a_name_that_is_no_groups_is_refused(tmp_path: Path, assembl
     [lambda _: b"", lambda data: data[:3000], lambda _: b"text", lambda data: data[:8]],
     ids=["empty", "cut", "text", "magic"],
 )
-def test_a_file_that_is_no_assembly_is_refused(
+def test_a_file_without_an_assembly_is_refused(
     tmp_path: Path, assembly: NeuroidAssembly, spoil: Callable[[bytes], bytes]
 ) -> None:
     path = tmp_path / "a.nc"
@@ -183,7 +185,7 @@ def test_a_file_that_is_no_assembly_is_refused(
         load(path)
 
 
-def test_a_file_of_several_arrays_is_refused_unless_one_is_the_data(tmp_path: Path) -> None:
+def test_a_file_with_several_arrays_is_refused_unless_one_is_named_data(tmp_path: Path) -> None:
     table = xr.Dataset({"a": ("x", [1]), "b": ("x", [2])})
     table.to_netcdf(tmp_path / "two.nc", engine="h5netcdf")
     with pytest.raises(IntegrityError, match="contains 2 arrays"):
@@ -204,7 +206,7 @@ def test_files_of_older_tools_are_read(tmp_path: Path) -> None:
     assert loaded.attrs == {"lab": "Århus"}
 
 
-def test_dimensions_that_are_none_of_the_class_are_refused(assembly: NeuroidAssembly) -> None:
+def test_dimensions_that_the_class_does_not_allow_are_refused(assembly: NeuroidAssembly) -> None:
     assembly.validate()
     with pytest.raises(UsageError, match="A NeuroidAssembly must have the dimensions neuroid, presentation or"):
         NeuroidAssembly([1], dims=["x"]).validate()

@@ -1,4 +1,4 @@
-"""What BrainIO's and Brain-Score's documents walk through, done with orbitpkg on real object stores."""
+"""The workflows of the BrainIO and Brain-Score documentation, run with orbitpkg on real object stores."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(params=["moto", "ceph"])
 def server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> S3Server:
-    """An S3 server, which the process's environment leads to."""
+    """Start an S3 server, and set the environment to its endpoint and credentials."""
     found: S3Server = request.getfixturevalue(request.param)
     for name, value in found.env().items():
         monkeypatch.setenv(name, value)
@@ -41,13 +41,13 @@ def server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> S
 
 @pytest.fixture
 def versioned(server: S3Server) -> str:
-    """A bucket that keeps versions."""
+    """Return a bucket with versioning."""
     bucket = server.new_bucket()
     server.client().put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     return bucket
 
 
-def test_brainio_package_a_stimulus_set_and_an_assembly_and_get_both(
+def test_brainio_a_stimulus_set_and_an_assembly_are_packaged_and_loaded(
     server: S3Server, tmp_path: Path, stimuli: StimulusSet, assembly: NeuroidAssembly, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bucket, lookup = server.new_bucket(), tmp_path / "lookup.csv"
@@ -55,7 +55,7 @@ def test_brainio_package_a_stimulus_set_and_an_assembly_and_get_both(
     package_data_assembly(lookup, assembly, "lab.Me2026.public", "lab.Faces", "NeuroidAssembly", bucket_name=bucket)
     assert f"https://{bucket}.s3.amazonaws.com/assy_lab_Me2026_public.nc" in lookup.read_text()
 
-    # On another machine, which has the catalogue.
+    # On another machine with the same catalogue.
     monkeypatch.setenv("ORBITPKG_HOME", str(tmp_path / "another"))
     hvm = get_stimulus_set("lab.Faces", catalogue=lookup)
     assert hvm["kind"].tolist() == ["face", "house", "face"]
@@ -66,14 +66,14 @@ def test_brainio_package_a_stimulus_set_and_an_assembly_and_get_both(
     assert got.attrs["stimulus_set_identifier"] == "lab.Faces"
 
 
-def test_brain_score_two_pinned_versions_lie_side_by_side_and_survive_what_comes_after(
+def test_brain_score_two_pinned_versions_coexist_and_survive_later_changes(
     server: S3Server, versioned: str, assembly: NeuroidAssembly
 ) -> None:
     first = upload_data_assembly(assembly, "Me2026.language", versioned)
     second = upload_data_assembly(assembly + 1, "Me2026.language", bucket_name=versioned)
     assert first.version_id
     assert first["VersionId"] == first.version_id != second.version_id
-    # Written over a third time, and deleted.
+    # Overwrite the object again, then delete it.
     upload_data_assembly(assembly + 2, "Me2026.language", versioned)
     server.client().delete_object(Bucket=versioned, Key="assy_Me2026_language.nc")
 
@@ -110,11 +110,11 @@ def test_brain_score_vision_loads_versions_of_a_stimulus_set_and_merges_it(
         "lab.Me2026", stored.version_id, stored.sha1, versioned, NeuroidAssembly, stimulus_set_loader=load_stimuli
     )
     assert got.sel(kind="face", repetition=0).shape == (2, 2, 1)
-    # The catalogue has the versions too.
+    # The catalogue also records the versions.
     assert get_assembly("lab.Me2026", catalogue=tmp_path / "lookup.csv").equals(got)
 
 
-def test_public_objects_need_no_credentials_and_private_ones_say_so_once(
+def test_public_objects_need_no_credentials_and_private_objects_raise_a_single_error(
     ceph: S3Server, assembly: NeuroidAssembly, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in ceph.env().items():
@@ -127,7 +127,7 @@ def test_public_objects_need_no_credentials_and_private_ones_say_so_once(
     stored = upload_data_assembly(assembly, "lab.Me2026", public)
     upload_data_assembly(assembly + 1, "lab.Me2026", private)
 
-    # With keys that nobody knows, and with none.
+    # With invalid keys, and without keys.
     for environment in ({"AWS_ACCESS_KEY_ID": "AKIAUNKNOWN", "AWS_SECRET_ACCESS_KEY": "wrong"}, {}):
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             monkeypatch.delenv(name, raising=False)
