@@ -8,6 +8,7 @@ from pathlib import Path
 from orbitpkg.api.boundary import public
 from orbitpkg.config.home import home_folder
 from orbitpkg.config.repositories import open_repository
+from orbitpkg.escaping import shell_word
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ def init(path: PathLike, *, name: str | None = None, version: str = "1.0.0") -> 
         try:
             write_new_file(target, data)
         except FileExistsError:
-            raise UsageError(f"{target} already exists.", hint=f"Check it: orbitpkg validate {folder}") from None
+            hint = f"To check it: orbitpkg validate {shell_word(folder)}"
+            raise UsageError(f"{target} already exists.", hint=hint) from None
     return target
 
 
@@ -80,7 +82,7 @@ def build(path: PathLike = ".", output: PathLike | None = None, *, reporter: Rep
 
     Args:
         path: The package's directory.
-        output: The folder to write the archive to; the working directory when None.
+        output: The directory to write the archive to; the working directory when None.
         reporter: Receives progress.
 
     Returns:
@@ -176,7 +178,7 @@ def publish(
 
 
 def _make_own_home() -> None:
-    """Create the home folder with access for this user only, before a repository in it creates it for everyone."""
+    """Create the home directory with access for this user only, before a repository in it creates it for everyone."""
     from contextlib import suppress
 
     from orbitpkg.files.folders import make_private_folder
@@ -195,7 +197,7 @@ def opened_archive(path: Path, *, layout: Layout | None = None) -> LocalArchive:
     Args:
         path: Its path. An archive in the format of a plug-in is opened as the archive that orbitpkg would make of the
             same files.
-        layout: The store whose folder for temporary files a conversion may use; the user's own when None.
+        layout: The store whose directory for temporary files a conversion may use; the user's own when None.
 
     Raises:
         ArchiveError: The file is damaged or not an archive.

@@ -6,6 +6,7 @@ and refused otherwise. Links to directories are not followed. Files that are not
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from dataclasses import dataclass
@@ -13,8 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orbitpkg.errors import ManifestError, Problem, StorageError, TreeChanged
+from orbitpkg.escaping import shell_word
 from orbitpkg.files.atomic import HIDDEN
 from orbitpkg.files.errors import READ, storage_errors
+from orbitpkg.files.reading import read_bounded
 from orbitpkg.model.contents import MAX_FILES
 from orbitpkg.model.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest, parse_manifest
 from orbitpkg.model.paths import tree_problems
@@ -117,7 +120,7 @@ def read_tree(root: Path) -> SourceTree:
     problems = list(selection.problems)
     picked = [MANIFEST_NAME, *(path for path in selection.files if path != MANIFEST_NAME)]
     if len(picked) > MAX_FILES:
-        problems.append(Problem("/include", f"picks {len(picked):,} files; {MAX_FILES:,} is the limit"))
+        problems.append(Problem("/include", f"matches {len(picked):,} files; {MAX_FILES:,} is the limit"))
         raise ManifestError(str(root / MANIFEST_NAME), problems)
     problems += [_picks(path, what) for path, what in tree_problems(picked)]
     files, unsuitable = _source_files(root, picked)
@@ -128,7 +131,7 @@ def read_tree(root: Path) -> SourceTree:
 
 
 def _picks(path: str, what: str) -> Problem:
-    return Problem("/include", f"picks {path!r}, which {what}")
+    return Problem("/include", f"matches {path!r}, which {what}")
 
 
 def _read_manifest(root: Path) -> Manifest:
@@ -137,20 +140,23 @@ def _read_manifest(root: Path) -> Manifest:
         # The check comes first, because opening a FIFO would wait for a writer.
         if not path.is_file():
             raise _no_manifest(root)
-        with path.open("rb") as file:
-            data = file.read(MAX_MANIFEST_BYTES + 1)
-    if len(data) > MAX_MANIFEST_BYTES:
-        raise ManifestError(str(path), [Problem("", f"is larger than {MAX_MANIFEST_BYTES:,} bytes")])
+        try:
+            data = read_bounded(path, max_bytes=MAX_MANIFEST_BYTES)
+        except OSError as error:
+            if error.errno != errno.EFBIG:
+                raise
+            raise ManifestError(str(path), [Problem("", f"is larger than {MAX_MANIFEST_BYTES:,} bytes")]) from None
     return parse_manifest(data, where=str(path))
 
 
 def _no_manifest(root: Path) -> ManifestError | StorageError:
     if not root.is_dir():
-        return StorageError(f"{root} is not a directory.", hint="Name the folder that holds package.json.")
+        return StorageError(f"{root} is not a directory.", hint="Give the directory that contains package.json.")
     path = root / MANIFEST_NAME
     if path.exists():
         return ManifestError(str(path), [Problem("", "is not a regular file")])
-    return ManifestError(str(path), [Problem("", "there is no such file", f"write one with: orbitpkg init {root}")])
+    hint = f"to create one: orbitpkg init {shell_word(root)}"
+    return ManifestError(str(path), [Problem("", "there is no such file", hint)])
 
 
 def _list_files(root: Path, *, own_archives: str) -> list[str]:
@@ -204,7 +210,7 @@ def _link_problem(source: Path, inside: Path) -> str | None:
     try:
         target = source.resolve(strict=True)
     except (OSError, RuntimeError):
-        return "is a link to nothing"
+        return "is a broken symbolic link"
     if not target.is_relative_to(inside):
-        return "is a link out of the directory"
-    return None if target.is_file() else "is a link to something other than a regular file"
+        return "is a symbolic link that points outside the package directory"
+    return None if target.is_file() else "is a symbolic link to something other than a regular file"

@@ -9,6 +9,7 @@ import click
 
 from orbitpkg.cli.facts import Totals
 from orbitpkg.cli.options import command
+from orbitpkg.escaping import shell_word
 
 if TYPE_CHECKING:
     from orbitpkg.cli.console import Console
@@ -31,7 +32,7 @@ def init(console: Console, directory: str, name: str | None, version: str) -> di
 
     path = init(directory, name=name, version=version)
     console.report(f"Created {path}")
-    console.hint(f'List the package\'s files under "include", then run: orbitpkg validate {directory}')
+    console.hint(f"To check the package: orbitpkg validate {shell_word(directory)}")
     return {"path": str(path.absolute())}
 
 
@@ -75,7 +76,7 @@ def build(console: Console, directory: str, output: str | None) -> dict[str, obj
     from orbitpkg.api.publish import build
 
     path = build(directory, output, reporter=console.reporter())
-    console.data([str(path)])
+    console.exact(str(path))
     return {"path": str(path.absolute()), "bytes": Path(path).stat().st_size}
 
 

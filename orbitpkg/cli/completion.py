@@ -34,7 +34,7 @@ def completion(console: Console, shell: str) -> dict[str, object]:
     made = kind(click.get_current_context().find_root().command, {}, "orbitpkg", _VARIABLE)
     # ShellComplete.source() directly, because BashComplete.source() runs bash to check its version.
     script = ShellComplete.source(made)
-    console.data([script.rstrip("\n")])
+    console.laid_out([script.rstrip("\n")])
     return {"shell": shell, "script": script}
 
 

@@ -1,19 +1,26 @@
 """Where a command writes: data to stdout and the rest to stderr, or with ``--json`` one envelope to stdout.
 
+Everything that a command prints passes through :class:`Console`, which escapes control and invisible characters
+(:mod:`orbitpkg.escaping`). Only data for other programs is exact: bytes, and text for a pipe (:meth:`Console.exact`).
+Possible secrets are removed from messages, but never from data.
+
 A closed pipe (``orbitpkg list | head -1``) is not an error: the remaining output is dropped. A full disk behind stdout
 is an error. Errors while writing to stderr are ignored, because there is no other stream to report them on.
 """
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
 import sys
 import threading
+from typing import TypeVar
 
 from orbitpkg.cli import layout, terminal
 from orbitpkg.cli.streams import discard
 from orbitpkg.errors import OrbitError, StorageError
+from orbitpkg.escaping import one_line, printable
 from orbitpkg.model.jsontext import json_text
 
 TYPE_CHECKING = False
@@ -22,7 +29,9 @@ if TYPE_CHECKING:
 
     from orbitpkg.reporting import Reporter
 
-__all__ = ["ENVELOPE_VERSION", "Console"]
+__all__ = ["ENVELOPE_VERSION", "Console", "with_result"]
+
+Error = TypeVar("Error", bound=OrbitError)
 
 ENVELOPE_VERSION = 1
 """The version of the JSON envelope. It increases when a field changes its meaning or is removed."""
@@ -46,29 +55,48 @@ class Console:
         self._may_interrupt = threading.Lock()
         self._is_broken = False
 
-    def data(self, lines: Iterable[str]) -> None:
-        """Write lines to stdout unchanged."""
+    def lines(self, lines: Iterable[str]) -> None:
+        """Write lines to stdout. A line feed within one of them is escaped."""
+        if not self.as_json:
+            self._write_out("".join(f"{one_line(line)}\n" for line in lines))
+
+    def laid_out(self, lines: Iterable[str]) -> None:
+        """Write text to stdout whose line feeds are part of the layout, such as wrapped text."""
         if not self.as_json:
             self._write_out("".join(f"{line}\n" for line in lines))
 
-    def stream(self, pieces: Iterable[bytes]) -> None:
-        """Write bytes to stdout unchanged."""
+    def exact(self, text: str) -> None:
+        """Write a text and a line feed to stdout for another program: unchanged, except on a terminal."""
         if not self.as_json:
+            self.write_stdout(f"{printable(text) if sys.stdout.isatty() else text}\n")
+
+    def stream(self, pieces: Iterable[bytes]) -> None:
+        """Write bytes to stdout: unchanged, except on a terminal."""
+        if self.as_json:
+            return
+        if sys.stdout.isatty():
+            for text in _decoded(pieces):
+                self._write_out(text)
+        else:
             self._write_bytes(pieces)
 
     def rows(self, rows: Iterable[Sequence[str]], *, headers: Sequence[str] = ()) -> None:
         """Write a table to stdout. The last column may be long text; headers appear only on a terminal."""
-        cleaned = [[layout.printable(cell) for cell in row] for row in rows]
-        self.data(layout.columns(cleaned, terminal.width(sys.stdout), headers=headers))
+        cleaned = [[*map(one_line, row[:-1]), printable(row[-1])] for row in rows]
+        self.laid_out(layout.columns(cleaned, terminal.width(sys.stdout), headers=headers))
+
+    def paths(self, rows: Iterable[Sequence[str]]) -> None:
+        """Write a table to stdout whose last column is a path or URL. It is not wrapped, because users paste it."""
+        self.lines(layout.aligned([[one_line(cell) for cell in row] for row in rows]))
 
     def pairs(self, facts: Iterable[tuple[str, str]], *, unwrapped: Container[str] = ()) -> None:
         """Write labels and values to stdout. The values of the labels in ``unwrapped`` are paths or URLs."""
-        cleaned = [(label, layout.printable(value)) for label, value in facts]
-        self.data(layout.pairs(cleaned, terminal.width(sys.stdout), unwrapped=unwrapped))
+        cleaned = [(one_line(label), printable(value)) for label, value in facts]
+        self.laid_out(layout.pairs(cleaned, terminal.width(sys.stdout), unwrapped=unwrapped))
 
     def sentence(self, text: str) -> None:
         """Write a sentence to stdout, wrapped to the terminal."""
-        self.data([layout.wrap(layout.printable(text), terminal.width(sys.stdout))])
+        self.laid_out([layout.wrap(printable(text), terminal.width(sys.stdout))])
 
     def succeed(self, data: Mapping[str, object]) -> None:
         """Write the envelope of a successful command, which holds ``data``. Without ``--json``, write nothing."""
@@ -79,7 +107,7 @@ class Console:
         """Report what was done: a sentence, then details such as paths and commands, which are not wrapped."""
         if not self.quiet:
             self.sentence(text)
-            self.data(f"  {layout.printable(detail)}" for detail in details)
+            self.lines(f"  {detail}" for detail in details)
 
     def note(self, message: str) -> None:
         """Write a note to stderr."""
@@ -116,13 +144,13 @@ class Console:
             self.write_stderr("Interrupted.")
 
     def write_stdout(self, text: str) -> None:
-        """Write text to stdout unchanged, even with ``--json``."""
+        """Write the program's own text to stdout unchanged, even with ``--json``."""
         with self._writing():
             sys.stdout.write(text)
             sys.stdout.flush()
 
     def write_stderr(self, text: str) -> None:
-        """Write text to stderr unchanged, even with ``--quiet``."""
+        """Write text to stderr, even with ``--quiet``."""
         _write_err(f"{text}\n")
 
     def reporter(self) -> Reporter:
@@ -137,17 +165,17 @@ class Console:
         return LineReporter(self.write_stderr, note=self.note)
 
     def _write_message(self, label: str, colour: str, message: str) -> None:
-        text = layout.wrap(layout.printable(message), terminal.width(sys.stderr), first=f"{label}: ", rest="  ")
+        text = layout.wrap(_public(message), terminal.width(sys.stderr), first=f"{label}: ", rest="  ")
         if terminal.is_coloured(sys.stderr):
             text = f"{colour}{label}:{_PLAIN}{text[len(label) + 1 :]}"
-        _write_err(f"{text}\n")
+        _write_clean(f"{text}\n")
 
     def _envelope(self, result: Mapping[str, object]) -> None:
         envelope = {"orbitpkg": ENVELOPE_VERSION, "command": self.command, **result}
-        self._write_out(json_text(envelope, ascii_only=True, default=str) + "\n")
+        self.write_stdout(json_text(envelope, ascii_only=True, default=str) + "\n")
 
     def _write_out(self, text: str) -> None:
-        self.write_stdout(_public(text))
+        self.write_stdout(printable(text))
 
     def _write_bytes(self, pieces: Iterable[bytes]) -> None:
         for piece in pieces:
@@ -170,7 +198,26 @@ class Console:
                 ) from error
 
 
+def with_result(error: Error, result: Mapping[str, object]) -> Error:
+    """Return an error whose data is the result of a command that failed in part.
+
+    The constructor of an error removes possible secrets from its data. Results are data, and stay exact.
+    """
+    error.data = dict(result)
+    return error
+
+
+def _decoded(pieces: Iterable[bytes]) -> Iterator[str]:
+    """Decode bytes for a terminal; bytes that are not UTF-8 become escapes."""
+    decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+    for piece in pieces:
+        yield decoder.decode(piece)
+    yield decoder.decode(b"", final=True)
+
+
 def _public(text: str) -> str:
+    """Return a message without control characters and possible secrets."""
+    text = printable(text)
     if ":/" not in text:
         return text
     from orbitpkg.redaction import redacted
@@ -179,8 +226,12 @@ def _public(text: str) -> str:
 
 
 def _write_err(text: str) -> None:
+    _write_clean(_public(text))
+
+
+def _write_clean(text: str) -> None:
     try:
-        sys.stderr.write(_public(text))
+        sys.stderr.write(text)
         sys.stderr.flush()
     except OSError:
         discard(sys.stderr)

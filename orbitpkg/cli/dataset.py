@@ -175,7 +175,7 @@ def register(
     lineage: tuple[str, ...],
     repository: str | None,
 ) -> dict[str, object]:
-    """Add files, or all files in folders, to a dataset.
+    """Add files, or all files in directories, to a dataset.
 
     Files with the same content are stored once. Metadata is read from HDF5, netCDF, Parquet, safetensors and image
     files, and from FILE.json next to a file. To resume after an interruption, run the command again: files already
@@ -285,7 +285,11 @@ def compact(console: Console, identifier: str, *, repository: str | None) -> dic
 
     found = open_dataset(identifier, repository)
     done = found.compact()
-    console.report(f"Compacted the catalogue of {found.id} from {count(done.before, 'part')} to {done.after:,}")
+    console.report(
+        f"The catalogue of {found.id} is already compact"
+        if done.before <= done.after
+        else f"Compacted the catalogue of {found.id} from {count(done.before, 'part')} to {done.after:,}"
+    )
     return {"id": found.id, "before": done.before, "after": done.after, "rows": done.rows}
 
 

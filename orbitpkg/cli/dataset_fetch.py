@@ -33,7 +33,7 @@ def _dir_option(function: Callable[..., Any]) -> Callable[..., Any]:
         metavar="DIR",
         type=_FOLDER,
         required=True,
-        help="The target folder, which is created if needed.",
+        help="The target directory, which is created if needed.",
     )(function)
 
 
@@ -89,7 +89,7 @@ def sync(
     force: bool,
     repository: str | None,
 ) -> dict[str, object]:
-    """Update a folder to match a filter.
+    """Update a directory to match a filter.
 
     Downloads the selected files that are missing, wherever they are stored. Files from an earlier run that are no
     longer selected are reported, and deleted with --delete.
@@ -163,10 +163,12 @@ def freeze(
     selection = select(identifier, condition, repository)
     done = selection.freeze(release, pack=pack, reporter=console.reporter())
     totals: Any = done.release.metadata["dataset"]
-    verb = "Published" if done.outcome == "published" else "Already published:"
+    label = f"{done.release.name} {done.release.version}"
+    amount = f"{count(totals['files'], 'file')}, {size(totals['bytes'])}, {'packed' if pack else 'not copied'}"
     console.report(
-        f"{verb} {done.release}: {count(totals['files'], 'file')}, {size(totals['bytes'])}, "
-        + ("packed" if pack else "not copied"),
+        f"Published {label}: {amount}"
+        if done.outcome == "published"
+        else f"{label} is already published with the same content",
         f"orbitpkg install {done.release.name}=={done.release.version}",
     )
     return {

@@ -134,11 +134,11 @@ def _print_csv(console: Console, names: Sequence[str], rows: Iterator[dict[str, 
     for row in rows:
         writer.writerow(_cell(value) for value in row.values())
         if buffer.tell() > _BUFFER:
-            console.data([buffer.getvalue().removesuffix("\n")])
+            console.exact(buffer.getvalue().removesuffix("\n"))
             buffer.seek(0)
             buffer.truncate()
     if buffer.tell():
-        console.data([buffer.getvalue().removesuffix("\n")])
+        console.exact(buffer.getvalue().removesuffix("\n"))
 
 
 @command(
@@ -168,7 +168,7 @@ def describe(
     found = list(selection.data())
     for number, datum in enumerate(found):
         if number:
-            console.data([""])
+            console.lines([""])
         console.pairs(_pairs(datum), unwrapped={"uri"})
     _refuse_missing(ids, found, selection.dataset.id)
     return {"id": selection.dataset.id, "data": [_facts(datum) for datum in found]}

@@ -13,6 +13,7 @@ import click
 from orbitpkg.cli import layout, terminal
 from orbitpkg.cli.options import at_option, command
 from orbitpkg.errors import UsageError
+from orbitpkg.escaping import one_line
 from orbitpkg.model.jsontext import json_text
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def _show_file(console: Console, path: Path, called: str, plot: Path | None, arr
 
     shown = describe(path)
     if plot is None:
-        console.data(_lines(shown, called))
+        console.laid_out(_lines(shown, called))
         return _facts(shown, called)
     return _facts(shown, called) | {"picture": _plot(console, shown, plot, array)}
 
@@ -165,7 +166,7 @@ def _label(picture: Picture) -> str:
 
 
 def _lines(shown: Shown, called: str) -> Iterator[str]:
-    yield f"{layout.printable(called)}: {shown.format}, {layout.size(shown.bytes)}"
+    yield f"{one_line(called)}: {shown.format}, {layout.size(shown.bytes)}"
     yield from _below(shown.root, "", terminal.width(sys.stdout))
 
 
@@ -174,11 +175,11 @@ def _below(node: Node, indent: str, width: int | None) -> Iterator[str]:
     bar = f"{indent}{'|' if node.children else ' '} "
     words = [*(node.details if node.kind == "group" else ()), *_attributes(node)]
     for line in words:
-        yield layout.wrap(layout.printable(line), width, first=bar, rest=f"{bar}  ")
+        yield layout.wrap(one_line(line), width, first=bar, rest=f"{bar}  ")
     for number, child in enumerate(node.children, start=1):
         last = number == len(node.children)
         inner = f"{indent}{'    ' if last else '|   '}"
-        line = layout.printable(f"{child.name or 'the array'}{_summary(child)}")
+        line = one_line(f"{child.name or 'the array'}{_summary(child)}")
         yield layout.wrap(line, width, first=f"{indent}{'`-- ' if last else '|-- '}", rest=f"{inner}  ")
         yield from _below(child, inner, width)
 

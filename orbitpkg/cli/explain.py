@@ -28,7 +28,7 @@ def tree(console: Console) -> dict[str, object]:
     from orbitpkg.config.repositories import home
 
     branches = dependency_tree()
-    console.data(line for branch in branches for line in _draw(branch, "", ""))
+    console.lines(line for branch in branches for line in _draw(branch, "", ""))
     if not branches:
         console.note(f"No packages are installed in {home()}")
     return {"packages": [_branch_facts(branch) for branch in branches]}
@@ -144,7 +144,7 @@ def why_not(
 def _print_answer(console: Console, requirement: str, found: Objection) -> None:
     if found.error is None:
         console.sentence(f"{requirement} can be installed:")
-        console.data(f"  {name} {version}" for name, version in found.releases.items())
+        console.lines(f"  {name} {version}" for name, version in found.releases.items())
         for line in found.warnings:
             console.note(line)
         return

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orbitpkg.cli.layout import count, printable, size
+from orbitpkg.cli.console import with_result
+from orbitpkg.cli.layout import count, size
 from orbitpkg.cli.options import command, dry_run_option, repository_options, unsafe_single_writer_option
+from orbitpkg.escaping import shell_word
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +63,7 @@ def import_(
         unsafe_single_writer=unsafe_single_writer,
         reporter=console.reporter(),
     ):
-        console.data([_line(each)])
+        console.lines([_line(each)])
         results.append(each)
     url = repository_url(repository)
     data: dict[str, object] = {"source": source, "repository": url, "packages": [_facts(each) for each in results]}
@@ -71,18 +73,17 @@ def import_(
     if left_out:
         message = f"Could not import {len(left_out)} of {count(len(results), 'package')}: {_names(left_out)}."
         hint = next((each.error.hint for each in left_out if each.error is not None and each.error.hint), None)
-        raise OrbitError(message, hint=hint if len(left_out) == 1 else None, **data)
+        raise with_result(OrbitError(message, hint=hint if len(left_out) == 1 else None), data)
     if results and not dry_run:
-        console.hint(f"To list the packages: orbitpkg search --repository {url}")
+        console.hint(f"To list the packages: orbitpkg search --repository {shell_word(url)}")
     return data
 
 
 def _line(each: Imported) -> str:
-    ident = printable(each.ident)
     if each.reason is not None:
-        return f"{ident}: skipped. {printable(each.reason)}"
+        return f"{each.ident}: skipped. {each.reason}"
     name = f"{each.name} {each.version}"
-    label = name if f"{each.name}-{each.version}" == each.ident else f"{ident}, as {name}"
+    label = name if f"{each.name}-{each.version}" == each.ident else f"{each.ident}, as {name}"
     return f"{label}: {each.outcome}, {count(each.files, 'file')}, {size(each.bytes)}"
 
 

@@ -117,7 +117,7 @@ def _report_plans(console: Console, plans: Sequence[tuple[Release, InstallPlan]]
         console.report(
             f"Would install {release.name} {release.version}",
             f"{Totals(len(plan.files), plan.bytes_to_write)} to write",
-            f"{size(plan.bytes_to_fetch)} to fetch in {requests}{reused}",
+            f"{size(plan.bytes_to_fetch)} to download in {requests}{reused}",
         )
     if not plans:
         console.report("Everything is already installed.")

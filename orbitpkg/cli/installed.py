@@ -69,7 +69,7 @@ def path(console: Console, requirement: str, parts: tuple[str, ...], *, pre: boo
 
     package = open_package(requirement, prereleases=pre)
     found = package.locate(*parts)
-    console.data([found])
+    console.exact(found)
     return {"name": package.name, "version": package.version, "path": found}
 
 
@@ -84,7 +84,7 @@ def files(console: Console, requirement: str, *, pre: bool) -> dict[str, object]
 
     package = open_package(requirement, prereleases=pre)
     paths = package.files()
-    console.data(paths)
+    console.lines(paths)
     table = package.contents.by_path
     return {
         "name": package.name,

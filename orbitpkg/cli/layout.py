@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Sequence
 
-__all__ = ["columns", "count", "pairs", "printable", "size", "wrap"]
+__all__ = ["aligned", "columns", "count", "pairs", "size", "wrap"]
 
 _GAP = "  "
 # A narrower text column would hold one word per line.
@@ -34,20 +34,6 @@ def size(count: int) -> str:
 def count(number: int, noun: str) -> str:
     """Format a count with its noun: ``1 file``, ``1,234 files``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def printable(text: str) -> str:
-    """Escape the control characters in a text, except line feeds and tabs.
-
-    Publishers control descriptions and file names, and must not be able to control the reader's terminal.
-    """
-    return "".join(char if _is_harmless(char) else ascii(char)[1:-1] for char in text)
-
-
-def _is_harmless(char: str) -> bool:
-    # isprintable() rejects wide and no-break spaces, and bytes that are not UTF-8 (PEP 383), which are written back
-    # unchanged.
-    return char.isprintable() or char in "\n\t\u00a0\u202f\u3000" or "\udc80" <= char <= "\udcff"
 
 
 def wrap(text: str, width: int | None, *, first: str = "", rest: str = "") -> str:
@@ -108,6 +94,13 @@ def columns(rows: Iterable[Sequence[str]], width: int | None, *, headers: Sequen
     longest = max(len(row[-1]) for row in table)
     beside = width is None or used + min(longest, _MIN_TEXT) <= width
     return [line for row in table for line in _row(row, widths, width, indent=used if beside else None)]
+
+
+def aligned(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Lay out a table whose last column is a path or URL: neither wrapped nor changed, since users paste it."""
+    table = list(rows)
+    widths = [max(map(len, column)) for column in zip(*(row[:-1] for row in table), strict=True)]
+    return [_GAP.join([*(c.ljust(w) for c, w in zip(row, widths, strict=False)), row[-1]]) for row in table]
 
 
 def _row(row: Sequence[str], widths: Sequence[int], width: int | None, *, indent: int | None) -> list[str]:

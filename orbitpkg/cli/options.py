@@ -43,7 +43,7 @@ __all__ = [
 offline_option = click.option("--offline", is_flag=True, help="Do not use the network [env: ORBITPKG_OFFLINE=1].")
 dry_run_option = click.option("--dry-run", is_flag=True, help="Print what would happen, but change nothing.")
 pre_option = click.option("--pre", is_flag=True, help="Allow pre-releases.")
-recursive_option = click.option("-R", "--recursive", is_flag=True, help="Include everything below a folder.")
+recursive_option = click.option("-R", "--recursive", is_flag=True, help="Include everything below a directory.")
 unsafe_single_writer_option = click.option(
     "--unsafe-single-writer",
     is_flag=True,

@@ -15,7 +15,8 @@ from orbitpkg.cli.exit_codes import BUG, FAILED, INTERRUPTED, USAGE
 from orbitpkg.cli.options import CommandGroup, command_name, global_options
 from orbitpkg.cli.process import watch_interrupts
 from orbitpkg.cli.streams import accept_any_path
-from orbitpkg.errors import OrbitError, UsageError
+from orbitpkg.errors import OrbitError, StorageError, UsageError
+from orbitpkg.files.working import working_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,7 +86,7 @@ def _show_version(context: click.Context, option: click.Parameter, value: bool) 
     if not value or context.resilient_parsing:
         return
     console: Console = context.obj
-    console.data([f"orbitpkg {__version__}"])
+    console.lines([f"orbitpkg {__version__}"])
     console.succeed({"version": __version__})
     context.exit()
 
@@ -95,15 +96,16 @@ def _show_version(context: click.Context, option: click.Parameter, value: bool) 
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="For details and examples: orbitpkg COMMAND --help. "
-    "Exit codes: 0 success, 1 failure, 2 incorrect usage, 70 bug in orbitpkg, 130 interrupted.",
+    "Exit codes: 0 success, 1 failure, 2 incorrect usage, 70 bug in orbitpkg, 130 interrupted; "
+    "verify adds 16, 32 and 64 for kinds of damage.",
 )
 @click.option("--version", is_flag=True, expose_value=False, callback=_show_version, help="Print the version.")
 @click.pass_context
 def program(context: click.Context) -> None:
     """Package manager for versioned models and data.
 
-    Describe a folder of data in a package.json and publish it to a bucket with orbitpkg publish DIR. On other machines,
-    run orbitpkg install NAME. Apps open the files with orbitpkg.package("NAME").file_path("model.bin").
+    Describe a directory of data in a package.json and publish it to a bucket with orbitpkg publish DIR. On other
+    machines, run orbitpkg install NAME. Apps open the files with orbitpkg.package("NAME").file_path("model.bin").
     """
     if context.invoked_subcommand is not None:
         return
@@ -161,6 +163,10 @@ def _fail(error: BaseException, console: Console) -> int:
             return _fail_usage(error, console)
         case KeyboardInterrupt() | click.Abort():
             return _fail_interrupted(console)
+        case FileNotFoundError() if working_folder() is None:
+            hint = "Change to a directory that exists, or use absolute paths."
+            console.fail(StorageError("The working directory was deleted.", hint=hint))
+            return FAILED
         case Exception():
             return _fail_bug(error, console)
     raise error

@@ -6,8 +6,9 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from orbitpkg.cli.layout import printable, size
+from orbitpkg.cli.layout import size
 from orbitpkg.cli.terminal import width
+from orbitpkg.escaping import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +48,7 @@ class BarReporter:
 
     def task(self, title: str, total: int | None) -> Task:
         """Return a task that the bar includes while its context is open."""
-        return _BarTask(self, printable(title), total)
+        return _BarTask(self, one_line(title), total)
 
     def note(self, message: str) -> None:
         """Write a note above the bar."""
@@ -141,7 +142,7 @@ class LineReporter:
 
     def task(self, title: str, total: int | None) -> Task:
         """Start a task."""
-        return _Lines(printable(title), total, self._write, self._clock)
+        return _Lines(one_line(title), total, self._write, self._clock)
 
     def note(self, message: str) -> None:
         """Write a note."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +9,7 @@ import click
 from orbitpkg.cli.facts import Totals, release_facts
 from orbitpkg.cli.layout import size
 from orbitpkg.cli.options import command, repository_options, unsafe_single_writer_option
+from orbitpkg.escaping import shell_word
 
 if TYPE_CHECKING:
     from orbitpkg.cli.console import Console
@@ -57,7 +57,7 @@ def publish(
         reporter=console.reporter(),
     )
     url = repository_url(repository, package=result.release.key)
-    install = f"orbitpkg install {result.release} --repository {shlex.quote(url)}"
+    install = f"orbitpkg install {result.release} --repository {shell_word(url)}"
     _report(console, result, url, install)
     if url == default_repository():
         console.hint(

@@ -35,8 +35,7 @@ def answer(words: Sequence[str]) -> bool:
         text = commands[words[0]](words[1:])
     except Exception:  # noqa: BLE001 - the program meets the same error, and reports it
         return False
-    # Addresses may hold a password, which the console removes.
-    if text is None or ":/" in text:
+    if text is None:
         return False
     accept_any_path()
     return try_write(text)
@@ -49,13 +48,16 @@ def _path(words: Sequence[str]) -> str | None:
         return None
     from orbitpkg.api.packages import package
 
-    return f"{package(requirement, prereleases='--pre' in options).locate(*parts)}\n"
+    found = package(requirement, prereleases="--pre" in options).locate(*parts)
+    # The console decides how a terminal shows an unusual path.
+    return f"{found}\n" if found.isprintable() else None
 
 
 def _install(words: Sequence[str]) -> str | None:
     from orbitpkg.api.unchanged import find_unchanged
-    from orbitpkg.cli.layout import count, printable, size, wrap
+    from orbitpkg.cli.layout import count, size, wrap
     from orbitpkg.cli.terminal import width
+    from orbitpkg.escaping import printable
 
     requirements, quiet, repository = [], False, None
     rest = iter(words)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orbitpkg.cli.layout import columns, count, printable, size
+from orbitpkg.cli.layout import count, size
 from orbitpkg.cli.options import command, command_group, dry_run_option, offline_option, recursive_option
 from orbitpkg.cli.remote_copy import remote_cp, remote_mv, remote_rm
 from orbitpkg.cli.remote_sync import remote_sync
@@ -53,7 +53,7 @@ def remote() -> None:
 def remote_ls(console: Console, uri: str, *, recursive: bool, offline: bool) -> dict[str, object]:
     """List objects.
 
-    Lists the contents of a folder, everything below it with --recursive, or the objects that a glob matches.
+    Lists the contents of a directory, everything below it with --recursive, or the objects that a glob matches.
     """
     from orbitpkg.remote.calls import files
     from orbitpkg.remote.selection import is_glob, select
@@ -64,16 +64,15 @@ def remote_ls(console: Console, uri: str, *, recursive: bool, offline: bool) -> 
         objects = [found.stat for found in select(reached, uri, recursive=recursive)]
     else:
         objects, folders = _level(list(reached.scan(uri)), uri)
-    # Never wrapped: a broken URI cannot be pasted.
     rows = [*(("", "", folder) for folder in folders), *map(_row, objects)]
-    console.data(columns([[printable(cell) for cell in row] for row in rows], None))
+    console.paths(rows)
     return {"objects": [_facts(found) for found in objects], "folders": folders}
 
 
 def _level(found: list[Stat], uri: str) -> tuple[list[Stat], list[str]]:
-    """Separate the objects directly in a folder from its subfolders.
+    """Separate the objects directly in a directory from its subdirectories.
 
-    ``data`` means the object of that name if it exists, otherwise the folder.
+    ``data`` means the object of that name if it exists, otherwise the directory.
     """
     exact = [each for each in found if each.uri == uri]
     if exact:
@@ -136,7 +135,7 @@ def remote_stat(console: Console, uri: str, *, version_id: str | None, offline: 
         *((f"metadata {name}", value) for name, value in sorted(metadata.items())),
         ("cached", cached or "no"),
     ]
-    console.data([found.uri])
+    console.lines([found.uri])
     console.pairs(rows, unwrapped={"cached"})
     return {**_facts(found), "metadata": metadata, "cached": cached}
 
@@ -220,7 +219,7 @@ def remote_open(
     reading = Reading(max_age=age, fresh=not cached, version=version_id, verify=verify, force=force)
     path = reached.local_path(uri, reading)
     path.keep()
-    console.data([str(path)])
+    console.exact(str(path))
     return {"uri": uri, "path": str(path)}
 
 

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from orbitpkg.cli.console import with_result
 from orbitpkg.cli.layout import count, size
 from orbitpkg.cli.options import command, dry_run_option, recursive_option
 from orbitpkg.concurrency.pool import Pool
 from orbitpkg.errors import OrbitError, UsageError
+from orbitpkg.escaping import shell_word
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,8 +46,8 @@ def remote_cp(
 ) -> dict[str, object]:
     """Copy objects or local files.
 
-    To copy several sources, a glob or a folder (--recursive), DST must be a folder or end in a slash. Copies within a
-    bucket are made by the object store, without a download.
+    To copy several sources, a glob or a directory (--recursive), DST must be a directory or end in a slash. Copies
+    within a bucket are made by the object store, without a download.
     """
     return _transfer(console, sources, target, recursive=recursive, dry_run=dry_run, moves=False)
 
@@ -85,7 +87,7 @@ def remote_rm(console: Console, uris: tuple[str, ...], *, recursive: bool, dry_r
     remote_files = files(reporter=console.reporter())
     found = _selected(remote_files, uris, recursive=recursive)
     if dry_run:
-        console.rows((size(each.stat.size), each.stat.uri) for each in found)
+        console.paths((size(each.stat.size), each.stat.uri) for each in found)
     else:
         _each(found, lambda each: remote_files.delete(each.uri))
     total = sum(each.stat.size for each in found)
@@ -104,13 +106,13 @@ def _transfer(
     many = len(sources) > 1 or recursive or any(map(is_glob, sources))
     if many and len(found) > 1 and not _is_folder(target):
         raise UsageError(
-            f"Cannot write {count(len(found), 'object')} to {target}: it is not a folder.",
-            hint=f"To create it as a folder, add a slash: {target}/",
+            f"Cannot write {count(len(found), 'object')} to {target}: it is not a directory.",
+            hint=f"To create it as a directory, add a slash: {shell_word(f'{target}/')}",
         )
     below = many and _is_folder(target)
     pairs = {each.stat.uri: _below(target, each.name) if below else target for each in found}
     if dry_run:
-        console.rows((size(each.stat.size), each.stat.uri, pairs[each.stat.uri]) for each in found)
+        console.paths((size(each.stat.size), each.stat.uri, pairs[each.stat.uri]) for each in found)
     else:
         work = remote_files.move if moves else remote_files.copy
         _each(found, lambda each: work(each.uri, pairs[each.stat.uri], exactly=below))
@@ -171,8 +173,5 @@ def _each(found: Sequence[Selected], work: Callable[[Selected], None]) -> None:
     if not isinstance(first, OrbitError):
         raise first
     failures = [{"uri": each.stat.uri, "message": str(error)} for each, error in failed]
-    raise OrbitError(
-        f"{len(failed):,} of {count(len(found), 'object')} failed. First error: {first.message}",
-        hint=first.hint,
-        failed=failures,
-    )
+    message = f"{len(failed):,} of {count(len(found), 'object')} failed. First error: {first.message}"
+    raise with_result(OrbitError(message, hint=first.hint), {"failed": failures})

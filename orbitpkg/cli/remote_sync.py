@@ -1,4 +1,4 @@
-"""The command ``remote sync``, which copies changes one way between a local folder and a bucket."""
+"""The command ``remote sync``, which copies changes one way between a local directory and a bucket."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import click
 
+from orbitpkg.cli.console import with_result
 from orbitpkg.cli.options import command, dry_run_option
 from orbitpkg.errors import OrbitError, UsageError
 
@@ -69,7 +70,7 @@ def remote_sync(
 ) -> dict[str, object]:
     """Copy new and changed files from SRC to DST.
 
-    One of the two is a local folder, the other s3://bucket/prefix. A single file or object is copied to exactly the
+    One of the two is a local directory, the other s3://bucket/prefix. A single file or object is copied to exactly the
     name given as DST.
 
     Files changed at DST since the last sync are conflicts: they are kept and reported, and the exit code is 1, unless
@@ -135,7 +136,7 @@ def _incomplete(result: SyncResult, data: dict[str, object]) -> OrbitError:
     if result.failed:
         parts.append(count(len(result.failed), "failure"))
         hints += dict.fromkeys(row.error.hint for row in result.failed[:3] if row.error.hint)
-    return OrbitError(f"Sync incomplete: {', '.join(parts)}.", hint=" ".join(hints), **data)
+    return with_result(OrbitError(f"Sync incomplete: {', '.join(parts)}.", hint=" ".join(hints)), data)
 
 
 def _facts(result: SyncResult) -> dict[str, object]:
@@ -173,5 +174,5 @@ def _watch(
 def _report_round(console: Console, result: SyncResult) -> None:
     from orbitpkg.cli.layout import size
 
-    console.data(f"{step.act}  {step.path}  {size(step.size)}" for step in result.done)
+    console.lines(f"{step.act}  {step.path}  {size(step.size)}" for step in result.done)
     _note_unsynced(console, result)

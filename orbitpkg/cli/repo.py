@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from orbitpkg.cli.console import with_result
 from orbitpkg.cli.layout import count, size
 from orbitpkg.cli.options import address, command, command_group, dry_run_option, repository_options
 from orbitpkg.cli.repo_policy import repo_policy
 from orbitpkg.errors import IntegrityError, RepositoryError, UsageError
+from orbitpkg.redaction import redacted
 
 if TYPE_CHECKING:
     from orbitpkg.cli.console import Console
@@ -56,7 +58,8 @@ def doctor(console: Console, url: str | None, repository: str | None, *, offline
         ],
     }
     if not readable:
-        raise RepositoryError(f"Cannot read {address}.", hint="Check the address and your credentials.", **data)
+        error = RepositoryError(f"Cannot read {address}.", hint="Check the address and your credentials.")
+        raise with_result(error, data)
     console.sentence(verdict)
     return data
 
@@ -212,7 +215,8 @@ def repo_verify(console: Console, url: str | None, *, read_data: bool, subset: s
     if verdict.faults:
         verb = "is" if len(verdict.faults) == 1 else "are"
         message = f"{count(len(verdict.faults), 'object')} in {address} {verb} damaged."
-        console.fail(IntegrityError(message, hint="To rebuild damaged indexes: orbitpkg repo reindex", **data))
+        error = IntegrityError(message, hint="To rebuild damaged indexes: orbitpkg repo reindex")
+        console.fail(with_result(error, data))
         raise click.exceptions.Exit(maintain.flaw_bits(fault.kind for fault in verdict.faults))
     return data
 
@@ -280,8 +284,15 @@ def repo_add(
     from orbitpkg.api.project.repositories import add_repository
 
     path = add_repository(name, url, packages=packages, mirrors=mirrors, user=user)
+    url = redacted(url)
     console.report(f"Added repository {name} ({url})", f"in {path}")
-    return {"name": name, "url": url, "packages": list(packages), "mirrors": list(mirrors), "path": str(path)}
+    return {
+        "name": name,
+        "url": url,
+        "packages": list(packages),
+        "mirrors": [redacted(each) for each in mirrors],
+        "path": str(path),
+    }
 
 
 @command("list", "orbitpkg repo list", "orbitpkg repo list --json", group=repo)
@@ -293,12 +304,16 @@ def repo_list(console: Console) -> dict[str, object]:
     from orbitpkg.config.repositories import settings
 
     effect = settings()
-    console.rows((each.name, each.url, " ".join(each.packages)) for each in effect.repositories)
-    console.note(
-        f"Configured in {effect.source}" if effect.source else "No repositories are configured: using the default"
-    )
+    console.rows((each.name, redacted(each.url), " ".join(each.packages)) for each in effect.repositories)
+    console.note(f"Set by {effect.source}" if effect.source else "No repositories are configured: using the default")
     rows = [
-        {"name": each.name, "url": each.url, "mirrors": list(each.mirrors), "packages": list(each.packages)}
+        {
+            "name": each.name,
+            # A setting may hold a password, which no list repeats.
+            "url": redacted(each.url),
+            "mirrors": [redacted(mirror) for mirror in each.mirrors],
+            "packages": list(each.packages),
+        }
         for each in effect.repositories
     ]
     return {"source": effect.source or None, "repositories": rows}

@@ -68,7 +68,7 @@ def repo_policy(
         policy = new_policy(target, audience, right, create_only=bucket.is_aws)
         if apply:
             return _apply(console, where, bucket, policy)
-    console.data(pretty_json(policy).splitlines())
+    console.lines(pretty_json(policy).split("\n"))
     return {"repository": where, "policy": policy, "applied": False}
 
 
@@ -103,7 +103,7 @@ def _apply(console: Console, where: str, bucket: BucketPolicy, policy: dict[str,
     existing = parse_policy(text, what=f"The bucket policy for {where}") if text else None
     merged = merge_policy(existing, policy)
     changes = differences(existing, merged)
-    console.data(changes)
+    console.lines(changes)
     if changes:
         bucket.write(canonical_json(merged).decode())
     console.report(

@@ -25,7 +25,7 @@ def versions(console: Console, name: str, repository: str | None, *, offline: bo
     from orbitpkg.api.search import home_of, versions
 
     found = versions(name, repository=repository, offline=offline)
-    console.data(found)
+    console.lines(found)
     return {"name": name, "versions": found, "repository": home_of(name, repository, offline=offline)}
 
 

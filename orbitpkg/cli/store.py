@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shlex
 from typing import TYPE_CHECKING
 
 import click
 
 from orbitpkg.cli.layout import count
 from orbitpkg.cli.options import command, command_group
+from orbitpkg.escaping import shell_word
 
 if TYPE_CHECKING:
     from orbitpkg.cli.console import Console
@@ -29,7 +29,7 @@ def store() -> None:
     group=store,
 )
 @click.argument("folder", metavar="[DIR]", required=False)
-@click.option("--group", metavar="GROUP", help="The group to share with. Default: the folder's current group.")
+@click.option("--group", metavar="GROUP", help="The group to share with. Default: the directory's current group.")
 @click.option(
     "--mode",
     metavar="MODE",
@@ -39,7 +39,7 @@ def store() -> None:
 def store_share(console: Console, folder: str | None, *, group: str | None, mode: str | None) -> dict[str, object]:
     """Share a store with a group of users.
 
-    DIR is the store's home folder, which is created if needed. Default: ORBITPKG_HOME. The group gets access to
+    DIR is the store's home directory, which is created if needed. Default: ORBITPKG_HOME. The group gets access to
     everything in it, and to everything that any user installs later, regardless of their umask.
     """
     from orbitpkg.config.repositories import home as home_folder
@@ -51,7 +51,7 @@ def store_share(console: Console, folder: str | None, *, group: str | None, mode
     others = ", and all other users can read them" if shared.mode & 0o004 else ""
     console.report(
         f"Shared {shared.home}: members of {shared.group} {access}{others}",
-        f"Each user sets: export ORBITPKG_HOME={shlex.quote(shared.home)}",
+        f"Each user sets: export ORBITPKG_HOME={shell_word(shared.home)}",
     )
     if shared.left:
         console.note(
@@ -61,7 +61,7 @@ def store_share(console: Console, folder: str | None, *, group: str | None, mode
     if shared.closed is not None:
         console.note(
             f"The group cannot reach the store, because {shared.closed} denies access. Allow the group to enter that "
-            "folder, or share a folder elsewhere."
+            "directory, or share a directory elsewhere."
         )
     return {
         "home": shared.home,

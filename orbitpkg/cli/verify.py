@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from orbitpkg.cli.console import with_result
 from orbitpkg.cli.layout import count
 from orbitpkg.cli.options import command, installed_names, repository_options
 from orbitpkg.errors import IntegrityError
@@ -65,15 +66,15 @@ def verify(
     bits = maintain.flaw_bits(finding.flaw for each in checked for finding in each.left)
     if bits:
         # Raising the error would exit with 1, which does not tell the kinds of damage apart.
-        console.fail(_damage([each for each in checked if each.left], data))
+        console.fail(with_result(_damage([each for each in checked if each.left]), data))
         raise click.exceptions.Exit(bits)
     return data
 
 
 def _report(console: Console, checked: Checked) -> None:
     label = f"{checked.name} {checked.version}"
-    console.data([f"{label}  {_verdict(checked)}"])
-    console.data(f"  {finding.flaw}  {finding.path}" for finding in checked.findings)
+    console.lines([f"{label}  {_verdict(checked)}"])
+    console.lines(f"  {finding.flaw}  {finding.path}" for finding in checked.findings)
     if checked.aside is not None:
         console.note(f"Moved files that do not belong to {label} to {checked.aside}")
     if checked.failure is not None:
@@ -104,14 +105,13 @@ def _rows(findings: Sequence[Finding]) -> list[dict[str, str]]:
     return [{"path": finding.path, "flaw": str(finding.flaw)} for finding in findings]
 
 
-def _damage(damaged: Sequence[Checked], data: dict[str, object]) -> IntegrityError:
+def _damage(damaged: Sequence[Checked]) -> IntegrityError:
     number = sum(len(each.left) for each in damaged)
     names = [f"{each.name}=={each.version}" for each in damaged]
     verb = "differs" if number == 1 else "differ"
     return IntegrityError(
         f"{count(number, 'file')} of {', '.join(names)} {verb} from the published release.",
         hint=f"To repair: orbitpkg verify --repair {' '.join(names)}",
-        **data,
     )
 
 

@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 __all__ = ["EXPORTS", "deprecate", "yank"]
 
 
-def _options(function: Callable[..., Any]) -> Callable[..., Any]:
-    reason = click.option("--reason", metavar="TEXT", help="The reason, shown to users. Required without --undo.")
-    undo = click.option("--undo", is_flag=True, help="Remove the mark.")
-    shared = repository_options(verb="change")
-    return click.argument("requirement", metavar="REQ")(reason(undo(shared(function))))
+def _options(*, undo: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        reason = click.option("--reason", metavar="TEXT", help="The reason, shown to users. Required without --undo.")
+        undone = click.option("--undo", is_flag=True, help=undo)
+        shared = repository_options(verb="change")
+        return click.argument("requirement", metavar="REQ")(reason(undone(shared(function))))
+
+    return decorate
 
 
 @command(
@@ -29,7 +32,7 @@ def _options(function: Callable[..., Any]) -> Callable[..., Any]:
     "orbitpkg yank digits==1.0.0 --reason 'the labels are off by one'",
     "orbitpkg yank digits==1.0.0 --undo",
 )
-@_options
+@_options(undo="Undo the yank.")
 def yank(
     console: Console, requirement: str, repository: str | None, *, reason: str | None, undo: bool, offline: bool
 ) -> dict[str, object]:
@@ -46,7 +49,7 @@ def yank(
     "orbitpkg deprecate 'digits<2' --reason 'use digits 2: it reads colour, too'",
     "orbitpkg deprecate digits --undo",
 )
-@_options
+@_options(undo="Undo the deprecation.")
 def deprecate(
     console: Console, requirement: str, repository: str | None, *, reason: str | None, undo: bool, offline: bool
 ) -> dict[str, object]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from orbitpkg.archive.reader import LocalArchive
 from orbitpkg.errors import OfflineError, OrbitError, PackageNotFound, ResolutionError, UsageError
+from orbitpkg.escaping import shell_word
 from orbitpkg.installer.install import available_release
 from orbitpkg.model.project import bound_to
 from orbitpkg.model.requirements import Requirement, find_newest, parse_range
@@ -236,7 +237,7 @@ class RepositorySource:
             error.message = f"There is no package {name} in the repositories {searched}."
         else:
             for other in self.repositories.kept_elsewhere(name)[:1]:
-                bind = f"orbitpkg repo add {other.name} {other.url} --packages {name}"
+                bind = f"orbitpkg repo add {other.name} {shell_word(other.url)} --packages {name}"
                 error.hint = f"It was found in {other.name} before. To use that repository: {bind}"
             error.hint = f"{name} is bound to {bound.name}, so only {bound.name} was searched. {error.hint or ''}"
 

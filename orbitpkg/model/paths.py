@@ -11,12 +11,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
+
+from orbitpkg.errors import IntegrityError
+from orbitpkg.escaping import is_invisible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
-__all__ = ["MAX_PART_BYTES", "MAX_PATH_BYTES", "path_problem", "tree_problems"]
+__all__ = ["MAX_PART_BYTES", "MAX_PATH_BYTES", "RelativePath", "path_problem", "relative_problem", "tree_problems"]
 
 MAX_PATH_BYTES = 1024
 MAX_PART_BYTES = 255
@@ -65,9 +69,9 @@ def _character_problem(path: str) -> str | None:
     except UnicodeEncodeError:
         return "is not valid Unicode"
     for character in path:
-        # An invisible character can make a name look like another one: controls (Cc), bidi overrides and zero-width
-        # joiners (Cf), line breaks (Zl, Zp).
-        if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}:
+        # An invisible character can make a name look like another one: a control, a bidi override, a zero-width joiner,
+        # a filler or a variation selector. How an unassigned character will look is unknown.
+        if is_invisible(character):
             return f"contains the invisible or unassigned character U+{ord(character):04X}"
     if not unicodedata.is_normalized("NFC", path):
         return "is not in Unicode NFC form"
@@ -79,13 +83,54 @@ def _part_problem(part: str) -> str | None:
         return "has an empty component"
     if part in {".", ".."}:
         return f"contains the component {part!r}"
-    if part[-1] in ". ":
+    if part[-1] == "." or part[-1].isspace():
         return f"has a component that ends in {part[-1]!r}: {part!r}"
     if len(part.encode()) > MAX_PART_BYTES:
         return f"has a component longer than {MAX_PART_BYTES} bytes"
     if part.split(".", 1)[0].rstrip(" ").casefold() in _RESERVED:
         return f"contains {part!r}, which is a reserved device name on Windows"
     return None
+
+
+class RelativePath(str):
+    """A checked path below some folder: it cannot lead out of it.
+
+    Text from a catalogue, an archive or a server becomes part of a local path only through this class. The rules are
+    weaker than those for packages, since they apply to names that others chose and nobody can change.
+
+    Raises:
+        IntegrityError: The text is not such a path.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> Self:
+        """Check the text."""
+        problem = relative_problem(text)
+        if problem:
+            raise IntegrityError(f"The path {text[:200]!r} {problem}.", path=text[:MAX_PATH_BYTES])
+        return super().__new__(cls, text)
+
+    def below(self, folder: Path) -> Path:
+        """Return the local path below a folder."""
+        return folder / str(self)
+
+
+def relative_problem(path: str) -> str | None:
+    """Return why a text is not a path below a folder, or None if it is; the reason completes "the path …"."""
+    if not path:
+        return "is empty"
+    if any(unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in path):
+        return "contains a control character or is not valid Unicode"
+    if path[0] == "/" or "\\" in path:
+        return "is absolute" if path[0] == "/" else "contains a backslash"
+    return next(filter(None, map(_relative_part_problem, path.split("/"))), None)
+
+
+def _relative_part_problem(part: str) -> str | None:
+    if part in {"", ".", ".."}:
+        return f"contains the component {part!r}" if part else "has an empty component"
+    return f"has a component longer than {MAX_PART_BYTES} bytes" if len(part.encode()) > MAX_PART_BYTES else None
 
 
 def tree_problems(paths: Iterable[str]) -> Iterator[tuple[str, str]]:

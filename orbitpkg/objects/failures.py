@@ -28,6 +28,9 @@ from orbitpkg.errors import (
     RepositoryUnreachable,
     UnsupportedByStore,
 )
+from orbitpkg.escaping import shell_word
+from orbitpkg.objects.answers import AnswerError
+from orbitpkg.objects.obstore_clients import NO_OTHER_HOST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,6 +40,8 @@ __all__ = ["Asked", "Failure", "Operation", "failure_of", "translate_error"]
 Operation = Literal["read", "list", "write", "create", "replace", "delete", "copy", "upload", "create bucket"]
 
 _MESSAGE_CHARACTERS: Final = 300
+# urllib3 wraps an error twice, and botocore once more.
+_WRAPPED: Final = 8
 
 _STATUS: Final = re.compile(r"status code: (\d{3})")
 _CODE: Final = re.compile(r"<Code>\s*([A-Za-z0-9.]{1,80})\s*</Code>")
@@ -51,7 +56,6 @@ _BELOW_HTTP: Final = (
     ("InvalidContentType", "the server does not use TLS: try an http:// address"),
     ("UnknownIssuer", "the issuer of its certificate is unknown: set AWS_CA_BUNDLE to the issuer's certificate"),
     ("InvalidCertificate", "its certificate is not valid"),
-    ("BadScheme", "its address is neither http:// nor https://"),
     ("IncompleteBody", "the answer was cut short"),
     ("UnexpectedEof", "the answer was cut short"),
     ("NoContentRange", "the answer was cut short"),
@@ -78,8 +82,8 @@ class Failure:
         message: The server's message. It may be shown only where it is known to contain no secret.
         region: The bucket's region, if the answer contains it.
         cause: The cause below HTTP, in a few words.
-        kind: ``precondition``, ``exists``, ``not-partial`` or ``wrong-region`` if the library reports it in another
-            way than by status and code.
+        kind: ``precondition``, ``exists``, ``not-partial``, ``redirect`` or ``wrong-region`` if the library reports it
+            in another way than by status and code.
     """
 
     status: int | None = None
@@ -134,13 +138,24 @@ class Asked:
 
 
 def failure_of(error: Exception) -> Failure:
-    """Parse an exception of obstore or botocore."""
+    """Parse an exception of obstore or botocore, or one about a server's answer."""
+    if (answer := _answer_error(error)) is not None:
+        return Failure(cause=answer.cause)
     response: object = getattr(error, "response", None)
     if isinstance(response, dict):
         return _from_response(response)
     if type(error).__module__.startswith(("botocore", "urllib3")):
         return Failure(cause=_botocore_cause(error))
     return _from_obstore(error)
+
+
+def _answer_error(error: BaseException | None) -> AnswerError | None:
+    """Return the error about the answer that a library has wrapped, or None."""
+    for _ in range(_WRAPPED):
+        if error is None or isinstance(error, AnswerError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _from_response(response: Mapping[str, Mapping[str, object]]) -> Failure:
@@ -162,7 +177,11 @@ def _botocore_cause(error: Exception) -> str:
     if "Timeout" in name:
         return "no answer in time"
     if name == "SSLError":
-        return "its certificate is not trusted here, or it does not use TLS"
+        return (
+            "its certificate is not trusted (AWS_CA_BUNDLE names certificates to trust), or the server does not use TLS"
+        )
+    if name == "ResponseParserError":
+        return "its answer is not that of an S3 server"
     if name == "EndpointConnectionError":
         return "connection refused, or its name cannot be resolved"
     return "the connection was closed or reset"
@@ -180,11 +199,11 @@ def _from_obstore(error: Exception) -> Failure:
         message=_one_line(message[1]) if message else None,
         region=region[1] if region else None,
         cause=_cause_below_http(debug),
-        kind=_kind(error, text),
+        kind=_kind(error, text, debug),
     )
 
 
-def _kind(error: Exception, text: str) -> str | None:
+def _kind(error: Exception, text: str, debug: str) -> str | None:
     name = type(error).__name__
     if name in ("PreconditionError", "NotModifiedError"):
         return "precondition"
@@ -192,6 +211,9 @@ def _kind(error: Exception, text: str) -> str | None:
         return "exists"
     if "Received non-partial response" in text or "Range request not supported" in text:
         return "not-partial"
+    # An address that is neither http:// nor https:// was refused earlier, so this one comes from a redirect.
+    if f" {NO_OTHER_HOST}," in debug or "BadScheme" in debug:
+        return "redirect"
     return "wrong-region" if "Received redirect without LOCATION" in text else None
 
 
@@ -231,10 +253,19 @@ def _other_region(_: Failure, asked: Asked) -> OrbitError:
     )
 
 
+def _redirected(_: Failure, asked: Asked) -> OrbitError:
+    return RepositoryUnreachable(
+        f"{asked.host} redirects the request for {asked.name} to another host or to an address without TLS, "
+        "which is refused.",
+        hint="Use the address that it redirects to, if you trust it.",
+        host=asked.host,
+    )
+
+
 def _no_bucket(_: Failure, asked: Asked) -> OrbitError:
     return BucketNotFound(
         f"The bucket {asked.bucket} does not exist at {asked.host}.",
-        hint=f"Create it: orbitpkg repo init {asked.url} --create-bucket",
+        hint=f"To create it: orbitpkg repo init {shell_word(asked.url)} --create-bucket",
         bucket=asked.bucket,
     )
 
@@ -398,6 +429,7 @@ _RULES: Final = (
     _Rule(_changed, frozenset({"PreconditionFailed"}), frozenset({412}), frozenset({"precondition"})),
     _Rule(_short, frozenset({"InvalidRange"}), frozenset({416})),
     _Rule(_bad_argument, frozenset({"InvalidArgument"})),
+    _Rule(_redirected, frozenset(), kinds=frozenset({"redirect"})),
     _Rule(_no_ranges, frozenset(), kinds=frozenset({"not-partial"})),
     _Rule(_denied, frozenset({"AccessDenied", "AllAccessDisabled", "Forbidden"}), frozenset({401, 403})),
     _Rule(_no_page, frozenset(), frozenset({404})),

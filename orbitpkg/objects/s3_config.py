@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from orbitpkg.errors import CredentialsError, OrbitError, RepositoryUnreachable, UsageError
+from orbitpkg.escaping import shell_word
 from orbitpkg.files.tilde import expand_home
+from orbitpkg.objects.certificates import Bundle, bundle_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
     from botocore.session import Session
 
-__all__ = ["DEFAULT_REGION", "Keys", "S3Settings", "resolve_s3"]
+__all__ = ["DEFAULT_REGION", "Keys", "S3Settings", "find_account", "find_endpoint", "resolve_s3"]
 
 DEFAULT_REGION: Final = "us-east-1"
 """The region used first if none is set; S3 in this region knows the region of every bucket."""
@@ -74,7 +76,7 @@ class S3Settings:
         source: Where the credentials come from, for messages; None without credentials.
         profile: The profile that is set, or None.
         keys: Returns keys that are valid now; None for unsigned requests.
-        ca_bundle: A PEM file of certificates to trust in addition to the system's.
+        ca_bundle: Certificates to trust in addition to the system's, or None.
     """
 
     bucket: str
@@ -84,7 +86,7 @@ class S3Settings:
     source: str | None = None
     profile: str | None = None
     keys: Callable[[], Keys] | None = field(default=None, repr=False)
-    ca_bundle: str | None = None
+    ca_bundle: Bundle | None = None
 
     def address(self) -> str:
         """Return the URL of requests to the bucket, without the bucket if it is part of the path."""
@@ -129,6 +131,50 @@ def resolve_s3(bucket: str, *, env: Mapping[str, str] | None = None) -> S3Settin
         raise translated from None
 
 
+def find_endpoint(env: Mapping[str, str]) -> str | None:
+    """Return the endpoint that is set, without contacting a server; None for AWS.
+
+    Raises:
+        CredentialsError: The settings name a profile that does not exist.
+    """
+    if (named := _environment_endpoint(env)) or not _config_matters(env):
+        return named
+    session, config = _open_config(env)
+    return _endpoint(session, config, env)
+
+
+def find_account(env: Mapping[str, str]) -> str | None:
+    """Return a name for the account whose credentials are set, without contacting a server; None without credentials.
+
+    It is the access key, or the profile for keys that are renewed: a new session key is no new account.
+
+    Raises:
+        CredentialsError: The settings name a profile that does not exist, or half a pair of keys.
+    """
+    keys = _environment_keys(env)
+    if keys is not None:
+        return keys.access_key if keys.token is None else "session keys"
+    if not any(path.is_file() for path in (_config_file(env), _credentials_file(env))) and _profile(env) is None:
+        return None
+    _, config = _open_config(env)
+    access_key = config.get("aws_access_key_id")
+    if access_key and not config.get("aws_session_token"):
+        return str(access_key)
+    is_set = any(name.startswith(("aws_", "sso_", "role_", "credential_", "web_identity")) for name in config)
+    return f"profile {_profile(env) or 'default'}" if is_set else None
+
+
+def _open_config(env: Mapping[str, str]) -> tuple[Session, Mapping[str, Any]]:
+    try:
+        session = _session(env)
+        config: Mapping[str, Any] = session.get_scoped_config()
+    except Exception as error:
+        if (translated := _translated(error, env)) is None:
+            raise
+        raise translated from None
+    return session, config
+
+
 def _settings(
     bucket: str,
     env: Mapping[str, str],
@@ -139,7 +185,7 @@ def _settings(
     source: str | None,
     profile: str | None = None,
     addressing: str | None = None,
-    ca_bundle: str | None = None,
+    ca_bundle: Bundle | None = None,
 ) -> S3Settings:
     if endpoint is not None:
         endpoint = _checked_endpoint(endpoint)
@@ -153,7 +199,7 @@ def _settings(
         source=source,
         profile=profile,
         keys=keys,
-        ca_bundle=env.get("AWS_CA_BUNDLE") or ca_bundle,
+        ca_bundle=bundle_from(env) or ca_bundle,
     )
 
 
@@ -230,8 +276,13 @@ def _from_files(bucket: str, env: Mapping[str, str], keys: Keys | None) -> S3Set
         source=source,
         profile=_profile(env),
         addressing=s3.get("addressing_style") if isinstance(s3, dict) else None,
-        ca_bundle=config.get("ca_bundle"),
+        ca_bundle=_bundle(config, env),
     )
+
+
+def _bundle(config: Mapping[str, Any], env: Mapping[str, str]) -> Bundle | None:
+    path = str(config.get("ca_bundle") or "").strip()
+    return Bundle(path, f"ca_bundle of profile {_profile(env) or 'default'}") if path else None
 
 
 def _session(env: Mapping[str, str]) -> Session:
@@ -309,7 +360,7 @@ def _translated(error: Exception, env: Mapping[str, str]) -> OrbitError | None:
     from botocore import exceptions as botocore
 
     profile = _profile(env) or "default"
-    login = f"aws sso login --profile {profile}"
+    login = f"aws sso login --profile {shell_word(profile)}"
     expired = (
         botocore.UnauthorizedSSOTokenError,
         botocore.SSOTokenLoadError,
@@ -318,12 +369,12 @@ def _translated(error: Exception, env: Mapping[str, str]) -> OrbitError | None:
     if isinstance(error, botocore.ProfileNotFound):
         return CredentialsError(
             f"The profile {profile!r} was not found in {_config_file(env)} or {_credentials_file(env)}.",
-            hint=f"Check AWS_PROFILE, or create the profile: aws configure --profile {profile}",
+            hint=f"Check AWS_PROFILE. To create the profile: aws configure --profile {shell_word(profile)}",
             profile=profile,
         )
     if isinstance(error, expired):
         return CredentialsError(
-            f"The login of profile {profile} is missing or has expired.", hint=f"Log in: {login}", profile=profile
+            f"The login of profile {profile} is missing or has expired.", hint=f"To log in: {login}", profile=profile
         )
     if isinstance(error, botocore.HTTPClientError):
         return RepositoryUnreachable(
@@ -336,7 +387,7 @@ def _translated(error: Exception, env: Mapping[str, str]) -> OrbitError | None:
     if isinstance(error, botocore.BotoCoreError):
         return CredentialsError(
             f"The credentials of profile {profile} are not available: {_one_line(error)}.",
-            hint="Check the profile's settings: aws configure list --profile NAME",
+            hint="To check the profile's settings: aws configure list --profile NAME",
             profile=profile,
         )
     return None

@@ -32,6 +32,7 @@ from orbitpkg.errors import (
     UsageError,
     VersionNotFound,
 )
+from orbitpkg.escaping import shell_word
 from orbitpkg.model.names import is_valid_name, nearest
 from orbitpkg.model.release import MAX_RECORD_BYTES, Release, parse_release
 from orbitpkg.model.versions import Version, next_free, parse_version
@@ -117,7 +118,7 @@ class Repository:
         except ObjectNotFound as error:
             raise RepositoryNotFound(
                 f"There is no repository at {self.url}.",
-                hint=f"Check the address, or create a repository: orbitpkg repo init {self.url}",
+                hint=f"Check the address, or create a repository: orbitpkg repo init {shell_word(self.url)}",
             ) from error
         return parse_config(data, where=self.url)
 
@@ -214,7 +215,7 @@ class Repository:
             version: The version.
 
         Raises:
-            PackageNotFound: The repository has no package of this name; the message names similar ones.
+            PackageNotFound: The repository has no package of this name; the hint names similar ones.
             VersionNotFound: The repository does not have this version; the message names those it has.
             IntegrityError: The record is damaged.
         """
@@ -263,7 +264,7 @@ class Repository:
             f"There is no package {name} in {self.url}.",
             hint=f"Did you mean {' or '.join(close)}?"
             if close
-            else f"List the packages: orbitpkg search -r {self.url}",
+            else f"To list the packages: orbitpkg search -r {shell_word(self.url)}",
             name=name,
             nearest=close,
         )

@@ -13,6 +13,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from orbitpkg.errors import OfflineError, ProjectError, ResolutionError
+from orbitpkg.escaping import shell_word
 from orbitpkg.model.names import nearest
 from orbitpkg.model.project import DEFAULT_NAME, bound_to
 from orbitpkg.repository.catalogue import Catalogue
@@ -87,7 +88,7 @@ class RepositorySet:
             close = nearest(name, names, n=1)
             raise ProjectError(
                 f"The lockfile takes packages from a repository {name!r}, which is not configured here.",
-                hint=f"Did you mean {close[0]}?" if close else f"Add it: orbitpkg repo add {name} URL",
+                hint=f"Did you mean {close[0]}?" if close else f"To add it: orbitpkg repo add {name} URL",
                 repository=name,
             )
         return found
@@ -144,7 +145,7 @@ def _ambiguous(package: str, found: Sequence[RepositorySetting]) -> ResolutionEr
     names = [setting.name for setting in found]
     return ResolutionError(
         f"{package} was found in several repositories: {', '.join(names)}.",
-        hint=f"Bind it to one: orbitpkg repo add {names[0]} {found[0].url} --packages {package}",
+        hint=f"To bind it to one: orbitpkg repo add {names[0]} {shell_word(found[0].url)} --packages {package}",
         name=package,
         repositories=names,
     )

@@ -59,7 +59,7 @@ class Package:
         compatibility: PEP 440 specifiers by app.
         dependencies: Version ranges by package.
         metadata: The author's own metadata.
-        path: The folder of its files.
+        path: The directory of its files.
     """
 
     __slots__ = (
@@ -118,7 +118,7 @@ class Package:
 
     @property
     def path(self) -> Path:
-        """The folder of its files."""
+        """The directory of its files."""
         from pathlib import Path
 
         return Path(self._files)
@@ -155,7 +155,7 @@ class Package:
         return Path(self._find_file(parts))
 
     def dir_path(self, *parts: str) -> Path:
-        """Return the path of a directory of the package; without parts, the folder of all its files.
+        """Return the path of a directory of the package; without parts, the directory of all its files.
 
         Raises:
             FileNotInPackage: The package has no such directory.
@@ -165,7 +165,7 @@ class Package:
         return Path(self._find_folder(parts))
 
     def locate(self, *parts: str) -> str:
-        """Return the path of a file or directory of the package as text; without parts, the folder of all its files.
+        """Return the path of a file or directory of the package as text; without parts, the directory of all its files.
 
         Raises:
             FileNotInPackage: The package has neither a file nor a directory at this path.
@@ -281,7 +281,7 @@ class Package:
                 hint = f"It was deleted. Reinstall: orbitpkg remove {release}, then orbitpkg install {release}"
         else:
             close = nearest(path, known)
-            hint = f"Did you mean {' or '.join(map(repr, close))}?" if close else f"See: orbitpkg files {self.name}"
+            hint = f"Did you mean {' or '.join(map(repr, close))}?" if close else f"To list its files: orbitpkg files {self.name}"
         return FileNotInPackage(f"{self.name} {self.version} has no file {path!r}.", hint=hint, path=path)
 
 
@@ -309,7 +309,7 @@ def _folders(path: str) -> list[str]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        hint = "Check the owner and the mode of the folder."
+        hint = "Check the owner and the mode of the directory."
         raise StorageError(f"{path} cannot be read: {error.strerror}.", hint=hint) from error
 
 
@@ -347,7 +347,7 @@ def open_package(layout: Layout, key: str, version: Version) -> Package | None:
     except (ValueError, KeyError, RecursionError) as error:
         raise StorageError(
             f"{home} is damaged: its record is not that of {key} {version}.",
-            hint=f"Reinstall it: orbitpkg remove {key}=={version}, then orbitpkg install {key}=={version}",
+            hint=f"To reinstall it: orbitpkg remove {key}=={version}, then orbitpkg install {key}=={version}",
         ) from error
     return Package(home, record, raw)
 
@@ -355,7 +355,7 @@ def open_package(layout: Layout, key: str, version: Version) -> Package | None:
 def _newer(home: str, number: object) -> StorageError:
     return StorageError(
         f"{home} has format {number}; this version of orbitpkg supports format {_RECORD_FORMAT}.",
-        hint="Upgrade orbitpkg: pip install -U orbitpkg",
+        hint="To upgrade orbitpkg: pip install -U orbitpkg",
     )
 
 
@@ -378,10 +378,11 @@ def not_installed(layout: Layout, requirement: Requirement, versions: list[Versi
         requirement: The requirement.
         versions: The installed versions of its package.
     """
+    from orbitpkg.escaping import shell_word
     from orbitpkg.model.names import nearest
     from orbitpkg.store.layout import newer_store
 
-    command = f"orbitpkg install {_quoted(str(requirement))}"
+    command = f"orbitpkg install {shell_word(str(requirement))}"
     newer = newer_store(layout)
     if versions:
         there = ", ".join(map(str, versions))
@@ -391,13 +392,9 @@ def not_installed(layout: Layout, requirement: Requirement, versions: list[Versi
         close = nearest(requirement.key, installed_names(layout))
         command = f"Did you mean {' or '.join(close)}? If not: {command}" if close else command
     if newer is not None:
-        upgrade = "Upgrade orbitpkg: pip install -U orbitpkg"
+        upgrade = "To upgrade orbitpkg: pip install -U orbitpkg"
         command = f"{newer} is the store of a newer version of orbitpkg. {upgrade}. Or: {command}"
     return NotInstalled(message, hint=command, name=requirement.name, installed=[str(version) for version in versions])
-
-
-def _quoted(word: str) -> str:
-    return f"'{word}'" if set(word) & set("<>!*~^ ") else word
 
 
 def installed_packages(layout: Layout) -> list[Package]:

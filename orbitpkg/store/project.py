@@ -10,6 +10,9 @@ import os
 from pathlib import Path
 
 from orbitpkg.errors import IntegrityError, LockfileError, NotInstalled, StorageError
+from orbitpkg.escaping import shell_word
+from orbitpkg.files.reading import read_owned
+from orbitpkg.files.working import absolute_path, working_folder
 from orbitpkg.model.lockfile import LOCK_NAME, MAX_LOCK_BYTES, parse_lock
 from orbitpkg.model.requirements import parse_requirement
 from orbitpkg.store.package import open_package
@@ -66,7 +69,7 @@ class Project:
         if not wanted.range.allows(locked.version):
             raise LockfileError(
                 f"{self.path / LOCK_NAME} locks {locked}, which does not match {wanted}.",
-                hint=f"Remove the range, or lock another version: orbitpkg add '{wanted}'",
+                hint=f"Remove the range. To lock another version: orbitpkg add {shell_word(str(wanted))}",
                 name=wanted.name,
             )
         return self._checked(locked_package(self._layout, locked))
@@ -106,7 +109,7 @@ def locked_package(layout: Layout, locked: LockedPackage) -> Package:
     if package.digest != locked.digest:
         raise IntegrityError(
             f"{locked}, installed from {package.origin}, is not the locked release.",
-            hint=f"Replace it by the locked one: orbitpkg remove {locked}, then orbitpkg sync",
+            hint=f"To replace it by the locked one: orbitpkg remove {locked}, then orbitpkg sync",
             name=locked.name,
             expected=locked.digest,
             found=package.digest,
@@ -119,6 +122,7 @@ def open_project(
     start: str | os.PathLike[str] | None = None,
     *,
     check: Callable[[Package, Path], object] | None = None,
+    check_owner: Callable[[Path, int], object] | None = None,
 ) -> Project:
     """Read the lockfile in a folder or the nearest one above it.
 
@@ -126,6 +130,7 @@ def open_project(
         layout: The layout of the store.
         start: The folder; the working directory by default.
         check: Called with each package before it is returned, and with the project's folder. Raises to refuse it.
+        check_owner: As for :func:`read_lock`.
 
     Raises:
         LockfileError: No lockfile was found, or it is invalid.
@@ -133,17 +138,19 @@ def open_project(
     folder = find_lock(start)
     if folder is None:
         raise LockfileError(
-            f"No {LOCK_NAME} was found in {os.path.abspath(start or '.')} or above it.",  # noqa: PTH100
-            hint="Create it in the folder of the project: orbitpkg lock",
+            f"No {LOCK_NAME} was found in {start or working_folder() or 'the working directory'} or above it.",
+            hint="To create it, run in the project's directory: orbitpkg lock",
         )
-    lock = read_lock(folder)
+    lock = read_lock(folder, check_owner=check_owner)
     assert lock is not None
     return Project(layout, folder, lock, check)
 
 
 def find_lock(start: str | os.PathLike[str] | None = None) -> Path | None:
     """Return the nearest folder with a lockfile, from ``start`` upwards, or None."""
-    folder = os.path.abspath(start or ".")  # noqa: PTH100 - faster at an app's start
+    folder = working_folder() if start is None else absolute_path(start)
+    if folder is None:
+        return None
     while not os.path.exists(f"{folder}/{LOCK_NAME}"):  # noqa: PTH110
         parent = os.path.dirname(folder)  # noqa: PTH120
         if parent == folder:
@@ -152,19 +159,27 @@ def find_lock(start: str | os.PathLike[str] | None = None) -> Path | None:
     return Path(folder)
 
 
-def read_lock(folder: Path) -> Lock | None:
+def read_lock(folder: Path, *, check_owner: Callable[[Path, int], object] | None = None) -> Lock | None:
     """Read the lockfile of a project; return None if it does not exist.
 
+    Args:
+        folder: The folder of the project.
+        check_owner: Called with the lockfile and the id of its owner if that is neither this user nor root. Raises to
+            refuse it. When None, every such lockfile is refused.
+
     Raises:
-        LockfileError: The lockfile is invalid.
+        LockfileError: The lockfile is invalid, or belongs to another user.
         StorageError: The lockfile cannot be read.
     """
     path = folder / LOCK_NAME
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_LOCK_BYTES + 1)
+        data, owner = read_owned(path, max_bytes=MAX_LOCK_BYTES)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise StorageError(f"{path} cannot be read: {error.strerror}.") from error
+    if owner is not None:
+        if check_owner is None:
+            raise LockfileError(f"{path} belongs to another user, whose id is {owner}, so it is not used.")
+        check_owner(path, owner)
     return parse_lock(data, where=str(path))

@@ -22,7 +22,7 @@ PACKAGE = TOP / "orbitpkg"
 # From the bottom up. A module may import packages of its own and of lower layers. No imports form a circle, neither
 # between packages nor between modules; imports for type checkers and imports inside functions count.
 LAYERS: dict[str, set[str]] = {
-    "ground": {"errors", "_version", "extras", "lazy", "plugins", "redaction", "reporting"},
+    "ground": {"errors", "escaping", "_version", "extras", "lazy", "plugins", "redaction", "reporting"},
     "values": {"model"},
     "machine": {"concurrency", "files"},
     "algorithms": {"archive", "resolver"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from orbitpkg.api.boundary import public
 from orbitpkg.api.options import InstallOptions
 from orbitpkg.config.repositories import home, is_offline, open_repositories, settings
+from orbitpkg.escaping import shell_word
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ __all__ = [
     "current_project",
     "lock",
     "open_source",
+    "read_project_lock",
     "update_lock",
     "warn_unshared",
     "write_lock",
@@ -91,13 +93,26 @@ def lock(
 
 def update_lock(options: InstallOptions, *, upgrade: bool | Iterable[str] = False) -> Locked:
     """Do what :func:`lock` does, with its arguments as options."""
+    from orbitpkg.config.editing import edit_lock
+
+    with edit_lock(current_project().path):
+        found = current_project()  # another process may have changed it while this one waited
+        old = read_project_lock(found.folder)
+        locked, _ = choose_locked(found.folder, found.document.requirements, old, _upgraded(upgrade, old), options)
+        write_lock(locked)
+    return locked
+
+
+def read_project_lock(folder: Path) -> Lock | None:
+    """Read the lockfile of a project; return None if it does not exist.
+
+    Raises:
+        LockfileError: It is invalid, or belongs to another user whom this user does not trust.
+    """
+    from orbitpkg.config.settings import check_lock_owner
     from orbitpkg.store.project import read_lock
 
-    found = current_project()
-    old = read_lock(found.folder)
-    locked, _ = choose_locked(found.folder, found.document.requirements, old, _upgraded(upgrade, old), options)
-    write_lock(locked)
-    return locked
+    return read_lock(folder, check_owner=check_lock_owner)
 
 
 def _upgraded(upgrade: bool | Iterable[str], old: Lock | None) -> set[str]:
@@ -112,7 +127,7 @@ def _upgraded(upgrade: bool | Iterable[str], old: Lock | None) -> set[str]:
     for key, name in keys.items():
         if key not in packages:
             close = nearest(key, packages)
-            hint = f"Did you mean {' or '.join(close)}?" if close else "List the locked packages: orbitpkg tree"
+            hint = f"Did you mean {' or '.join(close)}?" if close else "To list the locked packages: orbitpkg tree"
             raise UsageError(f"{name} cannot be upgraded because it is not locked.", hint=hint)
     return set(keys)
 
@@ -131,7 +146,7 @@ def current_project() -> ProjectFile:
     if found is None:
         raise ProjectError(
             f"No {PROJECT_NAME}, and no pyproject.toml with [tool.orbitpkg], was found in this directory or above it.",
-            hint="Create a project: orbitpkg add NAME",
+            hint="To create a project: orbitpkg add NAME",
         )
     return found
 
@@ -146,7 +161,7 @@ def choose_locked(
     """Choose releases for a project without writing anything.
 
     Args:
-        folder: The project's folder.
+        folder: The project's directory.
         requirements: The project's requirements.
         old: The lock whose versions are kept where possible.
         upgrade: The canonical names of packages whose locked versions are ignored.
@@ -181,12 +196,12 @@ def choose_locked(
 
 def warn_unshared(path: Path, repository: PathLike | None) -> list[str]:
     """Return a warning if a project's file names no repository and the user's own configuration supplies it."""
-    from orbitpkg.config.settings import user_config_path
+    from orbitpkg.config.home import user_config_file
 
     effect = settings(repository)
-    if effect.source != str(user_config_path()):
+    if effect.source != user_config_file():
         return []
-    commands = ", ".join(f"orbitpkg repo add {each.name} {each.url}" for each in effect.repositories)
+    commands = ", ".join(f"orbitpkg repo add {each.name} {shell_word(each.url)}" for each in effect.repositories)
     problem = f"{path.name} names no repository, so other people who work on this project do not know yours."
     return [f"{problem} Add it to the project: {commands}"]
 

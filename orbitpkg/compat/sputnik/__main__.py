@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from orbitpkg.compat.sputnik.api.arguments import new_parser
 from orbitpkg.errors import OrbitError, UsageError
+from orbitpkg.escaping import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,14 +26,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         result = given.run(given)
     except OrbitError as error:
-        sys.stderr.write(f"error: {error.message}\n" + (f"hint: {error.hint}\n" if error.hint else ""))
+        text = f"error: {error.message}\n" + (f"hint: {error.hint}\n" if error.hint else "")
+        sys.stderr.write(printable(text))
         return _USAGE if isinstance(error, UsageError) else _FAILED
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted.\n")
         return _INTERRUPTED
     if result is not None:
         text = result if isinstance(result, str) else json.dumps(result, sort_keys=True, indent=2)
-        sys.stdout.write(f"{text}\n")
+        sys.stdout.write(f"{printable(text) if sys.stdout.isatty() else text}\n")
     return 0
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from orbitpkg.cli.layout import columns, count, pairs, printable, size, wrap
+from orbitpkg.cli.layout import columns, count, pairs, size, wrap
+from orbitpkg.escaping import printable
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ from orbitpkg.compat.sputnik.formats.listing import (
 )
 from orbitpkg.compat.sputnik.formats.repositories import open_sputnik_repository
 from orbitpkg.errors import ArchiveError, IntegrityError, ObjectNotFound, OrbitError, ReadOnlyRepository, UsageError
+from orbitpkg.escaping import shell_word
 from orbitpkg.files.errors import storage_errors
 from orbitpkg.model.release import ArchiveTotals, new_release, parse_release, release_digest
 from orbitpkg.model.versions import Version, parse_version
@@ -73,7 +74,7 @@ def open_sputnik_store(
 
     Args:
         url: Its address, as ``orbitpkg.compat.sputnik.formats.repositories.open_sputnik_repository`` accepts it.
-        cache: A folder for files that are kept of such repositories.
+        cache: A directory for files that are kept of such repositories.
         reporter: Receives the progress of downloads, and notes about packages that are left out.
         opener: Opens the store that holds the packages.
 
@@ -113,7 +114,7 @@ class SputnikStore(ReadOnlyStore):
         self._packages: dict[str, dict[Version, ListedPackage]] = {}
         self._problems: dict[str, OrbitError] = {}
         self._built: Path | None = None
-        # Reentrant, since reading an archive builds it, which creates the folder of archives.
+        # Reentrant, since reading an archive builds it, which creates the directory of archives.
         self._building = threading.RLock()
 
     # Reading.
@@ -306,7 +307,7 @@ class SputnikStore(ReadOnlyStore):
     def _refuse(self, key: str) -> NoReturn:
         raise ReadOnlyRepository(
             f"{self.url}/{key} cannot be written: Sputnik repositories are read-only.",
-            hint=f"Import its packages into another repository: orbitpkg import {self.url} --repository URL",
+            hint=f"To import its packages elsewhere: orbitpkg import {shell_word(self.url)} --repository URL",
         )
 
 
