@@ -80,6 +80,17 @@ class OrbitError(Exception):
     def __str__(self) -> str:
         return f"{self.message}\n{self.hint}" if self.hint else self.message
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # The default would call the class with the message alone, which not every subclass accepts. A worker's error
+        # that cannot be unpickled leaves multiprocessing's parent process waiting forever.
+        return _restore, (type(self), self.args), self.__dict__
+
+
+def _restore(kind: type[OrbitError], args: tuple[object, ...]) -> OrbitError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    return error
+
 
 class UsageError(OrbitError):
     """A value given by the caller is invalid: a name, a version, a range, a URL."""

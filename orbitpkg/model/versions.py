@@ -12,7 +12,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from typing import NoReturn
 
     from orbitpkg.errors import UsageError
@@ -39,6 +39,18 @@ class Immutable:
 
     def __delattr__(self, name: str) -> NoReturn:
         raise AttributeError(f"a {type(self).__name__} cannot be changed: {name}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Without this, pickle and copy would set the attributes of a new object one by one.
+        names = [name for kind in type(self).__mro__ for name in getattr(kind, "__slots__", ())]
+        return _restore, (type(self), {name: getattr(self, name) for name in names if hasattr(self, name)})
+
+
+def _restore(kind: type[Immutable], attributes: Mapping[str, object]) -> Immutable:
+    value = kind.__new__(kind)
+    for name, attribute in attributes.items():
+        object.__setattr__(value, name, attribute)
+    return value
 
 
 class Version(Immutable):

@@ -72,7 +72,8 @@ def _read(path: Path) -> Extracted:
 
 
 def _read_with(entry: EntryPoint, path: Path) -> Extracted:
-    if entry.module not in _CRASHING or not sys.executable:
+    # In a frozen application, sys.executable is the application, not an interpreter.
+    if entry.module not in _CRASHING or not sys.executable or getattr(sys, "frozen", False):
         extractor: Extractor = entry.load()
         return extractor(path)
     from orbitpkg.datasets.extraction.isolation import ReaderCrashedError, ReaderFailedError, read_apart
