@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from orbitpkg.errors import UsageError
 from orbitpkg.objects.addresses import parse_address, scheme_of
-from orbitpkg.objects.patience import DEFAULT_PATIENCE, Patience
+from orbitpkg.objects.patience import DEFAULT_PATIENCE, Patience, patience_from
 from orbitpkg.objects.protocol import Capabilities, ObjectInfo, ObjectStore, PartLimits, Upload
 from orbitpkg.objects.registry import OpenRequest
 from orbitpkg.objects.schemes import find_scheme, needs_network
@@ -52,7 +52,7 @@ def open_store(
         url: The address; see ``orbitpkg.objects.addresses``.
         env: The environment variables to read settings from; the process's own when None.
         patience: How long to wait for a server.
-        cache: A folder for files that stores may keep between runs, in a subfolder for each scheme.
+        cache: A folder for files that stores may keep between runs, in a subdirectory for each scheme.
         reporter: Receives progress and notes for the user.
         offline: Return a store that refuses every request if the address needs a network.
 
@@ -72,11 +72,12 @@ def open_store(
     from orbitpkg.reporting import SILENT
 
     name, scheme = found
+    env = os.environ if env is None else env
     return scheme.open(
         OpenRequest(
             url=url,
-            env=os.environ if env is None else env,
-            patience=patience,
+            env=env,
+            patience=patience_from(env, patience),
             cache=cache / name.removesuffix("+") if cache is not None else None,
             reporter=reporter or SILENT,
             offline=offline,

@@ -109,7 +109,7 @@ def parse_address(url: str) -> Address:
             return _parse_web(url)
         case "memory":
             return _parse_memory(url)
-    raise UsageError(f"{_shown(url)} is not the address of a repository.", hint=_advice(url), url=_shown(url))
+    raise UsageError(f"{_shown(url)} is not a valid repository address.", hint=_advice(url), url=_shown(url))
 
 
 def _parse_directory(url: str) -> Address:
@@ -136,7 +136,11 @@ def _parse_bucket(url: str) -> Address:
             hint="Put them in a profile (aws configure) or in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
         )
     if not _BUCKET.fullmatch(bucket):
-        raise UsageError(f"{url}: {bucket!r} is not a valid bucket name.", hint=f"Write {_FORMS}.", url=url)
+        raise UsageError(
+            f"{url}: {bucket!r} is not a valid bucket name.",
+            hint="Bucket names have 3 to 63 lowercase letters, digits, dots and hyphens.",
+            url=url,
+        )
     prefix = prefix.strip("/")
     # A "?" is legal in a key, but in an address it looks like a query, which would be ignored.
     if prefix and (not is_valid_key(prefix) or "?" in prefix or "#" in prefix):
@@ -185,7 +189,8 @@ def _advice(url: str) -> str:
         return f"Did you mean {scheme.lower()}://{_shown(rest)}?"
     scheme, colon, rest = url.partition(":")
     if not colon or "/" in scheme or scheme.startswith((".", "~")):
-        return f"For a directory write {expand_home(url).absolute().as_uri()}"
+        path = expand_home(url)
+        return f"For a directory, {f'write {path.as_uri()}' if path.is_absolute() else f'start the path with ./: ./{url}'}"
     if scheme.lower() in _BUILTIN:
         start = "file:///" if scheme.lower() == "file" else f"{scheme.lower()}://"
         return f"Did you mean {start}{_shown(rest.lstrip('/'))}?"
@@ -241,7 +246,7 @@ def _is_plugin(scheme: str) -> bool:
 
 def _not_an_object(text: str) -> UsageError:
     return UsageError(
-        f"{redacted(text)!r} is not the address of an object.",
+        f"{redacted(text)!r} is not a valid object address.",
         hint="Write s3://bucket/key, https://host/name, file:///dir/name or memory://name/key.",
     )
 
@@ -271,7 +276,7 @@ def split_object_uri(uri: PathOrUri) -> tuple[str, str]:
     if not key:
         raise UsageError(f"{shown} does not name an object.", hint=f"Add its key: {shown.rstrip('/')}/KEY")
     if key.endswith("/") and is_valid_key(key.rstrip("/")):
-        raise UsageError(f"{shown} is a folder, not an object.", hint="Remove the slash at the end, or list it.")
+        raise UsageError(f"{shown} is a directory, not an object.", hint="Remove the slash at the end, or list it.")
     raise UsageError(f"The key of {shown[:200]!r} is not valid: {_flaw_of(key)}.")
 
 

@@ -499,7 +499,7 @@ def _make_folder(folder: Path) -> None:
             path.mkdir()
             sync_folder(path.parent)
     if not folder.is_dir():
-        raise StorageError(f"{folder} is not a folder: another file has that name.")
+        raise StorageError(f"{folder} is not a directory: another file has that name.")
 
 
 @contextmanager

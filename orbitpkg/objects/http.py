@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 from orbitpkg.errors import IntegrityError, ObjectChanged, ReadOnlyRepository, UnsupportedByStore
+from orbitpkg.objects.certificates import bundle_from
 from orbitpkg.objects.failures import Asked, failure_of, translate_error
 from orbitpkg.objects.forks import claim_threads
-from orbitpkg.objects.obstore_reads import open_stream, read_whole
-from orbitpkg.objects.patience import DEFAULT_PATIENCE, NO_RETRIES, Patience, client_options, retry_config
+from orbitpkg.objects.obstore_clients import client_options, make_client
+from orbitpkg.objects.obstore_reads import open_stream, read_range, read_whole
+from orbitpkg.objects.patience import DEFAULT_PATIENCE, NO_RETRIES, Patience, retry_config
 from orbitpkg.objects.protocol import Capabilities, ObjectInfo, check_key, check_prefix, check_range
 from orbitpkg.objects.read_only import ReadOnlyStore
 
@@ -54,13 +56,19 @@ class HttpStore(ReadOnlyStore):
         from obstore.store import HTTPStore as ObstoreHttp
 
         self.url = url
+        self._patience = patience
         parts = urlsplit(url)
         self._host: Final = f"{parts.scheme}://{parts.netloc}"
-        options = client_options(patience, ca_bundle=(env or {}).get("AWS_CA_BUNDLE"))
+        options = client_options(url, patience, bundle=bundle_from(env or {}), has_credentials=user is not None)
         if user is not None:
             options["default_headers"] = {"authorization": f"Basic {b64encode(user.encode()).decode()}"}
-        self._client = ObstoreHttp(url, client_options=options, retry_config=retry_config(patience))
-        self._eager = ObstoreHttp(url, client_options=options, retry_config=NO_RETRIES)
+        self._client, self._eager = make_client(
+            lambda: (
+                ObstoreHttp(url, client_options=options, retry_config=retry_config(patience)),
+                ObstoreHttp(url, client_options=options, retry_config=NO_RETRIES),
+            ),
+            url,
+        )
 
     def get(self, key: str, *, max_bytes: int | None = None, version: str | None = None) -> tuple[bytes, ObjectInfo]:
         """Read a whole object; see ``ObjectStore.get``."""
@@ -77,35 +85,45 @@ class HttpStore(ReadOnlyStore):
         path, describe = check_key(key), partial(_info, key)
         return self._ask(
             key,
-            lambda: read_whole(self._client, path, options, describe=describe, url=self.url, max_bytes=max_bytes),
+            lambda: read_whole(
+                self._client,
+                path,
+                options,
+                describe=describe,
+                url=self.url,
+                max_bytes=max_bytes,
+                patience=self._patience,
+            ),
         )
 
     def get_range(
         self, key: str, start: int, length: int, *, etag: str | None = None, version: str | None = None
     ) -> bytes | memoryview:
         """Read a range; see ``ObjectStore.get_range``."""
-        import obstore
-
         check_range(start, length)
         self._check_current(version)
+        path = check_key(key)
 
-        def work() -> memoryview:
-            # No If-Match: the answer contains its ETag before its body, and a weak ETag would never match
-            # (RFC 9110, section 13.1.1).
-            result = obstore.get(self._client, check_key(key), options={"range": (start, start + length)})
-            found = result.meta["e_tag"]
+        # No If-Match: the answer contains its ETag before its body, and a weak ETag would never match
+        # (RFC 9110, section 13.1.1).
+        def check(meta: obstore.ObjectMeta) -> None:
+            found = meta["e_tag"]
             if etag is not None and found is not None and found != etag:
                 raise ObjectChanged(f"{self.url}/{key} changed while it was being read.", key=key)
-            return memoryview(result.bytes())
 
-        data = self._ask(key, work)
+        options: obstore.GetOptions = {"range": (start, start + length)}
+        data = self._ask(
+            key,
+            lambda: read_range(self._client, path, options, length, check=check, patience=self._patience),
+        )
         if len(data) != length:
             raise IntegrityError(f"{self.url}/{key} ends before byte {start + length}.", key=key)
         return data
 
     def stream(self, key: str, start: int = 0, length: int | None = None) -> Iterator[memoryview]:
         """Read in pieces; see ``ObjectStore.stream``."""
-        pieces = self._ask(key, lambda: open_stream(self._eager, check_key(key), start, length))
+        path = check_key(key)
+        pieces = self._ask(key, lambda: open_stream(self._eager, path, start, length, patience=self._patience))
         while (piece := self._ask(key, lambda: next(pieces, None))) is not None:
             yield piece
 

@@ -82,7 +82,7 @@ class OfflineStore(ReadOnlyStore):
 
     def _refuse(self, key: str) -> NoReturn:
         raise OfflineError(
-            f"{self.url}/{key} is needed, and offline mode is on.".replace("/ is", " is"),
+            f"Cannot access {self.url}/{key}".rstrip("/") + " in offline mode.",
             hint="Omit --offline, or unset ORBITPKG_OFFLINE.",
             url=self.url,
         )

@@ -2,26 +2,39 @@
 
 Two goals conflict. A host that does not exist, or accepts the connection and never answers, must fail within 30 s in
 all. A body that is being transferred must never be cut off, however slow the link: 8 MiB at 1 Mbit/s take 64 s. So the
-limits apply to silence, not to duration. (obstore's ``timeout`` is reqwest's total timeout: it runs from the connection
-to the last byte of the body, and defaults to 30 s. Its ``read_timeout`` restarts with every read.)
+limits apply to silence and to the speed of a body, not to duration. (obstore's ``timeout`` is reqwest's total timeout:
+it runs from the connection to the last byte of the body, and defaults to 30 s. Its ``read_timeout`` restarts with every
+read, so a byte now and then prolongs a request for ever; ``orbitpkg.objects.answers`` ends such a request.)
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from orbitpkg.errors import RepositoryError
+from orbitpkg.errors import UsageError
 
 if TYPE_CHECKING:
-    from obstore.store import ClientConfig, RetryConfig
+    from collections.abc import Mapping
 
-__all__ = ["DEFAULT_PATIENCE", "NO_RETRIES", "Patience", "client_options", "retry_config"]
+    from obstore.store import RetryConfig
 
-_BODY_SECONDS: Final = 3600.0
-"""The maximum duration of a body. obstore requires one; it limits a server that sends a byte now and then."""
+__all__ = [
+    "DEFAULT_PATIENCE",
+    "NO_RETRIES",
+    "SPEED_VARIABLE",
+    "Patience",
+    "patience_from",
+    "retry_config",
+]
+
+_SPEED_DIGITS: Final = 12
+BODY_SECONDS: Final = 3600.0
+"""The maximum duration of a body, which obstore requires."""
+
+SPEED_VARIABLE: Final = "ORBITPKG_MIN_SPEED"
+"""The environment variable that sets ``Patience.min_speed``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +47,10 @@ class Patience:
             the time for sending a body, so it also limits the upload of a small object.
         upload: The same for requests that take long to send or to execute (a part, a copy, the completion).
         retry: The time since the first try of a request after which no further try is started.
-        retries: The maximum number of retries of a request: after 5xx, after a lost connection, and after silence if
-            the request is safe to repeat.
+        retries: The maximum number of retries of a request by the libraries: after 5xx, after a lost connection, and
+            after silence if the request is safe to repeat. An overloaded server is asked until ``retry`` has passed.
+        min_speed: The minimum speed of an answer, in bytes per second.
+        window: The time over which the speed is measured.
     """
 
     connect: float = 5.0
@@ -43,6 +58,8 @@ class Patience:
     upload: float = 120.0
     retry: float = 15.0
     retries: int = 5
+    min_speed: int = 500
+    window: float = 15.0
 
     @property
     def worst(self) -> float:
@@ -53,39 +70,29 @@ class Patience:
 DEFAULT_PATIENCE: Final = Patience()
 
 
+def patience_from(env: Mapping[str, str], patience: Patience = DEFAULT_PATIENCE) -> Patience:
+    """Return ``patience`` with the minimum speed that ``ORBITPKG_MIN_SPEED`` sets, in bytes per second.
+
+    Raises:
+        UsageError: The variable is not a number.
+    """
+    text = env.get(SPEED_VARIABLE, "").strip()
+    if not text:
+        return patience
+    if not text.isascii() or not text.isdigit() or len(text) > _SPEED_DIGITS:
+        raise UsageError(
+            f"{SPEED_VARIABLE} is {text[:40]!r}, which is not a number of bytes per second.",
+            hint=f"Set it to a whole number, or unset it for {DEFAULT_PATIENCE.min_speed}. 0 permits any speed.",
+        )
+    return replace(patience, min_speed=int(text))
+
+
 NO_RETRIES: Final[RetryConfig] = {
     "max_retries": 0,
     "retry_timeout": timedelta(seconds=1),
     "backoff": {"init_backoff": timedelta(seconds=1), "max_backoff": timedelta(seconds=1), "base": 2},
 }
 """obstore's settings for requests that the caller retries."""
-
-
-def client_options(patience: Patience, *, silence: float | None = None, ca_bundle: str | None = None) -> ClientConfig:
-    """Return obstore's settings for a client. reqwest reads proxies from ``HTTP(S)_PROXY`` and ``NO_PROXY``.
-
-    Args:
-        patience: How long to wait.
-        silence: Overrides ``patience.silence``.
-        ca_bundle: A PEM file of certificates to trust in addition to the system's.
-
-    Raises:
-        RepositoryError: ``ca_bundle`` cannot be read.
-    """
-    options: ClientConfig = {
-        "allow_http": True,
-        "connect_timeout": timedelta(seconds=patience.connect),
-        "read_timeout": timedelta(seconds=patience.silence if silence is None else silence),
-        "timeout": timedelta(seconds=_BODY_SECONDS),
-    }
-    if ca_bundle:
-        try:
-            options["root_certificate"] = Path(ca_bundle).read_bytes()
-        except OSError as error:
-            raise RepositoryError(
-                f"The certificate file {ca_bundle}, set by AWS_CA_BUNDLE, cannot be read: {error.strerror}."
-            ) from error
-    return options
 
 
 def retry_config(patience: Patience) -> RetryConfig:

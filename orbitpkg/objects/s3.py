@@ -20,7 +20,7 @@ from orbitpkg.errors import (
     UnsupportedByStore,
 )
 from orbitpkg.objects.failures import failure_of
-from orbitpkg.objects.obstore_reads import open_stream, read_whole
+from orbitpkg.objects.obstore_reads import open_stream, read_range, read_whole
 from orbitpkg.objects.patience import DEFAULT_PATIENCE, Patience
 from orbitpkg.objects.protocol import (
     Capabilities,
@@ -96,6 +96,7 @@ class S3Store:
     ) -> None:
         self.url: Final = f"s3://{bucket}/{prefix}" if prefix else f"s3://{bucket}"
         self._prefix = f"{prefix}/" if prefix else ""
+        self._patience = patience
         settings = resolve_s3(bucket, env=env) if settings is None else settings
         self._connection = S3Connection(settings, url=self.url, patience=patience)
         self._odd_ranges = threading.Event()
@@ -150,7 +151,15 @@ class S3Store:
 
         def work() -> tuple[bytes, ObjectInfo] | None:
             client = self._connection.client()
-            return read_whole(client, path, options, describe=describe, url=self.url, max_bytes=max_bytes)
+            return read_whole(
+                client,
+                path,
+                options,
+                describe=describe,
+                url=self.url,
+                max_bytes=max_bytes,
+                patience=self._patience,
+            )
 
         return self._read(key, work, version)
 
@@ -168,16 +177,16 @@ class S3Store:
         return self._get_odd_range(key, start, length, etag, version)
 
     def _get_range(self, key: str, start: int, length: int, etag: str | None, version: str | None) -> memoryview:
-        import obstore
-
         path = self._path(key)
+        # No If-Match: the answer contains its ETag before its body, and not every server supports the header.
+        options: obstore.GetOptions = {"range": (start, start + length), **_of(version)}
+
+        def check(meta: obstore.ObjectMeta) -> None:
+            self._check_etag(key, meta["e_tag"], etag)
 
         def work() -> memoryview:
-            # No If-Match: the answer contains its ETag before its body, and not every server supports the header.
-            options: obstore.GetOptions = {"range": (start, start + length), **_of(version)}
-            result = obstore.get(self._connection.client(), path, options=options)
-            self._check_etag(key, result.meta["e_tag"], etag)
-            return memoryview(result.bytes())
+            client = self._connection.client()
+            return read_range(client, path, options, length, check=check, patience=self._patience)
 
         return _whole(self._read(key, work, version), f"{self.url}/{key}", start, length)
 
@@ -207,7 +216,11 @@ class S3Store:
             return
         path, connection = self._path(key), self._connection
         try:
-            pieces = connection.ask("read", path, lambda: open_stream(connection.client("eager"), path, start, length))
+            pieces = connection.ask(
+                "read",
+                path,
+                lambda: open_stream(connection.client("eager"), path, start, length, patience=self._patience),
+            )
         except UnsupportedByStore:
             if length is None:
                 raise

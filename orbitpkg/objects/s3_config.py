@@ -115,8 +115,9 @@ def resolve_s3(bucket: str, *, env: Mapping[str, str] | None = None) -> S3Settin
         UsageError: An endpoint is not a valid URL.
     """
     env = os.environ if env is None else env
+    _check_variables(env)
     keys = _environment_keys(env)
-    region = env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or None
+    region = _environment_region(env)
     endpoint = _environment_endpoint(env)
     if keys is not None and (endpoint or (region and not _config_matters(env))):
         return _settings(bucket, env, endpoint=endpoint, region=region, keys=lambda: keys, source=_FROM_ENVIRONMENT)
@@ -218,8 +219,42 @@ def _checked_endpoint(endpoint: str) -> str:
     return endpoint.rstrip("/")
 
 
+_KEY_VARIABLES: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
+_VARIABLES: Final = (
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_ENDPOINT_URL",
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_CA_BUNDLE",
+    "AWS_ROLE_ARN",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+)
+
+
+def _check_variables(env: Mapping[str, str]) -> None:
+    """Raise an error for a value that was read from a file with its line end, or contains control characters.
+
+    obstore and botocore would sign with such a key, or put it into a header, and fail in ways that do not name it.
+    """
+    for name in (*_KEY_VARIABLES, *_VARIABLES):
+        value = env.get(name, "")
+        if not value.strip() or (value == value.strip() and value.isprintable()):
+            continue
+        edge = "a line end" if value.strip("\r\n") != value else "a space"
+        flaw = f"begins or ends with {edge}" if value != value.strip() else "contains a control character"
+        error = CredentialsError if name in _KEY_VARIABLES else RepositoryError
+        raise error(f"The value of {name} {flaw}.", hint=f"Set {name} again without it.")
+
+
 def _environment_keys(env: Mapping[str, str]) -> Keys | None:
-    access_key, secret_key = env.get("AWS_ACCESS_KEY_ID"), env.get("AWS_SECRET_ACCESS_KEY")
+    access_key = env.get("AWS_ACCESS_KEY_ID", "").strip()
+    secret_key = env.get("AWS_SECRET_ACCESS_KEY", "").strip()
     if not access_key and not secret_key:
         return None
     if not access_key or not secret_key:
@@ -231,14 +266,18 @@ def _environment_keys(env: Mapping[str, str]) -> Keys | None:
             hint="Set both, or neither to use a profile.",
             source="environment",
         )
-    token = env.get("AWS_SESSION_TOKEN") or env.get("AWS_SECURITY_TOKEN") or None
+    token = env.get("AWS_SESSION_TOKEN", "").strip() or env.get("AWS_SECURITY_TOKEN", "").strip() or None
     return Keys(access_key=access_key, secret_key=secret_key, token=token)
 
 
 def _environment_endpoint(env: Mapping[str, str]) -> str | None:
     if env.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true":
         return None
-    return env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL") or None
+    return env.get("AWS_ENDPOINT_URL_S3", "").strip() or env.get("AWS_ENDPOINT_URL", "").strip() or None
+
+
+def _environment_region(env: Mapping[str, str]) -> str | None:
+    return env.get("AWS_REGION", "").strip() or env.get("AWS_DEFAULT_REGION", "").strip() or None
 
 
 def _config_file(env: Mapping[str, str]) -> Path:
@@ -250,7 +289,7 @@ def _credentials_file(env: Mapping[str, str]) -> Path:
 
 
 def _profile(env: Mapping[str, str]) -> str | None:
-    return env.get("AWS_DEFAULT_PROFILE") or env.get("AWS_PROFILE") or None
+    return env.get("AWS_DEFAULT_PROFILE", "").strip() or env.get("AWS_PROFILE", "").strip() or None
 
 
 def _config_matters(env: Mapping[str, str]) -> bool:
@@ -271,7 +310,7 @@ def _from_files(bucket: str, env: Mapping[str, str], keys: Keys | None) -> S3Set
         bucket,
         env,
         endpoint=_endpoint(session, config, env),
-        region=env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or config.get("region"),
+        region=_environment_region(env) or config.get("region"),
         keys=get_keys,
         source=source,
         profile=_profile(env),
@@ -289,7 +328,8 @@ def _session(env: Mapping[str, str]) -> Session:
     """Open a botocore session that reads the files named in ``env``."""
     from botocore.session import Session
 
-    session = Session()
+    # botocore must not read the profile from the process's environment, where an empty AWS_PROFILE is an unknown profile.
+    session = Session(session_vars={"profile": (None, None, None, None)})
     session.set_config_variable("config_file", str(_config_file(env)))
     session.set_config_variable("credentials_file", str(_credentials_file(env)))
     # Only if a profile is set: a profile that is set here overrides the environment's web identity in botocore.
@@ -320,7 +360,15 @@ def _find_keys(session: Session, env: Mapping[str, str]) -> tuple[str | None, Ca
     resolver.remove("container-role")
     if env.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
         resolver.remove("iam-role")
-    credentials = session.get_credentials()
+    config: Mapping[str, Any] = session.get_scoped_config()
+
+    def translated(error: Exception) -> OrbitError:
+        return _translated(error, env) or _broken_source(error, config, env)
+
+    try:
+        credentials = session.get_credentials()
+    except Exception as error:  # noqa: BLE001 - botocore lets through whatever parsing raises
+        raise translated(error) from None
     if credentials is None:
         return None, None
     profile = _profile(env)
@@ -328,10 +376,8 @@ def _find_keys(session: Session, env: Mapping[str, str]) -> tuple[str | None, Ca
     def get_keys() -> Keys:
         try:
             return _frozen(credentials)
-        except Exception as error:
-            if (translated := _translated(error, env)) is None:
-                raise
-            raise translated from None
+        except Exception as error:  # noqa: BLE001 - renewing keys parses the same output again
+            raise translated(error) from None
 
     source = _SOURCES.get(credentials.method, credentials.method)
     named = profile is not None and credentials.method not in _FROM_NO_PROFILE
@@ -391,6 +437,37 @@ def _translated(error: Exception, env: Mapping[str, str]) -> OrbitError | None:
             profile=profile,
         )
     return None
+
+
+def _broken_source(error: Exception, config: Mapping[str, Any], env: Mapping[str, str]) -> CredentialsError:
+    """Describe an exception that botocore passes on from a source of credentials that does not work.
+
+    Neither the exception's text nor the arguments of the process are repeated: both can contain secrets.
+    """
+    profile = _profile(env) or "default"
+    process = str(config.get("credential_process") or "").split()
+    if not process:
+        return CredentialsError(
+            f"The credentials of profile {profile} are not available: their source is set up wrongly "
+            f"({type(error).__name__}).",
+            hint="Check the profile's settings (aws configure list --profile NAME) and the variables AWS_….",
+            profile=profile,
+        )
+    program = process[0].strip("'\"")
+    match error:
+        case FileNotFoundError():
+            reason = "the program does not exist"
+        case PermissionError():
+            reason = "the program cannot be run"
+        case ValueError() if "quotation" in str(error):
+            reason = "a quotation mark in its command is not closed"
+        case _:
+            reason = "its output is not the JSON object that AWS specifies"
+    return CredentialsError(
+        f"The credential_process {program} of profile {profile} provides no credentials: {reason}.",
+        hint=f"Correct credential_process in {_config_file(env)}, and run the command to see its output.",
+        profile=profile,
+    )
 
 
 def _one_line(error: Exception) -> str:

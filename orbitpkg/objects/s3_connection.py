@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 from orbitpkg.errors import CredentialsError, OrbitError
 from orbitpkg.objects.failures import Asked, Failure, failure_of, translate_error
 from orbitpkg.objects.forks import claim_threads
-from orbitpkg.objects.patience import NO_RETRIES, client_options, retry_config
+from orbitpkg.objects.obstore_clients import client_options, make_client
+from orbitpkg.objects.patience import NO_RETRIES, retry_config
 from orbitpkg.objects.retry import RetryPolicy, retry
 from orbitpkg.objects.s3_config import DEFAULT_REGION
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from obstore.store import S3Store as Client
     from types_boto3_s3 import S3Client
 
+    from orbitpkg.objects.botocore_session import PacedSession
     from orbitpkg.objects.failures import Operation
     from orbitpkg.objects.patience import Patience
     from orbitpkg.objects.s3_config import Keys, S3Settings
@@ -62,6 +64,7 @@ class S3Connection:
         self._lock = threading.RLock()
         self._clients: dict[str, Client] = {}
         self._botocore: dict[bool, S3Client] = {}
+        self._sessions: list[PacedSession] = []
 
     def client(self, kind: ClientKind = "plain") -> Client:
         """Return an obstore client: a patient one for requests that take long to send, an eager one without retries."""
@@ -115,6 +118,9 @@ class S3Connection:
             for client in self._botocore.values():
                 client.close()
             self._botocore.clear()
+            for session in self._sessions:
+                session.close()
+            self._sessions.clear()
 
     def _error(self, error: Exception, failure: Failure, operation: Operation, key: str | None) -> OrbitError:
         if type(error).__name__ == "UnauthenticatedError" and failure.status is None:
@@ -166,25 +172,33 @@ class S3Connection:
         settings = self._settings
         address = settings.address()
         silence = self._patience.upload if kind == "patient" else None
+        options = client_options(
+            address, self._patience, silence=silence, bundle=settings.ca_bundle, has_credentials=True
+        )
         # All settings are passed, because obstore takes missing ones from AWS_… variables of the process: a stale
         # AWS_SESSION_TOKEN, an endpoint that must be ignored.
-        return ObstoreS3(
-            self.bucket,
-            endpoint=address,
-            aws_endpoint_url_s3=address,
-            region=settings.region or DEFAULT_REGION,
-            virtual_hosted_style_request=settings.virtual_host,
-            skip_signature=self._lender is None,
-            # Not every server supports bulk deletion, and only single objects are deleted here.
-            disable_bulk_delete=True,
-            credential_provider=self._lender,
-            client_options=client_options(self._patience, silence=silence, ca_bundle=settings.ca_bundle),
-            retry_config=NO_RETRIES if kind == "eager" else retry_config(self._patience),
+        return make_client(
+            lambda: ObstoreS3(
+                self.bucket,
+                endpoint=address,
+                aws_endpoint_url_s3=address,
+                region=settings.region or DEFAULT_REGION,
+                virtual_hosted_style_request=settings.virtual_host,
+                skip_signature=self._lender is None,
+                # Not every server supports bulk deletion, and only single objects are deleted here.
+                disable_bulk_delete=True,
+                credential_provider=self._lender,
+                client_options=options,
+                retry_config=NO_RETRIES if kind == "eager" else retry_config(self._patience),
+            ),
+            address,
         )
 
     def _new_botocore(self, *, patient: bool) -> S3Client:
         from botocore.config import Config
         from botocore.session import Session
+
+        from orbitpkg.objects.botocore_session import PacedSession
 
         settings = self._settings
         # All settings are known: botocore must not read the profile or the shared files again.
@@ -212,12 +226,14 @@ class S3Connection:
                 "payload_signing_enabled": False,
             },
         )
-        return session.create_client(  # type: ignore[return-value, unused-ignore]
-            "s3",
-            endpoint_url=settings.endpoint,
-            verify=settings.ca_bundle,
-            config=config,
+        client: Any = session.create_client("s3", endpoint_url=settings.endpoint, config=config)
+        http = PacedSession(
+            settings.address(), self._patience, silence=silence, connections=_POOL, bundle=settings.ca_bundle
         )
+        # botocore sends nothing itself if a handler of this event returns an answer.
+        client.meta.events.register("before-send.s3", lambda request, **_: http.send(request))
+        self._sessions.append(http)
+        return client  # type: ignore[no-any-return]
 
 
 class _Lender:
@@ -279,4 +295,7 @@ def foreign_errors() -> tuple[type[Exception], ...]:
     with suppress(KeyError):
         botocore = sys.modules["botocore.exceptions"]
         errors += [botocore.BotoCoreError, botocore.ClientError]
+    with suppress(KeyError):
+        # A truncated or foreign answer; this exception has no base class of botocore.
+        errors.append(sys.modules["botocore.parsers"].ResponseParserError)
     return tuple(errors)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orbitpkg.errors import CredentialsError, OrbitError, UsageError
+from orbitpkg.objects.certificates import Bundle
 from orbitpkg.objects.s3_config import Keys, S3Settings, resolve_s3
 
 if TYPE_CHECKING:
@@ -134,8 +135,9 @@ class TestEnvironment:
 
     def test_a_bundle_of_certificates_is_passed_on(self, home: dict[str, str]) -> None:
         env = home | KEYS | {"AWS_CA_BUNDLE": "/ca.pem", "AWS_ENDPOINT_URL": "https://host"}
-        assert resolve_s3("bucket", env=env).ca_bundle == "/ca.pem"
-        assert resolve_s3("bucket", env=home | {"AWS_PROFILE": "models"}).ca_bundle == "/etc/ssl/ours.pem"
+        assert resolve_s3("bucket", env=env).ca_bundle == Bundle("/ca.pem", "AWS_CA_BUNDLE")
+        of_profile = resolve_s3("bucket", env=home | {"AWS_PROFILE": "models"}).ca_bundle
+        assert of_profile == Bundle("/etc/ssl/ours.pem", "ca_bundle of profile models")
 
     def test_without_any_credentials_requests_are_not_signed(self, empty: dict[str, str]) -> None:
         settings = resolve_s3("bucket", env=empty)
@@ -200,7 +202,7 @@ class TestProfiles:
         assert settings.source == "profile login (SSO)"
         with pytest.raises(CredentialsError, match="The login of profile login is missing or has expired") as caught:
             keys_of(settings)
-        assert caught.value.hint == "Log in: aws sso login --profile login"
+        assert caught.value.hint == "To log in: aws sso login --profile login"
 
     def test_a_process_can_give_the_keys(self, home: dict[str, str]) -> None:
         settings = resolve_s3("bucket", env=home | {"AWS_PROFILE": "runs"})

@@ -1,0 +1,115 @@
+"""Limits on what a server sends: how much, and how slowly.
+
+A server can announce one length and send another, send without end, or send a byte now and then. Timeouts of libraries
+restart with every byte, so none of them ends such an answer. Every body is therefore read in pieces, up to a limit that
+is known before the first piece, and at no less than a minimum speed.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from orbitpkg.objects.protocol import STREAM_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from orbitpkg.objects.patience import Patience
+
+__all__ = ["MAX_PAGE_BYTES", "AnswerError", "Pace", "bounded_pieces", "read_exactly"]
+
+MAX_PAGE_BYTES: Final = 16 << 20
+"""The maximum size of an answer that is not an object, such as a page of a listing.
+
+A page has at most 1,000 keys of 1,024 bytes. Escaped as XML and percent-encoded, a byte takes three, so the largest
+page has about 4 MiB.
+"""
+
+
+class AnswerError(OSError):
+    """An answer that no correct server sends. It is translated to ``RepositoryUnreachable``, so mirrors are asked.
+
+    Args:
+        cause: What is wrong with the answer, in a few words.
+    """
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(cause)
+        self.cause = cause
+
+
+class Pace:
+    """The minimum speed of one answer.
+
+    Only the time spent waiting for the server counts: the caller may take as long as it likes with a piece.
+
+    Args:
+        patience: Contains the minimum speed and the time over which it is measured.
+    """
+
+    def __init__(self, patience: Patience) -> None:
+        self._speed = patience.min_speed
+        self._window = patience.window
+        self._waited = 0.0
+        self._received = 0
+
+    def note(self, seconds: float, received: int) -> None:
+        """Count ``received`` bytes that arrived after ``seconds`` of waiting.
+
+        Raises:
+            AnswerError: The answer arrives too slowly.
+        """
+        self._waited += seconds
+        self._received += received
+        if self._waited < self._window:
+            return
+        if self._received < self._speed * self._waited:
+            raise AnswerError(f"the answer arrives at less than {self._speed:,} bytes a second")
+        self._waited, self._received = 0.0, 0
+
+
+def bounded_pieces(pieces: Iterable[object], length: int, patience: Patience) -> Iterator[memoryview]:
+    """Yield the pieces of a body of ``length`` bytes, in pieces of about ``STREAM_BYTES``.
+
+    Args:
+        pieces: The body as it arrives; each piece supports the buffer protocol.
+        length: The length that the body must have, in bytes.
+        patience: The minimum speed.
+
+    Raises:
+        AnswerError: The body is longer or shorter, or arrives too slowly.
+    """
+    pace, arriving = Pace(patience), iter(pieces)
+    waiting = bytearray()
+    position = 0
+    while True:
+        before = time.monotonic()
+        piece = next(arriving, None)
+        data = memoryview(piece) if piece is not None else memoryview(b"")  # type: ignore[arg-type]
+        position += data.nbytes
+        if position > length:
+            raise AnswerError("the answer is longer than announced")
+        pace.note(time.monotonic() - before, data.nbytes)
+        if piece is None:
+            break
+        if not waiting and data.nbytes >= STREAM_BYTES:
+            yield data
+            continue
+        waiting += data
+        if len(waiting) >= STREAM_BYTES:
+            yield memoryview(waiting)
+            waiting = bytearray()
+    if position < length:
+        raise AnswerError("the answer was cut short")
+    if waiting:
+        yield memoryview(waiting)
+
+
+def read_exactly(pieces: Iterable[object], length: int, patience: Patience) -> bytearray:
+    """Return a body of ``length`` bytes; see ``bounded_pieces``."""
+    body = bytearray()
+    for piece in bounded_pieces(pieces, length, patience):
+        # Memory is taken for what arrives, not for what is announced.
+        body += piece
+    return body
