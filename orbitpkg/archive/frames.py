@@ -120,7 +120,7 @@ class ChunkDecoder:
         what = f"Chunk {chunk.index} of {self._where}"
         data = _decompress(frame, chunk.length, what=what, decompressor=self._decompressor)
         if self._verify and digest_of(data) != chunk.blake3:
-            raise ArchiveError(f"{what} is altered: its BLAKE3 is not the one in the contents.")
+            raise ArchiveError(f"{what} is damaged: its BLAKE3 digest does not match the table of contents.")
         return data
 
 
@@ -131,22 +131,26 @@ def decompress_chunk(frame: Buffer, chunk: Chunk, *, where: str) -> bytes:
 
 def _decompress(frame: Buffer, length: int, *, what: str, decompressor: zstandard.ZstdDecompressor) -> bytes:
     try:
-        _check_claims(frame, length, what)
+        _check_frame_header(frame, length, what)
         data = decompressor.decompress(frame, max_output_size=length, allow_extra_data=False)
     except zstandard.ZstdError as error:
-        raise ArchiveError(f"{what} is not one whole zstd frame: {error}.") from error
+        part, _, archive = what.partition(" of ")
+        raise ArchiveError(
+            f"{archive} is damaged ({part[0].lower()}{part[1:]} cannot be decompressed).",
+            hint="Build or download the archive again.",
+        ) from error
     if len(data) != length:
-        raise ArchiveError(f"{what} is a zstd frame of {len(data):,} bytes, not of {length:,}.")
+        raise ArchiveError(f"{what} has {len(data):,} bytes after decompression instead of {length:,}.")
     return data
 
 
-def _check_claims(frame: Buffer, length: int, what: str) -> None:
-    """Refuse a frame whose header claims more memory than the chunk can need."""
+def _check_frame_header(frame: Buffer, length: int, what: str) -> None:
+    """Raise an error if the header of a frame requests more memory than the chunk can need."""
     claimed = zstandard.get_frame_parameters(frame)
     if claimed.content_size not in {length, zstandard.CONTENTSIZE_UNKNOWN}:
-        raise ArchiveError(f"{what} is a zstd frame of {claimed.content_size:,} bytes, not of {length:,}.")
+        raise ArchiveError(f"{what} has {claimed.content_size:,} bytes after decompression instead of {length:,}.")
     if claimed.window_size > max(length, _MAX_WINDOW_BYTES):
-        raise ArchiveError(f"{what} is a zstd frame that takes {claimed.window_size:,} bytes of memory to read.")
+        raise ArchiveError(f"{what} needs {claimed.window_size:,} bytes of memory for decompression, more than the limit.")
 
 
 def contents_frame(contents: Contents) -> tuple[bytes, ContentsLocation]:
@@ -173,17 +177,17 @@ def parse_footer(footer: bytes, *, archive_size: int, where: str) -> ContentsLoc
     if len(footer) != FOOTER_BYTES or not footer.startswith(_MAGIC):
         raise ArchiveError(
             f"{where} is not an orbitpkg archive, or its end is missing.",
-            hint="Build it again with orbitpkg build, or fetch it again.",
+            hint="Build or download the archive again.",
         )
     _, version, zero, length, raw_length, digest = _FOOTER.unpack(footer)
     if version != _FORMAT:
         raise ArchiveError(
             f"{where} has archive format {version}; this version of orbitpkg supports format {_FORMAT}.",
-            hint="Upgrade orbitpkg: pip install -U orbitpkg",
+            hint="To upgrade orbitpkg: pip install -U orbitpkg",
         )
     offset = archive_size - FOOTER_BYTES - length
     if zero or not length or offset < SKIPPABLE_HEADER_BYTES:
-        raise ArchiveError(f"{where} is damaged: its footer points outside it.")
+        raise ArchiveError(f"{where} is damaged: its footer points outside the file.")
     place = ContentsLocation(offset=offset, length=length, raw_length=raw_length, blake3=Blake3(digest.hex()))
     _check_bounds(place, where)
     return place
@@ -196,28 +200,28 @@ def unpack_contents(packed: Buffer, place: ContentsLocation, *, where: str) -> C
         ArchiveError: The digest does not match, or the contents break a rule of :func:`.parse_contents`.
     """
     if len(packed) != place.length or digest_of(packed) != place.blake3:
-        raise ArchiveError(f"The contents of {where} are altered: their BLAKE3 is not the one promised.")
+        raise ArchiveError(f"The table of contents of {where} is damaged: its BLAKE3 digest does not match.")
     _check_bounds(place, where)
     _check_plausible(packed, place, where)
     contents = parse_contents(
-        _decompress(packed, place.raw_length, what=f"The contents of {where}", decompressor=_decompressor()),
-        what=f"the contents of {where}",
+        _decompress(packed, place.raw_length, what=f"The table of contents of {where}", decompressor=_decompressor()),
+        what=f"the table of contents of {where}",
     )
     if contents.stored_length + SKIPPABLE_HEADER_BYTES != place.offset:
-        raise ArchiveError(f"The contents of {where} do not end where its chunks do.")
+        raise ArchiveError(f"{where} is damaged: the chunks in its table of contents do not fill the space before it.")
     return contents
 
 
 def _check_bounds(place: ContentsLocation, where: str) -> None:
     if place.length > _MAX_PACKED_BYTES or place.raw_length > MAX_CONTENTS_BYTES:
         raise ArchiveError(
-            f"The contents of {where} claim {place.length:,} bytes, {place.raw_length:,} uncompressed; "
-            f"{_MAX_PACKED_BYTES:,} and {MAX_CONTENTS_BYTES:,} are the limits."
+            f"The table of contents of {where} has {place.length:,} bytes, or {place.raw_length:,} uncompressed. The limits "
+            f"are {_MAX_PACKED_BYTES:,} and {MAX_CONTENTS_BYTES:,}."
         )
 
 
 def _check_plausible(packed: Buffer, place: ContentsLocation, where: str) -> None:
-    """Refuse contents that list too many files or are larger than their files explain, without loading them.
+    """Raise an error if contents list too many files, or are too large for their files, without loading them.
 
     No path or other string in the contents contains a quotation mark, so counting quotation marks counts the files.
     """
@@ -228,7 +232,7 @@ def _check_plausible(packed: Buffer, place: ContentsLocation, where: str) -> Non
         raise ArchiveError(f"{what} lists more than {MAX_FILES:,} files.")
     rows = files + place.offset // _MIN_FRAME_BYTES
     if place.raw_length > _SCAN_BYTES + files * MAX_PATH_BYTES + rows * _ROW_BYTES:
-        raise ArchiveError(f"{what} claims {place.raw_length:,} bytes for a table of {files:,} files.")
+        raise ArchiveError(f"{what} has {place.raw_length:,} bytes, which is too large for {files:,} files.")
 
 
 def _decompressed(packed: Buffer, what: str) -> Iterator[bytes]:

@@ -132,7 +132,7 @@ def _read_contents(descriptor: int, path: Path) -> tuple[ContentsLocation, Conte
     header = _read(descriptor, place.offset - SKIPPABLE_HEADER_BYTES, SKIPPABLE_HEADER_BYTES, path)
     contents = unpack_contents(_read(descriptor, place.offset, place.length, path), place, where=where)
     if header != skippable_header(place):
-        raise ArchiveError(f"{where} is damaged: the header before its contents is altered.")
+        raise ArchiveError(f"{where} is damaged: the header before its table of contents is altered.")
     return place, contents
 
 
@@ -156,19 +156,19 @@ def verify_archive(archive: LocalArchive) -> None:
             _verify_member(stream, file, where)
         stream.expect(END_OF_STREAM, f"the end of the tar stream in {where}")
         if stream.offset != archive.contents.stream_length:
-            raise ArchiveError(f"{where} holds data after the end of its tar stream.")
+            raise ArchiveError(f"{where} contains data after the end of its tar stream.")
 
 
 def _verify_member(stream: _Stream, file: FileEntry, where: str) -> None:
     what = f"{file.path!r} in {where}"
     stream.expect(member_header(file.path, size=file.size, executable=file.executable), f"the tar header of {what}")
     if stream.offset != file.offset:
-        raise ArchiveError(f"The tar stream and the contents disagree about where {what} lies.")
+        raise ArchiveError(f"The tar stream and the table of contents give different offsets for {what}.")
     digest = blake3()
     for piece in stream.take(file.size, what):
         digest.update(piece)
     if digest.hexdigest() != file.blake3:
-        raise ArchiveError(f"{what} is altered: its BLAKE3 is not the one in the contents.", path=file.path)
+        raise ArchiveError(f"{what} is damaged: its BLAKE3 digest does not match the table of contents.", path=file.path)
     stream.expect(bytes(padding_after(file.size)), f"the padding after {what}")
 
 
@@ -185,7 +185,7 @@ class _Stream:
             if not self._rest:
                 piece = next(self._pieces, None)
                 if piece is None:
-                    raise ArchiveError(f"The tar stream ends before {what} does.")
+                    raise ArchiveError(f"The tar stream is truncated: {what} is incomplete.")
                 self._rest = memoryview(piece)
             taken = self._rest[:length]
             self._rest = self._rest[len(taken) :]
@@ -195,4 +195,4 @@ class _Stream:
 
     def expect(self, data: bytes, what: str) -> None:
         if b"".join(self.take(len(data), what)) != data:
-            raise ArchiveError(f"{what[0].upper()}{what[1:]} is not what the contents say.")
+            raise ArchiveError(f"{what[0].upper()}{what[1:]} does not match the table of contents.")

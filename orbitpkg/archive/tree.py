@@ -17,16 +17,21 @@ from orbitpkg.errors import ManifestError, Problem, StorageError, TreeChanged
 from orbitpkg.escaping import shell_word
 from orbitpkg.files.atomic import HIDDEN
 from orbitpkg.files.errors import READ, storage_errors
+from orbitpkg.files.names import disk_path, text_path
 from orbitpkg.files.reading import read_bounded
 from orbitpkg.model.contents import MAX_FILES
 from orbitpkg.model.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest, parse_manifest
 from orbitpkg.model.paths import tree_problems
+from orbitpkg.model.patterns import literal_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from orbitpkg.model.manifest import IncludeEntry
+
 __all__ = ["SourceFile", "SourceTree", "read_tree"]
 
+_LINKED_FOLDER = "is a symbolic link to a directory, which is not followed"
 _HINT = "Wait until whatever writes there has finished, then run the command again."
 
 
@@ -51,7 +56,7 @@ class SourceFile:
     @property
     def source(self) -> str:
         """The path of the file on the disk."""
-        return self.root + self.path
+        return self.root + disk_path(self.path)
 
     def check_unchanged(self, now: os.stat_result) -> None:
         """Compare the file with its earlier status.
@@ -117,7 +122,10 @@ def read_tree(root: Path) -> SourceTree:
     with storage_errors(root, READ):
         found = _list_files(root, own_archives=f"{manifest.key}-")
     selection = manifest.select(found)
-    problems = list(selection.problems)
+    problems = [
+        _linked_folder_problem(root, entry) or problem
+        for entry, problem in zip(selection.unmatched, selection.problems, strict=True)
+    ]
     picked = [MANIFEST_NAME, *(path for path in selection.files if path != MANIFEST_NAME)]
     if len(picked) > MAX_FILES:
         problems.append(Problem("/include", f"matches {len(picked):,} files; {MAX_FILES:,} is the limit"))
@@ -128,6 +136,18 @@ def read_tree(root: Path) -> SourceTree:
     if problems:
         raise ManifestError(str(root / MANIFEST_NAME), problems)
     return SourceTree(root=root, manifest=manifest, files=tuple(files))
+
+
+def _linked_folder_problem(root: Path, entry: IncludeEntry) -> Problem | None:
+    """Return the problem of an entry that matches no file because its folder is a link."""
+    folder = root
+    for part in literal_prefix(entry.glob).split("/"):
+        folder /= disk_path(part)
+        if folder.is_symlink() and folder.is_dir():
+            place = text_path(folder.relative_to(root).as_posix())
+            hint = f'"{place}" {_LINKED_FOLDER}; replace the link with the folder itself'
+            return Problem(entry.pointer, f"{entry} matches no file", hint, entry.line)
+    return None
 
 
 def _picks(path: str, what: str) -> Problem:
@@ -170,7 +190,7 @@ def _list_files(root: Path, *, own_archives: str) -> list[str]:
                 if entry.is_dir(follow_symlinks=False):
                     pending.append(f"{folder}{entry.name}/")
                 elif folder or not _is_own_archive(entry.name, own_archives):
-                    paths.append(f"{folder}{entry.name}")
+                    paths.append(text_path(f"{folder}{entry.name}"))
     return sorted(paths)
 
 
@@ -183,7 +203,7 @@ def _source_files(root: Path, paths: Iterable[str]) -> tuple[list[SourceFile], l
     files, problems = [], []
     prefix, inside = str(root / "x")[:-1], root.resolve()
     for path in paths:
-        status = _status(prefix + path, inside)
+        status = _status(prefix + disk_path(path), inside)
         if isinstance(status, str):
             problems.append(_picks(path, status))
             continue
@@ -213,4 +233,6 @@ def _link_problem(source: Path, inside: Path) -> str | None:
         return "is a broken symbolic link"
     if not target.is_relative_to(inside):
         return "is a symbolic link that points outside the package directory"
+    if target.is_dir():
+        return _LINKED_FOLDER
     return None if target.is_file() else "is a symbolic link to something other than a regular file"

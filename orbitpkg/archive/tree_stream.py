@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from orbitpkg.archive.frames import digest_of
 from orbitpkg.archive.tarstream import member_header, padding_after
+from orbitpkg.files.names import disk_path
 
 if TYPE_CHECKING:
     from orbitpkg.model.contents import Chunk, Contents, FileEntry
@@ -71,7 +72,7 @@ class TreeStream:
 
     def _read(self, file: FileEntry, begin: int, buffer: memoryview) -> bool:
         try:
-            descriptor = os.open(f"{self._folder}/{file.path}", os.O_RDONLY)
+            descriptor = os.open(f"{self._folder}/{disk_path(file.path)}", os.O_RDONLY)
         except OSError:
             return False
         try:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["write_archive"]
 
-_HINT = "Name another folder: -o DIR"
+_HINT = "To choose another directory, add -o DIR."
 _ADVICE = WRITE._replace(full=_HINT, refused=_HINT, other=_HINT)
 
 

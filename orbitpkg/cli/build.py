@@ -50,7 +50,7 @@ def validate(console: Console, directory: str) -> dict[str, object]:
     console.report(f"{directory} is a valid package: {manifest.name} {manifest.version}, {Totals(files, size)}")
     executable = executable_in(directory)
     for file_format, paths in executable.items():
-        console.note(f"{file_format} files can run code when they are loaded: {', '.join(paths)}")
+        console.warn(f"{file_format} files can run code when they are loaded: {', '.join(paths)}")
     return {
         "name": manifest.name,
         "version": str(manifest.version),

@@ -36,7 +36,7 @@ Error = TypeVar("Error", bound=OrbitError)
 ENVELOPE_VERSION = 1
 """The version of the JSON envelope. It increases when a field changes its meaning or is removed."""
 
-_BOLD, _RED, _CYAN, _PLAIN = "\x1b[1m", "\x1b[1;31m", "\x1b[36m", "\x1b[0m"
+_BOLD, _RED, _YELLOW, _CYAN, _PLAIN = "\x1b[1m", "\x1b[1;31m", "\x1b[1;33m", "\x1b[36m", "\x1b[0m"
 
 
 class Console:
@@ -113,6 +113,11 @@ class Console:
         """Write a note to stderr."""
         if not self.quiet:
             self._write_message("note", _BOLD, message)
+
+    def warn(self, message: str) -> None:
+        """Write a warning to stderr."""
+        if not self.quiet:
+            self._write_message("warning", _YELLOW, message)
 
     def hint(self, message: str) -> None:
         """Suggest a next step on stderr."""

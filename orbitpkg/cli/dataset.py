@@ -212,7 +212,8 @@ def register(
 
 def _warn(console: Console, warnings: Sequence[tuple[str, str]]) -> None:
     for name, text in warnings:
-        console.note(f"{name}: {text}")
+        # A warning about a sidecar names the sidecar, whose name begins with that of the file.
+        console.warn(text if name in text else f"{name}: {text}")
 
 
 @command(

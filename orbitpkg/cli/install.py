@@ -88,7 +88,7 @@ def _report_installed(console: Console, result: Installed) -> None:
     for package in result.dependencies:
         console.report(f"{_status(package, new=package.digest in new)}, as a dependency: {_amount(package)}")
     for line in result.warnings:
-        console.note(line)
+        console.warn(line)
     for name, apps in result.unchecked.items():
         console.note(unchecked_note(name, apps))
 

@@ -16,7 +16,6 @@ from orbitpkg.cli.options import CommandGroup, command_name, global_options
 from orbitpkg.cli.process import watch_interrupts
 from orbitpkg.cli.streams import accept_any_path
 from orbitpkg.errors import OrbitError, StorageError, UsageError
-from orbitpkg.files.working import working_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -163,13 +162,20 @@ def _fail(error: BaseException, console: Console) -> int:
             return _fail_usage(error, console)
         case KeyboardInterrupt() | click.Abort():
             return _fail_interrupted(console)
-        case FileNotFoundError() if working_folder() is None:
+        case FileNotFoundError() if _is_nowhere():
             hint = "Change to a directory that exists, or use absolute paths."
             console.fail(StorageError("The working directory was deleted.", hint=hint))
             return FAILED
         case Exception():
             return _fail_bug(error, console)
     raise error
+
+
+def _is_nowhere() -> bool:
+    """Return whether the working directory was deleted."""
+    from orbitpkg.files.working import working_folder
+
+    return working_folder() is None
 
 
 def _fail_usage(error: click.ClickException, console: Console) -> int:

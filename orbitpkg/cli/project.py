@@ -127,15 +127,23 @@ def sync(
 
 def _report_lock(console: Console, locked: Locked) -> None:
     if not locked.changes:
-        status = "now marks yanked releases" if locked.is_rewritten else "is up to date"
-        console.report(f"orbit.lock {status}: {count(len(locked.lock.packages), 'package')}")
+        console.report(_unchanged(locked))
     else:
         lines = [_change(*change) for change in locked.changes]
         console.report(f"Locked {count(len(locked.lock.packages), 'package')}", *lines)
     for line in locked.warnings:
-        console.note(line)
+        console.warn(line)
     for name, apps in locked.unchecked.items():
         console.note(unchecked_note(name, apps))
+
+
+def _unchanged(locked: Locked) -> str:
+    """Describe a lock with the same versions as before."""
+    if locked.yanked:
+        verb = "is" if locked.yanked == 1 else "are"
+        return f"Updated orbit.lock: {count(locked.yanked, 'release')} {verb} now marked as yanked"
+    status = "Updated orbit.lock" if locked.is_rewritten else "orbit.lock is up to date"
+    return f"{status}: {count(len(locked.lock.packages), 'package')}"
 
 
 def _change(name: str, old: str | None, new: str | None) -> str:
@@ -153,7 +161,7 @@ def _report_installed(console: Console, installed: Installed) -> None:
         total = len(installed.packages) + len(installed.dependencies)
         console.report(f"All locked packages are installed: {count(total, 'package')}")
     for line in installed.warnings:
-        console.note(line)
+        console.warn(line)
 
 
 def _lock_facts(locked: Locked) -> dict[str, object]:

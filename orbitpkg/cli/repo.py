@@ -119,7 +119,7 @@ def repo_init(console: Console, url: str, *, create_bucket: bool) -> dict[str, o
     made = report is not None
     console.report(f"Created repository {repository.url}" if made else f"Repository {repository.url} already exists")
     if not config.create_only:
-        console.note(
+        console.warn(
             "The object store ignores create-only writes. Only publish with --unsafe-single-writer, and only while "
             "nobody else does."
         )
@@ -281,11 +281,12 @@ def repo_add(
     Edits the project's configuration, or outside a project the user's. If the name already exists, its URL is replaced
     and its other settings are kept.
     """
-    from orbitpkg.api.project.repositories import add_repository
+    from orbitpkg.api.project.repositories import add_repository, has_repository
 
+    verb = "Changed" if has_repository(name, user=user) else "Added"
     path = add_repository(name, url, packages=packages, mirrors=mirrors, user=user)
     url = redacted(url)
-    console.report(f"Added repository {name} ({url})", f"in {path}")
+    console.report(f"{verb} repository {name} ({url})", f"in {path}")
     return {
         "name": name,
         "url": url,

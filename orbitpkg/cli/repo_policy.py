@@ -87,13 +87,13 @@ def _right(*, read: bool, publish: bool) -> Right:
 
 
 def _check_endpoint(console: Console, bucket: BucketPolicy, audience: Audience, right: Right) -> None:
-    """Note the parts of the policy that only AWS supports."""
+    """Warn about the parts of the policy that only AWS supports."""
     if bucket.is_aws:
         return
     if audience.organization:
-        console.note("Only AWS supports organizations. On other object stores this policy grants no access.")
+        console.warn("Only AWS supports organizations. On other object stores this policy grants no access.")
     if right == "publish":
-        console.note("The object store is not AWS, so the policy cannot require create-only writes.")
+        console.warn("The object store is not AWS, so the policy cannot require create-only writes.")
 
 
 def _apply(console: Console, where: str, bucket: BucketPolicy, policy: dict[str, object]) -> dict[str, object]:

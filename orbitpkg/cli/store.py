@@ -50,16 +50,16 @@ def store_share(console: Console, folder: str | None, *, group: str | None, mode
     access = "can install and remove packages" if shared.mode & 0o020 else "can read packages"
     others = ", and all other users can read them" if shared.mode & 0o004 else ""
     console.report(
-        f"Shared {shared.home}: members of {shared.group} {access}{others}",
+        f"Shared {shared.home}: members of the group {shared.group} {access}{others}",
         f"Each user sets: export ORBITPKG_HOME={shell_word(shared.home)}",
     )
     if shared.left:
-        console.note(
+        console.warn(
             f"Did not change {count(len(shared.left), 'path')} owned by other users, such as {shared.left[0]}. Ask the "
             "owners or root to run this command too."
         )
     if shared.closed is not None:
-        console.note(
+        console.warn(
             f"The group cannot reach the store, because {shared.closed} denies access. Allow the group to enter that "
             "directory, or share a directory elsewhere."
         )

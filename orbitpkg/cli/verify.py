@@ -30,7 +30,7 @@ __all__ = ["EXPORTS", "verify"]
 )
 @click.argument("requirements", metavar="[REQ]...", nargs=-1, shell_complete=installed_names)
 @click.option("--quick", is_flag=True, help="Compare sizes and times. Hash only files changed after the install.")
-@click.option("--repair", is_flag=True, help="Repair damaged packages. Downloads only the damaged files.")
+@click.option("--repair", is_flag=True, help="Repair damaged packages. Fetches only damaged chunks.")
 @repository_options(verb="repair from", default="the repository that each release was installed from")
 def verify(
     console: Console,
@@ -44,7 +44,7 @@ def verify(
     """Check installed packages for damage.
 
     Hashes the files of every installed version that REQ allows, or of all packages if no REQ is given. The exit code
-    is the sum of 16 (files are missing), 32 (files are altered) and 64 (files were added). With --repair, it covers
+    is the sum of 16 (files are missing), 32 (files are altered) and 64 (extra files). With --repair, it covers
     only the damage that could not be repaired.
     """
     from orbitpkg.api import maintain
@@ -79,7 +79,7 @@ def _report(console: Console, checked: Checked) -> None:
         console.note(f"Moved files that do not belong to {label} to {checked.aside}")
     if checked.failure is not None:
         reason = " ".join(filter(None, [checked.failure.message, checked.failure.hint]))
-        console.note(f"Could not repair {label}. {reason}")
+        console.warn(f"Could not repair {label}. {reason}")
 
 
 def _verdict(checked: Checked) -> str:

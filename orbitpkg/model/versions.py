@@ -210,6 +210,8 @@ def _reason(text: str) -> str:
 def _reason_in_numbers(numbers: list[str]) -> str | None:
     for number in numbers:
         if not (number.isascii() and number.isdigit()):
+            if len(numbers) == 1:
+                return "it does not consist of three numbers"
             return f'"{number}" is not a number' if number else "a number is missing next to a dot"
         if not is_number(number):
             return f'"{number}" has a leading zero'

@@ -187,7 +187,8 @@ class S3Connection:
                 skip_signature=self._lender is None,
                 # Not every server supports bulk deletion, and only single objects are deleted here.
                 disable_bulk_delete=True,
-                credential_provider=self._lender,
+                # Without a provider, obstore rejects an AWS_ACCESS_KEY_ID that is empty, even for unsigned requests.
+                credential_provider=self._lender or _no_keys,
                 client_options=options,
                 retry_config=NO_RETRIES if kind == "eager" else retry_config(self._patience),
             ),
@@ -234,6 +235,11 @@ class S3Connection:
         client.meta.events.register("before-send.s3", lambda request, **_: http.send(request))
         self._sessions.append(http)
         return client  # type: ignore[no-any-return]
+
+
+def _no_keys() -> S3Credential:
+    """Provide keys that obstore does not use, because requests are unsigned."""
+    return {"access_key_id": "", "secret_access_key": "", "token": None, "expires_at": None}
 
 
 class _Lender:

@@ -175,10 +175,10 @@ class TestDamage:
         assert "its end is missing" in refusal(target, small + tail).message
 
     def test_a_second_footer_after_the_first_is_refused(self, target: Path, small: bytes) -> None:
-        assert "are altered" in refusal(target, small + small[-64:]).message
+        assert "is damaged: its BLAKE3 digest does not match." in refusal(target, small + small[-64:]).message
 
     def test_two_archives_in_one_file_are_refused(self, target: Path, small: bytes) -> None:
-        assert "do not end where its chunks do" in refusal(target, small + small).message
+        assert "do not fill the space before it" in refusal(target, small + small).message
 
     def test_an_archive_that_loses_its_end_while_it_is_open_is_refused(self, target: Path) -> None:
         target.write_bytes(forge().seal())
@@ -207,14 +207,14 @@ class TestFooter:
             ({"format": 0}, "archive format 0"),
             ({"zero": 1}, "footer points outside"),
             ({"length": 0}, "footer points outside"),
-            ({"length": 1}, "are altered"),
+            ({"length": 1}, "is damaged: its BLAKE3 digest does not match."),
             ({"length": 1 << 20}, "footer points outside"),
             ({"length": 2**64 - 1}, "footer points outside"),
             ({"raw_length": 0}, "bytes, not of 0"),
             ({"raw_length": 1}, "bytes, not of 1"),
             ({"raw_length": (512 << 20) + 1}, "are the limits"),
             ({"raw_length": 2**64 - 1}, "are the limits"),
-            ({"blake3": bytes(32)}, "are altered"),
+            ({"blake3": bytes(32)}, "is damaged: its BLAKE3 digest does not match."),
         ],
         ids=str,
     )
@@ -228,10 +228,10 @@ class TestFooter:
 
     def test_contents_larger_than_any_may_be_are_refused_before_they_are_read(self) -> None:
         length = 1 << 30
-        with pytest.raises(ArchiveError, match="are the limits"):
+        with pytest.raises(ArchiveError, match="The limits are"):
             parse_footer(footer(b"", 100, length=length), archive_size=length + 1000, where="a sparse file")
         place = ContentsLocation(offset=8, length=4, raw_length=1 << 40, blake3=digest(b"1234"))
-        with pytest.raises(ArchiveError, match="are the limits"):
+        with pytest.raises(ArchiveError, match="The limits are"):
             unpack_contents(b"1234", place, where="a record")
 
 
@@ -274,7 +274,7 @@ class TestChunkTable:
         def shift(chunks: dict[str, Any]) -> None:
             chunks["stored"][-1] += by
 
-        assert "do not end where its chunks do" in refusal(target, spoiled_chunks(shift)).message
+        assert "do not fill the space before it" in refusal(target, spoiled_chunks(shift)).message
 
     @pytest.mark.parametrize("by", [-1, 1])
     def test_a_chunk_longer_or_shorter_than_it_says_is_refused(self, target: Path, by: int) -> None:
@@ -282,7 +282,7 @@ class TestChunkTable:
             chunks["length"][0] += by
             chunks["length"][1] -= by
 
-        assert "is a zstd frame of 16,384 bytes, not of" in refusal(target, spoiled_chunks(shift)).message
+        assert "has 16,384 bytes after decompression instead of" in refusal(target, spoiled_chunks(shift)).message
 
     def test_columns_of_different_lengths_are_refused(self, target: Path) -> None:
         data = spoiled_chunks(lambda chunks: chunks["stored"].append(1))
@@ -332,9 +332,8 @@ class TestFrames:
 
     def test_a_bomb_is_refused(self, target: Path) -> None:
         bomb = compress(bytes(64 << 20))
-        assert (
-            "is a zstd frame of 67,108,864 bytes, not of 16,384" in refusal(target, self.with_first_frame(bomb)).message
-        )
+        message = refusal(target, self.with_first_frame(bomb)).message
+        assert "has 67,108,864 bytes after decompression instead of 16,384" in message
 
     def test_a_frame_with_a_window_of_a_gibibyte_is_refused(self, target: Path) -> None:
         # No content size, window descriptor 2^30, one raw block.
@@ -353,7 +352,7 @@ class TestFrames:
     @pytest.mark.parametrize("tail", [b"x", compress(b""), compress(b"more"), b"\x50\x2a\x4d\x18\0\0\0\0"])
     def test_anything_after_a_frame_is_refused(self, target: Path, tail: bytes) -> None:
         frame = compress(self.first_chunk()) + tail
-        assert "is not one whole zstd frame" in refusal(target, self.with_first_frame(frame)).message
+        assert "cannot be decompressed" in refusal(target, self.with_first_frame(frame)).message
 
     @pytest.mark.parametrize("frame", [b"x", b"\x50\x2a\x4d\x18\0\0\0\0", b"\x28\xb5\x2f\xfd", b"BZh91AY&SY"])
     def test_what_is_no_frame_is_refused(self, target: Path, frame: bytes) -> None:
@@ -366,7 +365,7 @@ class TestFrames:
     def test_contents_that_are_two_frames_are_refused(self, target: Path) -> None:
         raw = json.dumps(forge().table).encode()
         packed = compress(raw[:100]) + compress(raw[100:])
-        assert "is a zstd frame of 100 bytes, not of" in refusal(target, seal(raw, packed=packed)).message
+        assert "has 100 bytes after decompression instead of" in refusal(target, seal(raw, packed=packed)).message
 
     def test_contents_without_a_frame_are_refused(self, target: Path) -> None:
         assert "is damaged" in refusal(target, seal(b"{}", packed=b"{}")).message
@@ -396,7 +395,7 @@ class TestFileTable:
     def test_files_without_any_chunk_are_refused(self, target: Path) -> None:
         forgery = forge([Member("package.json", b"")], stream=b"")
         forgery.column("files", "offset")[0] = 0
-        assert "ends before the tar header of 'package.json'" in refusal(target, forgery.seal()).message
+        assert "is truncated: the tar header of 'package.json' is incomplete" in refusal(target, forgery.seal()).message
 
     def test_no_files_are_refused(self, target: Path) -> None:
         assert "0 files are listed" in refusal(target, forge([]).seal()).message
@@ -445,7 +444,7 @@ class TestTarStream:
     def test_a_file_taken_from_elsewhere_in_the_stream_is_refused(self, target: Path) -> None:
         forgery = forge()
         forgery.column("files", "offset")[0] += 1
-        assert "disagree about where 'package.json'" in refusal(target, forgery.seal()).message
+        assert "give different offsets for 'package.json'" in refusal(target, forgery.seal()).message
 
     def test_data_in_the_padding_is_refused(self, target: Path) -> None:
         stream = bytearray(tar(HONEST)[0])
@@ -456,7 +455,7 @@ class TestTarStream:
         assert "data after the end" in refusal(target, forge(stream=tar(HONEST)[0] + bytes(512)).seal()).message
 
     def test_a_stream_without_an_end_is_refused(self, target: Path) -> None:
-        assert "ends before the end" in refusal(target, forge(stream=tar(HONEST)[0][:-512]).seal()).message
+        assert "is truncated: the end of the tar stream" in refusal(target, forge(stream=tar(HONEST)[0][:-512]).seal()).message
 
     def test_a_link_in_the_stream_is_refused(self, target: Path) -> None:
         stream = bytearray(tar(HONEST)[0])
@@ -477,20 +476,20 @@ class TestPolyglots:
         assert "its end is missing" in refusal(target, data).message
 
     def test_an_archive_after_a_zip_file_is_refused(self, target: Path) -> None:
-        assert "do not end where its chunks do" in refusal(target, self.zip_of() + forge().seal()).message
+        assert "do not fill the space before it" in refusal(target, self.zip_of() + forge().seal()).message
 
     def test_a_zip_file_hidden_in_a_skippable_frame_is_refused(self, target: Path) -> None:
         forgery = forge()
         hidden = self.zip_of()
         forgery.frames.append(b"\x50\x2a\x4d\x18" + len(hidden).to_bytes(4, "little") + hidden)
-        assert "do not end where its chunks do" in refusal(target, forgery.seal()).message
+        assert "do not fill the space before it" in refusal(target, forgery.seal()).message
 
     def test_a_zip_file_hidden_in_a_chunk_is_refused(self, target: Path) -> None:
         forgery = forge()
         hidden = self.zip_of()
         forgery.frames.append(b"\x50\x2a\x4d\x18" + len(hidden).to_bytes(4, "little") + hidden)
         forgery.column("chunks", "stored")[-1] += len(forgery.frames[-1])
-        assert "is not one whole zstd frame" in refusal(target, forgery.seal()).message
+        assert "cannot be decompressed" in refusal(target, forgery.seal()).message
 
     def test_contents_that_are_also_something_else_are_refused(self, target: Path) -> None:
         raw = json.dumps(forge().table).encode() + b"\nPK\x05\x06"

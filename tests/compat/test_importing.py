@@ -121,7 +121,7 @@ def test_packages_that_cannot_be_imported_are_reported_with_the_reason(old: Obje
     altered.write_bytes(altered.read_bytes()[:-1] + b"x")
     results = {each.ident: each for each in bring(old, str(tmp_path / "new"))}
     reasons = {ident: each.reason for ident, each in results.items() if each.reason is not None}
-    assert reasons["test-abc"] == "'abc' is not a valid version: \"abc\" is not a number."
+    assert reasons["test-abc"] == "'abc' is not a valid version: it does not consist of three numbers."
     assert reasons["test-1.0"] == "test-1.0 and test-1.0.0 both convert to test 1.0.0."
     assert "has the MD5" in reasons["evil-1.0.0"]
     assert "not a valid PEP 440 version specifier" in reasons["vague-1.0.0"]
@@ -235,7 +235,7 @@ class TestCommand:
         assert failed.code == 1
         assert failed.out == (
             "test-1.0, as test 1.0.0: already imported, 1 file, 5 bytes\n"
-            "test-abc: skipped. 'abc' is not a valid version: \"abc\" is not a number.\n"
+            "test-abc: skipped. 'abc' is not a valid version: it does not consist of three numbers.\n"
         )
         assert "error: Could not import 1 of 2 packages: test-abc." in failed.err
 

@@ -106,7 +106,9 @@ class TestNoAnswer:
             pytest.param(b"", "closed without an answer", id="nothing"),
             pytest.param(b"SSH-2.0-OpenSSH_9.2\r\n", "not use HTTP", id="another protocol"),
             pytest.param(b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\n\r\n", "503", id="overload"),
-            pytest.param(b"HTTP/1.1 404 Not Found\r\nContent-Length: 6\r\n\r\n<html>", "not as an S3 server", id="no S3"),
+            pytest.param(
+                b"HTTP/1.1 404 Not Found\r\nContent-Length: 6\r\n\r\n<html>", "not as an S3 server", id="no S3"
+            ),
             pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\ncut", "cut short", id="half a body"),
         ],
     )
@@ -192,7 +194,7 @@ class TestCredentials:
             upload.complete()
             assert store.get("large")[0] == b"y"
 
-    def test_keys_that_cannot_be_renewed_are_told_as_such(self) -> None:
+    def test_keys_that_cannot_be_renewed_raise_a_credentials_error(self) -> None:
         def expired() -> Keys:
             raise CredentialsError("The login of profile x has expired.", hint="aws sso login --profile x")
 
@@ -202,7 +204,14 @@ class TestCredentials:
                 with pytest.raises(CredentialsError, match="The login of profile x has expired"):
                     use()
 
-    def test_a_public_bucket_is_read_without_credentials(self, ceph: S3Server) -> None:
+    @pytest.mark.parametrize("variables", [{}, {"AWS_ACCESS_KEY_ID": ""}], ids=["no key", "an empty key"])
+    def test_a_public_bucket_is_read_without_credentials(
+        self, ceph: S3Server, variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
         bucket = ceph.new_bucket()
         ceph.client().put_object(Bucket=bucket, Key="p/key", Body=b"public")
         statement = {
@@ -214,11 +223,12 @@ class TestCredentials:
         ceph.client().put_bucket_policy(
             Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]})
         )
-        env = {name: value for name, value in ceph.env().items() if "KEY" not in name}
+        env = {name: value for name, value in ceph.env().items() if "KEY" not in name} | variables
         with closing(open_store(f"s3://{bucket}/p", env=env)) as store:
             assert store.get("key")[0] == b"public"
             for read in (store.get, store.head):
-                with pytest.raises(AccessDenied, match="does not exist, or anonymous access does not permit reading it"):
+                refusal = "does not exist, or anonymous access does not permit reading it"
+                with pytest.raises(AccessDenied, match=refusal):
                     read("absent")
             with pytest.raises(CredentialsError, match="requires credentials to create"):
                 store.create("new", b"x")
@@ -239,7 +249,7 @@ class TestBuckets:
         with closing(store), pytest.raises(BucketNotFound) as caught:
             uses(store)[use]()
         assert "no-such-bucket-here" in caught.value.message
-        assert caught.value.hint == "Create it: orbitpkg repo init s3://no-such-bucket-here/p --create-bucket"
+        assert caught.value.hint == "To create it: orbitpkg repo init s3://no-such-bucket-here/p --create-bucket"
 
     def test_a_bucket_is_made_once_and_the_second_time_is_fine(self, s3_server: S3Server) -> None:
         name = f"made-{os.urandom(6).hex()}"

@@ -102,7 +102,7 @@ def import_packages(
     if is_sputnik_address(target.url):
         raise UsageError(
             f"Cannot import into {target.url}: Sputnik repositories are read-only.",
-            hint="Name the target repository: --repository URL",
+            hint="To set the target repository, add --repository URL.",
         )
     report = reporter or SILENT
     fetcher = open_sputnik_store(source, store_cache_folder() / "sputnik", reporter=report).fetcher
@@ -126,8 +126,8 @@ def _check_source(source: str, *, offline: bool) -> None:
 
     if not is_sputnik_address(source):
         raise UsageError(
-            f"{redacted(source)} is not the address of a Sputnik repository.",
-            hint=f"For packages of Sputnik or PyOrbital: sputnik+{redacted(source)}" if "://" in source else None,
+            f"{redacted(source)} is not a valid Sputnik repository address.",
+            hint="Use sputnik+s3://BUCKET, sputnik+https://HOST or sputnik+file:///DIR.",
         )
     refuse_offline(source, requested=offline)
 

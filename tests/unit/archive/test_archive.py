@@ -430,7 +430,7 @@ class TestWriting:
         (tmp_path / "file").touch()
         with pytest.raises(StorageError, match=r"file/x\.tar\.zst cannot be written: ") as caught:
             write_archive(tree, tmp_path / "file/x.tar.zst")
-        assert caught.value.hint == "Name another folder: -o DIR"
+        assert caught.value.hint == "To choose another directory, add -o DIR."
 
     def test_a_folder_in_the_place_of_the_archive_is_told_and_nothing_is_left(self, tmp_path: Path) -> None:
         tree = read_tree(make_package(tmp_path / "model"))

@@ -69,12 +69,12 @@ class TestFrames:
 
     @pytest.mark.parametrize("other", [0, 1, 99, 101, 4000])
     def test_a_frame_of_another_length_is_refused_without_decompressing_the_rest(self, other: int) -> None:
-        with pytest.raises(ArchiveError, match=r"Chunk 0 of it is a zstd frame of [0-9,]+ bytes, not of 100"):
+        with pytest.raises(ArchiveError, match=r"Chunk 0 of it has [0-9,]+ bytes after decompression instead of 100"):
             decompress_chunk(compress_chunk(bytes(other)), chunk_of(bytes(100)), where="it")
 
     def test_a_frame_cut_off_right_before_its_checksum_is_refused(self) -> None:
         data = noise(100)
-        with pytest.raises(ArchiveError, match="is not one whole zstd frame"):
+        with pytest.raises(ArchiveError, match="cannot be decompressed"):
             decompress_chunk(compress_chunk(data)[:-4], chunk_of(data), where="it")
 
     def test_the_encoder_names_all_that_decides_about_the_bytes(self) -> None:
@@ -126,7 +126,7 @@ class TestPlausibility:
             self.unpack(b'"",' * 1_000_016)
 
     def test_a_table_larger_than_what_it_lists_is_refused_by_its_size(self) -> None:
-        with pytest.raises(ArchiveError, match="claims 2,097,152 bytes for a table of 0 files"):
+        with pytest.raises(ArchiveError, match="has 2,097,152 bytes, which is too large for 0 files"):
             self.unpack(b" " * 2**21)
 
     def test_a_table_of_long_paths_is_not(self) -> None:

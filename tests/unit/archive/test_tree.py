@@ -95,13 +95,13 @@ class TestManifest:
     def test_a_folder_without_a_manifest_says_how_to_begin(self, tmp_path: Path) -> None:
         with pytest.raises(ManifestError, match="there is no such file") as caught:
             read_tree(tmp_path)
-        assert caught.value.problems[0].hint == f"write one with: orbitpkg init {tmp_path}"
+        assert caught.value.problems[0].hint == f"to create one: orbitpkg init {tmp_path}"
 
     @pytest.mark.parametrize("name", ["nowhere", "model/c"])
     def test_what_is_no_folder_is_told(self, folder: Path, name: str) -> None:
         with pytest.raises(StorageError, match="is not a directory") as caught:
             read_tree(folder.parent / name)
-        assert caught.value.hint == "Name the folder that holds package.json."
+        assert caught.value.hint == "Give the directory that contains package.json."
 
     @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["folder", "fifo"])
     def test_a_manifest_that_is_no_file_is_refused_and_not_waited_for(
@@ -145,7 +145,7 @@ class TestNames:
     ) -> None:
         (folder / name).touch()
         (problem,) = problems(folder)
-        assert problem.startswith(f"picks {name!r}, which ")
+        assert problem.startswith(f"matches {name!r}, which ")
         assert reason in problem
 
     def test_such_a_name_does_no_harm_when_it_is_not_picked(self, folder: Path) -> None:
@@ -155,9 +155,9 @@ class TestNames:
     def test_names_alike_but_for_case_are_refused(self, folder: Path) -> None:
         make_package(folder, files={"C": b"", "Data/x": b""})
         assert [problem.split(", which ")[0] for problem in problems(folder)] == [
-            "picks 'c'",
-            "picks 'data/a'",
-            "picks 'data/b'",
+            "matches 'c'",
+            "matches 'data/a'",
+            "matches 'data/b'",
         ]
 
     def test_all_that_is_wrong_is_told_at_once(self, folder: Path) -> None:
@@ -165,9 +165,9 @@ class TestNames:
         (folder / "l").symlink_to("/etc/passwd")
         assert [problem.split(",")[0] for problem in problems(folder)] == [
             '"none" matches no file',
-            "picks 'a:b'",
-            "picks 'c'",
-            "picks 'l'",
+            "matches 'a:b'",
+            "matches 'c'",
+            "matches 'l'",
         ]
 
 
@@ -183,18 +183,18 @@ class TestLinks:
     @pytest.mark.parametrize(
         ("target", "reason"),
         [
-            ("/etc/passwd", "is a link out of the directory"),
-            ("../outside", "is a link out of the directory"),
-            ("data/../../outside", "is a link out of the directory"),
-            ("nothing", "is a link to nothing"),
-            ("../nothing", "is a link to nothing"),
-            ("link", "is a link to nothing"),
-            ("c/x", "is a link to nothing"),
-            ("data", "is a link to something other than a regular file"),
-            (".", "is a link to something other than a regular file"),
-            ("..", "is a link out of the directory"),
-            ("fifo", "is a link to something other than a regular file"),
-            ("x" * 300, "is a link to nothing"),
+            ("/etc/passwd", "is a symbolic link that points outside the package directory"),
+            ("../outside", "is a symbolic link that points outside the package directory"),
+            ("data/../../outside", "is a symbolic link that points outside the package directory"),
+            ("nothing", "is a broken symbolic link"),
+            ("../nothing", "is a broken symbolic link"),
+            ("link", "is a broken symbolic link"),
+            ("c/x", "is a broken symbolic link"),
+            ("data", "is a symbolic link to a directory, which is not followed"),
+            (".", "is a symbolic link to a directory, which is not followed"),
+            ("..", "is a symbolic link that points outside the package directory"),
+            ("fifo", "is a symbolic link to something other than a regular file"),
+            ("x" * 300, "is a broken symbolic link"),
         ],
     )
     def test_any_other_link_is_refused(self, folder: Path, target: str, reason: str) -> None:
@@ -202,7 +202,7 @@ class TestLinks:
         os.mkfifo(folder / "fifo")
         make_package(folder, files={}, exclude=["fifo"])
         (folder / "link").symlink_to(target)
-        assert problems(folder) == [f"picks 'link', which {reason}"]
+        assert problems(folder) == [f"matches 'link', which {reason}"]
 
     def test_a_link_out_and_in_again_is_followed(self, folder: Path) -> None:
         (folder.parent / "back").symlink_to(folder / "c")
@@ -213,6 +213,26 @@ class TestLinks:
         (folder / "also").symlink_to("data", target_is_directory=True)
         make_package(folder, files={}, include=["also/*", "c"])
         assert problems(folder)[0] == '"also/*" matches no file'
+
+    @pytest.mark.parametrize("pattern", ["linked/**", "linked/*.bin", "linked/sub/a.bin", "linked/sub/**/[ab].bin"])
+    @pytest.mark.parametrize("target", ["data", "../elsewhere"])
+    def test_a_pattern_below_a_linked_folder_names_the_link(self, folder: Path, pattern: str, target: str) -> None:
+        (folder.parent / "elsewhere/sub").mkdir(parents=True)
+        (folder / "linked").symlink_to(target, target_is_directory=True)
+        make_package(folder, files={}, include=[pattern])
+        assert problems(folder) == [f'"{pattern}" matches no file']
+        with pytest.raises(ManifestError) as caught:
+            read_tree(folder)
+        assert caught.value.problems[0].hint == (
+            '"linked" is a symbolic link to a directory, which is not followed; replace the link with the folder itself'
+        )
+
+    def test_a_linked_folder_below_a_folder_is_named_with_its_path(self, folder: Path) -> None:
+        (folder / "data/gr\u00fcn").symlink_to("..", target_is_directory=True)
+        make_package(folder, files={}, include=["data/gr\u00fcn/*.bin"])
+        with pytest.raises(ManifestError) as caught:
+            read_tree(folder)
+        assert (caught.value.problems[0].hint or "").startswith('"data/gr\u00fcn" is a symbolic link to a directory')
 
     def test_a_folder_linked_to_itself_ends(self, folder: Path) -> None:
         (folder / "data/loop").symlink_to("..", target_is_directory=True)
@@ -228,20 +248,20 @@ class TestLinks:
 class TestOtherKinds:
     def test_a_fifo_is_refused_when_picked(self, folder: Path) -> None:
         os.mkfifo(folder / "data/fifo")
-        assert problems(folder) == ["picks 'data/fifo', which is not a regular file"]
+        assert problems(folder) == ["matches 'data/fifo', which is not a regular file"]
 
     def test_a_socket_is_refused_when_picked(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(folder)  # the path of a socket has about a hundred bytes
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind("socket")
-            assert problems(folder) == ["picks 'socket', which is not a regular file"]
+            assert problems(folder) == ["matches 'socket', which is not a regular file"]
 
     def test_a_device_is_refused_when_picked(self, folder: Path) -> None:
         try:
             os.mknod(folder / "null", stat.S_IFCHR | 0o600, os.makedev(1, 3))
         except PermissionError:
             pytest.skip("only root makes devices: run the tests as root, in a container for instance")
-        assert problems(folder) == ["picks 'null', which is not a regular file"]
+        assert problems(folder) == ["matches 'null', which is not a regular file"]
 
     def test_what_is_not_picked_may_be_of_any_kind(self, folder: Path) -> None:
         os.mkfifo(folder / "fifo")
@@ -331,7 +351,7 @@ class TestChanges:
         tree = read_tree(folder)
         (folder / "l").unlink()
         (folder / "l").symlink_to("/etc/passwd")
-        with pytest.raises(TreeChanged, match="is a link out of the directory"):
+        with pytest.raises(TreeChanged, match="is a symbolic link that points outside the package directory"):
             tree.check_unchanged()
 
     def test_what_is_not_picked_may_change(self, folder: Path) -> None:

@@ -103,7 +103,7 @@ def test_a_version_is_not_compared_with_other_things() -> None:
         ("1.0.0-\u0661", '"\u0661" is not allowed in a pre-release', None),
         ("-1.0.0", "a number is missing next to a dot", None),
         ("1..0", "a number is missing next to a dot", "1.0.0"),
-        ("latest", '"latest" is not a number', None),
+        ("latest", "it does not consist of three numbers", None),
         ("\uff11.0.0", '"\uff11" is not a number', None),
         ("1.²", '"²" is not a number', None),
         (" 1.0.0\n", "it has leading or trailing spaces", "1.0.0"),

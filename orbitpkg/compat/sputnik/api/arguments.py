@@ -23,7 +23,7 @@ def new_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--name", help="the app's name")
     parser.add_argument("--version", help="the app's version")
-    parser.add_argument("--data-path", help="the folder that packages are installed in; default: orbitpkg's own store")
+    parser.add_argument("--data-path", help="the directory of installed packages; default: orbitpkg's own store")
     parser.add_argument("--repository-url", help="the repository; default: the one in orbitpkg's settings")
     parser.add_argument("--log-level", default="info", choices=LOG_LEVELS, type=str.lower, help="default: info")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -35,7 +35,7 @@ def new_parser() -> argparse.ArgumentParser:
 
     build = add("build", _build, "build the archive of a directory with a package.json")
     build.add_argument("package_path", nargs="?", default=".", help="the directory; default: the working directory")
-    build.add_argument("archive_path", nargs="?", help="the archive, or a folder for it; default: the directory")
+    build.add_argument("archive_path", nargs="?", help="the archive, or a directory for it; default: the directory")
     install = add("install", _install, "install a package from the repository, or an archive")
     install.add_argument("package_name", help="like 'my_model >=1.0.0', or the path of an archive")
     remove = add("remove", _remove, "remove installed versions of a package")

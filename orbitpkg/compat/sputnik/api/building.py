@@ -20,6 +20,7 @@ from orbitpkg.compat.sputnik.formats.conversion import convert_manifest
 from orbitpkg.errors import ArchiveError, IntegrityError, ManifestError
 from orbitpkg.files.content import clone_or_link
 from orbitpkg.files.errors import storage_errors
+from orbitpkg.files.reading import read_bounded
 from orbitpkg.model.jsontext import load_json, parse_json, pretty_json
 from orbitpkg.model.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, parse_manifest
 from orbitpkg.model.schemas import load_schema
@@ -40,7 +41,7 @@ def build_archive(folder: Path, target: Path) -> Path:
 
     Args:
         folder: The directory.
-        target: The archive's path, or a folder for ``NAME-VERSION.sputnik``.
+        target: The archive's path, or a directory for ``NAME-VERSION.sputnik``.
 
     Returns:
         The archive's path.
@@ -56,7 +57,7 @@ def build_archive(folder: Path, target: Path) -> Path:
     manifest = parse_manifest(text)
     path = target / f"{manifest.name}-{manifest.version}{SUFFIX}" if target.is_dir() else target
     picked = _pick(folder, document.get("include"), path)
-    # Hard links need the same file system, which the folder of the archive usually is.
+    # Hard links need the same file system, which the directory of the archive usually is.
     with scratch_folder(path.absolute().parent) as scratch:
         write_archive(_staged(folder, picked, text, scratch), path)
     return path
@@ -65,7 +66,7 @@ def build_archive(folder: Path, target: Path) -> Path:
 def _read_document(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST_NAME
     with storage_errors(str(path)):
-        data = path.read_bytes()
+        data = read_bounded(path, max_bytes=MAX_MANIFEST_BYTES)
     try:
         document = parse_json(data, what=str(path), max_bytes=MAX_MANIFEST_BYTES)
     except IntegrityError as error:
@@ -125,13 +126,13 @@ def _parts(entry: object, folder: Path) -> list[str]:
         if part in {"", ".", ".."} or "/" in part or "\\" in part:
             raise InvalidPathException(
                 f"{folder / MANIFEST_NAME}: the entry {entry!r} of include has an invalid component {part!r}.",
-                hint="List each folder and the file as separate components, relative to the package's directory.",
+                hint="List each directory and the file as separate components, relative to the package's directory.",
             )
     return parts
 
 
 def _staged(folder: Path, paths: Iterable[str], manifest: bytes, scratch: Path) -> SourceTree:
-    """Place the selected files and the manifest in an empty folder."""
+    """Place the selected files and the manifest in an empty directory."""
     with storage_errors(str(scratch)):
         for path in paths:
             target = scratch / path

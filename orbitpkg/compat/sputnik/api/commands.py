@@ -42,7 +42,7 @@ __all__ = ["build", "files", "find", "install", "package", "purge", "remove", "s
 
 _log = logging.getLogger(__name__)
 
-# The packages that update() and search() found, in the cache folder of a data path.
+# The packages that update() and search() found, in the cache directory of a data path.
 _SEEN_NAME = "sputnik.json"
 
 
@@ -51,7 +51,7 @@ def build(package_path: PathLike | None = ".", archive_path: PathLike | None = N
 
     Args:
         package_path: The directory.
-        archive_path: The archive's path, or a folder for ``NAME-VERSION.sputnik``; the directory when None.
+        archive_path: The archive's path, or a directory for ``NAME-VERSION.sputnik``; the directory when None.
 
     Raises:
         ValidationException: The ``package.json`` is invalid.
@@ -84,7 +84,7 @@ def install(
         app_version: The app's version.
         package_name: A package string, or the path of an archive. A path ends in ``.sputnik`` or ``.tar.zst``, or
             contains a slash.
-        data_path: The folder of the store; orbitpkg's own store when None.
+        data_path: The directory of the store; orbitpkg's own store when None.
         repository_url: The repository; the one in orbitpkg's settings when None.
 
     Raises:
@@ -231,7 +231,7 @@ def find(  # noqa: PLR0917 - as Sputnik has it
         package_string: The package string; all packages when None.
         meta: Ignored. The command line prints all metadata with it.
         cache: List the packages that :func:`update` last found in the repository instead.
-        data_path: The folder of the store; orbitpkg's own store when None.
+        data_path: The directory of the store; orbitpkg's own store when None.
     """
     del app_name, app_version, meta
     layout, wanted = layout_of(data_path), parse_package_string(package_string)

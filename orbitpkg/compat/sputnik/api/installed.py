@@ -39,7 +39,7 @@ def layout_of(data_path: str | os.PathLike[str] | None) -> Layout:
     if data_path is None:
         return Layout(home_folder())
     if not os.fspath(data_path):
-        raise InvalidDataPathException("The data path is empty.", hint="Give a folder, or omit the data path.")
+        raise InvalidDataPathException("The data path is empty.", hint="Give a directory, or omit the data path.")
     return Layout(data_path)
 
 

@@ -161,7 +161,7 @@ class Package(_Files):
         path: The ``path`` of a package that ``install`` or ``package`` returned, or orbitpkg's own package object.
 
     Attributes:
-        path: The folder of its files.
+        path: The directory of its files.
         installed: orbitpkg's own object of the same package.
 
     Raises:
@@ -310,7 +310,7 @@ def _installed_at(path: str) -> InstalledPackage:
         installed = open_package(layout, folder.parents[1].name, parse_version(folder.parent.name))
     if installed is None or installed.path != folder:
         raise PackageNotFoundException(
-            f"{path} is not the folder of an installed package.",
+            f"{path} is not the directory of an installed package.",
             hint="Give the path of a package that install() or package() returned, or use DirPackage.",
         )
     return installed
@@ -332,7 +332,7 @@ def _joined(path_parts: tuple[str, ...]) -> str:
     for part in path_parts:
         if not isinstance(part, str) or part in {"", ".", ".."} or not {"/", "\\", "\0"}.isdisjoint(part):
             raise InvalidPathPartsException(
-                f"{part!r} is not a valid path component.", hint="Give each folder and the file as separate arguments."
+                f"{part!r} is not a valid path component.", hint="Give directories and the file as separate arguments."
             )
     return "/".join(path_parts)
 

@@ -42,7 +42,7 @@ __all__ = [
 
 SUFFIX = ".sputnik"
 SCRATCH = "sputnik-"
-"""The prefix of the names of scratch folders."""
+"""The prefix of the names of scratch directories."""
 
 _BLOCK = 512
 # POSIX.1-2017, pax, "ustar Interchange Format": the position of the magic in a header.
@@ -90,12 +90,12 @@ class SputnikArchive:
         return cls(path=path, meta=meta, start=body.offset_data, size=body.size)
 
     def unpack(self, folder: Path) -> SourceTree:
-        """Verify the archive and write its files to a new folder.
+        """Verify the archive and write its files to a new directory.
 
         Raises:
             IntegrityError: The archive is damaged.
             ManifestError: Its metadata is not valid for a package.
-            StorageError: The archive cannot be read, or the folder cannot be written.
+            StorageError: The archive cannot be read, or the directory cannot be written.
         """
         where = f"{self.meta.archive} of {self.path}"
         with storage_errors(str(self.path)), self.path.open("rb") as file:
@@ -118,10 +118,10 @@ def is_sputnik_archive(path: Path) -> bool:
 
 @contextlib.contextmanager
 def scratch_folder(parent: Path) -> Iterator[Path]:
-    """Create a folder that is deleted at the end of the block, and delete old ones that killed processes left.
+    """Create a directory that is deleted at the end of the block, and delete old ones that killed processes left.
 
     Raises:
-        StorageError: The folder cannot be created.
+        StorageError: The directory cannot be created.
     """
     with storage_errors(str(parent)):
         parent.mkdir(parents=True, exist_ok=True)
@@ -134,9 +134,9 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
 
 
 def sweep(parent: Path) -> None:
-    """Delete scratch folders that are more than a day old, whose processes were killed."""
+    """Delete scratch directories that are more than a day old, whose processes were killed."""
     for folder in parent.glob(f"{SCRATCH}*"):
-        with contextlib.suppress(OSError):  # another process deletes the same folder
+        with contextlib.suppress(OSError):  # another process deletes the same directory
             if time.time() - folder.stat().st_mtime > _ABANDONED_SECONDS:
                 shutil.rmtree(folder, ignore_errors=True)
 
@@ -148,7 +148,7 @@ def open_converted(path: Path, scratch: Path) -> LocalArchive:
 
     Args:
         path: The file.
-        scratch: A folder for temporary files, as large as the package's files and their archive.
+        scratch: A directory for temporary files, as large as the package's files and their archive.
 
     Raises:
         IntegrityError: The file is damaged, malicious or not in Sputnik's format.

@@ -48,7 +48,7 @@ def convert_version(text: str) -> Version:
 
 
 def convert_manifest(package: Mapping[str, Any], *, where: str, archive_md5: str | None = None) -> bytes:
-    """Convert Sputnik's metadata to the text of a manifest that includes all files in its folder.
+    """Convert Sputnik's metadata to the text of a manifest that includes all files in its directory.
 
     The caller parses the text, which validates the remaining fields.
 

@@ -39,7 +39,7 @@ class Fetcher:
 
     Args:
         repository: The repository.
-        folder: The folder for cached metadata and temporary files of this repository.
+        folder: The directory for cached metadata and temporary files of this repository.
         reporter: Receives the progress of downloads.
     """
 
@@ -108,7 +108,7 @@ class Fetcher:
 
     @contextlib.contextmanager
     def tree(self, ident: str) -> Iterator[SourceTree]:
-        """Download a package and yield its verified files, in a folder that is deleted at the end of the block.
+        """Download a package and yield its verified files, in a directory that is deleted at the end of the block.
 
         Raises:
             ObjectNotFound: The package no longer exists.

@@ -183,7 +183,7 @@ def _why(error: Exception) -> str:
 
 
 def _check_paths(meta: Meta, where: str) -> None:
-    problem = path_problem(meta.archive) or ("contains a folder" if "/" in meta.archive else None)
+    problem = path_problem(meta.archive) or ("contains a directory" if "/" in meta.archive else None)
     if problem:
         raise ArchiveError(f"{META_NAME} of {where} names the archive {meta.archive!r:.200}, which {problem}.")
     for path, what in tree_problems(member.path for member in meta.members):
@@ -193,4 +193,4 @@ def _check_paths(meta: Meta, where: str) -> None:
             path=path[:300],
         )
     if any(member.path.startswith(f"{MANIFEST_NAME}/") for member in meta.members):
-        raise ArchiveError(f"{where} contains a folder named {MANIFEST_NAME!r}, which is reserved for the manifest.")
+        raise ArchiveError(f"{where} contains a directory named {MANIFEST_NAME!r}, which is reserved for the manifest.")

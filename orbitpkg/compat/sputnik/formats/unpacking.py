@@ -62,7 +62,7 @@ def check_archive(file: IO[bytes], start: int, length: int, meta: Meta, *, where
 
 
 def unpack(file: IO[bytes], start: int, meta: Meta, folder: Path, *, where: str) -> SourceTree:
-    """Write the files of an archive, and the manifest converted from its ``meta.json``, to a new folder.
+    """Write the files of an archive, and the manifest converted from its ``meta.json``, to a new directory.
 
     The manifest replaces any ``package.json`` among the files.
 
@@ -70,11 +70,11 @@ def unpack(file: IO[bytes], start: int, meta: Meta, folder: Path, *, where: str)
         file: The file that contains the archive.
         start: The position of its first byte.
         meta: Its ``meta.json``.
-        folder: An empty folder.
+        folder: An empty directory.
         where: The archive, for messages.
 
     Returns:
-        The folder, ready to be packed.
+        The directory, ready to be packed.
 
     Raises:
         IntegrityError: A file does not match the manifest.
@@ -89,7 +89,7 @@ def unpack(file: IO[bytes], start: int, meta: Meta, folder: Path, *, where: str)
         for member in meta.members:
             _write_member(file, start, member, folder, where=f"{member.path!r} in {where}")
         (folder / MANIFEST_NAME).write_bytes(manifest)
-    # An archive of the same package in the folder is not part of the tree, and would be lost without notice.
+    # An archive of the same package in the directory is not part of the tree, and would be lost without notice.
     tree = read_tree(folder)
     expected = {member.path for member in meta.members} | {MANIFEST_NAME}
     left_out = expected.difference(file.path for file in tree.files)
