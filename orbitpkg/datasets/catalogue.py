@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from orbitpkg.concurrency.pool import Pool
+from orbitpkg.config.environment import environment
 from orbitpkg.datasets.compaction import write_together
 from orbitpkg.datasets.layout import catalogue_prefix, part_key, part_time
 from orbitpkg.datasets.parts import Description, describe_part, footer_text
@@ -27,6 +28,7 @@ from orbitpkg.errors import IntegrityError, ObjectExists, ObjectNotFound, Offlin
 from orbitpkg.files.atomic import atomic_write, move_file, temporary_name
 from orbitpkg.files.errors import storage_errors
 from orbitpkg.model.jsontext import dump_json, load_json
+from orbitpkg.objects.identity import identify_store
 from orbitpkg.objects.retry import RetryPolicy, retry
 
 if TYPE_CHECKING:
@@ -258,15 +260,16 @@ class Catalogue:
             kept = []
         if not kept:
             raise OfflineError(
-                f"The catalogue of {self._dataset} is not cached on this machine, and offline mode is on.",
+                f"The catalogue of {self._dataset} is not cached on this machine, and cannot be read in offline mode.",
                 hint="Omit --offline, or unset ORBITPKG_OFFLINE.",
             )
         return self._in_effect(sorted(kept))
 
 
 def kept_folder(cache: Path, url: str, dataset: str) -> Path:
-    """Return the cache directory for the parts of a catalogue."""
-    return cache / "datasets" / hashlib.sha256(url.encode()).hexdigest()[:16] / dataset
+    """Return the cache directory for the parts of a catalogue. Each endpoint and each account has its own."""
+    identity = str(identify_store(url, environment()))
+    return cache / "datasets" / hashlib.sha256(identity.encode()).hexdigest()[:16] / dataset
 
 
 def _name(key: str) -> str:

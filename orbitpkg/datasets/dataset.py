@@ -10,10 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from orbitpkg.config.environment import environment
 from orbitpkg.datasets.catalogue import Catalogue, kept_folder
 from orbitpkg.datasets.columns import FIXED
-from orbitpkg.datasets.datum import Datum, parse_id
-from orbitpkg.errors import UsageError
+from orbitpkg.datasets.datum import Datum, check_datum, parse_id
+from orbitpkg.errors import IntegrityError, UsageError
+from orbitpkg.objects.identity import identify_store
 from orbitpkg.reporting import SILENT
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from orbitpkg.datasets.catalogue import Compacted
     from orbitpkg.datasets.fetching import Fetched
     from orbitpkg.datasets.indexing import Indexed
-    from orbitpkg.datasets.registration import Registered
+    from orbitpkg.datasets.registration import Failure, Registered
     from orbitpkg.datasets.sources import Note, Source
     from orbitpkg.datasets.tables import Table
     from orbitpkg.publisher.publish import Published
@@ -127,6 +129,7 @@ class Dataset:
         created: The time of creation, UTC.
         description: A short description.
         repository: The address of the repository.
+        identity: The identity of its store: the address, the endpoint and the account.
         objects: The object store of the repository.
         cache: The local cache directory.
     """
@@ -142,6 +145,7 @@ class Dataset:
         self._opened = repository
         self.objects = repository.objects
         self.cache = home() / "cache"
+        self.identity = str(identify_store(repository.url, environment()))
         kept = kept_folder(self.cache, repository.url, self._key)
         self._catalogue = Catalogue(repository.objects, self._key, kept=kept, offline=offline)
 
@@ -316,10 +320,26 @@ class Selection:
             for row in table.rows(self._conditions(), columns=names, limit=limit):
                 yield dict(zip(names, row, strict=True))
 
-    def data(self) -> Iterator[Datum]:
-        """Yield the data as values, roughly in the order of registration."""
+    def data(self, *, failures: list[Failure] | None = None) -> Iterator[Datum]:
+        """Yield the data as values, roughly in the order of registration.
+
+        Args:
+            failures: Receives the rows that are not valid data. Without it, the first of them raises its error.
+
+        Raises:
+            IntegrityError: A row is not a valid datum.
+        """
+        from orbitpkg.datasets.registration import Failure
+
         for row in self.rows(columns=FIXED):
-            yield _datum(row)
+            try:
+                datum = _datum(row)
+            except IntegrityError as error:
+                if failures is None:
+                    raise
+                failures.append(Failure(name=str(row["name"]), error=error))
+                continue
+            yield datum
 
     def to_pandas(self) -> pd.DataFrame:
         """Return the rows as a pandas ``DataFrame``.
@@ -369,15 +389,18 @@ class Selection:
         from orbitpkg.datasets.folders import Journal
 
         place = Path(folder)
-        return fetch(
-            self.data(),
+        failures: list[Failure] = []
+        done = fetch(
+            self.data(failures=failures),
             place,
             stores=Stores(self.dataset.objects),
-            journal=Journal.of(self.dataset.cache, place, what=f"{self.dataset.repository}#{self.dataset.id}"),
+            journal=Journal.of(self.dataset.cache, place, what=f"{self.dataset.identity}#{self.dataset.id}"),
             force=force,
             delete=delete,
             reporter=reporter or SILENT,
         )
+        done.failures += failures
+        return done
 
     def freeze(self, requirement: str, *, pack: bool = False, reporter: Reporter | None = None) -> Published:
         """Publish the data as a release, in the repository of the dataset.
@@ -418,13 +441,16 @@ def _datum(row: Mapping[str, Any]) -> Datum:
     from orbitpkg.model.jsontext import parse_json
 
     text = row["metadata"]
-    metadata = parse_json(text.encode(), what=f"the metadata of {row['name']}", max_bytes=2**30) if text else {}
-    assert isinstance(metadata, dict)
-    return Datum(
-        **{name: row[name] for name in FIXED if name not in _CONVERTED},
-        registered=row["registered"].replace(tzinfo=UTC),
-        modified=row["modified"].replace(tzinfo=UTC) if row["modified"] else None,
-        tags=dict(row["tags"] or {}),
-        metadata=metadata,
-        lineage=tuple(row["lineage"] or ()),
-    )
+    try:
+        metadata = parse_json(text.encode(), what=f"the metadata of {row['name']}", max_bytes=2**30) if text else {}
+        datum = Datum(
+            **{name: row[name] for name in FIXED if name not in _CONVERTED},
+            registered=row["registered"].replace(tzinfo=UTC),
+            modified=row["modified"].replace(tzinfo=UTC) if row["modified"] else None,
+            tags=dict(row["tags"] or {}),
+            metadata=metadata if isinstance(metadata, dict) else {},
+            lineage=tuple(row["lineage"] or ()),
+        )
+    except (AttributeError, TypeError, ValueError):
+        raise IntegrityError(f"The datum {str(row['id'])[:80]!r} is not valid: a field has the wrong type.") from None
+    return check_datum(datum)

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from orbitpkg.errors import UsageError
+from orbitpkg.errors import IntegrityError, UsageError
 from orbitpkg.model.jsontext import canonical_json
 from orbitpkg.model.paths import path_problem
 
@@ -18,9 +18,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-__all__ = ["Datum", "name_problem", "new_datum", "parse_assignments", "parse_id", "parse_metadata_words"]
+__all__ = [
+    "Datum",
+    "check_datum",
+    "name_problem",
+    "new_datum",
+    "parse_assignments",
+    "parse_id",
+    "parse_metadata_words",
+]
 
 _ID = re.compile(r"[0-9a-f]{32}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _ONLY_WINDOWS_MINDS = str.maketrans(dict.fromkeys(':*?"<>|', "_"))
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 
@@ -115,6 +124,58 @@ def new_datum(
     )
 
 
+def check_datum(datum: Datum) -> Datum:
+    """Return a datum that someone else wrote, after checking its form and computing its id again.
+
+    The id names files in the cache, so an id of another datum would replace the content of that one.
+
+    Raises:
+        IntegrityError: A field has the wrong type or form, or the id is not the digest of the other fields.
+    """
+    try:
+        if _flaw_of(datum) is None and _recomputed(datum) == datum.id:
+            return datum
+        flaw = _flaw_of(datum) or "its id does not belong to its content"
+    except (TypeError, ValueError, AttributeError):
+        flaw = "a field has the wrong type"
+    raise IntegrityError(f"The datum {str(datum.id)[:80]!r} is not valid: {flaw}.")
+
+
+def _flaw_of(datum: Datum) -> str | None:
+    """Return what is wrong with the form of a datum, as a clause, or None."""
+    texts = (datum.id, datum.name, datum.uri)
+    optional = (datum.blake3, datum.sha256, datum.etag, datum.version, datum.supersedes)
+    digests = [digest for digest in (datum.blake3, datum.sha256) if digest is not None]
+    ids = [each for each in (datum.id, datum.supersedes, *datum.lineage) if each is not None]
+    flaws = {
+        "a field is not text": not all(isinstance(text, str) for text in texts)
+        or not all(isinstance(text, str | None) for text in optional),
+        "its size is not a number of bytes": type(datum.size) is not int or not 0 <= datum.size < 2**63,
+        "an id is not 32 hexadecimal digits": any(_ID.fullmatch(each) is None for each in ids),
+        "a digest is not 64 hexadecimal digits": any(_DIGEST.fullmatch(digest) is None for digest in digests),
+        # Without either, nothing shows whether the content is the right one.
+        "it has neither a digest nor an ETag": datum.blake3 is None and datum.etag is None,
+    }
+    return next((flaw for flaw, is_so in flaws.items() if is_so), None)
+
+
+def _recomputed(datum: Datum) -> str:
+    return new_datum(
+        name=datum.name,
+        size=datum.size,
+        uri=datum.uri,
+        registered=datum.registered,
+        blake3=datum.blake3,
+        etag=datum.etag,
+        version=datum.version,
+        modified=datum.modified,
+        tags=datum.tags,
+        metadata=datum.metadata,
+        lineage=datum.lineage,
+        supersedes=datum.supersedes,
+    ).id
+
+
 def name_problem(name: str) -> str | None:
     """Return why a name is not allowed for a datum, or None if it is allowed.
 
@@ -140,7 +201,7 @@ def parse_id(word: str) -> str:
         reason = f"it looks like a {kind} digest" if kind else "an id has 6 to 32 hexadecimal digits"
         raise UsageError(
             f"{word[:80]!r} is not a valid datum id: {reason}.",
-            hint="Search for the digest: orbitpkg dataset query ID \"sha256 = '…'\"" if kind else None,
+            hint="To search for the digest: orbitpkg dataset query ID \"sha256 = '…'\"" if kind else None,
         )
     return text
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from blake3 import blake3
 
+from orbitpkg.config.trust import trusted_addresses
 from orbitpkg.datasets.folders import Journal, local_paths
 from orbitpkg.datasets.layout import blob_key
 from orbitpkg.datasets.parallel import in_order
@@ -34,7 +35,7 @@ from orbitpkg.files.atomic import HIDDEN, move_file
 from orbitpkg.files.errors import USER_FILE, WRITE, storage_errors
 from orbitpkg.files.sync import sync_files
 from orbitpkg.objects import ObjectInfo, open_store
-from orbitpkg.objects.addresses import split_object_uri
+from orbitpkg.objects.foreign import ForeignAddress
 from orbitpkg.objects.transfer.files import download_object
 from orbitpkg.reporting import SILENT
 
@@ -81,11 +82,19 @@ class Stores:
 
     Args:
         home: The object store of the repository, which holds registered files, or None.
+        trusted: Addresses to trust in addition to those that the user trusts.
         opener: Opens the other stores by address.
     """
 
-    def __init__(self, home: ObjectStore | None, *, opener: Callable[[str], ObjectStore] = open_store) -> None:
+    def __init__(
+        self,
+        home: ObjectStore | None,
+        *,
+        trusted: Iterable[str] = (),
+        opener: Callable[[str], ObjectStore] = open_store,
+    ) -> None:
         self._home = home
+        self._trusted = (*trusted_addresses(), *trusted)
         self._opener = opener
         self._opened: dict[str, ObjectStore] = {}
         self._failed: dict[str, OrbitError] = {}
@@ -95,16 +104,18 @@ class Stores:
         """Return the store and the key of a datum's content.
 
         Raises:
+            IntegrityError: The address leads to this machine or to its link, and the user does not trust it.
             OrbitError: An earlier attempt to use the store failed.
         """
         if datum.is_stored and datum.blake3 and self._home is not None:
             return self._usable(self._home), blob_key(datum.blake3)
-        url, key = split_object_uri(datum.uri)
+        address = ForeignAddress(datum.uri, trusted=self._trusted)
         with self._lock:
-            store = self._opened.get(url)
+            store = self._opened.get(address.store)
             if store is None:
-                store = self._opened[url] = self._opener(url)
-        return self._usable(store), key
+                address.check_host()
+                store = self._opened[address.store] = self._opener(address.store)
+        return self._usable(store), address.key
 
     def note_failure(self, store: ObjectStore, error: OrbitError) -> None:
         """Remember that a store cannot be used."""
@@ -296,8 +307,9 @@ class _Job:
         if not self._force and not self._journal.holds(path, status):
             raise StorageError(
                 f"{target} exists with different content.",
-                hint="Move it, or replace it with --force.",
+                hint="Move it. To replace it, add --force.",
                 path=str(target),
+                conflict=True,
             )
 
     def _get(self, store: ObjectStore, key: str, datum: Datum, part: Path) -> None:
@@ -332,7 +344,7 @@ def _check_state(info: ObjectInfo, datum: Datum) -> None:
     if datum.etag is not None and info.etag != datum.etag:
         raise ObjectChanged(
             f"{datum.uri} is not the object that was indexed: it was written over since.",
-            hint="Index it again: orbitpkg dataset index",
+            hint="To index it again: orbitpkg dataset index",
             id=datum.id,
         )
 

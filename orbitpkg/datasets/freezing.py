@@ -7,21 +7,27 @@ data again gives the same bytes, and thus no new release.
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from orbitpkg.datasets.datum import Datum
+from orbitpkg.config.environment import environment
+from orbitpkg.datasets.datum import Datum, check_datum
 from orbitpkg.datasets.fetching import Fetched, Stores, fetch, fetch_one
 from orbitpkg.datasets.folders import Journal, local_paths
+from orbitpkg.datasets.layout import BLOBS
 from orbitpkg.datasets.registration import Failure
-from orbitpkg.errors import FileNotInPackage, IntegrityError, PartlyDone, UsageError
+from orbitpkg.errors import FileNotInPackage, IntegrityError, PartlyDone, StorageError, UsageError
+from orbitpkg.escaping import shell_word
 from orbitpkg.files.errors import storage_errors
 from orbitpkg.model.jsontext import canonical_json, parse_json, pretty_json
-from orbitpkg.model.paths import path_problem
+from orbitpkg.model.paths import RelativePath, path_problem
 from orbitpkg.model.wording import as_subject
+from orbitpkg.objects.addresses import join_uri
+from orbitpkg.objects.identity import identify_store
 from orbitpkg.reporting import SILENT
 
 if TYPE_CHECKING:
@@ -41,7 +47,7 @@ __all__ = ["DATA_FOLDER", "DATA_NAME", "Frozen", "Origin", "freeze", "frozen", "
 DATA_NAME: Final = "data.jsonl"
 DATA_FOLDER: Final = "data"
 _MAX_LINE: Final = 2**26
-_TEXTS: Final = ("id", "name", "uri", "blake3", "sha256", "etag", "version")
+_TEXTS: Final = ("id", "name", "uri", "blake3", "sha256", "etag", "version", "supersedes")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +100,11 @@ def freeze(
         failures += [_unfit(path, problem) for path in paths if (problem := path_problem(f"{DATA_FOLDER}/{path}"))]
     refuse_failures(failures, f"{len(failures):,} files cannot be part of a release.")
     if not paths:
-        raise UsageError("The selection is empty: there is nothing to freeze.", hint="Check it: orbitpkg dataset query")
+        where = "".join(f" --where {shell_word(each)}" for each in origin.filters)
+        raise UsageError(
+            "No files match the filter." if where else f"The dataset {origin.dataset} has no files.",
+            hint=f"To test it: orbitpkg dataset query {origin.dataset}{where}" if where else None,
+        )
     with storage_errors(str(cache)):
         cache.mkdir(parents=True, exist_ok=True)
     # Next to the store, because the system's temporary directory may be small, or in memory.
@@ -130,7 +140,7 @@ def _manifest(name: str, version: str, origin: Origin, paths: Mapping[str, Datum
     return {
         "name": name,
         "version": version,
-        "description": f"Data of {origin.dataset}, as they were",
+        "description": f"Snapshot of the dataset {origin.dataset}",
         "include": [DATA_NAME, *([f"{DATA_FOLDER}/**"] if pack else [])],
         "metadata": {
             "dataset": {
@@ -206,19 +216,29 @@ class Frozen:
         from orbitpkg.config.repositories import home
         from orbitpkg.model.names import nearest
 
-        path = "/".join(parts)
-        if path not in self.data:
-            close = nearest(path, self.data, n=1)
+        wanted = "/".join(parts)
+        if wanted not in self.data:
+            close = nearest(wanted, self.data, n=1)
             hint = f"Did you mean {close[0]}?" if close else None
-            raise FileNotInPackage(f"{self.package.name} {self.package.version} has no file {path}.", hint=hint)
+            raise FileNotInPackage(f"{self.package.name} {self.package.version} has no file {wanted}.", hint=hint)
+        path = RelativePath(wanted)
         if self.is_packed:
             return self.package.file_path(DATA_FOLDER, path)
         datum = self.data[path]
-        kept = home() / "cache" / "datasets" / "files" / datum.id[:2] / datum.id / Path(path).name
-        # A cached file was verified before it became visible, and the id in its path identifies its content.
-        if not kept.is_file() or kept.stat().st_size != datum.size:
-            fetch_one(datum, kept, stores=Stores(None))
+        folder = home() / "cache" / "datasets" / "files" / datum.id[:2] / _content_id(datum)
+        kept = RelativePath(path.rpartition("/")[2]).below(folder)
+        # A cached file was verified before it became visible, and the name of its directory identifies its content.
+        if kept.is_symlink() or not kept.is_file() or kept.stat().st_size != datum.size:
+            fetch_one(datum, kept, stores=self._stores())
         return kept
+
+    def _stores(self) -> Stores:
+        """Return the stores of the data. The files of the repository that the user installed from are trusted."""
+        try:
+            origin = self.package.origin
+        except StorageError:
+            return Stores(None)
+        return Stores(None, trusted=[join_uri(origin, BLOBS)])
 
     def fetch(self, folder: PathLike, *, force: bool = False, reporter: Reporter | None = None) -> Fetched:
         """Fetch all files into a directory and verify them. Skips files that are current.
@@ -235,16 +255,14 @@ class Frozen:
         if self.is_packed:
             return self._copy(place, journal, force=force)
         return fetch(
-            self.data.values(), place, stores=Stores(None), journal=journal, force=force, reporter=reporter or SILENT
+            self.data.values(), place, stores=self._stores(), journal=journal, force=force, reporter=reporter or SILENT
         )
 
     def _copy(self, place: Path, journal: Journal, *, force: bool) -> Fetched:
-        from orbitpkg.objects.addresses import join_uri
-
         # Treat the installed files as objects in a store, so they can be fetched like any other data.
         root = self.package.dir_path(DATA_FOLDER).as_uri()
         data = [_at(datum, join_uri(root, path)) for path, datum in self.data.items()]
-        return fetch(data, place, stores=Stores(None), journal=journal, force=force)
+        return fetch(data, place, stores=Stores(None, trusted=(root,)), journal=journal, force=force)
 
 
 def _at(datum: Datum, uri: str) -> Datum:
@@ -276,22 +294,27 @@ def frozen(requirement: str) -> Frozen:
     return Frozen(package=found, data=dict(_read(path)), is_packed=is_packed)
 
 
-def _read(path: Path) -> Iterator[tuple[str, Datum]]:
+def _content_id(datum: Datum) -> str:
+    """Name the content of a datum: by its digest, or else by its id and the store that its address refers to here."""
+    if datum.blake3 is not None:
+        return datum.blake3
+    identity = str(identify_store(datum.uri, environment()))
+    return f"{datum.id}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
+
+
+def _read(path: Path) -> Iterator[tuple[RelativePath, Datum]]:
     with storage_errors(str(path)), path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             where = f"line {number} of {path}"
             fields = parse_json(line, what=where, max_bytes=_MAX_LINE)
             try:
                 yield _datum(fields)
-            except (KeyError, TypeError, ValueError, AttributeError):
+            except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
                 raise IntegrityError(f"{as_subject(where)} is not a valid datum.") from None
 
 
-def _datum(fields: Any) -> tuple[str, Datum]:
-    path = fields["path"]
-    if not isinstance(path, str) or type(fields["size"]) is not int:
-        raise TypeError
-    return path, Datum(
+def _datum(fields: Any) -> tuple[RelativePath, Datum]:
+    datum = Datum(
         **{name: _text(fields[name]) for name in _TEXTS},
         size=fields["size"],
         registered=datetime.fromisoformat(fields["registered"]).astimezone(UTC),
@@ -300,6 +323,7 @@ def _datum(fields: Any) -> tuple[str, Datum]:
         metadata=dict(fields["metadata"]),
         lineage=tuple(fields["lineage"]),
     )
+    return RelativePath(_text(fields["path"])), check_datum(datum)
 
 
 def _text(value: Any) -> Any:

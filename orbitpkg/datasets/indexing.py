@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from orbitpkg.concurrency.pool import Pool
+from orbitpkg.config.trust import remember_trusted
 from orbitpkg.datasets.datum import name_problem, new_datum
 from orbitpkg.datasets.registration import Failure, Recorder
 from orbitpkg.errors import AccessDenied, CredentialsError, OrbitError, RepositoryUnreachable, UnsupportedByStore
 from orbitpkg.model.jsontext import parse_json
 from orbitpkg.objects import open_store
-from orbitpkg.objects.addresses import join_uri, split_uri
+from orbitpkg.objects.addresses import join_uri, scheme_of, split_uri
 from orbitpkg.reporting import SILENT
 
 if TYPE_CHECKING:
@@ -100,6 +101,9 @@ def index_objects(
     """
     place, prefix = _place(url)
     store, result = open_store(place), Indexed()
+    if scheme_of(store.url) == "file":
+        # The user named this directory, so this user may also fetch data from it.
+        remember_trusted(store.url)
     indexer = _Indexer(store, prefix, _Options(tags=tags, metadata=metadata, read=read), result)
     with catalogue.table(reporter=reporter) as table:
         recorder = Recorder(catalogue, dataset, known=table.kinds())

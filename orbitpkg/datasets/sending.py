@@ -162,8 +162,9 @@ def _send_parts(
         if _sent_digest(upload, file, digests.size, objects.part_limits.min_bytes, progress) != digests.blake3:
             raise _changed(path)
         upload.complete()
-    finally:
+    except BaseException:
         upload.abort()
+        raise
 
 
 def _sent_digest(upload: Upload, file: IO[bytes], size: int, least: int, progress: Callable[[int], None]) -> str:

@@ -115,7 +115,7 @@ def create_source(
     source = Source(id=identifier, created=now, description=description)
     data = canonical_json({"format": _FORMAT, "id": identifier, "created": now.isoformat(), "description": description})
     if len(data) > _MAX_RECORD_BYTES:
-        raise UsageError("The description is too long.", hint="Put it in a note: orbitpkg dataset note")
+        raise UsageError("The description is too long.", hint="To add it as a note: orbitpkg dataset note")
     if not config.create_only and find_source(repository, identifier) is not None:
         raise _exists(repository, identifier)
     try:
@@ -130,7 +130,7 @@ def create_source(
 def _exists(repository: Repository, identifier: str) -> DatasetExists:
     return DatasetExists(
         f"The dataset {identifier} already exists in {repository.url}.",
-        hint=f"Choose another id, or show the dataset: orbitpkg dataset info {identifier}",
+        hint=f"Choose another ID. To show the dataset: orbitpkg dataset info {identifier}",
         id=identifier,
     )
 
@@ -162,7 +162,7 @@ def read_source(repository: Repository, identifier: str) -> Source:
     close = nearest(identifier, _keys(repository))
     raise DatasetNotFound(
         f"The dataset {identifier} does not exist in {repository.url}.",
-        hint=f"Did you mean {' or '.join(close)}?" if close else f"Create it: orbitpkg dataset create {identifier}",
+        hint=f"Did you mean {' or '.join(close)}?" if close else "To list the datasets: orbitpkg dataset list",
         id=identifier,
         nearest=close,
     )

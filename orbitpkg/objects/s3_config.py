@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from orbitpkg.errors import CredentialsError, OrbitError, RepositoryUnreachable, UsageError
+from orbitpkg.errors import CredentialsError, OrbitError, RepositoryError, RepositoryUnreachable, UsageError
 from orbitpkg.escaping import shell_word
 from orbitpkg.files.tilde import expand_home
 from orbitpkg.objects.certificates import Bundle, bundle_from
@@ -248,8 +248,8 @@ def _check_variables(env: Mapping[str, str]) -> None:
             continue
         edge = "a line end" if value.strip("\r\n") != value else "a space"
         flaw = f"begins or ends with {edge}" if value != value.strip() else "contains a control character"
-        error = CredentialsError if name in _KEY_VARIABLES else RepositoryError
-        raise error(f"The value of {name} {flaw}.", hint=f"Set {name} again without it.")
+        kind: type[RepositoryError] = CredentialsError if name in _KEY_VARIABLES else RepositoryError
+        raise kind(f"The value of {name} {flaw}.", hint=f"Set {name} again without it.")
 
 
 def _environment_keys(env: Mapping[str, str]) -> Keys | None:
@@ -328,7 +328,7 @@ def _session(env: Mapping[str, str]) -> Session:
     """Open a botocore session that reads the files named in ``env``."""
     from botocore.session import Session
 
-    # botocore must not read the profile from the process's environment, where an empty AWS_PROFILE is an unknown profile.
+    # botocore must not read the profile from the process's environment: it takes an empty AWS_PROFILE for a name.
     session = Session(session_vars={"profile": (None, None, None, None)})
     session.set_config_variable("config_file", str(_config_file(env)))
     session.set_config_variable("credentials_file", str(_credentials_file(env)))

@@ -8,11 +8,11 @@
     changed/…                                    files that a user changed in the cache, set aside
     unsent/…                                     drafts whose upload failed
 
-The folder of an object's records is named by the SHA-256 of its URI and of the store that this URI refers to: the same
-URI is another object at another endpoint or for another account.
+The directory of an object's records is named by the SHA-256 of its URI and of the store that this URI refers to: the
+same URI is another object at another endpoint or for another account.
 
-Only the last part of a key becomes a file name, so no key can escape the folder or block another. The modification time
-of a record is when the store last confirmed that state as current. The cache has neither an index nor a global lock.
+Only the last part of a key becomes a file name, so no key can escape the directory or block another. The modification
+time of a record is when the store last confirmed that state as current. The cache has neither an index nor a global lock.
 Files appear by a rename, and any file may be deleted at any time.
 """
 
@@ -36,6 +36,7 @@ from orbitpkg.files.content import clone_or_link
 from orbitpkg.files.folders import set_mode
 from orbitpkg.model.jsontext import dump_json, load_json
 from orbitpkg.model.paths import relative_problem
+from orbitpkg.objects.identity import StoreIdentity
 from orbitpkg.objects.transfer.journal import Journal
 from orbitpkg.objects.transfer.partial import file_digest
 
@@ -51,11 +52,12 @@ _MAX_NAME_BYTES: Final = 200
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _SUFFIXES: Final = re.compile(r"[A-Za-z0-9._+-]{0,100}")
 _MAX_RECORD_BYTES: Final = 64 * 1024
-# An object that is rewritten every minute would fill the folder with records.
+# An object that is rewritten every minute would fill the directory with records.
 _MAX_STATES: Final = 64
 _PATIENCE_SECONDS: Final = 900.0
 _NEVER: Final = 0.0
 _REPORTED_AFTER_SECONDS: Final = 2.0
+_NO_STORE: Final = StoreIdentity(place="", account=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +66,8 @@ class Entry:
 
     Attributes:
         uri: The object's URI, without a password.
-        origin: The identity of its store: the address, the endpoint and the account.
+        place: The address and the endpoint of its store.
+        account: The account that read it, if any.
         etag: The object's ETag, if the store has one.
         version: The object's version, in a bucket with versioning.
         size: The object's size in bytes.
@@ -76,7 +79,8 @@ class Entry:
     """
 
     uri: str
-    origin: str
+    place: str
+    account: str | None
     etag: str | None
     version: str | None
     size: int
@@ -93,26 +97,26 @@ class Entry:
 
 
 def folder_mode(file_mode: int) -> int:
-    """Return the mode of folders for files of ``file_mode``: readers of the files may enter, the owner may write."""
+    """Return the mode of directories for files of ``file_mode``: the owner can write, and readers of the files can enter."""
     return file_mode | 0o700 | (file_mode & 0o444) >> 2
 
 
 class Cache:
-    """The cache in one folder.
+    """The cache in one directory.
 
     Args:
-        root: The folder, which is created with the first file.
-        file_mode: The permissions of its files; those of its folders follow from them.
-        origin: The identity of the store that URIs refer to; see :func:`orbitpkg.objects.identity.store_identity`.
+        root: The directory, which is created with the first file.
+        file_mode: The permissions of its files; those of its directories follow from them.
+        origin: The store that URIs refer to.
     """
 
-    def __init__(self, root: Path, *, file_mode: int, origin: str = "") -> None:
+    def __init__(self, root: Path, *, file_mode: int, origin: StoreIdentity = _NO_STORE) -> None:
         self.root: Final = root
         self.contents: Final = root / "content"
         self._file_mode = file_mode
         self._origin = origin
 
-    def of(self, origin: str) -> Cache:
+    def of(self, origin: StoreIdentity) -> Cache:
         """Return the cache of the objects of one store."""
         return Cache(self.root, file_mode=self._file_mode, origin=origin)
 
@@ -139,8 +143,13 @@ class Cache:
 
     def entries(self, uri: str | None = None) -> Iterator[Entry]:
         """Yield the records of an object, or of all objects of all stores."""
-        paths = (self.root / "entries").glob("*/*/*.json") if uri is None else self._records(uri)
-        for path in paths:
+        found = self.entries_of_any_account(uri)
+        return found if uri is None else (entry for entry in found if entry.account == self._origin.account)
+
+    def entries_of_any_account(self, uri: str | None = None) -> Iterator[Entry]:
+        """Yield the records of an object whatever account read it, or of all objects of all stores."""
+        folder = self.root / "entries" if uri is None else self._folder(uri, self._origin.place)
+        for path in folder.glob("*/*/*.json" if uri is None else "*.json"):
             if (entry := self._read(path)) is not None:
                 yield entry
 
@@ -149,7 +158,7 @@ class Cache:
         return self.path_of(entry.blake3) / entry.name
 
     def path_of(self, digest: str) -> Path:
-        """Return the folder of all files with a digest."""
+        """Return the directory of all files with a digest."""
         return self.contents / digest[:2] / digest
 
     def intact(self, entry: Entry, *, verify: bool = False) -> Entry | None:
@@ -188,7 +197,7 @@ class Cache:
         return self.keep(entry.uri, info, self.path(entry), entry.blake3, name=entry.name, is_current=is_current)
 
     def mark_used(self, entry: Entry) -> None:
-        """Record the use of a state for ``prune``, as the modification time of its folder."""
+        """Record the use of a state for ``prune``, as the modification time of its directory."""
         with contextlib.suppress(OSError):
             os.utime(self.path(entry).parent)
 
@@ -216,7 +225,8 @@ class Cache:
         modified = info.modified.astimezone(UTC).isoformat() if info.modified else None
         entry = Entry(
             uri=uri,
-            origin=self._origin,
+            place=self._origin.place,
+            account=self._origin.account,
             etag=info.etag,
             version=info.version,
             size=info.size,
@@ -230,8 +240,8 @@ class Cache:
         return replace(entry, checked=time.time() if is_current else _NEVER)
 
     def _drop_oldest(self, uri: str) -> None:
-        if sum(1 for _ in self._records(uri)) > _MAX_STATES:
-            for old in sorted(self.entries(uri), key=lambda entry: entry.checked)[:-_MAX_STATES]:
+        if sum(1 for _ in self._folder(uri, self._origin.place).glob("*.json")) > _MAX_STATES:
+            for old in sorted(self.entries_of_any_account(uri), key=lambda entry: entry.checked)[:-_MAX_STATES]:
                 self.drop(old)
 
     def _store_file(self, source: Path, path: Path, digest: str) -> None:
@@ -270,7 +280,7 @@ class Cache:
 
     def forget(self, uri: str) -> None:
         """Delete all records of an object; the next ``prune`` deletes its bytes."""
-        for path in self._records(uri):
+        for path in self._folder(uri, self._origin.place).glob("*.json"):
             path.unlink(missing_ok=True)
 
     def drop(self, entry: Entry) -> None:
@@ -278,18 +288,18 @@ class Cache:
         self._record_of(entry).unlink(missing_ok=True)
 
     def workplace(self) -> Path:
-        """Create and return the folder for work under way, on the same file system as the contents.
+        """Create and return the directory for work under way, on the same file system as the contents.
 
         Raises:
-            OSError: The folder cannot be created.
+            OSError: The directory cannot be created.
         """
         return self.folder("tmp")
 
     def folder(self, name: str) -> Path:
-        """Create and return a folder of the cache.
+        """Create and return a directory of the cache.
 
         Raises:
-            OSError: The folder cannot be created.
+            OSError: The directory cannot be created.
         """
         folder = self.root / name
         self._make(folder)
@@ -305,7 +315,7 @@ class Cache:
             uri: The object.
             waiting: Called once if the wait takes more than a moment.
         """
-        path = self.workplace() / f"{_hash(repr((self._origin, uri)))[:32]}.lock"
+        path = self.workplace() / f"{_hash(repr((self._origin.place, uri)))[:32]}.lock"
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(OSError):
                 descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, self._file_mode | 0o600)
@@ -319,7 +329,7 @@ class Cache:
         """Open the journal of an interrupted upload to resume it; None if another process uploads to the same URI."""
         try:
             folder = self.workplace()
-            upload = _hash(repr((self._origin, uri, sorted((metadata or {}).items()))))[:32]
+            upload = _hash(repr((str(self._origin), uri, sorted((metadata or {}).items()))))[:32]
             descriptor = os.open(folder / f"{upload}.sending", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError:
             yield None
@@ -336,18 +346,16 @@ class Cache:
 
     # Records.
 
-    def _records(self, uri: str) -> Iterator[Path]:
-        return self._folder(uri, self._origin).glob("*.json")
-
-    def _folder(self, uri: str, origin: str) -> Path:
-        digest = _hash(repr((origin, uri)))
+    def _folder(self, uri: str, place: str) -> Path:
+        digest = _hash(repr((place, uri)))
         return self.root / "entries" / digest[:2] / digest
 
-    def _record(self, uri: str, origin: str, etag: str | None, version: str | None) -> Path:
-        return self._folder(uri, origin) / f"{_hash(repr((etag, version)))[:32]}.json"
+    def _record(self, uri: str, origin: StoreIdentity, etag: str | None, version: str | None) -> Path:
+        return self._folder(uri, origin.place) / f"{_hash(repr((origin.account, etag, version)))[:32]}.json"
 
     def _record_of(self, entry: Entry) -> Path:
-        return self._record(entry.uri, entry.origin, entry.etag, entry.version)
+        origin = StoreIdentity(place=entry.place, account=entry.account)
+        return self._record(entry.uri, origin, entry.etag, entry.version)
 
     def _read(self, path: Path) -> Entry | None:
         try:

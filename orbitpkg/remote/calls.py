@@ -75,7 +75,7 @@ def files(*, reporter: Reporter | None = None, offline: bool = False, default: P
     Args:
         reporter: Receives notes and the progress of transfers; the logger when None.
         offline: Contact no store. ``ORBITPKG_OFFLINE`` has the same effect.
-        default: The folder of the cache when no variable names one.
+        default: The directory of the cache when no variable names one.
 
     Raises:
         UsageError: A variable holds an invalid mode.
@@ -123,7 +123,7 @@ def local_path(
     Raises:
         FileMissing: The object does not exist (also a ``FileNotFoundError``).
         RepositoryError: The store cannot be reached, and the object is not cached.
-        StorageError: Neither the cache nor the temporary folder can be written.
+        StorageError: Neither the cache nor the temporary directory can be written.
         UsageError: The URI is invalid.
     """
     reading = Reading(max_age=max_age, fresh=fresh, version=version, verify=verify, force=force)
@@ -262,7 +262,7 @@ def metadata(uri: PathOrUri) -> dict[str, str]:
 
 
 def list(prefix: PathOrUri) -> Paths:  # noqa: A001 - the public name
-    """List the URIs of all objects that begin with a prefix (``s3://bucket/dir/``), or the files below a local folder.
+    """List the URIs of all objects with a prefix (``s3://bucket/dir/``), or the files below a local directory.
 
     Raises:
         RepositoryError: The store cannot be reached, or cannot list objects.
@@ -275,7 +275,7 @@ def copy(source: PathOrUri, target: PathOrUri, *, reporter: Reporter | None = No
 
     Args:
         source: An object or a local file.
-        target: The destination. If it ends in a slash or is a local folder, the source keeps its own name in it.
+        target: The destination. If it ends in a slash or is a local directory, the source keeps its own name in it.
         reporter: Receives the progress.
 
     Raises:

@@ -72,7 +72,7 @@ class RemoteDraft:
         self._create_only = create_only
         if session.offline:
             raise OfflineError(
-                f"{location.uri} cannot be written: offline mode is on.",
+                f"{location.uri} cannot be written in offline mode.",
                 hint="Omit --offline, or unset ORBITPKG_OFFLINE.",
                 uri=location.uri,
             )
@@ -116,11 +116,11 @@ class RemoteDraft:
         info = replace(done.info, modified=done.info.modified or datetime.now(UTC))
         if self._keep:
             with contextlib.suppress(OSError):
-                session.cache.keep(location.uri, info, self.path, done.blake3, name=location.name)
+                session.cache.of(location.origin).keep(location.uri, info, self.path, done.blake3, name=location.name)
         self.discard()
 
     def _kept(self, error: OrbitError) -> OrbitError:
-        """Move a file that could not be uploaded to a folder that ``prune`` leaves alone; return the error to raise."""
+        """Move a file that was not uploaded to a directory that ``prune`` leaves alone; return the error to raise."""
         kept = self.path
         with contextlib.suppress(OSError):
             unsent = self._session.cache.folder("unsent") / token_hex(4)
@@ -137,7 +137,7 @@ class LocalDraft:
     """A file that replaces a local file.
 
     Args:
-        target: The path of the local file. Missing folders are created.
+        target: The path of the local file. Missing directories are created.
         create_only: Fail if the local file exists.
     """
 

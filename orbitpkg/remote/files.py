@@ -79,7 +79,7 @@ class RemoteFiles:
         _refuse_version(path, reading.version)
         with storage_errors(path, USER_FILE):
             if path.is_dir():
-                raise StorageError(f"{path} is a folder, not a file.", path=str(path))
+                raise StorageError(f"{path} is a directory, not a file.", path=str(path))
             if not path.exists():
                 raise FileMissing(f"{path} does not exist.", path=str(path))
         return LocalPath(path)
@@ -188,7 +188,7 @@ class RemoteFiles:
     # Many.
 
     def scan(self, prefix: PathOrUri) -> Iterator[Stat]:
-        """Yield the status of all objects whose URI begins with a prefix, or of the files below a local folder."""
+        """Yield the status of all objects whose URI begins with a prefix, or of the files below a local directory."""
         path = local_path_of(prefix)
         if path is not None:
             yield from _scan_folder(path)
@@ -205,7 +205,7 @@ class RemoteFiles:
     # Changes.
 
     def copy(self, source: PathOrUri, target: PathOrUri, *, exactly: bool = False) -> None:
-        """Copy an object or a file; see ``orbitpkg.remote.copy``. With ``exactly``, the target is never a folder."""
+        """Copy an object or a file; see ``orbitpkg.remote.copy``. With ``exactly``, the target is never a directory."""
         target = target if exactly else _resolve_target(source, target)
         from_path, to_path = local_path_of(source), local_path_of(target)
         if from_path is not None and to_path is not None:
@@ -307,7 +307,7 @@ def _local_stat(path: Path) -> Stat:
 
 
 def _scan_folder(path: Path) -> Iterator[Stat]:
-    """Yield the status of a file, or of the files below a folder in the order of their paths. It need not exist."""
+    """Yield the status of a file, or of the files below a directory in the order of their paths. It need not exist."""
     with storage_errors(path, USER_FILE):
         if path.is_file():
             yield _local_stat(path)
@@ -319,7 +319,7 @@ def _scan_folder(path: Path) -> Iterator[Stat]:
 
 
 def _resolve_target(source: PathOrUri, target: PathOrUri) -> PathOrUri:
-    """Return the target of a copy: if it is a folder, the path of the source's own name in it."""
+    """Return the target of a copy: if it is a directory, the path of the source's own name in it."""
     name = os.fspath(source).rstrip("/").rpartition("/")[2]
     path = local_path_of(target)
     if path is not None:

@@ -25,7 +25,7 @@ class LocalPath(type(Path())):  # type: ignore[misc] # the platform's kind of Pa
 
     @classmethod
     def temporary(cls, path: Path) -> LocalPath:
-        """Return a path whose file and folder are removed when its ``with`` block or the process ends."""
+        """Return a path whose file and directory are removed when its ``with`` block or the process ends."""
         temporary = cls(path)
         temporary._is_temporary = True
         atexit.register(temporary._remove)

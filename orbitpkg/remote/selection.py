@@ -1,6 +1,6 @@
-"""The objects, or local files, that an argument names: one, those below a folder, or those that match a glob.
+"""The objects, or local files, that an argument names: one, those below a directory, or those that match a glob.
 
-In a glob, ``*`` and ``?`` do not match ``/``, and ``**`` matches any number of folders. Keys may contain these
+In a glob, ``*`` and ``?`` do not match ``/``, and ``**`` matches any number of directories. Keys may contain these
 characters. So an argument that is the exact URI of an object names that object.
 """
 
@@ -32,7 +32,7 @@ class Selected:
     Attributes:
         stat: Its status.
         uri: Its URI or path as given, which may contain a user.
-        name: Its path below the folder that the argument names; of a single object, the last part of its key.
+        name: Its path below the directory that the argument names; of a single object, the last part of its key.
     """
 
     stat: Stat
@@ -50,12 +50,12 @@ def select(files: RemoteFiles, argument: str, *, recursive: bool = False) -> lis
 
     Args:
         files: The stores and the local disk.
-        argument: A URI, a path or a glob. A folder needs ``recursive``.
-        recursive: Select everything below a folder.
+        argument: A URI, a path or a glob. A directory needs ``recursive``.
+        recursive: Select everything below a directory.
 
     Raises:
         FileMissing: The argument matches nothing.
-        UsageError: The argument is a folder, and ``recursive`` is not set.
+        UsageError: The argument is a directory, and ``recursive`` is not set.
         RepositoryError: The store cannot be reached.
     """
     if is_glob(argument):
@@ -117,7 +117,7 @@ def _refuse_folder(argument: str) -> None:
         or _is_folder(argument)
         or (local_path_of(argument) is None and not split_uri(argument)[1])
     ):
-        raise UsageError(f"{argument} is a folder.", hint="To include everything below it, add --recursive.")
+        raise UsageError(f"{argument} is a directory.", hint="To include everything below it, add --recursive.")
 
 
 def _name(argument: str) -> str:

@@ -31,6 +31,7 @@ from orbitpkg.errors import (
 from orbitpkg.files.errors import USER_FILE, storage_errors
 from orbitpkg.objects import open_store
 from orbitpkg.objects.addresses import join_uri, split_object_uri
+from orbitpkg.objects.identity import StoreIdentity, identify_store
 from orbitpkg.objects.offline import OfflineStore
 from orbitpkg.objects.patience import DEFAULT_PATIENCE, Patience
 from orbitpkg.objects.transfer.files import download_object, follow_changes, upload_object
@@ -70,11 +71,13 @@ class Location:
         uri: Its URI, without a user or a password.
         store: The address of its store, as given.
         key: Its key in the store.
+        origin: The identity of its store.
     """
 
     uri: str
     store: str
     key: str
+    origin: StoreIdentity
 
     @property
     def name(self) -> str:
@@ -129,6 +132,7 @@ class Session:
         self._lock = threading.Lock()
         self._stores: dict[tuple[str, bool], ObjectStore] = {}
         self._outages: dict[str, _Outage] = {}
+        self._identities: dict[str, StoreIdentity] = {}
 
     def with_reporter(self, reporter: Reporter) -> Session:
         """Return a session that shares the stores and the cache but has another reporter."""
@@ -143,7 +147,10 @@ class Session:
             UsageError: The URI is invalid.
         """
         store, key = split_object_uri(uri)
-        return Location(uri=join_uri(without_user(store), key), store=store, key=key)
+        if store not in self._identities:
+            self._identities[store] = identify_store(store, self._env)
+        origin = self._identities[store]
+        return Location(uri=join_uri(without_user(store), key), store=store, key=key, origin=origin)
 
     def store(self, url: str, *, hasty: bool = False) -> ObjectStore:
         """Return the open store of an address.
@@ -168,6 +175,7 @@ class Session:
         with self._lock:
             for hasty in (True, False):
                 self._stores.pop((url, hasty), None)
+            self._identities.pop(url, None)
 
     def close(self) -> None:
         """Close all connections."""
@@ -180,7 +188,8 @@ class Session:
 
     def cached(self, uri: PathOrUri, etag: str | None, version: str | None) -> Path | None:
         """Return the cached file of one state of an object, or None if it is missing or was changed."""
-        entries = self.cache.entries(self.locate(uri).uri)
+        location = self.locate(uri)
+        entries = self.cache.of(location.origin).entries(location.uri)
         found = next((each for each in entries if (each.etag, each.version) == (etag, version)), None)
         return self.cache.path(found) if found is not None and self.cache.intact(found) is not None else None
 
@@ -198,20 +207,35 @@ class Session:
             if same is None:
                 return self._fetch(location, info, reading, hasty=cached is not None)
         except OrbitError as error:
-            return self._use(self._fall_back(location, error, cached))
+            return self._use(self._fall_back(location, error, cached or self._of_lost_account(location, reading)))
         # A read-only cache cannot record the check, but its file is current all the same.
         with contextlib.suppress(OSError):
-            same = self.cache.confirm(same, info, is_current=version is None)
+            same = self._cache(location).confirm(same, info, is_current=version is None)
         return self._use(same)
 
     def _find_cached(self, location: Location, reading: Reading) -> Entry | None:
         return self._intact(self._newest_entry(location, reading.version), verify=reading.verify)
 
     def _newest_entry(self, location: Location, version: str | None) -> Entry | None:
-        return self.cache.find_version(location.uri, version) if version else self.cache.current(location.uri)
+        cache = self._cache(location)
+        return cache.find_version(location.uri, version) if version else cache.current(location.uri)
+
+    def _of_lost_account(self, location: Location, reading: Reading) -> Entry | None:
+        """Return a cached state that credentials read which this process no longer has, for use without the store."""
+        if location.origin.account is not None or reading.force:
+            return None
+        found = self._cache(location).entries_of_any_account(location.uri)
+        if reading.version:
+            mine = [entry for entry in found if entry.version == reading.version]
+        else:
+            mine = sorted((entry for entry in found if entry.checked > 0), key=lambda entry: entry.checked)
+        return self._intact(mine[-1], verify=reading.verify) if mine else None
+
+    def _cache(self, location: Location) -> Cache:
+        return self.cache.of(location.origin)
 
     def _find_state(self, location: Location, info: ObjectInfo, *, verify: bool) -> Entry | None:
-        return self._intact(self.cache.find(location.uri, info), verify=verify)
+        return self._intact(self._cache(location).find(location.uri, info), verify=verify)
 
     def _intact(self, entry: Entry | None, *, verify: bool) -> Entry | None:
         if entry is None:
@@ -228,19 +252,20 @@ class Session:
     def _fetch(self, location: Location, info: ObjectInfo, reading: Reading, *, hasty: bool) -> LocalPath:
         """Download an object into the cache, or into a temporary file when the cache cannot be written."""
         version, is_current = reading.version, reading.version is None
+        cache = self._cache(location)
         with contextlib.ExitStack() as stack:
             try:
                 folder = self.cache.workplace()
-                stack.enter_context(self.cache.turn(location.uri, waiting=lambda: self._report_wait(location)))
+                stack.enter_context(cache.turn(location.uri, waiting=lambda: self._report_wait(location)))
             except OSError as error:
                 return self._fetch_uncached(location, info, version, error)
             # Another process may have downloaded it while this one waited for its turn.
             if not reading.force and (same := self._find_state(location, info, verify=False)) is not None:
-                return self._use(self.cache.confirm(same, info, is_current=is_current))
+                return self._use(cache.confirm(same, info, is_current=is_current))
             target = folder / _label(location, info)
             try:
                 digest, info = self._download(location, info, version, target, hasty=hasty)
-                entry = self.cache.keep(location.uri, info, target, digest, name=location.name, is_current=is_current)
+                entry = cache.keep(location.uri, info, target, digest, name=location.name, is_current=is_current)
                 return self._use(entry)
             except (OSError, StorageError) as error:
                 target.unlink(missing_ok=True)
@@ -313,7 +338,7 @@ class Session:
             task = stack.enter_context(self.reporter.task(location.uri, size))
             journal = None
             if size >= _JOURNALLED_BYTES:
-                journal = stack.enter_context(self.cache.journal(location.uri, metadata))
+                journal = stack.enter_context(self._cache(location).journal(location.uri, metadata))
 
             def upload(store: ObjectStore) -> Uploaded:
                 return upload_object(
@@ -333,7 +358,7 @@ class Session:
     def forget(self, location: Location) -> None:
         """Drop the cached states of a changed object, which ``fresh=False`` would still return."""
         with contextlib.suppress(OSError):
-            self.cache.forget(location.uri)
+            self._cache(location).forget(location.uri)
 
     def request_or_cached(
         self,
@@ -359,6 +384,7 @@ class Session:
         try:
             return self._request(location, work, hasty=entry is not None)
         except OrbitError as error:
+            entry = entry or self._of_lost_account(location, Reading(version=version))
             return cached(self._fall_back(location, error, entry))
 
     def _request(self, location: Location, work: Callable[[ObjectStore], T], *, hasty: bool) -> T:
@@ -402,7 +428,7 @@ class Session:
         return error
 
     def _absence_hint(self, location: Location) -> str | None:
-        entry = self.cache.current(location.uri)
+        entry = self._cache(location).current(location.uri)
         if entry is None or self.cache.intact(entry) is None:
             return None
         return f"An earlier state is cached: {self.cache.path(entry)} (open it with fresh=False)."
@@ -411,7 +437,7 @@ class Session:
 def _label(location: Location, info: ObjectInfo) -> str:
     import hashlib
 
-    return hashlib.sha256(repr((location.uri, info.etag, info.version)).encode()).hexdigest()[:32]
+    return hashlib.sha256(repr((str(location.origin), location.uri, info.etag, info.version)).encode()).hexdigest()[:32]
 
 
 def _reason_of(error: Exception) -> str:
@@ -438,7 +464,7 @@ def without_user(url: str) -> str:
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a folder and everything in it, ignoring errors."""
+    """Remove a directory and everything in it, ignoring errors."""
     import shutil
 
     shutil.rmtree(folder, ignore_errors=True)

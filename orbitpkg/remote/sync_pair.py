@@ -1,4 +1,4 @@
-"""The two sides of a sync: a local folder and the objects below a prefix, or one file and one object."""
+"""The two sides of a sync: a local directory and the objects below a prefix, or one file and one object."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from orbitpkg.config.remote import read_remote_settings
 from orbitpkg.errors import ObjectNotFound, StorageError, UsageError
 from orbitpkg.objects import open_store
 from orbitpkg.objects.addresses import join_uri, local_path_of, split_object_uri, split_uri
+from orbitpkg.objects.identity import identify_store
 from orbitpkg.remote.sync_plan import Direction
 from orbitpkg.remote.sync_state import SyncState
 from orbitpkg.remote.sync_trees import LocalTree, RemoteTree, remote_tree, scan_file, scan_folder
@@ -28,12 +29,12 @@ __all__ = ["Pair", "open_configured", "open_pair"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """A local folder and the objects that it is synced with. Made by :func:`open_pair`.
+    """A local directory and the objects that it is synced with. Made by :func:`open_pair`.
 
     Attributes:
         store: The store of the objects.
         direction: The direction of the sync.
-        root: The local folder.
+        root: The local directory.
         prefix: The common prefix of all keys: empty, or ending in a slash.
         only: The file's name and the object's key, when the sync is about a single file.
         state: The state after the last sync.
@@ -70,10 +71,10 @@ class Pair:
         return self.only[1] if self.only else f"{self.prefix}{path}"
 
     def scan(self, wanted: Filter) -> LocalTree:
-        """List the local side. A folder that does not exist is empty.
+        """List the local side. A directory that does not exist is empty.
 
         Raises:
-            StorageError: The folder cannot be read.
+            StorageError: The directory cannot be read.
         """
         if self.only:
             return scan_file(self.root, self.only[0])
@@ -115,7 +116,7 @@ def open_pair(source: PathOrUri, destination: PathOrUri, *, opener: Callable[[st
 
     Raises:
         UsageError: An address is invalid, or not exactly one side is local.
-        StorageError: The local source does not exist, or the local destination is a file instead of a folder.
+        StorageError: The local source does not exist, or the local destination is a file instead of a directory.
         OfflineError: Offline mode is on.
         RepositoryError: The store could not be asked whether the source is a single object.
     """
@@ -149,8 +150,8 @@ def _sides(source: PathOrUri, destination: PathOrUri) -> tuple[Path, PathOrUri, 
     if to_path is not None and from_path is None:
         return to_path, source, Direction.DOWN
     raise UsageError(
-        "One side of a sync must be a local folder and the other the address of objects.",
-        hint="To sync two folders, use cp or rsync. To copy between two addresses, use orbitpkg remote cp.",
+        "One side of a sync must be a local directory and the other the address of objects.",
+        hint="To sync two directories, use cp or rsync. To copy between two addresses, use orbitpkg remote cp.",
     )
 
 
@@ -158,9 +159,12 @@ def _pair(store: ObjectStore, direction: Direction, root: Path, key: str, only: 
     from orbitpkg.config.repositories import home
 
     prefix = f"{key.rstrip('/')}/" if key else ""
-    # All paths to a folder share one state, whichever links they pass through.
+    # All paths to a directory share one state, whichever links they pass through.
     local = os.path.realpath(root / only[0] if only else root)
-    state = SyncState(home() / "cache" / "sync", local, join_uri(store.url, only[1] if only else prefix))
+    # The same address refers to other objects at another endpoint or for another account.
+    identity = identify_store(store.url, read_remote_settings().env)
+    objects = f"{join_uri(store.url, only[1] if only else prefix)} in {identity}"
+    state = SyncState(home() / "cache" / "sync", local, objects)
     return Pair(store=store, direction=direction, root=root, prefix="" if only else prefix, only=only, state=state)
 
 
@@ -189,7 +193,7 @@ def _local_destination(
         path = local / key.rpartition("/")[2] if is_folder or local.is_dir() else local
         return path.parent, (path.name, key)
     if local.exists() and not local.is_dir():
-        raise StorageError(f"{local} is a file, but the destination must be a folder.", path=str(local))
+        raise StorageError(f"{local} is a file, but the destination must be a directory.", path=str(local))
     return local, None
 
 

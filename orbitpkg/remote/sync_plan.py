@@ -1,7 +1,7 @@
 """The plan of a sync: a value, computed by a pure function before anything is changed.
 
-One side of a sync is a local folder, the other the objects of a store. The base is the state of both after their last
-sync. A path at the destination that differs from the base was edited there.
+One side of a sync is a local directory, the other the objects of a store. The base is the state of both after their
+last sync. A path at the destination that differs from the base was edited there.
 
 1. A path at the source is copied if the destination lacks it or has it unedited.
 2. If the destination was edited or has no base, the path is a conflict and is left alone, unless both sides have the
@@ -100,7 +100,7 @@ class Step:
 
     Attributes:
         act: The action.
-        path: The path, relative to the folder.
+        path: The path, relative to the directory.
         size: The number of bytes to transfer.
         replaces: Whether it replaces a file or an object.
     """

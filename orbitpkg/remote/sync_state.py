@@ -1,4 +1,4 @@
-"""The state of both sides after their last sync, in one cache file for each pair of a folder and an address.
+"""The state of both sides after their last sync, in one cache file for each pair of a directory and an address.
 
 It tells an edit on one side from an edit on the other. If the file is lost or damaged, the next sync compares contents,
 and treats differences as conflicts.
@@ -26,9 +26,9 @@ class SyncState:
     """The state of one pair.
 
     Args:
-        folder: The folder of all state files.
-        local: The local folder or file, with links resolved.
-        remote: The address of the objects.
+        folder: The directory of all state files.
+        local: The local directory or file, with links resolved.
+        remote: The address of the objects, with the identity of their store.
 
     Attributes:
         files: The files that were the same on both sides, by path.

@@ -48,7 +48,7 @@ class Transfers:
 
     Args:
         store: The store of the objects.
-        root: The local folder.
+        root: The local directory.
         key_of: Returns the key of a path.
         local: The files at the time of planning.
         remote: The objects at the time of planning.
@@ -205,7 +205,7 @@ class Transfers:
         with storage_errors(path, USER_FILE):
             self._check_file(step.path)
             path.unlink(missing_ok=True)
-            # Remove the folders that this emptied.
+            # Remove the directories that this emptied.
             for folder in path.parents:
                 if folder == self._root:
                     return

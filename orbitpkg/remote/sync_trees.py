@@ -1,10 +1,11 @@
-"""The contents of the two sides of a sync: the files of a folder, and the objects below a prefix.
+"""The contents of the two sides of a sync: the files of a directory, and the objects below a prefix.
 
 Paths are relative and separated by ``/`` on both sides. Paths that cannot exist on the other side are listed apart,
-with the reason: keys with an empty part or ``..``, links to folders, names that are not valid text. Empty objects that
-other tools write as folder markers (``dir/``, Hadoop's ``dir_$folder$``) count as folders, not as files.
+with the reason: keys with an empty part or ``..``, links to directories, names that are not valid text. Empty objects
+that other tools write as directory markers (``dir/``, Hadoop's ``dir_$folder$``) count as directories, not as files.
 
-Sources: Amazon S3 User Guide, "Organizing objects in the Amazon S3 console by using folders"; hadoop-aws's native S3
+Sources: Amazon S3 User Guide, "Organizing objects in the Amazon S3 console by using directories"; hadoop-aws's native
+    S3
 file system, which writes ``_$folder$``.
 """
 
@@ -40,7 +41,7 @@ class Filter:
     """The selection of paths to sync.
 
     A pattern without a slash matches names at any depth. A pattern with a slash matches whole paths (``data/**``).
-    Excluding the name of a folder excludes everything in it.
+    Excluding the name of a directory excludes everything in it.
 
     Args:
         include: Patterns of which at least one must match. Without patterns, all paths match.
@@ -65,7 +66,7 @@ class Filter:
         return not any(pattern.fullmatch(path) for pattern in self._exclude)
 
     def leaves_out(self, folder: str) -> bool:
-        """Return whether a folder is excluded with everything in it, and so need not be read."""
+        """Return whether a directory is excluded with everything in it, and so need not be read."""
         return any(pattern.fullmatch(folder) for pattern in self._folders)
 
 
@@ -78,13 +79,13 @@ def _pattern(glob: str) -> re.Pattern[str]:
 
 @dataclass(slots=True)
 class LocalTree:
-    """The contents of a local folder.
+    """The contents of a local directory.
 
     Attributes:
         files: The selected files, by path.
-        folders: The paths of folders.
+        folders: The paths of directories.
         unusable: Selected paths that cannot be objects, with the reason.
-        links: The paths of links to folders.
+        links: The paths of links to directories.
         seen: The number of entries, including those not selected.
     """
 
@@ -98,9 +99,9 @@ class LocalTree:
         """Return why a path cannot be created, as a clause, or None if it can."""
         for parent in _parents(path):
             if parent in self.files:
-                return f"{parent} is a file at the destination but a folder at the source"
+                return f"{parent} is a file at the destination but a directory at the source"
             if parent in self.links:
-                return f"{parent} is a link to a folder at the destination, and links to folders are not followed"
+                return f"{parent} is a link to a directory at the destination, and such links are not followed"
         return None
 
     def hides(self, path: str) -> bool:
@@ -114,7 +115,7 @@ class RemoteTree:
 
     Attributes:
         files: The selected objects that can be files, by path.
-        folders: The paths of folder markers.
+        folders: The paths of directory markers.
         unusable: Selected keys that cannot be local paths, with the reason.
         seen: The number of objects, including those not selected.
     """
@@ -126,10 +127,10 @@ class RemoteTree:
 
 
 def scan_folder(root: Path, wanted: Filter) -> LocalTree:
-    """List a folder and everything below it. Links to files count as files; links to folders are not followed.
+    """List a directory and everything below it. Links to files count as files; links to directories are not followed.
 
     Raises:
-        StorageError: The folder cannot be read.
+        StorageError: The directory cannot be read.
     """
     tree = LocalTree()
     with storage_errors(root, USER_FILE):
@@ -153,7 +154,7 @@ def _scan(folder: str, prefix: str, tree: LocalTree, wanted: Filter) -> None:
                 tree.folders.add(path)
                 tree.links.add(path)
                 if wanted.takes(path):
-                    tree.unusable[path] = "it is a link to a folder, and links to folders are not followed"
+                    tree.unusable[path] = "it is a link to a directory, and links to directories are not followed"
             elif wanted.takes(path):
                 _take(entry, path, tree)
 
@@ -187,7 +188,7 @@ def _take(entry: os.DirEntry[str] | Path, path: str, tree: LocalTree) -> None:
 
 
 def remote_tree(infos: Iterable[ObjectInfo], prefix: str, wanted: Filter) -> RemoteTree:
-    """Sort a listing into files, folders and keys that cannot be local paths.
+    """Sort a listing into files, directories and keys that cannot be local paths.
 
     Args:
         infos: The listing.
@@ -210,13 +211,13 @@ def remote_tree(infos: Iterable[ObjectInfo], prefix: str, wanted: Filter) -> Rem
                 tree.unusable[path] = fault
     for path in sorted(tree.files.keys() & _all_parents(tree.files)):
         del tree.files[path]
-        tree.unusable[path] = "other objects are below it, so it would have to be both a file and a folder"
+        tree.unusable[path] = "other objects are below it, so it would have to be both a file and a directory"
     tree.folders = {folder for folder in tree.folders if folder not in tree.files}
     return tree
 
 
 def _marked_folder(path: str, size: int) -> str | None:
-    """Return the folder that an object marks, "" for the root, or None if the object is not a marker."""
+    """Return the directory that an object marks, "" for the root, or None if the object is not a marker."""
     if size:
         return None
     if path.endswith("/") or not path:
@@ -249,6 +250,6 @@ def _all_parents(paths: Iterable[str]) -> set[str]:
 
 
 def _parents(path: str) -> Iterator[str]:
-    """Yield the parent folders of a path, from the nearest upward."""
+    """Yield the parent directories of a path, from the nearest upward."""
     while path := path.rpartition("/")[0]:
         yield path

@@ -1,4 +1,4 @@
-"""One-way sync between a local folder and the objects of a store.
+"""One-way sync between a local directory and the objects of a store.
 
 A sync never overwrites an edit at the destination without ``force`` and never deletes without ``delete``. Paths that
 cannot exist on the other side are reported. The rules are in :mod:`orbitpkg.remote.sync_plan`.
@@ -106,13 +106,13 @@ def sync(
     reporter: Reporter = SILENT,
     opener: Callable[[str], ObjectStore] = open_configured,
 ) -> SyncResult:
-    """Copy new and changed files from a source to a destination, of which one is a local folder.
+    """Copy new and changed files from a source to a destination, of which one is a local directory.
 
-    The address of a folder means all objects whose keys begin with it and a slash. If the source is a single object or
-    file, only that is copied: to the exact name given, or into a destination that ends in a slash.
+    The address of a directory means all objects whose keys begin with it and a slash. If the source is a single object
+    or file, only that is copied: to the exact name given, or into a destination that ends in a slash.
 
     Args:
-        source: The local folder, or the address of the objects.
+        source: The local directory, or the address of the objects.
         destination: The other of the two.
         delete: Delete files at the destination that were deleted at the source since the last sync.
         include: Sync only paths that match one of these patterns: ``*.csv`` matches names, ``data/**`` matches paths.
@@ -125,7 +125,7 @@ def sync(
     Raises:
         UsageError: An address or a pattern is invalid, or not exactly one side is local.
         ObjectNotFound: The source has no objects.
-        StorageError: The local folder cannot be read, or the disk is full.
+        StorageError: The local directory cannot be read, or the disk is full.
         RepositoryError: The store cannot be reached.
     """
     wanted = Filter(include, exclude)
@@ -150,7 +150,7 @@ def _check_source(pair: Pair, local: LocalTree, remote: RemoteTree, *, delete: b
                 path=pair.local,
             )
     elif not remote.seen and not pair.state.files:
-        raise ObjectNotFound(f"No objects found at {pair.uri}.", hint="List the bucket: orbitpkg remote ls")
+        raise ObjectNotFound(f"No objects found at {pair.uri}.", hint="To list the bucket: orbitpkg remote ls")
     elif delete and not remote.seen:
         raise ObjectNotFound(
             f"No objects found at {pair.uri}, so --delete would delete everything that was synced from it.",
@@ -230,10 +230,10 @@ def _all_of(works: Mapping[str, Callable[[], T]]) -> dict[str, T]:
 
 
 def _blocked(plan: SyncPlan, local: LocalTree) -> dict[str, str]:
-    """Return the paths that cannot be written because a file is in the way of a folder, or the reverse."""
+    """Return the paths that cannot be written because a file is in the way of a directory, or the reverse."""
     found = {}
     for step in plan.steps:
-        obstacle = "it is a folder at the destination" if step.path in local.folders else local.in_the_way(step.path)
+        obstacle = "it is a directory at the destination" if step.path in local.folders else local.in_the_way(step.path)
         if obstacle is not None:
             found[step.path] = obstacle
     return found
@@ -252,7 +252,7 @@ def _make_folders(pair: Pair, local: LocalTree, remote: RemoteTree) -> None:
     with storage_errors(pair.root, USER_FILE):
         pair.root.mkdir(parents=True, exist_ok=True)
         for folder in sorted(remote.folders - local.folders):
-            # An empty folder that cannot be created is not worth a conflict.
+            # An empty directory that cannot be created is not worth a conflict.
             if folder not in local.files and local.in_the_way(folder) is None:
                 (pair.root / folder).mkdir(parents=True, exist_ok=True)
 

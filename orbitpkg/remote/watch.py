@@ -1,7 +1,7 @@
-"""Continuous upload of the files that another program writes to a folder, each as soon as it is complete.
+"""Continuous upload of the files that another program writes to a directory, each as soon as it is complete.
 
 A file counts as complete when its size and time have not changed for a while. This process measures that time itself,
-since the clocks of file servers differ. The folder is polled, since the kernel sends no notifications for files that
+since the clocks of file servers differ. The directory is polled, since the kernel sends no notifications for files that
 other machines write to a network file system.
 
 If the store does not answer, the watch keeps running and uploads the files when the store answers again.
@@ -78,10 +78,10 @@ def open_watch(
     settle: float = 5.0,
     opener: Callable[[str], ObjectStore] = open_configured,
 ) -> Watch:
-    """Prepare to watch a local folder; arguments and errors are those of :func:`orbitpkg.remote.syncing.sync`.
+    """Prepare to watch a local directory; arguments and errors are those of :func:`orbitpkg.remote.syncing.sync`.
 
     Args:
-        source: The local folder.
+        source: The local directory.
         destination: The address to upload its files to.
         delete: Delete the objects of files that were deleted since the last sync, or are deleted during the watch.
         include: As for a sync.
@@ -94,7 +94,7 @@ def open_watch(
     pair = open_pair(source, destination, opener=opener)
     if not pair.is_up or pair.only:
         pair.close()
-        raise UsageError("Only a local folder can be watched.", hint="Name the folder first, then the address.")
+        raise UsageError("Only a local directory can be watched.", hint="Give the directory first, then the address.")
     return Watch(pair, wanted, delete=delete, force=force, settle=settle)
 
 
@@ -107,10 +107,10 @@ class _Known:
 
 
 class Watch:
-    """A watched folder. Made by :func:`open_watch`.
+    """A watched directory. Made by :func:`open_watch`.
 
     Args:
-        pair: The folder and the objects.
+        pair: The directory and the objects.
         wanted: The selection of paths.
         delete: As for a sync.
         force: As for a sync.
@@ -149,7 +149,7 @@ class Watch:
     def rounds(
         self, reporter: Reporter = SILENT, *, wait: Callable[[float], bool] | None = None
     ) -> Iterator[SyncResult]:
-        """Watch the folder, and yield the result of each round that did anything.
+        """Watch the directory, and yield the result of each round that did anything.
 
         Args:
             reporter: Receives notes.
@@ -217,7 +217,7 @@ class Watch:
         return synced is None or path not in remote or not synced.is_file(file)
 
     def _gone(self, local: LocalTree, remote: Mapping[str, ObjectInfo]) -> list[str]:
-        """Return the synced paths deleted since. An empty folder has none, since its disk may not be mounted."""
+        """Return the synced paths deleted since. An empty directory has none, since its disk may not be mounted."""
         if not self._delete or not local.seen:
             return []
         lost = (path for path in self._pair.state.files if path not in local.files and path in remote)

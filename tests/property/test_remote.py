@@ -50,6 +50,8 @@ def test_no_key_leaves_the_cache(key: str) -> None:
     cache = Cache(Path("/cache"), file_mode=0o600)
     entry = Entry(
         uri=f"s3://bucket/{key}",
+        place="s3://bucket at 127.0.0.1:9000",
+        account="key",
         etag=None,
         version=None,
         size=0,

@@ -558,7 +558,7 @@ class TestBadInput:
         [
             ("s3://bucket", "does not name an object"),
             ("s3://bucket/", "does not name an object"),
-            ("s3://bucket/dir/", "is a folder"),
+            ("s3://bucket/dir/", "is a directory"),
             ("s3://", "is not a valid bucket name"),
             ("s3:///key", "is not a valid bucket name"),
             ("s3://bucket/a/../b", "'.' or '..'"),
@@ -611,7 +611,7 @@ class TestBadInput:
         url, store = memory
         store.put("key", b"data")
         (tmp_path / "down" / "key").mkdir(parents=True)
-        with pytest.raises(StorageError, match="is a folder"):
+        with pytest.raises(StorageError, match="is a directory"):
             remote.copy(f"{url}/key", tmp_path / "down")
         with pytest.raises(StorageError, match="folder"):
             remote.local_path(tmp_path)

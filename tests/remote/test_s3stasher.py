@@ -44,7 +44,10 @@ def cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
 
     patience = Patience(connect=1.0, silence=1.0, retry=0.1, retries=0)
     monkeypatch.setattr("orbitpkg.remote.session.DEFAULT_PATIENCE", patience)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
+    for name in ("HTTP_PROXY", "http_proxy"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.mark.parametrize("name", SIGNATURES)

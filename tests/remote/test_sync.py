@@ -514,7 +514,7 @@ class _Twice:
 class TestBadInput:
     def test_exactly_one_side_must_be_local(self, tmp_path: Path) -> None:
         for source, destination in ((tmp_path, tmp_path / "b"), ("s3://abc/b", "memory://c/d")):
-            with pytest.raises(UsageError, match="One side of a sync must be a local folder"):
+            with pytest.raises(UsageError, match="One side of a sync must be a local directory"):
                 sync(source, destination)
 
     @pytest.mark.parametrize("uri", ["s3:/bucket/key", "s3://", "ftp://host/x", "memory://n/a/../b", "memory://n/a//b"])
@@ -559,7 +559,7 @@ class TestBadInput:
     def test_a_file_instead_of_the_folder_is_reported(self, tmp_path: Path) -> None:
         place = f"memory://{uuid4().hex}/d"
         sync(write(tmp_path / "a", {"x": b"x"}), place)
-        with pytest.raises(StorageError, match="is a file, but the destination must be a folder"):
+        with pytest.raises(StorageError, match="is a file, but the destination must be a directory"):
             sync(f"{place}/", tmp_path / "a/x")
 
     def test_special_files_are_reported_and_the_rest_is_uploaded(self, tmp_path: Path) -> None:

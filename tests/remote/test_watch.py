@@ -237,7 +237,7 @@ class TestWatching:
     def test_only_a_folder_can_be_watched(self, tmp_path: Path) -> None:
         write(tmp_path, {"file": b""})
         for source, destination in (("memory://n/d/", tmp_path / "x"), (tmp_path / "file", "memory://n/d")):
-            with pytest.raises(UsageError, match="Only a local folder can be watched"):
+            with pytest.raises(UsageError, match="Only a local directory can be watched"):
                 open_watch(source, destination)
 
 

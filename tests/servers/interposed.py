@@ -7,6 +7,7 @@ to everybody. `silent` takes connections and never says anything.
 from __future__ import annotations
 
 import http.client
+import re
 import socket
 import threading
 from contextlib import contextmanager, suppress
@@ -139,8 +140,10 @@ def _answer(
 
 def _forward(endpoint: str, request: Request, body: bytes, *, rangeless: bool = False) -> Answer:
     connection = http.client.HTTPConnection(urlsplit(endpoint).netloc, timeout=30)
+    # A client that takes this for its proxy sends the whole URL.
+    path = re.sub(r"^http://[^/]*", "", request.path)
     try:
-        connection.putrequest(request.method, request.path, skip_host=True, skip_accept_encoding=True)
+        connection.putrequest(request.method, path, skip_host=True, skip_accept_encoding=True)
         for name, value in request.headers.items():
             if not (rangeless and name == "range"):
                 connection.putheader(name, value)

@@ -93,9 +93,9 @@ def _read_sidecar(path: Path) -> Extracted:
     if sidecar is None:
         return Extracted()
     try:
-        return parse_object(sidecar.read_bytes(), what=sidecar.name)
+        return parse_object(sidecar.read_bytes(), what=sidecar.name, rejected=f"Ignored {sidecar.name}, which")
     except OSError as error:
-        return Extracted(warnings=(f"{sidecar.name} could not be read: {error.strerror}.",))
+        return Extracted(warnings=(f"Ignored {sidecar.name}, which cannot be read: {error.strerror}.",))
 
 
 def _extractor_of(name: str) -> EntryPoint | None:

@@ -20,24 +20,28 @@ MAX_DEPTH: Final = 100
 """The maximum nesting depth. Catalogues and their readers use recursion, which fails at about a thousand levels."""
 
 
-def parse_object(text: str | bytes, *, what: str, key: str | None = None) -> Extracted:
+def parse_object(text: str | bytes, *, what: str, key: str | None = None, rejected: str | None = None) -> Extracted:
     """Parse JSON text that contains an object of metadata.
 
     Args:
         text: The text.
         what: The name of the text, as the subject of a warning.
         key: The key under which to keep a value that is not an object, or None to reject it.
+        rejected: The subject of the warning that the whole text was rejected, if it differs from ``what``.
     """
+    subject = rejected or what
     try:
         value = json.loads(text)
+    except json.JSONDecodeError as error:
+        return Extracted(warnings=(f"{subject} is not valid JSON (line {error.lineno}, column {error.colno}).",))
     # A number of 5,000 digits also raises a ValueError.
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error).rstrip(".")
-        return Extracted(warnings=(f"{what} is not JSON: {reason}.",))
+        return Extracted(warnings=(f"{subject} cannot be read as JSON: {reason}.",))
     if isinstance(value, dict):
         return to_object(value, what=what)
     if key is None:
-        return Extracted(warnings=(f"{what} is not a JSON object.",))
+        return Extracted(warnings=(f"{subject} is not a JSON object.",))
     return to_object({key: value}, what=what)
 
 
