@@ -160,7 +160,7 @@ def _send_parts(
     upload = objects.start_upload(key)
     try:
         if _sent_digest(upload, file, digests.size, objects.part_limits.min_bytes, progress) != digests.blake3:
-            raise _changed(path)
+            raise _changed(path)  # noqa: TRY301 - the upload is aborted as after any other failure
         upload.complete()
     except BaseException:
         upload.abort()

@@ -190,7 +190,9 @@ def _advice(url: str) -> str:
     scheme, colon, rest = url.partition(":")
     if not colon or "/" in scheme or scheme.startswith((".", "~")):
         path = expand_home(url)
-        return f"For a directory, {f'write {path.as_uri()}' if path.is_absolute() else f'start the path with ./: ./{url}'}"
+        return (
+            f"For a directory, {f'write {path.as_uri()}' if path.is_absolute() else f'start the path with ./: ./{url}'}"
+        )
     if scheme.lower() in _BUILTIN:
         start = "file:///" if scheme.lower() == "file" else f"{scheme.lower()}://"
         return f"Did you mean {start}{_shown(rest.lstrip('/'))}?"

@@ -69,6 +69,8 @@ _BELOW_HTTP: Final = (
 )
 
 _OTHER_REGION: Final = frozenset({"PermanentRedirect", "TemporaryRedirect", "IllegalLocationConstraintException"})
+_OVERLOADED: Final = frozenset({429, 500, 502, 503, 504})
+_OVERLOADED_CODES: Final = frozenset({"SlowDown", "RequestTimeout", "InternalError", "ServiceUnavailable"})
 _AGAIN: Final = frozenset({"ConditionalRequestConflict", "OperationAborted"})
 
 
@@ -103,6 +105,11 @@ class Failure:
     def conflict(self) -> bool:
         """Whether a concurrent request for the same key caused the failure; repeating the request may succeed."""
         return self.code in _AGAIN
+
+    @property
+    def overloaded(self) -> bool:
+        """Whether the server answered that it cannot answer now."""
+        return self.status in _OVERLOADED or self.code in _OVERLOADED_CODES
 
     @property
     def brief(self) -> str:

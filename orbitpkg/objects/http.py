@@ -20,6 +20,7 @@ from orbitpkg.objects.obstore_reads import open_stream, read_range, read_whole
 from orbitpkg.objects.patience import DEFAULT_PATIENCE, NO_RETRIES, Patience, retry_config
 from orbitpkg.objects.protocol import Capabilities, ObjectInfo, check_key, check_prefix, check_range
 from orbitpkg.objects.read_only import ReadOnlyStore
+from orbitpkg.objects.retry import outlasting, retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -159,8 +160,12 @@ class HttpStore(ReadOnlyStore):
         from obstore.exceptions import BaseError
 
         claim_threads()
+
+        def is_overloaded(error: Exception) -> bool:
+            return isinstance(error, BaseError) and failure_of(error).overloaded
+
         try:
-            return work()
+            return retry(work, policy=outlasting(self._patience.retry), when=is_overloaded)
         except (BaseError, OSError) as error:
             asked = Asked(operation="read", name=f"{self.url}/{key}", key=key, host=self._host, url=self.url)
             # The text of obstore's errors is unreadable, and all of it that helps is in the translation.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -17,9 +18,11 @@ from orbitpkg.concurrency.pool import StoppedError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["AT_ONCE", "OVERLOAD", "Retries", "RetryPolicy", "retry"]
+__all__ = ["AT_ONCE", "OVERLOAD", "Retries", "RetryPolicy", "outlasting", "retry"]
 
 T = TypeVar("T")
+
+_MANY: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,11 +34,13 @@ class RetryPolicy:
         first_pause: The longest pause after the first failure, in seconds; 0 to try again at once. It doubles with
             each further failure.
         longest_pause: The limit on that, in seconds.
+        seconds: The time since the first try after which no further try is started; None if only ``tries`` counts.
     """
 
     tries: int = 3
     first_pause: float = 0.0
     longest_pause: float = 8.0
+    seconds: float | None = None
 
     def pause_after(self, failures: int) -> float:
         """Return a random pause in seconds after so many failures in a row, at least one."""
@@ -50,6 +55,14 @@ OVERLOAD: Final = RetryPolicy(tries=3, first_pause=1.0)
 """For a store that does not answer, although every request was retried already."""
 
 
+def outlasting(seconds: float) -> RetryPolicy:
+    """Return the policy for a server that answers that it is overloaded: try until so many seconds have passed.
+
+    The libraries count their tries. Those are over within 2 to 4 s, while S3 takes longer to split a busy prefix.
+    """
+    return RetryPolicy(tries=_MANY, first_pause=0.5, longest_pause=4.0, seconds=seconds)
+
+
 class Retries:
     """The failures of one piece of work, counted against a policy.
 
@@ -62,6 +75,7 @@ class Retries:
         self._policy = policy
         self._stopping = stopping or threading.Event()
         self._failures = 0
+        self._began = time.monotonic()
 
     def check(self) -> None:
         """Raise ``StoppedError`` if the work was stopped."""
@@ -85,9 +99,12 @@ class Retries:
         """
         policy = policy or self._policy
         self._failures += 1
+        pause = policy.pause_after(self._failures)
         if self._failures >= policy.tries:
             raise error
-        if pause := policy.pause_after(self._failures):
+        if policy.seconds is not None and time.monotonic() + pause - self._began > policy.seconds:
+            raise error
+        if pause:
             self._stopping.wait(pause)
         self.check()
 

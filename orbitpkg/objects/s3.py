@@ -476,7 +476,7 @@ class S3Store:
         """Discard an upload; see ``ObjectStore.abort_upload``."""
         upload = S3Upload.resumed(self._connection, info.key, self._prefix, info.id)
         if upload is not None:
-            upload.abort()
+            upload.discard()
 
     def close(self) -> None:
         """Close connections; see ``ObjectStore.close``."""

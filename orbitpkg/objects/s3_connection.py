@@ -19,7 +19,7 @@ from orbitpkg.objects.failures import Asked, Failure, failure_of, translate_erro
 from orbitpkg.objects.forks import claim_threads
 from orbitpkg.objects.obstore_clients import client_options, make_client
 from orbitpkg.objects.patience import NO_RETRIES, retry_config
-from orbitpkg.objects.retry import RetryPolicy, retry
+from orbitpkg.objects.retry import RetryPolicy, outlasting, retry
 from orbitpkg.objects.s3_config import DEFAULT_REGION
 
 if TYPE_CHECKING:
@@ -84,8 +84,8 @@ class S3Connection:
     def ask(self, operation: Operation, key: str | None, work: Callable[[], T]) -> T:
         """Do ``work``, which gets its client each time it is called, and translate its errors.
 
-        The request is repeated if the bucket turns out to be in another region, or if another write of the same key
-        was in the way.
+        The request is repeated if the bucket turns out to be in another region, if another write of the same key was
+        in the way, and for as long as the patience allows if the store is overloaded.
         """
         asked = self._settings
 
@@ -98,10 +98,19 @@ class S3Connection:
             if not isinstance(error, foreign_errors()):
                 return False
             failure = failure_of(error)
-            return failure.conflict or (failure.other_region and self._follow(asked, failure.region))
+            # AWS redirects requests for a bucket in another region (User Guide, "Request redirection").
+            is_elsewhere = failure.other_region or (failure.kind == "redirect" and asked.endpoint is None)
+            return failure.conflict or (is_elsewhere and self._follow(asked, failure.region))
+
+        def is_overloaded(error: Exception) -> bool:
+            return isinstance(error, foreign_errors()) and failure_of(error).overloaded
 
         try:
-            return retry(attempt, policy=_CONFLICTS, when=may_retry)
+            return retry(
+                lambda: retry(attempt, policy=_CONFLICTS, when=may_retry),
+                policy=outlasting(self._patience.retry),
+                when=is_overloaded,
+            )
         except foreign_errors() as error:
             # The text of obstore's and botocore's errors can hold signatures, and all of it that helps is translated.
             raise self._error(error, failure_of(error), operation, key) from None

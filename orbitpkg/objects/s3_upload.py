@@ -6,10 +6,12 @@ Source: Amazon S3 User Guide, "Uploading and copying objects using multipart upl
 from __future__ import annotations
 
 import hashlib
+import logging
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from orbitpkg.errors import AccessDenied, IntegrityError, UnsupportedByStore
+from orbitpkg.errors import AccessDenied, IntegrityError, OrbitError, UnsupportedByStore
 from orbitpkg.objects.failures import failure_of
 from orbitpkg.objects.protocol import ObjectInfo, check_key, check_range, joined_length
 from orbitpkg.objects.s3_connection import foreign_errors
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from orbitpkg.objects.s3_connection import S3Connection
 
 __all__ = ["S3Upload", "quoted"]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +63,7 @@ class S3Upload:
         self._path = check_key(prefix + check_key(key))
         self._parts: dict[int, _Part] = {}
         self._found: dict[int, tuple[int, str]] = {}
+        self._is_complete = False
         self.id = upload or connection.ask("upload", key, lambda: self._start(metadata or {}))
 
     @classmethod
@@ -119,6 +124,7 @@ class S3Upload:
         size = joined_length({number: (part.offset, part.length) for number, part in self._parts.items()})
         operation: Operation = "create" if create_only else "upload"
         etag = self._connection.ask(operation, self._key, lambda: self._complete(create_only=create_only))
+        self._is_complete = True
         try:
             return self._connection.ask("read", self._key, lambda: self._seen(size))
         except AccessDenied:
@@ -134,7 +140,23 @@ class S3Upload:
         return ObjectInfo(key=self._key, size=size, etag=etag, modified=answer["LastModified"], version=version)
 
     def abort(self) -> None:
-        """Discard the parts; see ``Upload.abort``."""
+        """Discard the parts; see ``Upload.abort``.
+
+        A failure is only logged: the caller reports why it aborts, and ``orbitpkg repo gc`` discards what remains.
+        """
+        if self._is_complete:
+            return
+        try:
+            self.discard()
+        except OrbitError as error:
+            _log.info("The upload of %s could not be aborted: %s", self._path, error.message)
+
+    def discard(self) -> None:
+        """Discard the parts; an upload that is already gone is left alone.
+
+        Raises:
+            RepositoryError: The store did not discard them.
+        """
         self._connection.ask("upload", self._key, self._abort)
 
     def _client(self) -> S3Client:
@@ -198,7 +220,8 @@ class S3Upload:
         try:
             self._client().abort_multipart_upload(Bucket=self._bucket, Key=self._path, UploadId=self.id)
         except foreign_errors() as error:
-            if failure_of(error).code != "NoSuchUpload":
+            # OpenStack Swift answers NoSuchKey.
+            if failure_of(error).status != HTTPStatus.NOT_FOUND:
                 raise
 
 

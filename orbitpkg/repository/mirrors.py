@@ -82,10 +82,14 @@ class MirroredStore:
             raise next(iter([*refusals, *self._silent.values()]))
 
     def _note_silence(self, store: ObjectStore, error: RepositoryUnreachable) -> None:
-        others = [other.url for other in self._stores if other.url not in self._silent and other is not store]
+        others = self._others(store)
         if others and store.url not in self._silent:
             self._tell(f"{store.url} does not answer; {others[0]} is asked instead.")
         self._silent.setdefault(store.url, error)
+
+    def _others(self, store: ObjectStore) -> list[str]:
+        """Return the addresses of the other stores that have not failed to answer."""
+        return [other.url for other in self._stores if other.url not in self._silent and other is not store]
 
     def _ask(self, work: Callable[[ObjectStore], T]) -> T:
         return next(self._answers(work))
@@ -122,16 +126,24 @@ class MirroredStore:
         return self._ask(lambda store: store.get_range(key, start, length, etag=etag, version=version))
 
     def stream(self, key: str, start: int = 0, length: int | None = None) -> Iterator[memoryview]:
-        """Read in pieces; see ``ObjectStore.stream``. A stream does not switch stores once it has begun."""
+        """Read in pieces; see ``ObjectStore.stream``. A stream does not switch stores once it has begun.
 
-        def begin(store: ObjectStore) -> tuple[memoryview | None, Iterator[memoryview]]:
+        The caller requests the rest of a stream that was cut off, and then another store answers, if there is one.
+        """
+
+        def begin(store: ObjectStore) -> tuple[ObjectStore, memoryview | None, Iterator[memoryview]]:
             pieces = iter(store.stream(key, start, length))
-            return next(pieces, None), pieces
+            return store, next(pieces, None), pieces
 
-        first, rest = self._ask(begin)
+        store, first, rest = self._ask(begin)
         if first is not None:
             yield first
-        yield from rest
+        try:
+            yield from rest
+        except RepositoryUnreachable as error:
+            if self._others(store):
+                self._note_silence(store, error)
+            raise
 
     def head(self, key: str, *, version: str | None = None) -> ObjectInfo:
         """Return the facts about an object; see ``ObjectStore.head``."""

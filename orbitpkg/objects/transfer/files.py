@@ -190,8 +190,10 @@ def _fill_whole(
     part.forget()
     position = 0
     for piece in store.stream(key):
-        part.write(position, piece)
         position += len(piece)
+        if position > info.size:
+            break
+        part.write(position - len(piece), piece)
         progress(len(piece))
     found = store.head(key)
     if position != info.size or (found.etag, found.modified) != (info.etag, info.modified):
@@ -311,7 +313,7 @@ def _put(
     except ObjectExists:
         # It may be the object of this upload, written by a request whose reply was lost.
         found = store.head(key)
-        if found.size == len(data) and store.get(key)[0] == data:
+        if found.size == len(data) and store.get(key, max_bytes=found.size)[0] == data:
             return found
         raise
 
