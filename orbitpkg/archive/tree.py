@@ -20,7 +20,7 @@ from orbitpkg.files.errors import READ, storage_errors
 from orbitpkg.files.names import disk_path, text_path
 from orbitpkg.files.reading import read_bounded
 from orbitpkg.model.contents import MAX_FILES
-from orbitpkg.model.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest, parse_manifest
+from orbitpkg.model.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest, find_unmatched, parse_manifest
 from orbitpkg.model.paths import tree_problems
 from orbitpkg.model.patterns import literal_prefix
 
@@ -166,7 +166,14 @@ def _read_manifest(root: Path) -> Manifest:
             if error.errno != errno.EFBIG:
                 raise
             raise ManifestError(str(path), [Problem("", f"is larger than {MAX_MANIFEST_BYTES:,} bytes")]) from None
-    return parse_manifest(data, where=str(path))
+    try:
+        return parse_manifest(data, where=str(path))
+    except ManifestError as error:
+        # Without a valid name, archives that "build" wrote cannot be recognized, so all files are listed.
+        with storage_errors(root, READ):
+            unmatched = find_unmatched(data, _list_files(root, own_archives="\0"))
+        problems = sorted([*error.problems, *unmatched], key=lambda problem: problem.line or 0)
+        raise ManifestError(str(path), problems) from None
 
 
 def _no_manifest(root: Path) -> ManifestError | StorageError:

@@ -1,0 +1,34 @@
+"""The names of files, whose bytes on the disk are UTF-8 whatever the locale.
+
+The path of a file in a package is text. Python encodes text for the system with the encoding of the locale, so in an
+ISO-8859-1 shell it would create other names than in a UTF-8 one, and neither process would find the other's files.
+Every path that comes from a package or a key passes through :func:`disk_path` before the system sees it, and every name
+that the system lists passes through :func:`text_path` before it is compared with such a path. Paths that the user
+gives, such as the home folder, are used as they are.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+__all__ = ["disk_path", "text_path"]
+
+_IS_UTF8 = sys.getfilesystemencoding() == "utf-8"
+
+
+def disk_path(path: str) -> str:
+    """Return the string that the system's calls need to access the file with a path, or a part of a path."""
+    if _IS_UTF8 or path.isascii():
+        return path
+    return os.fsdecode(path.encode("utf-8", "surrogateescape"))
+
+
+def text_path(name: str) -> str:
+    """Return the text of a name or path that the system returned: the inverse of :func:`disk_path`.
+
+    Bytes that are not UTF-8 become lone surrogates, as Python does it in a UTF-8 locale.
+    """
+    if _IS_UTF8 or name.isascii():
+        return name
+    return os.fsencode(name).decode("utf-8", "surrogateescape")
