@@ -33,7 +33,7 @@ def require(module: str, *, extra: str, what: str) -> ModuleType:
             raise
         raise MissingExtra(
             f"{what} needs {module.partition('.')[0]}, which is not installed.",
-            hint=f"pip install 'orbitpkg[{extra}]'",
+            hint=f"To install it: pip install 'orbitpkg[{extra}]'",
             extra=extra,
             module=module,
         ) from None

@@ -75,7 +75,7 @@ def find_compatible(
     lines = "\n".join(f"  {line}" for line in reasons)
     raise NotInstalled(
         f"No installed version of {requirement.name} meets {requirement} and works with the app:\n{lines}",
-        hint=f"orbitpkg install {shlex.quote(str(requirement))} {options}",
+        hint=f"To install it: orbitpkg install {shlex.quote(str(requirement))} {options}",
         name=requirement.name,
         installed=[str(version) for version in installed],
         because=reasons,

@@ -42,7 +42,7 @@ class Checked:
         findings: The problems that were found.
         left: The problems that remain; equal to ``findings`` unless the release was repaired.
         fetched: The number of bytes that the repair read from the archive.
-        aside: The folder that foreign files were moved to; None if there were none.
+        aside: The directory that foreign files were moved to; None if there were none.
         failure: Why the repair failed; None if it succeeded or was not requested.
     """
 
@@ -239,7 +239,7 @@ def _supplier(
         origin = Path(store.layout.release(condition.key, condition.version), ORIGIN_NAME).read_text(encoding="utf-8")
     except OSError:
         raise IntegrityError(
-            f"The origin of {condition} is unknown.", hint="Name a repository that has it: --repository URL"
+            f"The origin of {condition} is unknown.", hint="To set a repository that has it, add --repository URL."
         ) from None
     archive = _archive_path(origin)
     if archive is not None:

@@ -102,7 +102,7 @@ def remove(requirement: str, *, dry_run: bool = False) -> list[Removed]:
     chosen = [version for version in there if wanted.range.allows(version)]
     if not chosen:
         error = not_installed(store.layout, wanted, there)
-        error.hint = "List the installed packages: orbitpkg list"
+        error.hint = "To list the installed packages: orbitpkg list"
         raise error
     removed = []
     for version in chosen:

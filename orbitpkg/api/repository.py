@@ -127,13 +127,15 @@ def mark(
     wanted = parse_requirement(requirement)
     if state == State.YANKED and not wanted.range.text:
         raise UsageError(
-            f"{wanted} matches every version of {wanted.name}.",
+            f"A version or range is required to yank {wanted.name}.",
             hint=f"Give a version or a range: {wanted.name}==1.0.0 or '{wanted.name}>=1,<2'.",
         )
     source = open_repository(repository, offline=offline, package=wanted.key)
     there = source.versions(wanted.key)
     chosen = [version for version in there if wanted.range.allows(version)]
     if not chosen:
+        if not there:
+            source.config()
         raise source.nothing_found(wanted.key, str(wanted), there)
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     set_status(source, wanted.key, chosen, Status(state=State(state), reason=reason, changed=now))
@@ -164,5 +166,6 @@ def reindex(
     keys = [parse_requirement(name).key for name in names]
     for key in keys:
         if not source.versions(key):
+            source.config()
             raise source.nothing_found(key, key, [])
     return source.url, [rebuild(source, key) for key in keys or source.names()]

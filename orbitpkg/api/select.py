@@ -86,7 +86,7 @@ def choose_releases(
             return resolve(wanted, installed, apps=apps, prereleases=options.prereleases), None
         except OrbitError as error:
             if local_only and all(remote):
-                error.hint = f"Offline mode is on, so only installed packages count. {error.hint or ''}".rstrip()
+                error.hint = f"In offline mode, only installed packages count. {error.hint or ''}".rstrip()
                 raise
     from orbitpkg.installer.sources import RepositorySource, resolve_as_recorded
     from orbitpkg.store.store import Store

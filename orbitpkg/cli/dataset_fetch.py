@@ -114,7 +114,9 @@ def _report(console: Console, done: Fetched, folder: Path) -> dict[str, object]:
         console,
         done.failures,
         f"Could not download {len(done.failures):,} of {count(total, 'file')}.",
-        hint="Run the same command again. Files already downloaded are skipped.",
+        hint="To replace local files, add --force."
+        if all("conflict" in each.error.data for each in done.failures)
+        else "Run the same command again. Files already downloaded are skipped.",
     )
     return {"folder": str(folder), "fetched": done.fetched, "present": done.present, "bytes": done.size}
 

@@ -1,37 +1,62 @@
 """Edits to a project's file or the user's configuration that keep the user's comments and order.
 
 A file is replaced as a whole. Every edit is parsed before it is written, so an edit that would make the settings
-invalid changes nothing.
+invalid changes nothing. Whoever reads a file to change it holds :func:`edit_lock`, so that no change is lost.
 """
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT, Array
 
-from orbitpkg.config.discovery import PROJECT_NAME
-from orbitpkg.config.settings import project_tables
+from orbitpkg.config.discovery import MAX_SETTINGS_BYTES, PROJECT_NAME
+from orbitpkg.config.settings import project_tables, user_config_path
 from orbitpkg.errors import ProjectError, UsageError
 from orbitpkg.files.atomic import atomic_write
-from orbitpkg.files.errors import storage_errors
+from orbitpkg.files.editing import editing
+from orbitpkg.files.errors import READ, USER_FILE, storage_errors
+from orbitpkg.files.reading import read_bounded
 from orbitpkg.model.project import parse_project
 from orbitpkg.model.requirements import parse_requirement
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, MutableMapping, Sequence
+    from collections.abc import Iterable, Iterator, MutableMapping, Sequence
     from pathlib import Path
 
     from orbitpkg.model.project import RepositorySetting
     from orbitpkg.model.requirements import Requirement
 
-__all__ = ["put_repository", "put_requirements", "remove_repository", "write_text"]
+__all__ = ["edit_lock", "has_repository", "put_repository", "put_requirements", "remove_repository", "write_text"]
 
 _NEW_PROJECT = (
     "# The packages that this project uses. orbitpkg add, lock and sync keep orbit.lock up to date with it.\n"
 )
+
+
+@contextlib.contextmanager
+def edit_lock(path: Path) -> Iterator[None]:
+    """Keep other processes from editing a settings file, or the lockfile beside it, for the duration of the block.
+
+    Args:
+        path: The settings file or the lockfile. Its directory is created if it does not exist.
+
+    Raises:
+        LockTimeout: Another process was editing for longer than ``ORBITPKG_LOCK_TIMEOUT`` seconds.
+        StorageError: The lock cannot be created.
+    """
+    from orbitpkg.store.store import lock_seconds
+
+    # A link is followed as atomic_write follows it, so that all names of one file share one lock.
+    folder = path.resolve().parent
+    with contextlib.ExitStack() as stack:
+        with storage_errors(path, USER_FILE):
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(editing(folder, seconds=lock_seconds()))
+        yield
 
 
 def put_requirements(path: Path, requirements: Iterable[Requirement]) -> str:
@@ -84,6 +109,15 @@ def put_repository(path: Path, setting: RepositorySetting) -> str:
     return _checked(document, path)
 
 
+def has_repository(path: Path, name: str) -> bool:
+    """Return whether a settings file names a repository.
+
+    Raises:
+        ProjectError: The file is invalid.
+    """
+    return name in _table(_open_document(path), (*project_tables(path), "repositories"))
+
+
 def remove_repository(path: Path, name: str) -> str:
     """Return the text of a settings file without a repository.
 
@@ -93,28 +127,32 @@ def remove_repository(path: Path, name: str) -> str:
     document = _open_document(path)
     repositories = _table(document, (*project_tables(path), "repositories"))
     if name not in repositories:
-        raise UsageError(f"{path} has no repository named {name!r}.", hint="List them: orbitpkg repo list")
+        hint = "To list the repositories: orbitpkg repo list"
+        raise UsageError(f"{path} has no repository named {name!r}.", hint=hint)
     del repositories[name]
     return _checked(document, path)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace a text file atomically, creating missing folders.
+    """Replace a text file atomically, creating missing directories. Only its user can read the user's configuration.
 
     Raises:
         StorageError: The file cannot be written.
     """
     with storage_errors(str(path)):
         path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(path, text.encode())
+        # Addresses in the user's configuration may hold passwords.
+        atomic_write(path, text.encode(), mode=0o600 if path == user_config_path() else None)
 
 
 def _open_document(path: Path) -> tomlkit.TOMLDocument:
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return tomlkit.parse(file.read())
-    except FileNotFoundError:
-        return tomlkit.parse(_NEW_PROJECT if path.name == PROJECT_NAME else "")
+        with storage_errors(path, READ):
+            try:
+                data = read_bounded(path, max_bytes=MAX_SETTINGS_BYTES)
+            except FileNotFoundError:
+                return tomlkit.parse(_NEW_PROJECT if path.name == PROJECT_NAME else "")
+        return tomlkit.parse(data.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise ProjectError(f"{path} is not UTF-8.") from None
     except TOMLKitError as error:

@@ -1,4 +1,4 @@
-"""The home folder, offline mode, and the repositories in effect.
+"""The home directory, offline mode, and the repositories in effect.
 
 Settings are read at each call; nothing is cached between calls.
 """
@@ -38,12 +38,12 @@ __all__ = [
 
 
 def home() -> Path:
-    """Return the home folder: ``ORBITPKG_HOME``, or else the platform's folder for a user's data."""
+    """Return the home directory: ``ORBITPKG_HOME``, or else the platform's directory for a user's data."""
     return Path(home_folder())
 
 
 def default_repository() -> str:
-    """Return the address of the default repository: a directory in the home folder."""
+    """Return the address of the default repository: a directory in the home directory."""
     return Path(home_folder(), "repository").as_uri()
 
 
@@ -89,9 +89,9 @@ def _setting(repository: PathLike | None, package: str | None = None) -> Reposit
         return bound
     names = [each.name for each in found.repositories]
     raise UsageError(
-        f"Ambiguous repository: {', '.join(names)} are in effect.",
-        hint=f"Choose one: --repository {names[0]}"
-        + (f", or list {package} under packages of one of them" if package else ""),
+        f"Several repositories are configured: {', '.join(names)}.",
+        hint=f"To choose one, add --repository {names[0]}."
+        + (f" Or add {package} to the packages of one of them." if package else ""),
         repositories=names,
     )
 
@@ -112,7 +112,7 @@ def refuse_offline(url: str, *, requested: bool = False) -> None:
         from orbitpkg.redaction import redacted
 
         raise OfflineError(
-            f"{redacted(url)} cannot be reached: offline mode is on.",
+            f"Cannot access {redacted(url)} in offline mode.",
             hint="Omit --offline, or unset ORBITPKG_OFFLINE.",
             url=redacted(url),
         )
@@ -172,14 +172,14 @@ def _open_repository(
     cache, report = store_cache_folder(setting), reporter or SILENT
     stores = [open_store(url, cache=cache, reporter=report, offline=offline) for url in (setting.url, *setting.mirrors)]
     if len(stores) == 1:
-        return Repository(stores[0])
+        return Repository(stores[0], is_default=setting.url == default_repository())
     return Repository(MirroredStore(stores, tell=report.note))
 
 
 def store_cache_folder(setting: RepositorySetting | None = None) -> Path:
-    """Return the folder in which stores of plug-ins keep files between runs.
+    """Return the directory in which stores of plug-ins keep files between runs.
 
-    The home folder that contains it is created for this user alone, unless only built-in stores are to be opened.
+    The home directory that contains it is created for this user alone, unless only built-in stores are to be opened.
     """
     from orbitpkg.files.folders import make_private_folder
     from orbitpkg.objects.schemes import is_builtin

@@ -109,10 +109,10 @@ class OrbitFileSystem(AbstractFileSystem):  # type: ignore[misc]
     # Listing.
 
     def ls(self, path: str, detail: bool = True, **options: Any) -> list[Any]:
-        """List a folder. The root lists the installed packages.
+        """List a directory. The root lists the installed packages.
 
         Raises:
-            FileNotFoundError: The folder does not exist.
+            FileNotFoundError: The directory does not exist.
         """
         from orbitpkg.api.packages import packages
 
@@ -150,7 +150,7 @@ class OrbitFileSystem(AbstractFileSystem):  # type: ignore[misc]
         return _folder_row(path)
 
     def exists(self, path: str, **options: Any) -> bool:
-        """Return whether a file or a folder exists. A failure to find out is an error, not False."""
+        """Return whether a file or a directory exists. A failure to find out is an error, not False."""
         try:
             self.info(path, **options)
         except FileNotFoundError:
@@ -162,11 +162,11 @@ class OrbitFileSystem(AbstractFileSystem):  # type: ignore[misc]
         return self.exists(path) and bool(self.info(path)["type"] == "file")
 
     def isdir(self, path: str) -> bool:
-        """Return whether a path is a folder."""
+        """Return whether a path is a directory."""
         return self.exists(path) and bool(self.info(path)["type"] == "directory")
 
     def ukey(self, path: str) -> str:
-        """Return a key of a file's content, its BLAKE3; for a folder, the digest of its release and its path there."""
+        """Return the BLAKE3 digest of a file; for a directory, the digest of its release and its path."""
         tree, inner = self._located(self._strip_protocol(path))
         file = tree.file(inner)
         return file.blake3 if file is not None else f"{tree.release.digest}/{inner}"
@@ -215,7 +215,7 @@ class OrbitFileSystem(AbstractFileSystem):  # type: ignore[misc]
         file = tree.file(inner)
         if file is None:
             if tree.folder(inner) is not None:
-                raise IsADirectoryError(f"{self.unstrip_protocol(path)} is a folder.")
+                raise IsADirectoryError(f"{self.unstrip_protocol(path)} is a directory.")
             raise tree.missing(inner)
         source = tree.source
         if isinstance(source, InstalledFiles):
@@ -262,7 +262,7 @@ class OrbitFileSystem(AbstractFileSystem):  # type: ignore[misc]
         return self._from_store(package)
 
     def _from_store(self, package: Package) -> Tree:
-        # The folder changes when a package is removed and reinstalled.
+        # The directory changes when a package is removed and reinstalled.
         from orbitpkg.config.repositories import home
 
         key = (package.digest, str(package.path))
@@ -302,7 +302,7 @@ class OrbitFileSystem(AbstractFileSystem):  # type: ignore[misc]
         del others, options
         raise ReadOnlyRepository(
             f"{self.unstrip_protocol(str(path))} cannot be written: published releases never change.",
-            hint="Write to a folder and publish it as a new version: orbitpkg publish DIR",
+            hint="Write to a directory. To publish it as a new version: orbitpkg publish DIR",
         )
 
     mkdir = makedirs = rmdir = rm = rm_file = _rm = cp_file = mv = pipe_file = touch = _refuse

@@ -136,7 +136,7 @@ class PublishedFiles:
         try:
             _, self.contents = repository.contents(release)
         except UnsupportedByStore as error:
-            error.hint = f"Install the release instead: orbitpkg install {release.key}=={release.version}"
+            error.hint = f"To install the release instead: orbitpkg install {release.key}=={release.version}"
             raise
 
     def read(self, file: FileEntry, start: int, end: int) -> bytes:

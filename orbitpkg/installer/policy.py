@@ -141,9 +141,10 @@ def _check_formats(policy: Policy, candidate: Candidate) -> None:
         return
     files = [path for paths in found.values() for path in paths]
     more = f" and {len(files) - _NAMED_FILES} more" if len(files) > _NAMED_FILES else ""
+    amount = "a file in a forbidden format" if len(files) == 1 else "files in forbidden formats"
     raise ForbiddenFormat(
-        f"{candidate} has {' and '.join(found)} files, which can run code when they are loaded and are forbidden "
-        f"here: {', '.join(files[:_NAMED_FILES])}{more}.",
+        f"{candidate.name} {candidate.version} contains {amount}: {', '.join(files[:_NAMED_FILES])}{more} "
+        f"({' and '.join(found)}, which can run code when loaded).",
         hint="Install the other files only (--only), or ask the publisher for safe formats (safetensors, ONNX).",
         formats={form: list(paths) for form, paths in found.items()},
     )
@@ -153,7 +154,7 @@ def _check_apps(policy: Policy, candidate: Candidate) -> None:
     excluded = policy.apps.verdict(candidate.compatibility).excluded if policy.apps is not None else ()
     if excluded:
         raise ResolutionError(
-            f"{candidate} does not work with {' or '.join(excluded)}.",
+            f"{candidate.name} {candidate.version} does not work with {' or '.join(excluded)}.",
             hint="Install another version of the package, or of the app.",
         )
 

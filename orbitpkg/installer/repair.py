@@ -99,7 +99,7 @@ class RepositorySupplier:
         except ObjectNotFound as error:
             raise IntegrityError(
                 f"The archive of {release} is missing from {self.url}: {release.archive.key}.",
-                hint="Name another repository that has the release: --repository URL",
+                hint="To use another repository, add --repository URL.",
             ) from error
         except UnsupportedByStore:
             source = available_release(self._repository, release, self._store).source
@@ -279,7 +279,7 @@ def _refill(  # noqa: PLR0917 - one step of repair(), which has these at hand
                 finished=store.keep_blob,
                 progress=task.advance,
             )
-        replace_files(staging, broken, str(package.path))
+        replace_files(store.layout, staging, broken)
     except (IntegrityError, StorageError):
         store.discard(staging)
         raise

@@ -206,7 +206,10 @@ def _hint_at(before: str, after: str) -> str | None:
     if after.startswith(("//", "/*", "#")):
         return "remove the comment: JSON does not support comments"
     word = re.match(r"[A-Za-z_$][\w$]*", after)
-    return _hint_for_word(word.group()) if word else _HINTS.get(after[0])
+    if word is None:
+        return _HINTS.get(after[0])
+    what = "the key" if after[word.end() :].lstrip().startswith(":") else "it"
+    return _hint_for_word(word.group(), what)
 
 
 def _is_trailing_comma(before: str, after: str) -> bool:
@@ -214,11 +217,11 @@ def _is_trailing_comma(before: str, after: str) -> bool:
     return (before.endswith(",") and after[0] in "]}") or (after[0] == "," and after[1:].lstrip()[:1] in ("]", "}"))
 
 
-def _hint_for_word(word: str) -> str:
+def _hint_for_word(word: str, what: str) -> str:
     meant = {"true": "true", "false": "false", "none": "null", "null": "null", "undefined": "null"}.get(word.lower())
     if meant:
         return f"write it as {meant}"
-    return f'put it in double quotes: "{word[:40]}"'
+    return f'put {what} in double quotes: "{word[:40]}"'
 
 
 def _hint_between(before: str, after: str) -> str | None:

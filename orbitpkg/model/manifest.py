@@ -33,6 +33,7 @@ __all__ = [
     "IncludeEntry",
     "Manifest",
     "Selection",
+    "find_unmatched",
     "new_manifest",
     "parse_manifest",
 ]
@@ -170,6 +171,29 @@ def parse_manifest(data: bytes, *, where: str = MANIFEST_NAME) -> Manifest:
     return _manifest(cast("dict[str, Any]", document), lines)
 
 
+def find_unmatched(data: bytes, paths: Iterable[str]) -> list[Problem]:
+    """Return a problem for each readable ``include`` pattern of an invalid manifest that matches no file.
+
+    Args:
+        data: The content of the manifest.
+        paths: As for :meth:`Manifest.select`.
+    """
+    try:
+        document = parse_json(data, what=MANIFEST_NAME, max_bytes=MAX_MANIFEST_BYTES)
+    except IntegrityError:
+        return []
+    # A broken pattern has its own problem already, and one in a broken list may not even be text.
+    broken = [problem for problem in manifest_problems(document) if problem.pointer.startswith("/include")]
+    if broken or not isinstance(document, dict) or "include" not in document:
+        return []
+    ordered = sorted(paths)
+    return [
+        _unmatched_problem(entry, ordered)
+        for entry in _entries(document, "include", lines_of(data))
+        if entry.glob != MANIFEST_NAME and not _matches(entry.glob, ordered)
+    ]
+
+
 def new_manifest(name: str, version: str) -> bytes:
     """Return a template manifest that includes all files except hidden ones at the top of the directory.
 
@@ -195,7 +219,8 @@ def _parse_json(data: bytes, where: str) -> object:
         reason, line, hint = facts["reason"].removeprefix("not valid: "), facts.get("line"), None
         if line is not None and reason.startswith("not valid JSON"):
             hint = syntax_hint(data, line, facts["column"])
-            reason = f"{reason} (column {facts['column']})"
+            detail = "" if hint else f": {reason.removeprefix('not valid JSON: ')}"
+            reason = f"invalid JSON at column {facts['column']}{detail}"
         raise ManifestError(where, [Problem("", reason, hint, line)]) from None
 
 

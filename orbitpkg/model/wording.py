@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 __all__ = ["UPGRADE_HINT", "as_subject", "did_you_mean", "unsupported_format"]
 
-UPGRADE_HINT = "Upgrade orbitpkg: pip install -U orbitpkg"
+UPGRADE_HINT = "To upgrade orbitpkg: pip install -U orbitpkg"
 """The hint for a file that a newer version of orbitpkg wrote."""
 
 

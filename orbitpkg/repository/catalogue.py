@@ -10,6 +10,7 @@ Where an index and a record differ, the record is right, and the difference is r
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from orbitpkg.errors import AccessDenied, IntegrityError, ObjectNotFound, OfflineError, UnsupportedByStore
@@ -33,6 +34,9 @@ __all__ = ["Catalogue", "Stock"]
 
 # S3 lists a thousand keys at a time (API Reference, ListObjectsV2); markers are among them.
 _ONE_PAGE = 990
+# A publisher that stopped between two steps leaves one such release. More are a damaged index.
+_MOST_MISSING = 16
+_MOST_DIFFERENCES = 100
 
 
 class Stock:
@@ -87,7 +91,15 @@ class Stock:
     def drop(self, version: Version) -> None:
         """Remove a version that has no record."""
         self._entries.pop(version, None)
-        self._existing.discard(version)
+        if version in self._existing:
+            self._existing.remove(version)
+            at = bisect_left(self.versions, version)
+            self.versions = self.versions[:at] + self.versions[at + 1 :]
+
+    def retain(self, versions: frozenset[Version]) -> None:
+        """Remove all versions that are not among these."""
+        self._existing &= versions
+        self._entries = {version: entry for version, entry in self._entries.items() if version in versions}
         self.versions = sorted(self._existing)
 
 
@@ -118,6 +130,7 @@ class Catalogue:
         self._one_page = one_page
         self._cache = cache
         self._stocks: dict[str, Stock] = {}
+        self._missing: dict[str, int] = {}
         self._releases: dict[tuple[str, Version], Release] = {}
 
     def stock(self, name: str) -> Stock:
@@ -235,7 +248,7 @@ class Catalogue:
 
     def _differ(self, name: str, message: str) -> None:
         line = f"{message} The records of {self.repository.url} were used; repair it: orbitpkg repo reindex {name}"
-        if line not in self.differences:
+        if len(self.differences) < _MOST_DIFFERENCES and line not in self.differences:
             self.differences.append(line)
 
     def release(self, name: str, version: Version) -> Release | None:
@@ -254,15 +267,35 @@ class Catalogue:
             release = release or self.repository.find_release(name, version)
             if release is None:
                 if stock is not None and entry is not None:
-                    self._differ(name, f"The index of {name} lists {version}, which has no record.")
-                    stock.drop(version)
-                    self.corrections += 1
+                    self._correct_missing(stock, name, version)
                 return None
             self.keep(release)
             if stock is not None and entry is not None:
                 self._compare(stock, release, entry)
             self._releases[name, version] = release
         return self._releases[name, version]
+
+    def _correct_missing(self, stock: Stock, name: str, version: Version) -> None:
+        """Remove a version whose record does not exist, and all others of its kind if they can be listed.
+
+        Raises:
+            IntegrityError: Too many versions in the index have no record.
+        """
+        self._differ(name, f"The index of {name} lists {version}, which has no record.")
+        self.corrections += 1
+        try:
+            stock.retain(list_package(self.repository, name).versions - {version})
+        except (UnsupportedByStore, AccessDenied):
+            stock.drop(version)
+        self._missing[name] = self._missing.get(name, 0) + 1
+        # Each missing record costs a request and another run of the resolver.
+        if self._missing[name] >= _MOST_MISSING:
+            raise IntegrityError(
+                f"The index of {name} in {self.repository.url} lists at least {_MOST_MISSING} releases without a "
+                "record.",
+                hint=f"Ask the repository's owner to rebuild it: orbitpkg repo reindex {name}",
+                name=name,
+            )
 
     def release_of(self, name: str, version: Version, digest: str) -> Release | None:
         """Read the record with this digest, from the cache if possible; return None if the release does not exist.
@@ -338,7 +371,7 @@ class Catalogue:
 
 def _not_kept(error: OfflineError, name: str, url: str) -> OfflineError:
     return OfflineError(
-        f"{name} from {url} is not cached on this machine, and offline mode is on.",
+        f"{name} from {url} is not cached on this machine, and cannot be read in offline mode.",
         hint=error.hint,
         url=url,
         name=name,

@@ -52,7 +52,7 @@ def parse_config(data: bytes, *, where: str) -> RepositoryConfig:
     if config["format"] > _FORMAT:
         raise IntegrityError(
             f"{where} has repository format {config['format']}; this version of orbitpkg supports format {_FORMAT}.",
-            hint="Upgrade orbitpkg: pip install -U orbitpkg",
+            hint="To upgrade orbitpkg: pip install -U orbitpkg",
         )
     can = config.get("store")
     identity = config.get("id")

@@ -156,7 +156,7 @@ def parse_index(data: bytes, *, name: str) -> Index:
             kind = NewerIndexError if type(found) is int and found > _FORMAT else IntegrityError
             raise kind(
                 f"{what[0].upper()}{what[1:]} has format {found!r}; this version of orbitpkg supports format {_FORMAT}.",
-                hint="Upgrade orbitpkg: pip install -U orbitpkg" if found else None,
+                hint="To upgrade orbitpkg: pip install -U orbitpkg" if found else None,
             )
         return Index(
             name=_text(table["name"]),

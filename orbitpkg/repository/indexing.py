@@ -254,7 +254,7 @@ def _settle(truth: _Truth, marker: str | None) -> Index:
     else:
         raise RepositoryError(
             f"The index of {name} in {repository.url} is constantly being rewritten by other publishers.",
-            hint=f"Rebuild it later: orbitpkg repo reindex {name}",
+            hint=f"To rebuild it later: orbitpkg repo reindex {name}",
         )
     if marker is not None:
         _sweep(repository, listed.markers, marker)

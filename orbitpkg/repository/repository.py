@@ -82,10 +82,12 @@ class Repository:
 
     Args:
         objects: The store.
+        is_default: Whether it is the default repository, which the user did not configure.
     """
 
-    def __init__(self, objects: ObjectStore) -> None:
+    def __init__(self, objects: ObjectStore, *, is_default: bool = False) -> None:
         self.objects = objects
+        self._is_default = is_default
 
     @property
     def url(self) -> str:
@@ -116,9 +118,14 @@ class Repository:
         try:
             data, _ = self.objects.get(CONFIG_KEY, max_bytes=MAX_CONFIG_BYTES)
         except ObjectNotFound as error:
+            if self._is_default:
+                raise RepositoryNotFound(
+                    f"The default repository {self.url} does not exist.",
+                    hint="Set ORBITPKG_REPOSITORY or pass --repository.",
+                ) from error
             raise RepositoryNotFound(
                 f"There is no repository at {self.url}.",
-                hint=f"Check the address, or create a repository: orbitpkg repo init {shell_word(self.url)}",
+                hint=f"Check the address. To create a repository: orbitpkg repo init {shell_word(self.url)}",
             ) from error
         return parse_config(data, where=self.url)
 

@@ -68,12 +68,12 @@ def parse_status(data: bytes, *, what: str) -> Status:
             found = table.get("format") if isinstance(table, dict) else None
             raise IntegrityError(
                 f"{what[0].upper()}{what[1:]} has format {found!r}; this version of orbitpkg supports format {_FORMAT}.",
-                hint="Upgrade orbitpkg: pip install -U orbitpkg",
+                hint="To upgrade orbitpkg: pip install -U orbitpkg",
             )
         return Status(state=State(table["state"]), reason=_text(table["reason"]), changed=_text(table["changed"]))
     except (KeyError, TypeError, ValueError, UsageError) as error:
         raise IntegrityError(
-            f"{what[0].upper()}{what[1:]} is damaged: {error}.", hint="Set it again: orbitpkg yank REQ, or --undo."
+            f"{what[0].upper()}{what[1:]} is damaged: {error}.", hint="To set it again: orbitpkg yank REQ"
         ) from None
 
 

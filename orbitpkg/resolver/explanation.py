@@ -249,7 +249,7 @@ class _Case:
             offer = self._packages.offer(key, self._packages.package(key).state(version))
             if offer is not None and offer.yanked is not None:
                 reason = f" ({offer.yanked})" if offer.yanked else ""
-                yield f"{key} {version} was yanked{reason}. To use it anyway, require {key}=={version}."
+                yield f"{key} {version} was yanked{reason}. To install it anyway, request {key}=={version}."
 
     def _hint_ranges(self) -> Iterator[str]:
         verb = "Change"

@@ -281,7 +281,11 @@ class Package:
                 hint = f"It was deleted. Reinstall: orbitpkg remove {release}, then orbitpkg install {release}"
         else:
             close = nearest(path, known)
-            hint = f"Did you mean {' or '.join(map(repr, close))}?" if close else f"To list its files: orbitpkg files {self.name}"
+            hint = (
+                f"Did you mean {' or '.join(map(repr, close))}?"
+                if close
+                else f"To list its files: orbitpkg files {self.name}"
+            )
         return FileNotInPackage(f"{self.name} {self.version} has no file {path!r}.", hint=hint, path=path)
 
 

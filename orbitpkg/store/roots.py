@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from orbitpkg.errors import IntegrityError, LockfileError, OrbitError, StorageError
 from orbitpkg.files.atomic import HIDDEN, atomic_write
 from orbitpkg.files.errors import READ, storage_errors
+from orbitpkg.files.reading import read_bounded
 from orbitpkg.model.jsontext import canonical_json, parse_json
 from orbitpkg.model.lockfile import MAX_LOCK_BYTES, parse_lock
 from orbitpkg.model.names import canonical_name
@@ -147,7 +148,7 @@ def _parse(data: bytes, path: str) -> dict[str, object]:
     if document["format"] != _FORMAT:
         raise IntegrityError(
             f"{path} has format {document['format']}; this version of orbitpkg supports format {_FORMAT}.",
-            hint="Upgrade orbitpkg: pip install -U orbitpkg",
+            hint="To upgrade orbitpkg: pip install -U orbitpkg",
         )
     return document
 
@@ -176,6 +177,5 @@ def _add(roots: Roots, path: str, document: dict[str, object], age: float) -> No
 
 
 def _read_locked(path: str) -> list[str]:
-    with open(path, "rb") as file:  # noqa: PTH123
-        data = file.read(MAX_LOCK_BYTES + 1)
+    data = read_bounded(path, max_bytes=MAX_LOCK_BYTES)
     return [str(package) for package in parse_lock(data, where=path).packages.values()]

@@ -7,6 +7,9 @@
 3. A release becomes visible by one rename of its folder, which contains only what belongs to the release.
 4. Files that are added to a partly installed release appear one by one, each by a rename into a folder that was opened
    before. If another process removes the release in between, its folder is not created again.
+5. A staging folder is private until it is published, and opened once. Other members of the group that shares a store
+   can rename the folder, but neither put links in it nor make this process write elsewhere. The folders of a visible
+   release are opened one by one, and a link among them is an error.
 """
 
 from __future__ import annotations
@@ -17,15 +20,17 @@ import hashlib
 import os
 import platform
 import secrets
-import shutil
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orbitpkg.errors import IntegrityError, StorageError
+from orbitpkg.files.anchors import Anchor, keeps_owners, open_private, open_within, plain_name, read_regular
 from orbitpkg.files.atomic import move_file, move_folder, remove_folder
 from orbitpkg.files.content import write_file
-from orbitpkg.files.folders import apply_shared_mode, inherited_mode, make_folders, set_mode
+from orbitpkg.files.folders import apply_shared_mode, make_folders, set_mode
+from orbitpkg.files.removal import delete_contents, delete_tree
 from orbitpkg.files.sync import sync_files, sync_open_folder
 from orbitpkg.store.layout import CONTENTS_NAME, FILES_NAME, ORIGIN_NAME, RECORD_NAME, STATE_NAME
 from orbitpkg.store.records import load_contents
@@ -36,7 +41,7 @@ if TYPE_CHECKING:
     from orbitpkg.model.contents import Contents, FileEntry
     from orbitpkg.model.release import Release
 
-__all__ = ["Staging", "abandon", "add_files", "claim", "is_abandoned", "make_visible", "mark_complete"]
+__all__ = ["Staging", "abandon", "add_files", "claim", "discard", "is_abandoned", "make_visible", "mark_complete"]
 
 _STATE = b'{"complete":false,"format":1}'
 # A process on another machine cannot be checked. A running install writes more often than this.
@@ -52,12 +57,21 @@ class Staging:
     Attributes:
         release: The release that is being installed.
         origin: The address that it comes from.
-        folder: The path of the folder.
+        tmp: The open folder in which the staging folder is.
+        name: The name of the staging folder in it.
+        anchor: The open staging folder.
     """
 
     release: Release
     origin: str
-    folder: str
+    tmp: Anchor
+    name: str
+    anchor: Anchor
+
+    @property
+    def folder(self) -> str:
+        """The path of the folder. It leads to the same folder even if another user renames it."""
+        return self.anchor.path
 
     @property
     def files(self) -> str:
@@ -68,33 +82,103 @@ class Staging:
         """Return the path at which a file is staged."""
         return f"{self.folder}/{FILES_NAME}/{file.path}"
 
+    @property
+    def shared_mode(self) -> int | None:
+        """The mode that a shared store passes on to folders; None if the umask decides."""
+        mode = stat.S_IMODE(os.fstat(self.tmp.descriptor).st_mode)
+        return mode if mode & stat.S_ISGID else None
 
-def claim(tmp: str, release: Release, *, origin: str) -> Staging:
+    def close(self) -> None:
+        """Close the folders."""
+        self.anchor.close()
+        self.tmp.close()
+
+
+def claim(tmp: Anchor, release: Release, *, origin: str) -> Staging:
     """Create a staging folder. It starts with what an interrupted install of the release left, if anything.
 
     Args:
-        tmp: The folder to create it in.
+        tmp: The folder to create it in. The staging folder closes it.
         release: The release to install.
         origin: The address that it comes from.
+
+    Raises:
+        StorageError: Another user replaced the new folder by another one.
+        OSError: The folder cannot be created.
     """
     label = _label(release)
-    folder = f"{tmp}/{label}_{_owner()}_{secrets.token_hex(4)}"
-    staging = Staging(release=release, origin=origin, folder=folder)
-    for left in [name for name in os.listdir(tmp) if name.partition("_")[0] == label]:
-        if _may_be_taken(f"{tmp}/{left}"):
+    name = f"{label}_{_owner()}_{secrets.token_hex(4)}"
+    owned = not tmp.exposed or keeps_owners(tmp.path)
+    resumed = _take_over(tmp, label, name, owned=owned)
+    if not resumed:
+        os.mkdir(f"{tmp.path}/{name}", 0o700)  # noqa: PTH102
+    anchor = open_private(tmp, name, owned=owned, empty=not resumed)
+    try:
+        if resumed and tmp.exposed:
+            _keep_own_files(anchor.path, owned=owned)
+        staging = Staging(release=release, origin=origin, tmp=tmp, name=name, anchor=anchor)
+        make_folders(staging.files)
+    except BaseException:
+        anchor.close()
+        raise
+    return staging
+
+
+def _take_over(tmp: Anchor, label: str, name: str, *, owned: bool) -> bool:
+    """Give a folder that an interrupted install left a new name. Returns False if there is none."""
+    for left in [left for left in os.listdir(tmp.descriptor) if left.partition("_")[0] == label]:
+        if _may_be_taken(f"{tmp.path}/{left}", owned=owned):
             # Another process may have taken the folder; then the install starts with an empty one.
             with contextlib.suppress(OSError):
-                move_folder(f"{tmp}/{left}", folder, durable=False)
-                break
-    make_folders(staging.files)
-    return staging
+                move_folder(f"{tmp.path}/{left}", f"{tmp.path}/{name}", durable=False)
+                return True
+    return False
+
+
+def _keep_own_files(top: str, *, owned: bool) -> None:
+    """Close all folders of a tree to other users, and delete what these may have put there.
+
+    Where files have no owners, links and special files are deleted.
+    """
+    folders = [top]
+    while folders:
+        folder = folders.pop()
+        # First of all, so that nothing in the folder can be replaced after it was looked at.
+        set_mode(folder, stat.S_IMODE(os.stat(folder).st_mode) & ~0o022)  # noqa: PTH116
+        with os.scandir(folder) as entries:
+            found = [(entry.path, entry.stat(follow_symlinks=False)) for entry in entries]
+        for path, status in found:
+            foreign = owned and status.st_uid != os.geteuid()
+            if stat.S_ISDIR(status.st_mode) and not foreign:
+                folders.append(path)
+            elif foreign or not stat.S_ISREG(status.st_mode):
+                delete_tree(path)
 
 
 def abandon(staging: Staging) -> None:
     """Let the next install of the release take over a staging folder."""
-    tmp = os.path.dirname(staging.folder)  # noqa: PTH120
+    name = f"{_label(staging.release)}_{secrets.token_hex(4)}"
     with contextlib.suppress(OSError):  # it can still be taken over once this process has ended
-        move_folder(staging.folder, f"{tmp}/{_label(staging.release)}_{secrets.token_hex(4)}", durable=False)
+        mode = staging.shared_mode
+        if mode is not None:
+            _open_to_group(staging.folder, mode)
+        move_folder(f"{staging.tmp.path}/{staging.name}", f"{staging.tmp.path}/{name}", durable=False)
+    staging.close()
+
+
+def _open_to_group(top: str, mode: int) -> None:
+    """Let all members of the group delete what is in a folder. They cannot change its files."""
+    # The top comes last: until then, nobody else can reach the folders below it.
+    for folder, _, _ in os.walk(top, topdown=False):
+        set_mode(folder, mode)
+
+
+def discard(staging: Staging) -> None:
+    """Delete a staging folder and its files."""
+    delete_contents(staging.anchor.descriptor)
+    with contextlib.suppress(OSError):  # another user may have renamed it
+        os.rmdir(f"{staging.tmp.path}/{staging.name}")  # noqa: PTH106
+    staging.close()
 
 
 def is_abandoned(folder: str) -> bool:
@@ -110,10 +194,12 @@ def is_abandoned(folder: str) -> bool:
         return False
 
 
-def _may_be_taken(folder: str) -> bool:
+def _may_be_taken(folder: str, *, owned: bool) -> bool:
     try:
+        status = os.lstat(folder)
         # A folder of another user could be renamed, but not written to.
-        return os.stat(folder).st_uid == os.geteuid() and is_abandoned(folder)  # noqa: PTH116
+        own = not owned or status.st_uid == os.geteuid()
+        return stat.S_ISDIR(status.st_mode) and own and is_abandoned(folder)
     except FileNotFoundError:
         return False
 
@@ -195,43 +281,46 @@ def make_visible(
     packed: bytes,
     contents: Contents,
     files: Sequence[FileEntry],
-    target: str,
     *,
-    make_folder: Callable[[str], None],
+    open_parent: Callable[[], Anchor],
 ) -> None:
-    """Make a staged release visible.
+    """Make a staged release visible, and close the staging folder.
 
     Args:
         staging: The staging folder.
         packed: The compressed contents of the release, as published.
         contents: The parsed contents.
         files: The files that are staged and verified.
-        target: The folder of the release in the store.
-        make_folder: Creates a folder of the store and its missing parents.
+        open_parent: Opens the folder of the package's versions, and creates it if necessary.
     """
     write_file(f"{staging.folder}/{RECORD_NAME}", staging.release.raw)
     write_file(f"{staging.folder}/{CONTENTS_NAME}", packed)
     write_file(f"{staging.folder}/{ORIGIN_NAME}", staging.origin.encode())
     _write_state(staging, complete=len(files) == len(contents.files))
     _keep_only(staging, files)
-    apply_shared_mode(staging.folder, _shared_mode(staging))
+    # The umask's mode is that of a folder made without one of its own.
+    mode = staging.shared_mode or stat.S_IMODE(os.stat(staging.files).st_mode)  # noqa: PTH116
+    for name in os.listdir(staging.folder):
+        apply_shared_mode(f"{staging.folder}/{name}", staging.shared_mode)
     sync_files([staging.path(file) for file in files], folder=staging.folder)
-    if not _rename_into(staging.folder, target, make_folder):
+    # Only now can other users enter the folder: all that is left to do is to rename it.
+    set_mode(staging.anchor.descriptor, mode)
+    sync_open_folder(staging.anchor.descriptor)
+    if not _rename_into(staging, open_parent):
         # Another process was faster; its lock had no effect on this file system.
-        add_files(staging, contents, files, target)
-
-
-def _shared_mode(staging: Staging) -> int | None:
-    return inherited_mode(os.path.dirname(staging.folder))  # noqa: PTH120
+        set_mode(staging.anchor.descriptor, 0o700)
+        with open_parent() as parent:
+            add_files(staging, contents, files, parent)
+        return
+    staging.close()
 
 
 def _write_state(staging: Staging, *, complete: bool) -> None:
     place = f"{staging.folder}/{STATE_NAME}"
-    if not complete:
-        write_file(place, _STATE)
-        return
     with contextlib.suppress(FileNotFoundError):  # left by an install that selected fewer files
         os.unlink(place)  # noqa: PTH108
+    if not complete:
+        write_file(place, _STATE)
 
 
 def _keep_only(staging: Staging, files: Sequence[FileEntry]) -> None:
@@ -246,107 +335,113 @@ def _keep_only(staging: Staging, files: Sequence[FileEntry]) -> None:
             os.rmdir(root)  # noqa: PTH106
 
 
-def _rename_into(folder: str, target: str, make_folder: Callable[[str], None]) -> bool:
+def _rename_into(staging: Staging, open_parent: Callable[[], Anchor]) -> bool:
+    source, version = f"{staging.tmp.path}/{staging.name}", str(staging.release.version)
+    target = ""
     for _ in range(_RENAMES):
-        make_folder(os.path.dirname(target))  # noqa: PTH120
-        try:
-            move_folder(folder, target)
-        except FileNotFoundError:
-            if not os.path.isdir(folder):  # noqa: PTH112
-                raise
-        except OSError as error:
-            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
-                raise
-            if os.path.exists(f"{target}/{RECORD_NAME}"):  # noqa: PTH110
-                return False
-            _put_aside(folder, target)
-        else:
-            return True
-    raise StorageError(f"Other processes keep creating and removing {target}.", hint="Run the command again.")
+        with open_parent() as parent:
+            target = f"{parent.path}/{version}"
+            try:
+                move_folder(source, target)
+            except FileNotFoundError:
+                if not os.path.isdir(source):  # noqa: PTH112
+                    raise
+            except OSError as error:
+                if error.errno not in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}:
+                    raise
+                if os.path.lexists(f"{target}/{RECORD_NAME}"):
+                    return False
+                _put_aside(staging, target)
+            else:
+                _check_moved(staging, target)
+                return True
+    raise StorageError(
+        f"Other processes keep creating and removing {plain_name(target)}.", hint="Run the command again."
+    )
 
 
-def _put_aside(folder: str, target: str) -> None:
+def _check_moved(staging: Staging, target: str) -> None:
+    """Raise an error if another user replaced the staging folder just before it was renamed."""
+    status = os.fstat(staging.anchor.descriptor)
+    # Where the system refused to rename the folder, a copy has the name, and the folder is deleted.
+    if staging.tmp.exposed and status.st_nlink and not os.path.samestat(status, os.lstat(target)):
+        name = plain_name(target)
+        raise StorageError(f"Another user replaced {name} while it was being installed.", path=name)
+
+
+def _put_aside(staging: Staging, target: str) -> None:
     """Remove a folder that is at a release's path but is not a release."""
-    aside = f"{os.path.dirname(folder)}/removed-{secrets.token_hex(8)}"  # noqa: PTH120
+    aside = f"{staging.tmp.path}/removed-{secrets.token_hex(8)}"
     with contextlib.suppress(FileNotFoundError):
         remove_folder(target, trash=aside)
 
 
-def add_files(staging: Staging, contents: Contents, files: Sequence[FileEntry], target: str) -> None:
+def add_files(staging: Staging, contents: Contents, files: Sequence[FileEntry], parent: Anchor) -> None:
     """Add files to a visible release, and delete the staging folder.
+
+    Args:
+        staging: The staging folder.
+        contents: The contents of the release.
+        files: The files that are staged and verified.
+        parent: The open folder of the package's versions.
 
     Raises:
         IntegrityError: The visible release has other contents.
-        StorageError: The release was removed in between.
+        StorageError: The release was removed in between, or another user put a link in its path.
     """
-    _check_same(staging, contents, target)
-    apply_shared_mode(staging.folder, _shared_mode(staging))
-    sync_files([staging.path(file) for file in files], folder=staging.folder)
-    with _opened(target, staging.release) as visible:
+    with _opened(parent, staging.release) as visible:
+        _check_same(staging, contents, visible)
+        apply_shared_mode(staging.files, staging.shared_mode)
+        sync_files([staging.path(file) for file in files], folder=staging.folder)
         try:
             _move(staging, files, visible)
             _mark_complete(contents, visible)
         except FileNotFoundError as error:
             raise _removed(staging.release) from error
-    shutil.rmtree(staging.folder, ignore_errors=True)
+    discard(staging)
 
 
-def mark_complete(release: Release, contents: Contents, target: str) -> None:
+def mark_complete(release: Release, contents: Contents, parent: Anchor) -> None:
     """Mark a visible release as complete, if it is: an install may have been interrupted just before it did so."""
-    with _opened(target, release) as visible:
+    with _opened(parent, release) as visible:
         _mark_complete(contents, visible)
 
 
-def _check_same(staging: Staging, contents: Contents, target: str) -> None:
+def _check_same(staging: Staging, contents: Contents, visible: Anchor) -> None:
     with contextlib.suppress(FileNotFoundError):
-        if Path(target, RECORD_NAME).read_bytes() == staging.release.raw:
+        if read_regular(f"{visible.path}/{RECORD_NAME}", len(staging.release.raw) + 1)[0] == staging.release.raw:
             return
-        if not load_contents(target).same_files(contents):
+        if not load_contents(visible.name).same_files(contents):
             raise IntegrityError(
                 f"Another process installed different contents as {staging.release}.",
-                hint=f"Check which one you want: orbitpkg show {staging.release}",
+                hint=f"To see the installed one: orbitpkg show {staging.release}",
             )
 
 
-@contextlib.contextmanager
-def _opened(target: str, release: Release) -> Iterator[int]:
+def _opened(parent: Anchor, release: Release) -> Anchor:
     try:
-        descriptor = os.open(target, os.O_RDONLY | os.O_DIRECTORY)
+        return open_within(parent, str(release.version))
     except FileNotFoundError as error:
         raise _removed(release) from error
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def _removed(release: Release) -> StorageError:
     return StorageError(f"{release} was removed while it was being installed.", hint="Install it again.")
 
 
-def _exists(path: str, folder: int) -> bool:
-    try:
-        os.stat(path, dir_fd=folder)
-    except FileNotFoundError:
-        return False
-    return True
-
-
-def _move(staging: Staging, files: Sequence[FileEntry], visible: int) -> None:
-    folders: set[str] = set()
-    mode = _shared_mode(staging)
+def _move(staging: Staging, files: Sequence[FileEntry], visible: Anchor) -> None:
+    by_folder: dict[str, list[FileEntry]] = {}
     for file in files:
-        place = f"{FILES_NAME}/{file.path}"
-        for folder in _folders_of(place):
-            if folder not in folders:
-                with contextlib.suppress(FileExistsError):
-                    os.mkdir(folder, dir_fd=visible)
-                    if mode is not None:
-                        set_mode(folder, mode, folder=visible)
-                folders.add(folder)
-        move_file(staging.path(file), place, target_folder=visible)
-    for folder in sorted(folders, reverse=True):
-        _sync_below(folder, visible)
+        by_folder.setdefault(os.path.dirname(f"{FILES_NAME}/{file.path}"), []).append(file)  # noqa: PTH120
+    for folder, inside in by_folder.items():
+        with open_within(visible, *folder.split("/"), make=True) as target:
+            for file in inside:
+                name = os.path.basename(file.path)  # noqa: PTH119
+                move_file(staging.path(file), name, target_folder=target.descriptor)
+            sync_open_folder(target.descriptor)
+    for above in sorted({above for folder in by_folder for above in _folders_of(folder)}, reverse=True):
+        with open_within(visible, *above.split("/")) as target:
+            sync_open_folder(target.descriptor)
 
 
 def _folders_of(path: str) -> Iterator[str]:
@@ -354,17 +449,17 @@ def _folders_of(path: str) -> Iterator[str]:
     return ("/".join(parts[:count]) for count in range(1, len(parts)))
 
 
-def _sync_below(folder: str, visible: int) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY, dir_fd=visible)
-    try:
-        sync_open_folder(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _mark_complete(contents: Contents, visible: int) -> None:
-    if not all(_exists(f"{FILES_NAME}/{file.path}", visible) for file in contents.files):
+def _mark_complete(contents: Contents, visible: Anchor) -> None:
+    if not all(_exists(f"{FILES_NAME}/{file.path}", visible.descriptor) for file in contents.files):
         return
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(STATE_NAME, dir_fd=visible)
-    sync_open_folder(visible)
+        os.unlink(STATE_NAME, dir_fd=visible.descriptor)
+    sync_open_folder(visible.descriptor)
+
+
+def _exists(path: str, folder: int) -> bool:
+    try:
+        os.stat(path, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True

@@ -11,7 +11,8 @@ import contextlib
 import math
 import os
 import secrets
-import shutil
+import stat
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -21,20 +22,22 @@ from orbitpkg.files.content import clone_or_link
 from orbitpkg.files.errors import storage_errors
 from orbitpkg.files.folders import apply_shared_mode, inherited_mode, make_folders
 from orbitpkg.store.condition import Finding, Flaw, file_digest, find_flaws
-from orbitpkg.store.folders import make_folder
+from orbitpkg.store.folders import open_folder
 from orbitpkg.store.layout import RECORD_NAME, Layout
-from orbitpkg.store.locks import locked
+from orbitpkg.store.locks import LockHeldError, locked
 from orbitpkg.store.package import Package, installed_names, installed_packages, installed_versions, open_package
-from orbitpkg.store.staging import Staging, abandon, add_files, claim, make_visible, mark_complete
+from orbitpkg.store.staging import Staging, abandon, add_files, claim, discard, make_visible, mark_complete
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from orbitpkg.files.anchors import Anchor
     from orbitpkg.model.contents import Contents, FileEntry
     from orbitpkg.model.release import Release
     from orbitpkg.model.versions import Version
+    from orbitpkg.store.locks import HeldLock
 
-__all__ = ["MIN_BLOB_BYTES", "Finding", "Flaw", "Staging", "Store", "file_digest"]
+__all__ = ["MIN_BLOB_BYTES", "Finding", "Flaw", "Staging", "Store", "file_digest", "lock_seconds"]
 
 MIN_BLOB_BYTES = 32 * 1024
 """The minimum size of a blob. Linking a smaller file takes as long as writing it."""
@@ -58,33 +61,40 @@ class Store:
         return installed_packages(self.layout)
 
     @contextlib.contextmanager
-    def lock(self, release: Release, *, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
+    def lock(
+        self,
+        release: Release,
+        *,
+        on_wait: Callable[[], None] | None = None,
+        needless: Callable[[], bool] | None = None,
+    ) -> Iterator[HeldLock]:
         """Keep other processes from installing the same release at the same time.
 
         Args:
             release: The release.
             on_wait: Called once if another process holds the lock.
+            needless: As for :func:`~orbitpkg.store.locks.locked`.
 
         Raises:
-            LockTimeout: The lock was held for longer than ``ORBITPKG_LOCK_TIMEOUT`` seconds (300 by default).
+            LockTimeout: The process that holds the lock has made no progress for ``ORBITPKG_LOCK_TIMEOUT`` seconds (300
+                by default).
             ReadOnlyStore: The user cannot write to the store.
             UsageError: The variable is not a number of seconds.
         """
-        from filelock import Timeout
-
-        seconds = _lock_seconds()
-        label = f"{release.key}-{release.version}"
+        seconds = lock_seconds()
+        waiting = locked(
+            self.layout, f"{release.key}-{release.version}", seconds=seconds, on_wait=on_wait, needless=needless
+        )
         with contextlib.ExitStack() as stack:
             with storage_errors(self.layout.locks):
-                self._make_folder(self.layout.locks)
                 try:
-                    stack.enter_context(locked(self.layout, label, seconds=seconds, on_wait=on_wait))
-                except Timeout as error:
+                    held = stack.enter_context(waiting)
+                except LockHeldError as error:
                     raise LockTimeout(
-                        f"Another process has been installing {release} for more than {seconds:g} seconds.",
+                        f"Another process is installing {release}, and has made no progress for {seconds:g} seconds.",
                         hint=f"Run the command again when it has finished, or set {_LOCK_VARIABLE} to wait longer.",
                     ) from error
-            yield
+            yield held
 
     def stage(self, release: Release, *, origin: str) -> Staging:
         """Return a folder to collect a release in, which starts with what an interrupted install left.
@@ -97,8 +107,12 @@ class Store:
             StorageError: The folder cannot be created.
         """
         with storage_errors(self.layout.tmp):
-            self._make_folder(self.layout.tmp)
-            return claim(self.layout.tmp, release, origin=origin)
+            tmp = self._open(self.layout.tmp, make=True)
+            try:
+                return claim(tmp, release, origin=origin)
+            except BaseException:
+                tmp.close()
+                raise
 
     def abandon(self, staging: Staging) -> None:
         """Let the next install of the release take over a staging folder and its files."""
@@ -111,9 +125,8 @@ class Store:
         Raises:
             StorageError: The file cannot be created or written.
         """
-        with storage_errors(self.layout.tmp):
-            self._make_folder(self.layout.tmp)
-            path = Path(self.layout.tmp, f"scratch-{secrets.token_hex(8)}")
+        with storage_errors(self.layout.tmp), self._open(self.layout.tmp, make=True) as tmp:
+            path = Path(tmp.path, f"scratch-{secrets.token_hex(8)}")
             try:
                 with path.open("xb") as file:
                     yield path, file
@@ -122,7 +135,7 @@ class Store:
 
     def discard(self, staging: Staging) -> None:
         """Delete a staging folder and its files."""
-        shutil.rmtree(staging.folder, ignore_errors=True)
+        discard(staging)
 
     def has_blob(self, file: FileEntry) -> bool:
         """Return whether a blob of a file's content exists. Its bytes are not checked."""
@@ -135,15 +148,20 @@ class Store:
 
         A damaged blob is deleted. Returns whether ``target`` was created.
         """
-        blob = self.layout.blob(file.blake3, executable=file.executable)
         try:
-            if os.stat(blob).st_size != file.size or file_digest(blob) != file.blake3:  # noqa: PTH116
-                os.unlink(blob)  # noqa: PTH108
-                return False
-            make_folders(os.path.dirname(target))  # noqa: PTH120
-            with contextlib.suppress(FileNotFoundError):  # left by an interrupted install
+            with self._open_blobs(file, make=False) as folder:
+                blob = f"{folder.path}/{_blob_name(file)}"
+                if not _is_intact(blob, file):
+                    os.unlink(blob)  # noqa: PTH108
+                    return False
+                make_folders(os.path.dirname(target))  # noqa: PTH120
+                with contextlib.suppress(FileNotFoundError):  # left by an interrupted install
+                    os.unlink(target)  # noqa: PTH108
+                clone_or_link(blob, target)
+            # Another user may have replaced the blob after it was read. In the staging folder, nobody can.
+            if folder.exposed and not _is_intact(target, file):
                 os.unlink(target)  # noqa: PTH108
-            clone_or_link(blob, target)
+                return False
         except (FileNotFoundError, PermissionError):  # another user has just created it
             return False
         return True
@@ -152,13 +170,13 @@ class Store:
         """Share the content of a verified file with other releases, if that takes no space."""
         if file.size < MIN_BLOB_BYTES:
             return
-        blob = self.layout.blob(file.blake3, executable=file.executable)
-        with storage_errors(blob):
-            folder = os.path.dirname(blob)  # noqa: PTH120
-            self._make_folder(folder)
-            apply_shared_mode(path, inherited_mode(folder))
+        with storage_errors(self.layout.blobs), self._open_blobs(file, make=True) as folder:
+            apply_shared_mode(path, inherited_mode(folder.path))
             with contextlib.suppress(FileExistsError):
-                clone_or_link(path, blob, or_copy=False)
+                clone_or_link(path, f"{folder.path}/{_blob_name(file)}", or_copy=False)
+
+    def _open_blobs(self, file: FileEntry, *, make: bool) -> Anchor:
+        return self._open(os.path.dirname(self.layout.blob(file.blake3, executable=False)), make=make)  # noqa: PTH120
 
     def commit(
         self,
@@ -186,9 +204,11 @@ class Store:
         target = self.layout.release(release.key, release.version)
         with storage_errors(target):
             if installed or os.path.exists(f"{target}/{RECORD_NAME}"):  # noqa: PTH110
-                add_files(staging, contents, files, target)
+                with self._open_package(release, make=False) as parent:
+                    add_files(staging, contents, files, parent)
             else:
-                make_visible(staging, packed, contents, files, target, make_folder=self._make_folder)
+                open_parent = partial(self._open_package, release, make=True)
+                make_visible(staging, packed, contents, files, open_parent=open_parent)
         return self._visible(release)
 
     def complete(self, release: Release, contents: Contents) -> Package:
@@ -197,10 +217,25 @@ class Store:
         Raises:
             StorageError: The store cannot be written, or the release was removed.
         """
-        target = self.layout.release(release.key, release.version)
-        with storage_errors(target):
-            mark_complete(release, contents, target)
+        with (
+            storage_errors(self.layout.release(release.key, release.version)),
+            self._open_package(release, make=False) as parent,
+        ):
+            mark_complete(release, contents, parent)
         return self._visible(release)
+
+    def _open_package(self, release: Release, *, make: bool) -> Anchor:
+        """Open the folder of a package's versions.
+
+        Raises:
+            StorageError: The release was removed, or another user put a link in the path.
+        """
+        try:
+            return self._open(self.layout.package(release.key), make=make)
+        except FileNotFoundError as error:
+            raise StorageError(
+                f"{release} was removed while it was being installed.", hint="Install it again."
+            ) from error
 
     def _visible(self, release: Release) -> Package:
         package = open_package(self.layout, release.key, release.version)
@@ -220,15 +255,18 @@ class Store:
         contents = self._contents_of(key, version)
         target = self.layout.release(key, version)
         with storage_errors(target):
-            self._make_folder(self.layout.tmp)
-            trash = f"{self.layout.tmp}/removed-{secrets.token_hex(8)}"
             try:
-                remove_folder(target, trash=trash, first=RECORD_NAME)
+                with (
+                    self._open(self.layout.package(key)) as parent,
+                    self._open(self.layout.tmp, make=True) as tmp,
+                ):
+                    trash = f"{tmp.path}/removed-{secrets.token_hex(8)}"
+                    remove_folder(f"{parent.path}/{version}", trash=trash, first=RECORD_NAME)
             except FileNotFoundError:
                 raise NotInstalled(f"{key} {version} is not installed.", name=key) from None
-        # The release is removed. What cannot be deleted now is left to garbage collection.
-        with contextlib.suppress(OSError):  # it contains other versions
-            os.rmdir(self.layout.package(key))  # noqa: PTH106
+            # The release is removed. What cannot be deleted now is left to garbage collection.
+            with self._open(self.layout.packages) as packages, contextlib.suppress(OSError):
+                os.rmdir(key, dir_fd=packages.descriptor)  # fails if it contains other versions
         return self._drop_blobs(contents) if contents else 0
 
     def _contents_of(self, key: str, version: Version) -> Contents | None:
@@ -245,8 +283,8 @@ class Store:
                 for file in others.files if others else ():
                     doomed.pop((file.blake3, file.executable), None)
         for file in doomed.values():
-            with contextlib.suppress(OSError):
-                os.unlink(self.layout.blob(file.blake3, executable=file.executable))  # noqa: PTH108
+            with contextlib.suppress(OSError, StorageError), self._open_blobs(file, make=False) as folder:
+                os.unlink(_blob_name(file), dir_fd=folder.descriptor)
         return sum(file.size for file in doomed.values())
 
     def verify(self, package: Package, *, progress: Callable[[int], None] | None = None) -> list[Finding]:
@@ -262,11 +300,25 @@ class Store:
         """
         return find_flaws(package, progress=progress)
 
-    def _make_folder(self, path: str) -> None:
-        make_folder(self.layout, path)
+    def _open(self, path: str, *, make: bool = False) -> Anchor:
+        return open_folder(self.layout, path, make=make)
 
 
-def _lock_seconds() -> float:
+def _blob_name(file: FileEntry) -> str:
+    return f"{file.blake3}{'x' if file.executable else ''}"
+
+
+def _is_intact(path: str, file: FileEntry) -> bool:
+    status = os.lstat(path)
+    return stat.S_ISREG(status.st_mode) and status.st_size == file.size and file_digest(path) == file.blake3
+
+
+def lock_seconds() -> float:
+    """Return how many seconds to wait for another process: ``ORBITPKG_LOCK_TIMEOUT``, or 300.
+
+    Raises:
+        UsageError: The variable is not a number of seconds.
+    """
     text = os.environ.get(_LOCK_VARIABLE) or _LOCK_SECONDS
     try:
         seconds = float(text)
@@ -274,5 +326,5 @@ def _lock_seconds() -> float:
         seconds = -1
     if not 0 <= seconds < math.inf:
         message = f"{_LOCK_VARIABLE} must be a number of seconds, not {text!r}."
-        raise UsageError(message, hint="For example: 60. 0 disables waiting.")
+        raise UsageError(message, hint="Use a number such as 60, or 0 to fail at once.")
     return seconds

@@ -255,10 +255,10 @@ class TestLocking:
             lock()
 
     @pytest.mark.usefixtures("app")
-    def test_without_a_project_the_error_says_how_to_create_one(self) -> None:
+    def test_without_a_project_the_error_gives_a_hint_how_to_create_one(self) -> None:
         with pytest.raises(ProjectError) as caught:
             lock()
-        assert caught.value.hint == "Create a project: orbitpkg add NAME"
+        assert caught.value.hint == "To create a project: orbitpkg add NAME"
 
 
 class TestSyncing:
@@ -391,7 +391,7 @@ class TestYanking:
         assert result.warnings == ["base 2.0.0 is deprecated: use other."]
 
     def test_yanking_every_version_by_a_bare_name_is_refused(self, shelf: Path) -> None:
-        with pytest.raises(UsageError, match="matches every version of base"):
+        with pytest.raises(UsageError, match="A version or range is required to yank base"):
             mark("base", "yanked", reason="x", repository=shelf)
 
     def test_a_missing_release_cannot_be_yanked(self, shelf: Path) -> None:
@@ -470,7 +470,7 @@ class TestSeveralRepositories:
     @pytest.mark.usefixtures("second")
     def test_publishing_requires_a_single_repository(self, shelf: Path, tmp_path: Path) -> None:
         package = make_package(tmp_path / "new", name="new-one")
-        with pytest.raises(UsageError, match="Ambiguous repository: shelf, second"):
+        with pytest.raises(UsageError, match="Several repositories are configured: shelf, second"):
             publish_package(package)
         assert publish_package(package, "second").release.name == "new-one"
         add_repository("shelf", str(shelf), packages=["new-*"])
@@ -563,7 +563,7 @@ class TestAnAppsView:
         assert orbitpkg.project(project / "deep").path == project
         with pytest.raises(LockfileError) as caught:
             orbitpkg.project(tmp_path)
-        assert caught.value.hint == "Create it in the folder of the project: orbitpkg lock"
+        assert caught.value.hint == "To create it, run in the project's directory: orbitpkg lock"
 
     @pytest.mark.usefixtures("project")
     def test_opening_a_locked_package_loads_no_slow_library(self) -> None:

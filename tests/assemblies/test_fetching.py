@@ -421,5 +421,5 @@ def test_the_package_can_be_imported_without_its_extra_and_names_what_is_missing
     monkeypatch.setitem(sys.modules, "xarray", None)
     with pytest.raises(MissingExtra, match="get_assembly needs xarray, which is not installed") as caught:
         _ = assemblies.get_assembly
-    assert caught.value.hint == "pip install 'orbitpkg[netcdf]'"
+    assert caught.value.hint == "To install it: pip install 'orbitpkg[netcdf]'"
     assert fetch_file("FILE", (bucket / "data.bin").as_uri(), SHA1).read_bytes() == DATA

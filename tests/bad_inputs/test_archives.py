@@ -188,7 +188,7 @@ class TestDamage:
                 archive.read_file(archive.contents.files[1])
 
     @pytest.mark.parametrize("data", [b"", b"x", bytes(64), b"orbitpkg" + bytes(56), MANIFEST])
-    def test_what_is_no_archive_at_all_is_refused(self, target: Path, data: bytes) -> None:
+    def test_a_file_that_is_not_an_archive_is_refused(self, target: Path, data: bytes) -> None:
         refusal(target, data)
 
     def test_a_refused_archive_is_closed(self, target: Path) -> None:
@@ -218,12 +218,12 @@ class TestFooter:
         ],
         ids=str,
     )
-    def test_a_footer_that_lies_is_refused(self, target: Path, fields: dict[str, Any], reason: str) -> None:
+    def test_a_wrong_footer_is_refused(self, target: Path, fields: dict[str, Any], reason: str) -> None:
         forgery = forge()
         data = seal(json.dumps(forgery.table).encode(), b"".join(forgery.frames), **fields)
         assert reason in refusal(target, data).message
 
-    def test_a_newer_format_is_told_from_damage(self, target: Path) -> None:
+    def test_a_newer_format_is_distinguished_from_damage(self, target: Path) -> None:
         assert "Upgrade" in str(refusal(target, seal(b"{}", format=7)))
 
     def test_contents_larger_than_any_may_be_are_refused_before_they_are_read(self) -> None:
@@ -277,7 +277,7 @@ class TestChunkTable:
         assert "do not fill the space before it" in refusal(target, spoiled_chunks(shift)).message
 
     @pytest.mark.parametrize("by", [-1, 1])
-    def test_a_chunk_longer_or_shorter_than_it_says_is_refused(self, target: Path, by: int) -> None:
+    def test_a_chunk_of_the_wrong_length_is_refused(self, target: Path, by: int) -> None:
         def shift(chunks: dict[str, Any]) -> None:
             chunks["length"][0] += by
             chunks["length"][1] -= by
@@ -355,7 +355,7 @@ class TestFrames:
         assert "cannot be decompressed" in refusal(target, self.with_first_frame(frame)).message
 
     @pytest.mark.parametrize("frame", [b"x", b"\x50\x2a\x4d\x18\0\0\0\0", b"\x28\xb5\x2f\xfd", b"BZh91AY&SY"])
-    def test_what_is_no_frame_is_refused(self, target: Path, frame: bytes) -> None:
+    def test_an_invalid_frame_is_refused(self, target: Path, frame: bytes) -> None:
         assert "Chunk 0 of" in refusal(target, self.with_first_frame(frame)).message
 
     def test_other_bytes_of_the_right_length_are_refused(self, target: Path) -> None:
@@ -430,7 +430,7 @@ class TestTarStream:
         forgery = forge(stream=tar([*HONEST, Member("evil", b"x")])[0])
         assert "The end of the tar stream" in refusal(target, forgery.seal()).message
 
-    def test_a_listed_file_that_is_no_member_is_refused(self, target: Path) -> None:
+    def test_a_listed_file_that_is_not_a_member_is_refused(self, target: Path) -> None:
         forgery = forge(stream=tar(HONEST[:-1])[0] + bytes(4096))
         assert "The tar header of 'run.sh'" in refusal(target, forgery.seal()).message
 
@@ -497,15 +497,15 @@ class TestPolyglots:
 
 
 class TestNoFile:
-    def test_an_archive_that_is_not_there_is_told(self, target: Path) -> None:
+    def test_a_missing_archive_is_reported(self, target: Path) -> None:
         with pytest.raises(StorageError, match="cannot be read: No such file"):
             LocalArchive.open(target)
 
-    def test_a_directory_is_no_archive(self, tmp_path: Path) -> None:
+    def test_a_directory_is_not_an_archive(self, tmp_path: Path) -> None:
         with pytest.raises(StorageError, match="cannot be read: Is a directory"):
             LocalArchive.open(tmp_path)
 
-    def test_a_fifo_is_no_archive_and_is_not_waited_for(self, target: Path) -> None:
+    def test_a_fifo_is_not_an_archive_and_does_not_block(self, target: Path) -> None:
         os.mkfifo(target)
         with pytest.raises(StorageError, match="cannot be read: Illegal seek"):
             LocalArchive.open(target)
@@ -557,7 +557,7 @@ class TestSize:
         target.write_bytes(seal(raw()))
         assert peak_mebibytes(OPEN_AND_REFUSE, target) < 200
 
-    def test_contents_that_hold_far_more_than_they_say_are_refused_within_bounds(self, target: Path) -> None:
+    def test_contents_larger_than_declared_are_refused_within_bounds(self, target: Path) -> None:
         raw = table_text(1)
         target.write_bytes(seal(raw, packed=compress(raw + b" " * (600 << 20))))
         assert peak_mebibytes(OPEN_AND_REFUSE, target) < 200

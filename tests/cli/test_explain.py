@@ -85,7 +85,7 @@ def test_a_yanked_release_is_reported_with_its_reason_and_how_to_install_it(stoc
         "    tokenizer 3.0.0-rc.1 is a pre-release\n"
         "    tokenizer 2.0.0 was yanked: wrong vocabulary\n"
         "hint: Allow pre-releases (--pre) to get tokenizer 3.0.0-rc.1. "
-        "tokenizer 2.0.0 was yanked (wrong vocabulary). To use it anyway, require tokenizer==2.0.0.\n",
+        "tokenizer 2.0.0 was yanked (wrong vocabulary). To install it anyway, request tokenizer==2.0.0.\n",
     )
 
 
@@ -94,7 +94,7 @@ def test_why_not_notes_that_a_release_is_yanked(stocked: Machine) -> None:
     assert stocked.run("why-not", "tokenizer==2.0.0") == Result(
         0,
         "tokenizer==2.0.0 can be installed:\n  tokenizer 2.0.0\n",
-        "note: tokenizer 2.0.0 is yanked: wrong vocabulary.\n",
+        "warning: tokenizer 2.0.0 is yanked: wrong vocabulary.\n",
     )
     assert stocked.run("why-not", "tokenizer==2.0.0", "--json").envelope["data"]["warnings"] == [
         "tokenizer 2.0.0 is yanked: wrong vocabulary."
@@ -252,7 +252,7 @@ def test_an_invalid_app_is_an_error(machine: Machine, word: str) -> None:
     )
 
 
-HINT = "hint: Give --python the path of a Python 3.8 or newer, or the folder of a virtual environment.\n"
+HINT = "hint: Give --python the path of a Python 3.8 or newer, or the directory of a virtual environment.\n"
 
 
 def script(folder: Path, text: str) -> Path:
@@ -283,7 +283,7 @@ def test_a_program_that_is_not_an_interpreter_is_an_error(machine: Machine, text
     [
         ("nowhere/python", "No such file or directory"),
         ("no-such-python", "the program was not found"),
-        (".", "the folder contains no interpreter"),
+        (".", "the directory contains no interpreter"),
         ("plain", "Permission denied"),
     ],
 )

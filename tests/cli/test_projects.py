@@ -46,7 +46,7 @@ def test_add_reports_locked_and_installed_packages(shop: Machine) -> None:
     )
 
 
-def test_add_creates_a_project_if_there_is_none(furnished: Machine) -> None:
+def test_add_creates_a_project_if_none_exists(furnished: Machine) -> None:
     done = furnished.run("add", "tiny")
     assert done == Result(0, "Locked 1 package\n  + tiny 1.0.0\nAll locked packages are installed: 1 package\n", "")
     assert 'repository = "default"' in (furnished.folder / "orbit.lock").read_text()
@@ -85,7 +85,7 @@ def test_sync_locked_explains_why_the_lockfile_is_outdated(shop: Machine) -> Non
         "error: orbit.lock is outdated:\n"
         "    The project requires big, which is not locked.\n"
         "    tiny==1.0.0 is locked, but nothing requires it.\n"
-        "hint: Update it: orbitpkg lock\n",
+        "hint: To update it: orbitpkg lock\n",
     )
     error = shop.run("sync", "--locked", "--json").envelope["error"]
     assert (error["code"], len(error["data"]["reasons"])) == ("lockfile", 2)
@@ -158,7 +158,7 @@ def test_a_yanked_release_is_installed_only_by_exact_version_with_a_warning(shop
     )
     assert shop.run("install", "tiny").out.startswith("Installed tiny 1.0.0: ")
     done = shop.run("install", "tiny==1.1.0")
-    assert (done.code, done.err) == (0, "note: tiny 1.1.0 is yanked: wrong labels.\n")
+    assert (done.code, done.err) == (0, "warning: tiny 1.1.0 is yanked: wrong labels.\n")
     assert shop.run("yank", "tiny==1.1.0", "--undo").out.startswith("tiny 1.1.0 is now available\n")
     assert shop.run("install", "tiny").out.startswith("tiny 1.1.0 is already installed")
 
@@ -172,7 +172,7 @@ def test_deprecate_marks_every_version_that_a_requirement_allows(shop: Machine) 
         "reason": "use big",
         "repository": models(shop),
     }
-    assert shop.run("install", "tiny").err == "note: tiny 1.1.0 is deprecated: use big.\n"
+    assert shop.run("install", "tiny").err == "warning: tiny 1.1.0 is deprecated: use big.\n"
 
 
 @pytest.mark.parametrize("words", [["yank", "tiny==1.0.0"], ["deprecate", "tiny"], ["yank", "tiny", "--reason", "x"]])
@@ -188,7 +188,7 @@ def test_repositories_are_added_listed_and_removed(machine: Machine) -> None:
     added = machine.run("repo", "add", "ours", "./models", "--packages", "Acme_*", ORBITPKG_CONFIG=str(config))
     assert added == Result(0, f"Added repository ours (./models)\n  in {config}\n", "")
     assert machine.run("repo", "list", ORBITPKG_CONFIG=str(config)) == Result(
-        0, f"ours  {models(machine)}  acme-*\n", f"note: Configured in {config}\n"
+        0, f"ours  {models(machine)}  acme-*\n", f"note: Set by {config}\n"
     )
     assert machine.run("repo", "remove", "ours", ORBITPKG_CONFIG=str(config)).code == 0
     assert machine.run("repo", "remove", "ours", ORBITPKG_CONFIG=str(config)).code == 2
@@ -209,7 +209,7 @@ def test_a_wrong_index_is_overruled_reported_and_rebuilt(shop: Machine) -> None:
     assert done.code == 0, done.err
     assert "  + tiny 1.0.0\n" in done.out
     assert "evil" not in done.out + done.err
-    assert "note: The index of big is wrong about big==1.0.0: dependencies. The records of" in done.err
+    assert "warning: The index of big is wrong about big==1.0.0: dependencies. The records of" in done.err
     assert shop.run("repo", "reindex") == Result(
         0,
         "Rebuilt the index of big: 1 release\n"

@@ -28,14 +28,14 @@ def test_init_reports_the_file_and_the_next_step(machine: Machine) -> None:
     assert machine.run("init", "my-model") == Result(
         0,
         "Created my-model/package.json\n",
-        'hint: List the package\'s files under "include", then run: orbitpkg validate my-model\n',
+        'hint: To check the package: orbitpkg validate my-model\n',
     )
 
 
 def test_init_does_not_overwrite_a_manifest(furnished: Machine) -> None:
     before = (furnished.folder / "tiny" / "package.json").read_bytes()
     assert furnished.run("init", "tiny") == Result(
-        2, "", "error: tiny/package.json already exists.\nhint: Check it: orbitpkg validate tiny\n"
+        2, "", "error: tiny/package.json already exists.\nhint: To check it: orbitpkg validate tiny\n"
     )
     assert (furnished.folder / "tiny" / "package.json").read_bytes() == before
 
@@ -152,7 +152,7 @@ def test_install_dry_run_changes_nothing(furnished: Machine) -> None:
     first, second, third = done.out.splitlines()
     assert first == "Would install tiny 1.0.0"
     assert second == "  3 files, 1.1 kB to write"
-    assert third.endswith(" to fetch in 1 request")
+    assert third.endswith(" to download in 1 request")
     assert furnished.run("list").out == ""
 
 
@@ -301,7 +301,7 @@ def test_verify_explains_a_failed_repair(furnished: Machine) -> None:
     (furnished.home / "repository").rename(furnished.home / "elsewhere")
     done = furnished.run("verify", "--repair")
     assert (done.code, done.out) == (16, "tiny 1.0.0  damaged\n  missing  data/words.txt\n")
-    assert "note: Could not repair tiny 1.0.0. " in done.err
+    assert "warning: Could not repair tiny 1.0.0. " in done.err
     assert furnished.run("verify", "--repair", "--repository", furnished.home / "elsewhere").code == 0
 
 

@@ -73,7 +73,7 @@ def test_words_that_cannot_be_read_exit_with_two(lab: Machine, words: list[str],
     assert says in done.err.replace("\n  ", " ")
 
 
-def test_a_dataset_that_is_not_there_is_told_with_the_nearest(lab: Machine) -> None:
+def test_a_missing_dataset_is_reported_with_a_similar_name(lab: Machine) -> None:
     done = lab.run("dataset", "info", "recordngs")
     assert (done.code, done.out) == (1, "")
     assert done.err.endswith("hint: Did you mean recordings?\n")
@@ -104,7 +104,7 @@ def test_a_narrow_terminal_shows_what_is_known(lab: Machine) -> None:
     assert (facts["name"], facts["tags.lab"], facts["metadata.robot"]) == ("run 1.bin", "a=b", "sawyer")
 
 
-def test_download_and_sync_say_what_they_did(lab: Machine) -> None:
+def test_download_and_sync_report_what_they_did(lab: Machine) -> None:
     first = lab.run("dataset", "download", "recordings", "--dir", "out", "--where", "size > 0")
     assert (first.code, first.out) == (0, "Downloaded 2 files, 3 bytes\n  out\n")
     assert lab.run("dataset", "sync", "recordings", "--dir", "out", "--where", "size > 0").out == (
@@ -161,7 +161,7 @@ def test_without_a_network_what_is_kept_is_searched(lab: Machine, tmp_path: Path
     del tmp_path
     done = lab.run("dataset", "query", "recordings", "--offline", "--at", "s3://no-such-bucket/lab")
     assert done.code == 1
-    assert "offline mode is on" in done.err.replace("\n  ", " ")
+    assert "in offline mode" in done.err.replace("\n  ", " ")
     assert lab.run("dataset", "query", "recordings", "--offline").code == 0
 
 

@@ -153,7 +153,7 @@ def test_the_size_of_an_image_is_read(tmp_path: Path) -> None:
     assert metadata_of(write_png(tmp_path / "frame 1.png", 640, 480)) == {"width": 640, "height": 480}
 
 
-def test_a_file_of_no_known_kind_has_nothing_to_say_and_nothing_to_complain_of(tmp_path: Path) -> None:
+def test_a_file_of_an_unknown_kind_has_no_metadata_and_no_warnings(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_bytes(b"\x89HDF")
     assert extract(tmp_path / "notes.txt") == Extracted()
 
@@ -183,9 +183,9 @@ def test_of_two_sidecars_the_plainer_name_is_not_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("{", "sound.wav.json is not JSON: Expecting property name"),
-        ("[1]", "sound.wav.json is not a JSON object."),
-        ("", "sound.wav.json is not JSON: Expecting value"),
+        ("{", "Ignored sound.wav.json, which is not valid JSON (line 1, column 2)."),
+        ("[1]", "Ignored sound.wav.json, which is not a JSON object."),
+        ("", "Ignored sound.wav.json, which is not valid JSON (line 1, column 1)."),
     ],
 )
 def test_a_broken_sidecar_is_a_warning(tmp_path: Path, text: str, says: str) -> None:
@@ -210,7 +210,7 @@ def test_an_hdf5_file_that_is_cut_short_is_a_warning_at_every_length(tmp_path: P
 
 @pytest.mark.parametrize("name", ["run.h5", "rows.parquet", "model.safetensors", "frame.png", "climate.nc"])
 @pytest.mark.parametrize("data", [b"", b"this is something else entirely", bytes(4096)], ids=["empty", "text", "zeros"])
-def test_a_file_that_is_not_what_its_name_says_is_a_warning(tmp_path: Path, name: str, data: bytes) -> None:
+def test_a_file_that_does_not_match_its_suffix_causes_a_warning(tmp_path: Path, name: str, data: bytes) -> None:
     (tmp_path / name).write_bytes(data)
     found = extract(tmp_path / name)
     assert found.metadata == {}
@@ -225,9 +225,9 @@ def test_a_file_that_is_not_there_is_a_warning(tmp_path: Path, name: str) -> Non
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("not json", "The attribute 'metadata' is not JSON: Expecting value: line 1 column 1 (char 0)."),
-        ("[" * 100_000, "The attribute 'metadata' is not JSON: it is nested too deeply."),
-        ("9" * 5000, "The attribute 'metadata' is not JSON: Exceeds the limit"),
+        ("not json", "The attribute 'metadata' is not valid JSON (line 1, column 1)."),
+        ("[" * 100_000, "The attribute 'metadata' cannot be read as JSON: it is nested too deeply."),
+        ("9" * 5000, "The attribute 'metadata' cannot be read as JSON: Exceeds the limit"),
     ],
     ids=["words", "deep", "digits"],
 )
@@ -242,7 +242,7 @@ def test_metadata_that_is_not_json_costs_no_other_attribute(tmp_path: Path, text
     assert found.warnings[0].startswith(says)
 
 
-def test_metadata_that_is_no_object_keeps_its_name(tmp_path: Path) -> None:
+def test_metadata_that_is_not_an_object_keeps_its_name(tmp_path: Path) -> None:
     assert metadata_of(write_hdf5(tmp_path / "run.h5", metadata="[1, 2]")) == {"metadata": [1, 2]}
 
 
@@ -257,7 +257,7 @@ def test_values_that_json_cannot_represent_become_null_with_a_warning(tmp_path: 
     ]
 
 
-def test_nesting_that_no_reader_takes_is_left_out_and_told(tmp_path: Path) -> None:
+def test_too_deep_nesting_is_omitted_and_reported(tmp_path: Path) -> None:
     deep = '{"a": 1, "b": ' + "[" * 200 + "]" * 200 + "}"
     found = extract(write_hdf5(tmp_path / "run.h5", metadata=deep))
     assert found.metadata == {"a": 1}
@@ -266,7 +266,7 @@ def test_nesting_that_no_reader_takes_is_left_out_and_told(tmp_path: Path) -> No
     )
 
 
-def test_text_that_is_not_utf_8_is_mended_and_told(tmp_path: Path) -> None:
+def test_text_that_is_not_utf_8_is_repaired_and_reported(tmp_path: Path) -> None:
     found = extract(write_hdf5(tmp_path / "run.h5", site=np.bytes_(b"\xc5rhus"), metadata='{"x": "\\ud800"}'))
     assert set(found.metadata) == {"site", "x"}
     json.dumps(found.metadata, ensure_ascii=False).encode()
@@ -283,11 +283,11 @@ def test_an_attribute_of_a_type_without_words_costs_no_other(tmp_path: Path) -> 
     assert found.warnings == ("The attribute: 'there' was omitted, because JSON cannot represent the type Reference.",)
 
 
-def test_a_file_without_metadata_is_told(tmp_path: Path) -> None:
+def test_a_file_without_metadata_is_reported(tmp_path: Path) -> None:
     assert warning_of(write_hdf5(tmp_path / "run.h5")) == "It contains no metadata: its root has no attributes."
 
 
-def test_a_safetensors_header_that_lies_about_its_length_is_a_warning(tmp_path: Path) -> None:
+def test_a_safetensors_header_with_a_wrong_length_causes_a_warning(tmp_path: Path) -> None:
     (tmp_path / "a.safetensors").write_bytes((2**60).to_bytes(8, "little") + b"{}")
     (tmp_path / "b.safetensors").write_bytes((99).to_bytes(8, "little") + b"{}")
     assert "does not start with a valid header length" in warning_of(tmp_path / "a.safetensors")
@@ -392,7 +392,7 @@ def test_a_reader_that_takes_its_process_down_costs_no_other_file(tmp_path: Path
     assert isolation.read_apart(f"{readers}:good", path) == expected
 
 
-def test_what_a_reader_raises_in_another_process_is_told_here(tmp_path: Path, readers: str) -> None:
+def test_an_exception_of_a_reader_in_another_process_is_reported_here(tmp_path: Path, readers: str) -> None:
     with pytest.raises(isolation.ReaderFailedError, match=r"^RuntimeError: no such luck$"):
         isolation.read_apart(f"{readers}:fails", tmp_path)
     with pytest.raises(MissingExtra, match=r"^It needs h5py.\npip install it$"):

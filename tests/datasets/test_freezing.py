@@ -44,7 +44,7 @@ def freeze(filled: Dataset, *, pack: bool, release: str = "runs==1.2.0") -> orbi
 
 
 @pytest.mark.parametrize("pack", [False, True], ids=["referring", "packed"])
-def test_a_frozen_selection_gives_its_files_and_what_was_said_of_them(
+def test_a_frozen_selection_gives_its_files_and_their_metadata(
     filled: Dataset, tmp_path: Path, *, pack: bool
 ) -> None:
     found = freeze(filled, pack=pack)
@@ -108,7 +108,7 @@ def test_a_release_is_a_name_and_a_version(filled: Dataset, release: str) -> Non
 
 
 def test_nothing_and_what_cannot_be_had_are_not_frozen(filled: Dataset) -> None:
-    with pytest.raises(UsageError, match="nothing to freeze"):
+    with pytest.raises(UsageError, match="No files match the filter"):
         filled.where("count = 77").freeze("runs==1.0.0")
     for info in list(filled.objects.list("blobs/")):
         filled.objects.delete(info.key)
@@ -119,7 +119,7 @@ def test_nothing_and_what_cannot_be_had_are_not_frozen(filled: Dataset) -> None:
         orbitpkg.install("runs", repository=filled.repository)
 
 
-def test_what_is_no_frozen_dataset_is_told(filled: Dataset, tmp_path: Path) -> None:
+def test_a_package_that_is_not_a_frozen_dataset_is_reported(filled: Dataset, tmp_path: Path) -> None:
     with pytest.raises(NotInstalled):
         orbitpkg.frozen("runs")
     orbitpkg.publish(make_package(tmp_path / "p", files={"data.bin": b"x"}), filled.repository)

@@ -261,7 +261,7 @@ def test_an_interrupted_upload_is_not_resumed_with_another_file(
     assert place.store.get("large.bin")[0] == OLD * 3
 
 
-def test_offline_mode_makes_no_request_and_says_so(
+def test_offline_mode_makes_no_request_and_reports_it(
     cached: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("ORBITPKG_OFFLINE", "1")

@@ -69,7 +69,7 @@ def hasty(endpoint: str) -> S3Store:
 
 class TestNoAnswer:
     @pytest.mark.parametrize("use", USES)
-    def test_a_port_where_nobody_listens_is_told(self, use: str) -> None:
+    def test_a_closed_port_is_reported(self, use: str) -> None:
         port = free_port()
         with closing(hasty(f"http://{HOST}:{port}")) as store, pytest.raises(RepositoryUnreachable) as caught:
             uses(store)[use]()
@@ -88,12 +88,12 @@ class TestNoAnswer:
         with silent() as url, pytest.raises(RepositoryUnreachable, match="no answer in time"):
             HttpStore(url, patience=HASTY).get("key")
 
-    def test_a_host_that_does_not_exist_is_told(self) -> None:
+    def test_a_host_that_does_not_exist_is_reported(self) -> None:
         told = pytest.raises(RepositoryUnreachable, match="its name cannot be resolved")
         with closing(hasty("http://nowhere.invalid")) as store, told:
             store.get("key")
 
-    def test_a_server_without_tls_is_told(self) -> None:
+    def test_a_server_without_tls_is_reported(self) -> None:
         told = pytest.raises(RepositoryUnreachable, match="does not use TLS")
         with answering([b"HTTP/1.1 400 Bad Request\r\n\r\n"]) as endpoint:
             store = hasty(endpoint.replace("http://", "https://"))
@@ -112,7 +112,7 @@ class TestNoAnswer:
             pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\ncut", "cut short", id="half a body"),
         ],
     )
-    def test_an_answer_that_makes_no_sense_is_not_taken_for_absence(self, said: bytes, told: str) -> None:
+    def test_an_invalid_answer_is_not_treated_as_absence(self, said: bytes, told: str) -> None:
         expected = pytest.raises(RepositoryUnreachable, match=told)
         with answering([said]) as endpoint, closing(hasty(endpoint)) as store, expected:
             store.get("key")
@@ -128,7 +128,7 @@ class TestNoAnswer:
         with answering(drops()) as url:
             assert HttpStore(url, patience=patience).get("key")[0] == b"." * 30
 
-    def test_what_a_server_says_beside_its_code_is_not_repeated(self) -> None:
+    def test_a_servers_text_beside_its_code_is_not_repeated(self) -> None:
         body = (
             b"<Error><Code>SignatureDoesNotMatch</Code><Message>no</Message><AWSAccessKeyId>AKIAEXAMPLE</AWSAccessKeyId>"
             b"<StringToSign>to sign</StringToSign><SignatureProvided>provided</SignatureProvided></Error>"
@@ -151,7 +151,7 @@ class TestCredentials:
         return server
 
     @pytest.mark.parametrize("use", USES)
-    def test_wrong_keys_are_told_with_where_they_came_from(self, strict: S3Server, use: str) -> None:
+    def test_wrong_keys_are_reported_with_their_source(self, strict: S3Server, use: str) -> None:
         env = strict.env() | {"AWS_SECRET_ACCESS_KEY": SECRET}
         store = open_store(f"s3://{strict.new_bucket()}", env=env)
         with closing(store), pytest.raises(CredentialsError) as caught:
@@ -235,7 +235,7 @@ class TestCredentials:
             with pytest.raises(CredentialsError, match="requires credentials to list"):
                 store.list("")
 
-    def test_a_missing_key_is_told_apart_from_a_forbidden_one_to_whoever_may_list(self, ceph: S3Server) -> None:
+    def test_a_missing_key_is_distinguished_from_a_forbidden_one_if_the_user_may_list(self, ceph: S3Server) -> None:
         store = open_store(f"s3://{ceph.new_bucket()}", env=ceph.env())
         with closing(store), pytest.raises(RepositoryError) as caught:
             store.head("absent")
@@ -244,7 +244,7 @@ class TestCredentials:
 
 class TestBuckets:
     @pytest.mark.parametrize("use", USES)
-    def test_a_bucket_that_is_not_there_is_told(self, s3_server: S3Server, use: str) -> None:
+    def test_a_missing_bucket_is_reported(self, s3_server: S3Server, use: str) -> None:
         store = open_store("s3://no-such-bucket-here/p", env=s3_server.env())
         with closing(store), pytest.raises(BucketNotFound) as caught:
             uses(store)[use]()

@@ -217,7 +217,7 @@ class TestNewerFormats:
         assert "pip install -U orbitpkg" in (caught.value.hint or "")
         with pytest.raises(NotInstalled) as missing:
             orbitpkg.package("model")
-        assert "Upgrade orbitpkg: pip install -U orbitpkg" in (missing.value.hint or "")
+        assert "To upgrade orbitpkg: pip install -U orbitpkg" in (missing.value.hint or "")
         assert not (home / "store/v1").exists()
 
     def test_a_newer_root_stops_garbage_collection(self, home: Path) -> None:

@@ -372,7 +372,7 @@ print(before and before.etag, upload, cache.index("s3://bucket", "model").etag, 
     assert second.python(code.replace("NAME", "second")) == "first first second second\n"
 
 
-def test_users_who_install_and_remove_the_same_at_once_do_not_meet(shared: Place, first: User, second: User) -> None:
+def test_users_can_install_and_remove_the_same_package_at_once(shared: Place, first: User, second: User) -> None:
     code = f"""
 repository = {str(shared.repository)!r}
 import random
@@ -431,7 +431,7 @@ class TestGiving:
         for umask, mode in ((0o022, 0o2775), (0o027, 0o2770)):
             owner = place.user(61_001, umask)
             said = owner.does("store", "share", place.folder / f"{umask:o}", "--group", str(GROUP))
-            expected = f"Shared {place.folder}/{umask:o}: members of {GROUP} can install and remove packages"
+            expected = f"Shared {place.folder}/{umask:o}: members of the group {GROUP} can install and remove packages"
             assert said.startswith(expected)
             assert f"export ORBITPKG_HOME={place.folder}/{umask:o}\n" in said
             assert stat.S_IMODE((place.folder / f"{umask:o}").stat().st_mode) == mode
@@ -461,7 +461,7 @@ class TestGiving:
         assert data["closed"] == str(place.folder)
         assert str(shared.home / "store") in data["left"]
 
-    def test_a_user_who_cannot_share_it_learns_who_can(self, shared: Place) -> None:
+    def test_a_user_who_cannot_share_it_is_told_which_user_can(self, shared: Place) -> None:
         for user in (shared.user(61_001, 0o022), shared.user(61_003, 0o022, member=False)):
             done = user.run("store", "share", "--group", str(GROUP), "--mode", "0660")
             assert done.status == 1
@@ -475,10 +475,10 @@ class TestGiving:
             (("--mode", "0666"), "'0666' is not a valid mode"),
             (("--mode", "600"), "'600' is not a valid mode"),
             (("--mode", "rw-rw----"), "'rw-rw----' is not a valid mode"),
-            (("/etc",), "/etc is not a home folder of orbitpkg"),
+            (("/etc",), "/etc is not a home directory of orbitpkg"),
         ],
     )
-    def test_what_makes_no_sense_is_refused(self, place: Place, words: tuple[str, ...], said: str) -> None:
+    def test_invalid_combinations_are_refused(self, place: Place, words: tuple[str, ...], said: str) -> None:
         done = place.user(61_001, 0o022).run("store", "share", *words)
         assert (done.status, said in done.err) == (2, True), done
         assert not place.home.exists()

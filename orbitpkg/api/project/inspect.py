@@ -72,6 +72,7 @@ def outdated(*, repository: PathLike | None = None, offline: bool = False) -> li
 
     Raises:
         LockfileError: The project's lockfile is missing or invalid.
+        RepositoryNotFound: None of the packages was found, and a repository does not exist.
         RepositoryError: A repository cannot be read.
     """
     source = open_source(repository, offline=offline)
@@ -80,6 +81,10 @@ def outdated(*, repository: PathLike | None = None, offline: bool = False) -> li
     for name in repositories:
         source.repositories.named(name)
     source.repositories.look_up(key for _, key, _, _ in used)
+    if (used or repository) and not any(source.versions(key) for _, key, _, _ in used):
+        # A mistyped address has no packages either, and must not look as if everything were up to date.
+        for setting in source.repositories.settings:
+            source.repositories.catalogue(setting).repository.config()
     for name, key, current, wants in used:
         allowed = source.newest(key, [want.range for want in wants]) or current
         newest = source.newest(key, []) or current
@@ -90,13 +95,13 @@ def outdated(*, repository: PathLike | None = None, offline: bool = False) -> li
 
 def _in_use() -> tuple[list[tuple[str, str, Version, list[Requirement]]], set[str]]:
     """Return name, key, version and requirements of each package in use, and the names of their repositories."""
-    from orbitpkg.config.settings import find_project
+    from orbitpkg.config.settings import check_lock_owner, find_project
     from orbitpkg.model.lockfile import package_requirements
 
     found = find_project()
     if found is None or not found.document.requirements:
         return _newest_installed(), set()
-    lock = open_project(Layout(home()), found.folder).lock
+    lock = open_project(Layout(home()), found.folder, check_owner=check_lock_owner).lock
     wants: dict[str, list[Requirement]] = {}
     for requirement in found.document.requirements:
         wants.setdefault(requirement.key, []).append(requirement)
@@ -118,12 +123,12 @@ def _newest_installed() -> list[tuple[str, str, Version, list[Requirement]]]:
 
 def dependency_tree() -> list[Branch]:
     """Return the packages of the project, or without a project the installed ones, with their dependencies."""
-    from orbitpkg.config.settings import find_project
+    from orbitpkg.config.settings import check_lock_owner, find_project
 
     found = find_project()
     if found is None or not found.document.requirements:
         return _installed_tree()
-    lock = open_project(Layout(home()), found.folder).lock
+    lock = open_project(Layout(home()), found.folder, check_owner=check_lock_owner).lock
     needs = {key: package.dependencies for key, package in lock.packages.items()}
     names = {key: (package.name, str(package.version)) for key, package in lock.packages.items()}
     return _build_tree([str(requirement) for requirement in found.document.requirements], names, needs)

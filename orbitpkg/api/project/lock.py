@@ -40,17 +40,23 @@ class Locked:
         path: The path of the lockfile.
         lock: Its content.
         changes: Name, old version and new version of each package that changed; None for a version that is absent.
+        yanked: The number of releases that are now marked as yanked, and were not before.
         is_rewritten: Whether the content differs from before, even if only in what is yanked.
         warnings: Sentences for the user.
         unchecked: By package, the apps that its compatibility names and whose version is unknown.
     """
 
-    __slots__ = ("changes", "is_rewritten", "lock", "path", "unchecked", "warnings")
+    __slots__ = ("changes", "is_rewritten", "lock", "path", "unchecked", "warnings", "yanked")
 
     def __init__(self, path: Path, lock: Lock, old: Lock | None) -> None:
         self.path = path
         self.lock = lock
         self.changes = _changes(old, lock)
+        before = old.packages if old is not None else {}
+        self.yanked = sum(
+            package.yanked is not None and key in before and before[key].yanked is None
+            for key, package in lock.packages.items()
+        )
         self.is_rewritten = lock != old
         self.warnings: list[str] = []
         self.unchecked: dict[str, tuple[str, ...]] = {}

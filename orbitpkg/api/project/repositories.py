@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from orbitpkg.files.tilde import expand_home
+from orbitpkg.files.working import absolute_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def add_repository(
         UsageError: The name, the address or a glob is invalid.
         ProjectError: The file is invalid.
     """
-    from orbitpkg.config.editing import put_repository, write_text
+    from orbitpkg.config.editing import edit_lock, put_repository, write_text
     from orbitpkg.config.settings import user_config_path
     from orbitpkg.model.project import RepositorySetting, check_binding, check_repository_name
 
@@ -36,8 +37,20 @@ def add_repository(
         mirrors=tuple(_written(mirror, path if shared else None) for mirror in mirrors),
         packages=tuple(check_binding(text) for text in packages),
     )
-    write_text(path, put_repository(path, setting))
+    with edit_lock(path):
+        write_text(path, put_repository(path, setting))
     return path
+
+
+def has_repository(name: str, *, user: bool = False) -> bool:
+    """Return whether the file that :func:`add_repository` would change names a repository already.
+
+    Raises:
+        ProjectError: The file is invalid.
+    """
+    from orbitpkg.config.editing import has_repository
+
+    return has_repository(_settings_path(user=user), name)
 
 
 def _written(address: str, shared: Path | None) -> str:
@@ -55,7 +68,7 @@ def _written(address: str, shared: Path | None) -> str:
     check_address(address_of(address))
     if address_of(address) == address:
         return address
-    path = os.path.normpath(expand_home(address).absolute())
+    path = absolute_path(expand_home(address))
     if shared is None or not address.startswith("."):
         return path
     relative = Path(os.path.relpath(path, shared.parent)).as_posix()
@@ -68,11 +81,12 @@ def remove_repository(name: str, *, user: bool = False) -> Path:
     Raises:
         UsageError: The file has no repository of this name.
     """
+    from orbitpkg.config.editing import edit_lock, write_text
     from orbitpkg.config.editing import remove_repository as text_without
-    from orbitpkg.config.editing import write_text
 
     path = _settings_path(user=user)
-    write_text(path, text_without(path, name))
+    with edit_lock(path):
+        write_text(path, text_without(path, name))
     return path
 
 

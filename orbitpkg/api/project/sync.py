@@ -8,6 +8,7 @@ from orbitpkg.api.project.lock import (
     choose_locked,
     current_project,
     open_source,
+    read_project_lock,
     update_lock,
     warn_unshared,
     write_lock,
@@ -55,25 +56,27 @@ def add(
     from pathlib import Path
 
     from orbitpkg.config.discovery import PROJECT_NAME
-    from orbitpkg.config.editing import put_requirements, write_text
+    from orbitpkg.config.editing import edit_lock, put_requirements, write_text
     from orbitpkg.config.settings import find_project
+    from orbitpkg.files.working import absolute_path
     from orbitpkg.model.requirements import parse_requirement
     from orbitpkg.reporting import SILENT
-    from orbitpkg.store.project import read_lock
 
     options = InstallOptions(
         repository=repository, apps=tuple(apps), python=python, offline=offline, reporter=reporter or SILENT
     )
     found = find_project()
-    path = found.path if found is not None else Path.cwd() / PROJECT_NAME
+    path = found.path if found is not None else Path(absolute_path(PROJECT_NAME))
     new = {requirement.key: requirement for requirement in map(parse_requirement, requirements)}
-    text = put_requirements(path, new.values())
-    kept = [each for each in (found.document.requirements if found else ()) if each.key not in new]
-    old = read_lock(path.parent)
-    # A package that the user adds again is upgraded, as if it had not been locked.
-    locked, source = choose_locked(path.parent, [*kept, *new.values()], old, set(new), options)
-    write_text(path, text)
-    write_lock(locked)
+    with edit_lock(path):
+        found = find_project()  # another process may have changed or created it while this one waited
+        text = put_requirements(path, new.values())
+        kept = [each for each in (found.document.requirements if found else ()) if each.key not in new]
+        old = read_project_lock(path.parent)
+        # A package that the user adds again is upgraded, as if it had not been locked.
+        locked, source = choose_locked(path.parent, [*kept, *new.values()], old, set(new), options)
+        write_text(path, text)
+        write_lock(locked)
     locked.warnings += warn_unshared(path, repository)
     return locked, _install(locked.path, locked.lock, source, options, asked=list(new))
 
@@ -112,23 +115,23 @@ def sync(
     from orbitpkg.errors import LockfileError
     from orbitpkg.model.lockfile import LOCK_NAME
     from orbitpkg.reporting import SILENT
-    from orbitpkg.store.project import find_lock, read_lock
+    from orbitpkg.store.project import find_lock
 
     options = InstallOptions(
         repository=repository, apps=tuple(apps), python=python, offline=offline, reporter=reporter or SILENT
     )
     found = find_project() if frozen else current_project()
     folder = found.folder if found is not None else find_lock()
-    current = read_lock(folder) if folder is not None else None
+    current = read_project_lock(folder) if folder is not None else None
     if current is None and (frozen or locked):
         where = f"in {folder}" if folder else "in this directory or above it"
-        raise LockfileError(f"No {LOCK_NAME} was found {where}.", hint="Create it: orbitpkg lock")
+        raise LockfileError(f"No {LOCK_NAME} was found {where}.", hint="To create it: orbitpkg lock")
     reasons = [] if frozen or found is None else _staleness(current, found, repository)
     if reasons and locked:
         lines = "\n".join(f"  {reason}" for reason in reasons)
         raise LockfileError(
             f"{LOCK_NAME} is outdated:\n{lines}",
-            hint="Update it: orbitpkg lock",
+            hint="To update it: orbitpkg lock",
             reasons=reasons,
         )
     result = update_lock(options) if reasons else None
@@ -255,7 +258,7 @@ def _recorded(source: RepositorySource, package: LockedPackage) -> Release:
     if release is None:
         raise VersionNotFound(
             f"{package} is locked, but {catalogue.repository.url} does not have it.",
-            hint=f"Ask the repository's owner, or lock another version: orbitpkg lock --upgrade {package.name}",
+            hint=f"Ask the repository's owner. To lock another version: orbitpkg lock --upgrade {package.name}",
             name=package.name,
             version=str(package.version),
         )

@@ -262,7 +262,7 @@ class TestCutting:
 
     @pytest.mark.parametrize("segments", [1, 2])
     @pytest.mark.parametrize("beyond", [-512, 0, 512])
-    def test_a_stream_that_ends_where_a_segment_does_is_cut_as_a_whole_too(
+    def test_a_stream_that_ends_with_a_segment_is_cut_in_the_same_way(
         self, tmp_path: Path, segments: int, beyond: int
     ) -> None:
         # Two headers, the manifest, and the end of the stream take 2,560 bytes.
@@ -403,7 +403,7 @@ class TestChangingTrees:
         with pytest.raises(TreeChanged):
             hash_tree(read_tree(folder), progress=at_call(3, lambda: grow(folder / "b")))
 
-    def test_what_is_not_picked_may_change(self, folder: Path, tmp_path: Path) -> None:
+    def test_files_that_are_not_included_may_change(self, folder: Path, tmp_path: Path) -> None:
         make_package(folder, files={}, include=["a", "b"])
         write_archive(read_tree(folder), tmp_path / "x", progress=at_call(2, lambda: grow(folder / "c")))
         assert len(contents_of(tmp_path / "x").files) == 3
@@ -425,14 +425,14 @@ class TestWriting:
             write_archive(tree, tmp_path / "out/x", progress=at_call(3, stop))
         assert tree_of(tmp_path / "out") == {}
 
-    def test_a_folder_that_cannot_be_made_is_told(self, tmp_path: Path) -> None:
+    def test_a_directory_that_cannot_be_created_is_reported(self, tmp_path: Path) -> None:
         tree = read_tree(make_package(tmp_path / "model"))
         (tmp_path / "file").touch()
         with pytest.raises(StorageError, match=r"file/x\.tar\.zst cannot be written: ") as caught:
             write_archive(tree, tmp_path / "file/x.tar.zst")
         assert caught.value.hint == "To choose another directory, add -o DIR."
 
-    def test_a_folder_in_the_place_of_the_archive_is_told_and_nothing_is_left(self, tmp_path: Path) -> None:
+    def test_a_directory_in_place_of_the_archive_is_reported_and_leaves_no_files(self, tmp_path: Path) -> None:
         tree = read_tree(make_package(tmp_path / "model"))
         (tmp_path / "out/x").mkdir(parents=True)
         with pytest.raises(StorageError, match="cannot be written: Is a directory"):
@@ -448,7 +448,7 @@ class TestWriting:
             verify_archive(archive)
         assert {path.name for path in tmp_path.iterdir()} == {"model", "x"}
 
-    def test_a_file_that_cannot_be_read_is_told(self, tmp_path: Path) -> None:
+    def test_a_file_that_cannot_be_read_is_reported(self, tmp_path: Path) -> None:
         folder = make_package(tmp_path / "model", files={"a": b"a", "b": b"b"})
         tree = read_tree(folder)
 
@@ -459,7 +459,7 @@ class TestWriting:
         with pytest.raises(StorageError, match="cannot be read: Too many levels of symbolic links"):
             write_archive(tree, tmp_path / "x", progress=at_call(1, lengthen))
 
-    def test_no_thread_outlives_a_reader_who_stops_early(self, package: Path) -> None:
+    def test_no_thread_outlives_a_reader_that_stops_early(self, package: Path) -> None:
         pieces = iter(TreeEncoder(read_tree(package)).chunks())
         next(pieces)
         assert any(thread.name.startswith("orbitpkg-encode") for thread in threading.enumerate())

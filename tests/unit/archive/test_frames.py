@@ -58,7 +58,7 @@ class TestFrames:
         assert decompress_chunk(frame, chunk_of(data), where="it") == data
         assert decompress_chunk(memoryview(frame), chunk_of(data), where="it") == data
 
-    def test_a_frame_says_how_long_its_chunk_is_and_carries_a_checksum(self) -> None:
+    def test_a_frame_contains_the_length_of_its_chunk_and_a_checksum(self) -> None:
         frame = compress_chunk(b"hello " * 1000)
         assert zstd.get_frame_info(frame).decompressed_size == 6000
         assert frame[4] & 0b100  # RFC 8878, section 3.1.1.1.1: Content_Checksum_flag
@@ -107,7 +107,7 @@ class TestContentsFrame:
         assert unpack_contents(packed, place, where="it") == CONTENTS
 
     @pytest.mark.parametrize("size", [0, 1, FOOTER_BYTES])
-    def test_a_footer_alone_is_no_archive(self, size: int) -> None:
+    def test_a_footer_alone_is_not_an_archive(self, size: int) -> None:
         frame, _ = contents_frame(CONTENTS)
         with pytest.raises(ArchiveError):
             parse_footer(frame[-FOOTER_BYTES:][:size], archive_size=size, where="it")
@@ -162,7 +162,7 @@ class TestTarHeaders:
 
     @pytest.mark.parametrize("executable", [False, True])
     @pytest.mark.parametrize("path", PATHS, ids=range(len(PATHS)))
-    def test_a_header_says_nothing_of_the_machine(self, path: str, *, executable: bool) -> None:
+    def test_a_header_is_independent_of_the_machine(self, path: str, *, executable: bool) -> None:
         header = member_header(path, size=3, executable=executable)
         assert len(header) % BLOCK_BYTES == 0
         with tarfile.open(fileobj=io.BytesIO(header + b"123" + bytes(padding_after(3)) + END_OF_STREAM)) as file:

@@ -92,19 +92,19 @@ class TestPicking:
 
 
 class TestManifest:
-    def test_a_folder_without_a_manifest_says_how_to_begin(self, tmp_path: Path) -> None:
+    def test_a_directory_without_a_manifest_gives_a_hint_how_to_begin(self, tmp_path: Path) -> None:
         with pytest.raises(ManifestError, match="there is no such file") as caught:
             read_tree(tmp_path)
         assert caught.value.problems[0].hint == f"to create one: orbitpkg init {tmp_path}"
 
     @pytest.mark.parametrize("name", ["nowhere", "model/c"])
-    def test_what_is_no_folder_is_told(self, folder: Path, name: str) -> None:
+    def test_a_path_that_is_not_a_directory_is_reported(self, folder: Path, name: str) -> None:
         with pytest.raises(StorageError, match="is not a directory") as caught:
             read_tree(folder.parent / name)
         assert caught.value.hint == "Give the directory that contains package.json."
 
     @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["folder", "fifo"])
-    def test_a_manifest_that_is_no_file_is_refused_and_not_waited_for(
+    def test_a_manifest_that_is_not_a_file_is_refused_without_blocking(
         self, tmp_path: Path, make: Callable[[Path], None]
     ) -> None:
         make(tmp_path / "package.json")
@@ -121,7 +121,7 @@ class TestManifest:
         with pytest.raises(StorageError, match="cannot be read: File name too long"):
             read_tree(tmp_path / ("x" * 300))
 
-    def test_a_pattern_that_matches_nothing_is_told(self, folder: Path) -> None:
+    def test_a_pattern_without_matches_is_reported(self, folder: Path) -> None:
         make_package(folder, files={}, include=["data/**", "nothing/*"])
         assert problems(folder) == ['"nothing/*" matches no file']
 
@@ -160,7 +160,7 @@ class TestNames:
             "matches 'data/b'",
         ]
 
-    def test_all_that_is_wrong_is_told_at_once(self, folder: Path) -> None:
+    def test_all_problems_are_reported_at_once(self, folder: Path) -> None:
         make_package(folder, files={"a:b": b"", "C": b""}, include=["**", "none"])
         (folder / "l").symlink_to("/etc/passwd")
         assert [problem.split(",")[0] for problem in problems(folder)] == [
@@ -263,7 +263,7 @@ class TestOtherKinds:
             pytest.skip("only root makes devices: run the tests as root, in a container for instance")
         assert problems(folder) == ["matches 'null', which is not a regular file"]
 
-    def test_what_is_not_picked_may_be_of_any_kind(self, folder: Path) -> None:
+    def test_files_that_are_not_included_may_be_of_any_kind(self, folder: Path) -> None:
         os.mkfifo(folder / "fifo")
         make_package(folder, files={}, exclude=["fifo"])
         assert "fifo" not in paths(read_tree(folder))
@@ -288,12 +288,12 @@ class TestDeepFolders:
         finally:
             os.close(descriptor)
 
-    def test_a_file_out_of_reach_is_told(self, deep: Path) -> None:
+    def test_an_inaccessible_file_is_reported(self, deep: Path) -> None:
         self.make_below(deep, lambda at: os.close(os.open("f" * 250, os.O_CREAT, dir_fd=at)))
         with pytest.raises(StorageError, match=r"f{250} cannot be read: File name too long"):
             read_tree(deep)
 
-    def test_a_folder_out_of_reach_is_told(self, deep: Path) -> None:
+    def test_an_inaccessible_directory_is_reported(self, deep: Path) -> None:
         self.make_below(deep, lambda at: os.mkdir("f" * 250, dir_fd=at))
         with pytest.raises(StorageError, match=r"f{250} cannot be read: File name too long"):
             read_tree(deep)
@@ -328,7 +328,7 @@ class TestChanges:
             pytest.param(lambda at: at.rename(at.with_name("moved")), "", id="folder-moved"),
         ],
     )
-    def test_any_change_of_what_is_picked_is_told_and_named(
+    def test_any_change_of_selected_files_is_reported_by_name(
         self, folder: Path, change: Callable[[Path], object], named: str
     ) -> None:
         tree = read_tree(folder)
@@ -354,7 +354,7 @@ class TestChanges:
         with pytest.raises(TreeChanged, match="is a symbolic link that points outside the package directory"):
             tree.check_unchanged()
 
-    def test_what_is_not_picked_may_change(self, folder: Path) -> None:
+    def test_files_that_are_not_included_may_change(self, folder: Path) -> None:
         make_package(folder, files={"log": b""}, exclude=["log"])
         tree = read_tree(folder)
         (folder / "log").write_bytes(b"more")

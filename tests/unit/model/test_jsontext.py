@@ -144,7 +144,7 @@ def test_a_step_of_a_pointer_is_escaped() -> None:
         ("{“a”: 1}".encode(), 'put strings in straight double quotes: "…"'),
         (b'{"a": 1 // one\n}', "remove the comment: JSON does not support comments"),
         (b'{"a": 1, # one\n}', "remove the comment: JSON does not support comments"),
-        (b"{a: 1}", 'put it in double quotes: "a"'),
+        (b"{a: 1}", 'put the key in double quotes: "a"'),
         (b"[True]", "write it as true"),
         (b"[None]", "write it as null"),
         (b'{"a" "b"}', "add a comma before this"),

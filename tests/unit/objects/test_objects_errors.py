@@ -101,7 +101,7 @@ CASES: list[tuple[int, str, Operation, type[OrbitError]]] = [
 
 @pytest.mark.parametrize(("status", "code", "operation", "expected"), CASES)
 @pytest.mark.parametrize("library", [from_obstore, from_botocore], ids=["obstore", "botocore"])
-def test_an_answer_is_told_as_what_it_means(
+def test_an_answer_is_translated_to_its_meaning(
     library: Callable[[int, str], Exception], status: int, code: str, operation: Operation, expected: type[OrbitError]
 ) -> None:
     failure = failure_of(library(status, code))
@@ -114,7 +114,7 @@ def test_an_answer_is_told_as_what_it_means(
 
 
 class TestWords:
-    def test_a_forbidden_read_says_that_the_key_may_be_missing(self) -> None:
+    def test_a_forbidden_read_reports_that_the_key_may_be_missing(self) -> None:
         error = translate_error(Failure(status=403, code="AccessDenied", message="not authorized"), asked())
         assert error.message == (
             "s3://bucket/p/key does not exist, or the credentials from profile models do not permit reading it "
@@ -123,14 +123,14 @@ class TestWords:
         )
         assert "s3:ListBucket" in str(error.hint)
 
-    def test_an_expired_token_says_how_to_log_in(self) -> None:
+    def test_an_expired_token_gives_a_hint_how_to_log_in(self) -> None:
         error = translate_error(Failure(status=400, code="ExpiredToken"), asked())
         assert "have expired" in error.message
         assert "aws sso login --profile models" in str(error.hint)
 
-    def test_a_missing_bucket_says_how_to_make_it(self) -> None:
+    def test_a_missing_bucket_gives_a_hint_how_to_create_it(self) -> None:
         error = translate_error(Failure(status=404, code="NoSuchBucket"), asked())
-        assert error.hint == "Create it: orbitpkg repo init s3://bucket/p --create-bucket"
+        assert error.hint == "To create it: orbitpkg repo init s3://bucket/p --create-bucket"
 
     def test_a_refusal_without_credentials_asks_for_them(self) -> None:
         error = translate_error(Failure(status=403, code="AccessDenied"), asked("write", credentials=None))
@@ -154,7 +154,7 @@ class TestWords:
         ):
             assert type(translate_error(failure_of(error), asked())) is RepositoryUnreachable
 
-    def test_what_nobody_foresaw_is_still_an_error_of_ours(self) -> None:
+    def test_unexpected_exceptions_are_still_reported_as_errors(self) -> None:
         assert type(translate_error(failure_of(obstore.GenericError("something new")), asked())) is RepositoryError
 
 
@@ -189,7 +189,8 @@ class TestAddresses:
             ("s3:/bucket/models", "Did you mean s3://bucket/models?"),
             ("s3:bucket", "Did you mean s3://bucket?"),
             ("file:/srv/models", "Did you mean file:///srv/models?"),
-            ("/srv/models", "For a directory write file:///srv/models"),
+            ("/srv/models", "For a directory, write file:///srv/models"),
+            ("relative/path", "For a directory, start the path with ./: ./relative/path"),
             ("htps://example.org", "Did you mean https://example.org?"),
             ("s3a://bucket", "Did you mean s3://bucket?"),
             ("ftp://host/models", "Write file:///directory"),
@@ -197,7 +198,7 @@ class TestAddresses:
             ("memory://", "Write memory://name."),
         ],
     )
-    def test_a_slip_is_told_with_what_was_meant(self, url: str, hint: str) -> None:
+    def test_a_misspelling_is_reported_with_a_suggestion(self, url: str, hint: str) -> None:
         with pytest.raises(UsageError) as caught:
             parse_address(url)
         assert str(caught.value.hint).startswith(hint)
@@ -220,7 +221,7 @@ class TestAddresses:
             "memory://../x",
         ],
     )
-    def test_what_is_no_address_is_refused(self, url: str) -> None:
+    def test_an_invalid_address_is_refused(self, url: str) -> None:
         with pytest.raises(UsageError):
             parse_address(url)
 
@@ -245,7 +246,7 @@ class TestAddresses:
         assert list(open_store("memory://shared-by-name").list("")) == []
         FaultyStore.forget("shared-by-name")
 
-    def test_importing_the_room_loads_no_library_of_stores(self) -> None:
+    def test_importing_the_package_loads_no_storage_library(self) -> None:
         code = (
             "import sys, orbitpkg.objects as o; o.open_store('file:///nowhere');"
             "print([m for m in ('obstore', 'boto3', 'botocore', 'asyncio', 'ssl') if m in sys.modules])"
@@ -265,7 +266,7 @@ class TestKeys:
 
 
 class TestDirectories:
-    def test_a_disk_that_is_full_is_told_with_what_was_needed(
+    def test_a_full_disk_is_reported_with_the_space_needed(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         # A file system that is full cannot be had without being root; the kernel's answer is what is simulated.
@@ -280,7 +281,7 @@ class TestDirectories:
         assert list((tmp_path / ".tmp").iterdir()) == []
 
     @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.EPERM])
-    def test_what_may_not_be_written_is_told_with_its_path(
+    def test_a_file_without_write_permission_is_reported_with_its_path(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
     ) -> None:
         # Root, who runs these tests in CI, may write everywhere.
@@ -291,7 +292,7 @@ class TestDirectories:
         with pytest.raises(AccessDenied, match=str(tmp_path)):
             DirectoryStore(tmp_path).create("key", b"x")
 
-    def test_a_broken_disk_is_not_taken_for_absence(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_broken_disk_is_not_treated_as_absence(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         DirectoryStore(tmp_path).put("key", b"x")
 
         def broken(*_: object) -> bytes:

@@ -123,7 +123,7 @@ class TestEnvironment:
             resolve_s3("bucket", env=empty | {there: KEYS[there]})
 
     @pytest.mark.parametrize("endpoint", ["127.0.0.1:9000", "s3.example.org", "ftp://host", "http://", "http://h:x"])
-    def test_an_endpoint_that_is_no_url_is_refused(self, empty: dict[str, str], endpoint: str) -> None:
+    def test_an_endpoint_that_is_not_a_url_is_refused(self, empty: dict[str, str], endpoint: str) -> None:
         with pytest.raises(UsageError, match="is not a URL of a host"):
             resolve_s3("bucket", env=empty | KEYS | {"AWS_ENDPOINT_URL_S3": endpoint})
 
@@ -146,7 +146,7 @@ class TestEnvironment:
     @pytest.mark.parametrize(
         "more", [{"AWS_ENDPOINT_URL": "http://host:1"}, {"AWS_REGION": "eu-west-1"}], ids=["endpoint", "region"]
     )
-    def test_botocore_is_not_imported_when_the_environment_says_all(
+    def test_botocore_is_not_imported_when_the_environment_has_all_settings(
         self, empty: dict[str, str], more: dict[str, str]
     ) -> None:
         code = (
@@ -187,7 +187,7 @@ class TestProfiles:
         assert settings.endpoint == "https://s3.example.org"
         assert keys_of(settings).access_key == "AKIAENV"
 
-    def test_an_unknown_profile_is_told_with_where_it_was_looked_for(self, home: dict[str, str]) -> None:
+    def test_an_unknown_profile_is_reported_with_the_files_searched(self, home: dict[str, str]) -> None:
         with pytest.raises(CredentialsError, match="The profile 'ghost' was not found") as caught:
             resolve_s3("bucket", env=home | {"AWS_PROFILE": "ghost"})
         assert home["AWS_CONFIG_FILE"] in caught.value.message
@@ -197,7 +197,7 @@ class TestProfiles:
         with pytest.raises(CredentialsError, match="profile half are not available"):
             resolve_s3("bucket", env=home | {"AWS_PROFILE": "half"})
 
-    def test_a_login_that_is_needed_is_told_with_the_command(self, home: dict[str, str], tmp_path: Path) -> None:
+    def test_a_required_login_is_reported_with_the_command(self, home: dict[str, str], tmp_path: Path) -> None:
         settings = resolve_s3("bucket", env=home | {"AWS_PROFILE": "login", "HOME": str(tmp_path)})
         assert settings.source == "profile login (SSO)"
         with pytest.raises(CredentialsError, match="The login of profile login is missing or has expired") as caught:
@@ -209,7 +209,7 @@ class TestProfiles:
         assert settings.source == "profile runs (a credential process)"
         assert keys_of(settings).access_key == "AKIARUN"
 
-    def test_a_file_that_cannot_be_read_as_one_is_told(self, home: dict[str, str], tmp_path: Path) -> None:
+    def test_a_file_that_cannot_be_parsed_is_reported(self, home: dict[str, str], tmp_path: Path) -> None:
         (tmp_path / "config").write_text("this is [no configuration")
         with pytest.raises(CredentialsError, match="Unable to parse config file"):
             resolve_s3("bucket", env=home)
@@ -231,7 +231,7 @@ class TestAddresses:
         settings = S3Settings(bucket="models", region="cn-north-1", virtual_host=True)
         assert settings.address() == "https://models.s3.cn-north-1.amazonaws.com.cn"
 
-    def test_without_a_region_the_one_that_knows_all_buckets_is_asked(self, empty: dict[str, str]) -> None:
+    def test_without_a_region_the_default_region_is_asked(self, empty: dict[str, str]) -> None:
         assert resolve_s3("models", env=empty).address() == "https://models.s3.us-east-1.amazonaws.com"
 
     def test_a_bucket_with_dots_is_a_part_of_the_path(self, empty: dict[str, str]) -> None:
@@ -253,6 +253,6 @@ def test_everything_that_goes_wrong_is_an_error_of_ours(home: dict[str, str]) ->
             resolve_s3("bucket", env=home | {"AWS_PROFILE": profile})
 
 
-def test_keys_may_say_until_when_they_hold() -> None:
+def test_keys_may_have_an_expiry_time() -> None:
     until = datetime(2026, 1, 1, tzinfo=UTC)
     assert Keys(access_key="a", secret_key="b", expires_at=until).expires_at == until
