@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orbitpkg.errors import RepositoryUnreachable
+from orbitpkg.errors import IntegrityError, RepositoryUnreachable, UnsupportedByStore
 from orbitpkg.installer.sources import RepositorySource, resolve_as_recorded
 from orbitpkg.model.project import RepositorySetting
 from orbitpkg.model.requirements import parse_requirement
 from orbitpkg.model.versions import parse_version
+from orbitpkg.repository.index import Index, IndexEntry
 from orbitpkg.repository.indexing import update_index
-from orbitpkg.repository.layout import releases_prefix
+from orbitpkg.repository.layout import index_key, releases_prefix
 from orbitpkg.repository.repository import Repository
 from orbitpkg.repository.repository_set import RepositorySet
 from orbitpkg.store.store import Store
@@ -109,3 +110,68 @@ def test_what_turns_out_not_to_be_needed_may_be_out_of_reach(tmp_path: Path) -> 
     assert chosen(source_of(store, tmp_path), "b", "a") == {"a": "1.0.0", "b": "1.0.0"}
     with pytest.raises(RepositoryUnreachable):
         chosen(source_of(store, tmp_path), "far")
+
+
+class Website(FaultyStore):
+    """A store without listings, as a web server is, that counts the requests for records."""
+
+    def __init__(self, *, lists: bool = False) -> None:
+        super().__init__(faults=Faults())
+        self.lists = True
+        self.records = self.listings = 0
+        self._keeps_listing = lists
+
+    def close_listings(self) -> None:
+        """Refuse listings from now on, if the store has none, and start counting."""
+        self.lists = self._keeps_listing
+        self.records = self.listings = 0
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """List objects, or refuse."""
+        if not self.lists:
+            raise UnsupportedByStore("No listings.")
+        self.listings += 1
+        return super().list(prefix)
+
+    def get(self, key: str, *, max_bytes: int) -> tuple[bytes, ObjectInfo]:
+        """Count reads of records."""
+        self.records += key.startswith(releases_prefix("model"))
+        return super().get(key, max_bytes=max_bytes)
+
+
+def index_without_records(store: FaultyStore, number: int) -> None:
+    """Write an index of a package that lists releases of which only 1.0.0 has a record."""
+    repository = Repository(store)
+    repository.commit(record_of("model", "1.0.0"))
+    index = update_index(repository, "model")
+    entry = IndexEntry(digest="ab" * 32, size=1, published="2026-01-31T12:00:00Z")
+    more = {parse_version(f"2.0.{patch}"): entry for patch in range(number)}
+    store.put(index_key("model"), Index(name="model", releases={**index.releases, **more}).to_json())
+
+
+@pytest.mark.timeout(120)
+def test_an_index_of_many_versions_without_records_costs_few_requests(tmp_path: Path) -> None:
+    store = Website()
+    index_without_records(store, 10_000)
+    store.close_listings()
+    with pytest.raises(IntegrityError, match="lists at least 16 releases without a record"):
+        chosen(source_of(store, tmp_path), "model")
+    assert store.records <= 20
+
+
+@pytest.mark.timeout(120)
+def test_one_listing_corrects_an_index_of_many_versions_without_records(tmp_path: Path) -> None:
+    store = Website(lists=True)
+    index_without_records(store, 10_000)
+    store.close_listings()
+    assert chosen(source_of(store, tmp_path), "model") == {"model": "1.0.0"}
+    assert store.records <= 5
+    assert store.listings <= 5
+
+
+@pytest.mark.timeout(120)
+def test_some_versions_without_records_are_passed_over(tmp_path: Path) -> None:
+    store = Website()
+    index_without_records(store, 3)
+    store.close_listings()
+    assert chosen(source_of(store, tmp_path), "model") == {"model": "1.0.0"}
