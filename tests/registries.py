@@ -74,10 +74,11 @@ class Registry:
         }
         return parse_release(json.dumps(record).encode(), name=name, version=version)
 
-    def nothing_found(self, name: str, wanted: str, versions: list[Version]) -> OrbitError:
+    def not_found_error(self, name: str, wanted: str, versions: list[Version]) -> OrbitError:
         """Say what there is instead."""
         if versions:
-            return VersionNotFound(f"No release of {name} matches {wanted}. Available: {', '.join(map(str, versions))}.", name=name)
+            available = ", ".join(map(str, versions))
+            return VersionNotFound(f"No release of {name} matches {wanted}. Available: {available}.", name=name)
         close = nearest(name, self.packages)
         hint = f"Did you mean {' or '.join(close)}?" if close else None
         return PackageNotFound(f"There is no package {name}.", hint=hint, name=name)

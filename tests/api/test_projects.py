@@ -444,9 +444,7 @@ class TestSeveralRepositories:
         add_repository("shelf", str(shelf), packages=["only-*"])
         with pytest.raises(ResolutionError) as caught:
             add(["only-there"])
-        assert str(caught.value.hint).startswith(
-            "only-there is bound to shelf, so only shelf was searched."
-        )
+        assert str(caught.value.hint).startswith("only-there is bound to shelf, so only shelf was searched.")
 
     def test_a_missing_bound_name_reports_where_it_was_seen_before(self, shelf: Path, second: Path) -> None:
         """What this machine keeps says so: nobody else is asked."""

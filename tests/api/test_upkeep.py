@@ -71,7 +71,7 @@ def flaws(checked: maintain.Checked) -> dict[str, Flaw]:
 
 
 class TestChecking:
-    def test_what_is_whole_has_no_flaw(self, package: Package) -> None:
+    def test_an_intact_release_has_no_flaws(self, package: Package) -> None:
         assert only(maintain.check()).findings == ()
         assert only(maintain.check(quick=True)).findings == ()
         assert package.is_complete
@@ -186,7 +186,7 @@ class TestRepairing:
         assert only(maintain.check(["model==2.0.0"], repair=True)).fetched <= chunks[0].stored + chunks[-1].stored
         assert newer.read_bytes("big.bin") == noise(LARGE)
 
-    def test_what_is_no_file_of_the_release_is_moved_aside_not_deleted(self, package: Package, folder: Path) -> None:
+    def test_extra_files_are_moved_aside_not_deleted(self, package: Package, folder: Path) -> None:
         (package.path / "data/notes").mkdir()
         (package.path / "data/notes/mine.txt").write_text("a day's work")
         done = only(maintain.check(repair=True))
@@ -264,7 +264,7 @@ class TestRepairing:
 
 
 class TestWaiting:
-    def test_a_lock_is_waited_for_as_long_as_the_environment_says(
+    def test_a_lock_is_waited_for_as_long_as_the_environment_variable_sets(
         self, package: Package, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         (package.path / "data/a").unlink()
@@ -277,7 +277,7 @@ class TestWaiting:
         assert only(maintain.check(repair=True)).left == ()
 
     @pytest.mark.parametrize("said", ["soon", "-1", "inf", "nan"])
-    def test_a_wait_that_is_no_number_of_seconds_is_refused(
+    def test_a_wait_that_is_not_a_number_of_seconds_is_refused(
         self, package: Package, monkeypatch: pytest.MonkeyPatch, said: str
     ) -> None:
         monkeypatch.setenv("ORBITPKG_LOCK_TIMEOUT", said)

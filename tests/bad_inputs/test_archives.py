@@ -455,7 +455,8 @@ class TestTarStream:
         assert "data after the end" in refusal(target, forge(stream=tar(HONEST)[0] + bytes(512)).seal()).message
 
     def test_a_stream_without_an_end_is_refused(self, target: Path) -> None:
-        assert "is truncated: the end of the tar stream" in refusal(target, forge(stream=tar(HONEST)[0][:-512]).seal()).message
+        shortened = forge(stream=tar(HONEST)[0][:-512]).seal()
+        assert "is truncated: the end of the tar stream" in refusal(target, shortened).message
 
     def test_a_link_in_the_stream_is_refused(self, target: Path) -> None:
         stream = bytearray(tar(HONEST)[0])

@@ -94,7 +94,7 @@ def test_a_value_of_the_wrong_type_is_refused_and_placed(kind: str, pointer: str
 
 
 @pytest.mark.parametrize("document", [None, True, 1, 1.5, "x", [], [{}]], ids=json.dumps)
-def test_a_document_that_is_no_object_is_refused(kind: str, document: object) -> None:
+def test_a_document_that_is_not_an_object_is_refused(kind: str, document: object) -> None:
     with pytest.raises(IntegrityError):
         DOCUMENTS[kind][1](json.dumps(document).encode())
 
@@ -116,14 +116,14 @@ def test_a_missing_field_is_refused_and_never_empty(kind: str, pointer: str) -> 
 
 
 @pytest.mark.parametrize("pointer", ["/extra", "/files/extra", "/chunks/extra"])
-def test_a_field_that_nobody_knows_is_refused_in_contents(pointer: str) -> None:
+def test_an_unknown_field_is_refused_in_contents(pointer: str) -> None:
     document, read = DOCUMENTS["contents"]
     with pytest.raises(ArchiveError, match="missing or unknown keys: extra"):
         read(changed(document, pointer, lambda holder, key: holder.__setitem__(key, 1)))
 
 
 @pytest.mark.parametrize("pointer", ["/extra", "/archive/extra", "/contents/extra"])
-def test_a_field_that_nobody_knows_is_refused_in_a_record(pointer: str) -> None:
+def test_an_unknown_field_is_refused_in_a_record(pointer: str) -> None:
     with pytest.raises(IntegrityError, match="extra"):
         read_record(changed(RECORD, pointer, lambda holder, key: holder.__setitem__(key, 1)))
 
@@ -133,7 +133,9 @@ def test_a_field_that_nobody_knows_is_refused_in_a_record(pointer: str) -> None:
     [
         pytest.param(lambda text: text.replace("{", '{"format":1,', 1), 'duplicate key "format"', id="duplicate"),
         pytest.param(lambda text: text.replace('"format": 1', '"format": NaN'), "not a JSON number", id="nan"),
-        pytest.param(lambda text: text.replace('"format": 1', '"format": Infinity'), "not a JSON number", id="infinity"),
+        pytest.param(
+            lambda text: text.replace('"format": 1', '"format": Infinity'), "not a JSON number", id="infinity"
+        ),
         pytest.param(lambda text: text.replace('"format": 1', '"format": 1e999'), "too large", id="huge-float"),
         pytest.param(lambda text: text.replace('"format": 1', f'"format": {"[" * 10_000}'), "nesting", id="depth"),
         pytest.param(lambda text: text.replace('"format": 1', f'"format": {"1" * 400}'), "400 digits", id="digits"),
@@ -157,7 +159,7 @@ def test_a_refusal_of_contents_is_one_of_their_archive() -> None:
         read_contents(b"\xff")
 
 
-def test_a_newer_format_of_contents_says_to_upgrade() -> None:
+def test_a_newer_format_of_contents_gives_a_hint_to_upgrade() -> None:
     with pytest.raises(ArchiveError, match="has format 2; this version of orbitpkg supports format 1") as caught:
         read_contents(b'{"format": 2, "new": []}')
     assert "Upgrade" in str(caught.value)
@@ -175,7 +177,7 @@ class TestRecords:
         with pytest.raises(IntegrityError, match=f"record of {key} 1.0.0 describes {name} {version}"):
             read_record(data)
 
-    def test_a_newer_format_says_to_upgrade(self) -> None:
+    def test_a_newer_format_gives_a_hint_to_upgrade(self) -> None:
         with pytest.raises(IntegrityError, match="has format 2; this version of orbitpkg supports format 1") as caught:
             read_record(b'{"format": 2, "name": "model", "version": "1.0.0", "new": []}')
         assert caught.value.hint is not None

@@ -148,7 +148,7 @@ def test_plain_forms_are_answered_without_click(words: list[str], stocked: Machi
         ("_ORBITPKG_COMPLETE", "bash_source"),
     ],
 )
-def test_an_environment_that_has_a_say_is_left_to_click(variable: str, value: str) -> None:
+def test_environment_variables_of_options_are_left_to_click(variable: str, value: str) -> None:
     os.environ[variable] = value
     assert without_click(["install", "tiny==1.0.0"]) is None
 

@@ -228,7 +228,7 @@ def test_the_demo_fails_when_the_model_is_not_what_its_manifest_promises(tmp_pat
     assert done.stderr.endswith("demo: the accuracy is 0.9389, but the manifest promises 0.9999\n")
 
 
-def test_the_demo_says_which_command_failed(tmp_path: Path) -> None:
+def test_the_demo_names_the_command_that_failed(tmp_path: Path) -> None:
     samples = tmp_path / "sample_packages"
     shutil.copytree(SAMPLES, samples)
     (samples / "digits" / "metrics.json").unlink()

@@ -133,7 +133,7 @@ def test_at_40_columns_each_fact_has_a_line(described: Machine) -> None:
     )
 
 
-def test_without_a_terminal_a_fact_is_one_line_unless_columns_says_otherwise(described: Machine) -> None:
+def test_without_a_terminal_a_fact_is_one_line_unless_columns_is_set(described: Machine) -> None:
     assert described.run("list").out.splitlines()[0] == f"digits              1.0.0   3 files  1.2 kB  {LONG}"
     narrow = described.run("list", COLUMNS="40").out
     assert narrow == on_terminal(described, ["list"], 40)[1]

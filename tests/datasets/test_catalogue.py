@@ -120,7 +120,7 @@ def test_a_compaction_that_was_stopped_before_deleting_shows_no_row_twice(record
     assert counts(recordings) == [0, 1, 2]
 
 
-def test_two_who_compact_at_once_lose_nothing_and_double_nothing(recordings: Dataset, tmp_path: Path) -> None:
+def test_two_concurrent_compactions_lose_and_duplicate_nothing(recordings: Dataset, tmp_path: Path) -> None:
     fill(recordings, tmp_path, 3)
     kept = {key: recordings.objects.get(key)[0] for key in parts(recordings)}
     recordings.compact()
@@ -138,7 +138,7 @@ def test_two_who_compact_at_once_lose_nothing_and_double_nothing(recordings: Dat
     assert counts(recordings) == [0, 1, 2]
 
 
-def test_a_compacted_part_sorts_after_all_that_it_replaces_whatever_the_clock_says(
+def test_a_compacted_part_sorts_after_the_parts_it_replaces_regardless_of_the_clock(
     recordings: Dataset, tmp_path: Path
 ) -> None:
     fill(recordings, tmp_path, 2)
@@ -222,7 +222,7 @@ def test_a_part_that_is_damaged_or_newer_is_named_and_fewer_rows_are_never_given
     assert key.rpartition("/")[2] in caught.value.message
 
 
-def test_what_is_no_part_is_none_of_the_catalogues_business(recordings: Dataset, tmp_path: Path) -> None:
+def test_objects_that_are_not_parts_are_ignored(recordings: Dataset, tmp_path: Path) -> None:
     fill(recordings, tmp_path, 1)
     recordings.objects.put(f"{PREFIX}README.txt", b"Somebody else's")
     assert counts(recordings) == [0]

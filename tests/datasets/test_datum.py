@@ -21,7 +21,7 @@ def stored(**more: Any) -> Datum:
 @pytest.mark.parametrize(
     "other", [{"registered": datetime(2027, 1, 1, tzinfo=UTC)}, {"uri": "s3://copy/blobs/00/00"}, {"supersedes": "ab"}]
 )
-def test_the_same_said_again_elsewhere_or_later_is_the_same_datum(other: dict[str, object]) -> None:
+def test_the_same_facts_registered_elsewhere_or_later_are_the_same_datum(other: dict[str, object]) -> None:
     assert stored(**other).id == stored().id
 
 
@@ -29,7 +29,7 @@ def test_the_same_said_again_elsewhere_or_later_is_the_same_datum(other: dict[st
     "other",
     [{"name": "b.h5"}, {"blake3": "01"}, {"tags": {"a": "b"}}, {"metadata": {"a": "b"}}, {"lineage": ["0" * 32]}],
 )
-def test_anything_else_said_is_another_datum(other: dict[str, object]) -> None:
+def test_different_metadata_makes_another_datum(other: dict[str, object]) -> None:
     assert stored(**other).id != stored().id
 
 
@@ -46,7 +46,7 @@ def test_a_value_may_hold_equals_signs() -> None:
 
 
 @pytest.mark.parametrize("words", [["a"], ["=b"], [" =b"], ["a=1", "a=2"]])
-def test_what_is_no_assignment_is_refused(words: list[str]) -> None:
+def test_an_invalid_assignment_is_refused(words: list[str]) -> None:
     with pytest.raises(UsageError, match="--tag"):
         parse_assignments(words, option="--tag")
 
@@ -75,7 +75,7 @@ def test_a_value_that_begins_as_json_and_is_none_is_refused(value: str) -> None:
 @pytest.mark.parametrize(
     ("word", "says"), [("xyz", "hexadecimal"), ("ab" * 20, "SHA-1"), ("ab" * 32, "SHA-256"), ("abc", "6 to 32")]
 )
-def test_a_word_that_is_no_id_is_told_from_digests(word: str, says: str) -> None:
+def test_a_word_that_is_not_an_id_is_distinguished_from_digests(word: str, says: str) -> None:
     with pytest.raises(UsageError, match=says):
         parse_id(word)
 

@@ -59,9 +59,7 @@ def test_a_second_time_there_is_nothing_to_do(filled: Dataset, tmp_path: Path) -
     assert times == {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
 
 
-def test_what_is_there_and_right_is_not_fetched_though_nobody_noted_it(
-    filled: Dataset, tmp_path: Path, home: Path
-) -> None:
+def test_correct_files_without_a_note_are_not_fetched(filled: Dataset, tmp_path: Path, home: Path) -> None:
     filled.where().fetch(tmp_path / "out")
     for path in (home / "cache" / "datasets" / "folders").iterdir():
         path.write_text("{ damaged")
@@ -90,7 +88,7 @@ def test_what_somebody_put_there_or_changed_stays_unless_forced(filled: Dataset,
     assert (sorted(done.fetched), done.failures) == (["a.bin", "b.bin"], [])
 
 
-def test_what_is_not_selected_any_more_is_told_and_deleted_when_asked(filled: Dataset, tmp_path: Path) -> None:
+def test_files_no_longer_selected_are_reported_and_deleted_on_request(filled: Dataset, tmp_path: Path) -> None:
     out = tmp_path / "out"
     filled.where().fetch(out)
     (out / "mine.txt").write_text("mine")
@@ -122,7 +120,9 @@ def test_wrong_bytes_never_get_a_name(filled: Dataset, tmp_path: Path) -> None:
     assert contents(tmp_path / "out") == {"empty": b""}
 
 
-def test_what_a_killed_run_left_is_swept_away_when_nobody_can_be_writing_it(filled: Dataset, tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_run_are_removed_when_no_process_can_be_writing_them(
+    filled: Dataset, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     (out / "sub").mkdir(parents=True)
     stale, young, foreign = out / "sub" / ".orbitpkg-0.tmp", out / ".orbitpkg-1.tmp", out / "sub" / "mine.tmp"
@@ -135,7 +135,7 @@ def test_what_a_killed_run_left_is_swept_away_when_nobody_can_be_writing_it(fill
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere; run as another user")
-def test_a_folder_that_may_not_be_written_is_told(filled: Dataset, tmp_path: Path) -> None:
+def test_a_directory_without_write_permission_is_reported(filled: Dataset, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir(mode=0o500)
     with pytest.raises(StorageError):
         filled.where().fetch(tmp_path / "out" / "deeper")
@@ -173,6 +173,6 @@ def test_a_file_and_a_folder_of_one_name_go_beside_one_another() -> None:
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/../../x", "a\\b", "..", "", "a\x00b", "a/./b", "a//b"])
-def test_a_name_that_leads_elsewhere_is_no_path(name: str) -> None:
+def test_a_name_that_leads_elsewhere_is_not_a_path(name: str) -> None:
     paths, failures = local_paths([datum(name, second=1)])
     assert (paths, len(failures)) == ({}, 1)

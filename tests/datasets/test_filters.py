@@ -123,7 +123,7 @@ def test_a_column_with_the_name_of_a_word_of_sql_goes_in_quotes(recordings: Data
     assert recordings.where("\"when\" = 'noon'").count() == (1, 1)
 
 
-def test_who_writes_as_in_other_languages_is_told_how(filled: Dataset) -> None:
+def test_syntax_of_other_languages_gives_a_hint(filled: Dataset) -> None:
     with pytest.raises(UsageError) as caught:
         filled.where("robot = 'sawyer' && action_T = 3").count()
     assert caught.value.hint == "Use AND and OR."

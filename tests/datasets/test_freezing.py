@@ -44,9 +44,7 @@ def freeze(filled: Dataset, *, pack: bool, release: str = "runs==1.2.0") -> orbi
 
 
 @pytest.mark.parametrize("pack", [False, True], ids=["referring", "packed"])
-def test_a_frozen_selection_gives_its_files_and_their_metadata(
-    filled: Dataset, tmp_path: Path, *, pack: bool
-) -> None:
+def test_a_frozen_selection_gives_its_files_and_their_metadata(filled: Dataset, tmp_path: Path, *, pack: bool) -> None:
     found = freeze(filled, pack=pack)
     assert found.is_packed is pack
     assert list(found.data) == ["run 2#%.bin", "run 3#%.bin"]

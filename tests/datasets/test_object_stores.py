@@ -139,7 +139,7 @@ def test_objects_are_indexed_where_they_are_and_fetched_from_there(aws: S3Server
 
 
 @pytest.mark.parametrize("header", ["{", "[1]", "", '{"a": NaN}', "5", '{"a":' * 100])
-def test_a_header_that_is_no_json_warns_about_that_object_alone(aws: S3Server, header: str) -> None:
+def test_a_header_that_is_not_json_warns_about_that_object_only(aws: S3Server, header: str) -> None:
     made, bucket = new_dataset(aws), aws.new_bucket()
     put(aws, bucket, "bad.bin", b"b", metajson=header)
     put(aws, bucket, "good.bin", b"g", metajson='{"k": 1}')
@@ -200,7 +200,7 @@ def test_reading_objects_once_gives_digests_and_what_is_in_them(aws: S3Server, t
     assert made.where().count()[0] == 2
 
 
-def test_what_a_repository_consists_of_is_no_data_of_its_bucket(aws: S3Server, tmp_path: Path) -> None:
+def test_the_objects_of_a_repository_are_not_data_of_its_bucket(aws: S3Server, tmp_path: Path) -> None:
     bucket = aws.new_bucket()
     made = create_dataset("recordings", f"s3://{bucket}")
     (tmp_path / "a.bin").write_bytes(b"a")

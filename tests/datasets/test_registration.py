@@ -46,7 +46,7 @@ def blobs(recordings: Dataset) -> list[str]:
 
 
 @pytest.mark.parametrize("data", [b"", b"abc", noise(LARGE)], ids=["empty", "small", "large"])
-def test_a_datum_says_what_its_file_is(recordings: Dataset, tmp_path: Path, data: bytes) -> None:
+def test_a_datum_describes_its_file(recordings: Dataset, tmp_path: Path, data: bytes) -> None:
     path = write(tmp_path, {"Größe 1.bin": data}) / "Größe 1.bin"
     first = recordings.register(path, tags={"robot": "sawyer"}, metadata={"action_T": 15})
     assert (first.new, first.sent, first.failures) == (1, len(data), [])
@@ -124,7 +124,7 @@ def test_a_name_that_only_windows_minds_is_kept_and_one_of_a_mac_is_spelled_as_i
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything; run as another user")
-def test_a_file_that_may_not_be_read_is_told(recordings: Dataset, tmp_path: Path) -> None:
+def test_a_file_without_read_permission_is_reported(recordings: Dataset, tmp_path: Path) -> None:
     path = write(tmp_path, {"a.bin": b"a"}) / "a.bin"
     path.chmod(0)
     [failure] = recordings.register(path).failures
@@ -240,7 +240,7 @@ class Failing(DirectoryStore):
         return super().create(key, data, **more)
 
 
-def test_what_was_sent_before_a_failure_is_registered_and_the_rest_is_told(
+def test_files_sent_before_a_failure_are_registered_and_the_rest_is_reported(
     recordings: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = write(tmp_path / "files", {f"{number:03}.bin": noise(10, seed=number) for number in range(200)})
@@ -256,7 +256,7 @@ def test_what_was_sent_before_a_failure_is_registered_and_the_rest_is_told(
     assert (again.new, again.failures, len(names(recordings))) == (80, [], 200)
 
 
-def test_where_nobody_answers_not_every_file_waits_for_it(
+def test_an_unreachable_server_does_not_delay_every_file(
     recordings: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = write(tmp_path / "files", {f"{number:03}.bin": noise(10, seed=number) for number in range(200)})

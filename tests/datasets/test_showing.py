@@ -103,7 +103,7 @@ each_kind = pytest.mark.parametrize("name", MAKERS)
 # What is in a file.
 
 
-def test_an_hdf5_file_is_told_with_its_groups_arrays_and_links(tmp_path: Path) -> None:
+def test_an_hdf5_file_is_described_with_its_groups_arrays_and_links(tmp_path: Path) -> None:
     shown = describe(make_hdf5(tmp_path / "a file.h5"))
     assert (shown.format, shown.bytes) == ("HDF5", (tmp_path / "a file.h5").stat().st_size)
     assert shown.root.attributes == {"robot": "sawyer"}
@@ -124,7 +124,7 @@ def test_an_hdf5_file_is_told_with_its_groups_arrays_and_links(tmp_path: Path) -
     assert 0 < frames.stored < 2880
 
 
-def test_a_netcdf_file_is_told_with_its_dimensions(tmp_path: Path) -> None:
+def test_a_netcdf_file_is_described_with_its_dimensions(tmp_path: Path) -> None:
     root = describe(make_netcdf(tmp_path / "climate.nc")).root
     assert root.details == ("time = 2, may grow", "x = 3")
     assert root.attributes == {"title": "Réanalyse"}
@@ -136,7 +136,7 @@ def test_a_netcdf_file_is_told_with_its_dimensions(tmp_path: Path) -> None:
     assert root.children[0].details == ("(time, x)", "gzip")
 
 
-def test_a_classic_netcdf_file_is_told(tmp_path: Path) -> None:
+def test_a_classic_netcdf_file_is_described(tmp_path: Path) -> None:
     root = describe(make_classic_netcdf(tmp_path / "classic.nc")).root
     assert root.details == ("time = 2, may grow", "x = 3")
     (variable,) = root.children
@@ -144,14 +144,14 @@ def test_a_classic_netcdf_file_is_told(tmp_path: Path) -> None:
     assert variable.attributes == {"_FillValue": -9.0, "units": "hPa"}
 
 
-def test_a_parquet_file_is_told_with_its_columns(tmp_path: Path) -> None:
+def test_a_parquet_file_is_described_with_its_columns(tmp_path: Path) -> None:
     root = describe(make_parquet(tmp_path / "rows.parquet")).root
     assert root.details[:2] == ("3 rows", "1 row group")
     assert root.attributes == {"site": "Århus"}
     assert list(outline(root)) == [("x", "column", (3,), "int64"), ("né", "column", (3,), "string")]
 
 
-def test_a_safetensors_file_is_told_with_its_tensors(tmp_path: Path) -> None:
+def test_a_safetensors_file_is_described_with_its_tensors(tmp_path: Path) -> None:
     root = describe(make_safetensors(tmp_path / "model.safetensors")).root
     assert root.attributes == {"task": "x"}
     assert set(outline(root)) == {("w", "array", (3, 4), "F32"), ("b", "array", (2,), "F16")}
@@ -174,7 +174,7 @@ def test_pickles_in_an_npz_file_are_named_and_not_run(tmp_path: Path) -> None:
     assert (tmp_path / "sprung").exists()
 
 
-def test_a_lone_npy_file_is_told(tmp_path: Path) -> None:
+def test_a_single_npy_file_is_described(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.zeros((3, 4)))
     assert list(outline(describe(tmp_path / "a.npy").root)) == [("", "array", (3, 4), "float64")]
 
@@ -199,7 +199,7 @@ def test_groups_deeper_than_anybody_reads_are_not_looked_into(tmp_path: Path) ->
 
 
 @each_kind
-def test_a_file_that_is_cut_short_is_refused_or_told_as_far_as_its_header_says(tmp_path: Path, name: str) -> None:
+def test_a_truncated_file_is_refused_or_described_by_its_header(tmp_path: Path, name: str) -> None:
     whole = MAKERS[name](tmp_path / name).read_bytes()
     refused = 0
     for length in range(16, len(whole) - 1, max(1, len(whole) // 40)):
@@ -211,7 +211,7 @@ def test_a_file_that_is_cut_short_is_refused_or_told_as_far_as_its_header_says(t
 
 
 @pytest.mark.parametrize("name", sorted(MAKERS.keys() - {"a file.h5", "climate.nc"}))
-def test_a_file_with_some_bytes_altered_is_told_or_refused_and_never_a_surprise(tmp_path: Path, name: str) -> None:
+def test_a_file_with_altered_bytes_is_described_or_refused_without_other_errors(tmp_path: Path, name: str) -> None:
     whole = MAKERS[name](tmp_path / name).read_bytes()
     refused = 0
     for seed in range(40):
@@ -228,7 +228,7 @@ def test_a_file_with_some_bytes_altered_is_told_or_refused_and_never_a_surprise(
     assert 0 < refused < 40
 
 
-def test_what_is_no_scientific_file_is_refused(tmp_path: Path) -> None:
+def test_an_invalid_scientific_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.h5").write_text("notes")
     with pytest.raises(UsageError, match=r"The format of notes.h5 is not supported"):
         describe(tmp_path / "notes.h5")
@@ -293,7 +293,7 @@ def test_an_image_shows_the_arrays_own_colours(tmp_path: Path) -> None:
     assert np.argwhere(upper)[:, 0].max() < np.argwhere(lower)[:, 0].min()
 
 
-def test_a_grey_image_lies_as_the_array_does(tmp_path: Path) -> None:
+def test_a_grey_image_has_the_layout_of_the_array(tmp_path: Path) -> None:
     values = np.full((50, 50), 255, "u1")
     values[:10, :25] = 0
     _, pixels = draw(tmp_path, values)
@@ -372,7 +372,7 @@ def test_bfloat16_is_read(tmp_path: Path) -> None:
         ("env/state", "out.pdf", "the file name must end in .png"),
     ],
 )
-def test_what_cannot_be_drawn_is_told(tmp_path: Path, name: str, target: str, says: str) -> None:
+def test_what_cannot_be_drawn_is_reported(tmp_path: Path, name: str, target: str, says: str) -> None:
     with pytest.raises(UsageError, match=says):
         plot_array(make_hdf5(tmp_path / "a.h5"), name, tmp_path / target)
     assert not (tmp_path / target).exists()
@@ -411,6 +411,6 @@ def test_datasets_of_all_sizes_are_drawn(tmp_path: Path, by: str | None, count: 
     assert images.imread(tmp_path / "out.png").shape[:2] == (600, 960)
 
 
-def test_a_dataset_of_no_files_is_told(tmp_path: Path) -> None:
+def test_a_dataset_without_files_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="nothing to plot"):
         plot_growth([], tmp_path / "out.png", title="runs")

@@ -29,7 +29,7 @@ def place(tmp_path: Path) -> str:
     return (tmp_path / "repository").as_uri()
 
 
-def test_a_dataset_is_what_was_said_when_it_was_made(place: str) -> None:
+def test_a_dataset_keeps_the_facts_of_its_creation(place: str) -> None:
     made = create_dataset("Robot_Runs", place, description="Arms")
     found = dataset("robot-runs", place)
     assert (found.id, found.description, found.created) == ("Robot_Runs", "Arms", made.created)
@@ -42,7 +42,7 @@ def test_an_id_is_taken_once_however_it_is_spelled(place: str) -> None:
         create_dataset("robot.runs", place)
 
 
-def test_of_many_who_make_one_dataset_at_once_one_does(place: str) -> None:
+def test_of_many_concurrent_creators_of_a_dataset_one_succeeds(place: str) -> None:
     create_dataset("another", place)
 
     def make(number: int) -> bool:
@@ -58,7 +58,7 @@ def test_of_many_who_make_one_dataset_at_once_one_does(place: str) -> None:
     assert dataset("recordings", place).description == str(made.index(True))
 
 
-def test_one_that_is_not_there_is_told_with_the_nearest(place: str) -> None:
+def test_a_missing_one_is_reported_with_a_similar_name(place: str) -> None:
     create_dataset("recordings", place)
     with pytest.raises(DatasetNotFound) as caught:
         dataset("recordngs", place)
@@ -66,7 +66,7 @@ def test_one_that_is_not_there_is_told_with_the_nearest(place: str) -> None:
     assert find_dataset("recordngs", place) is None
 
 
-def test_where_there_is_no_repository_there_is_no_dataset(place: str) -> None:
+def test_without_a_repository_no_dataset_exists(place: str) -> None:
     assert find_dataset("recordings", place) is None
     assert list_datasets(place) == []
 
@@ -103,7 +103,7 @@ def test_nothing_and_too_much_cannot_be_noted(recordings: Dataset, text: str) ->
         b'{"format": 1, "id": "recordings", "created": "today", "description": ""}',
     ],
 )
-def test_a_record_that_is_damaged_is_named_and_is_no_absent_dataset(recordings: Dataset, data: bytes) -> None:
+def test_a_damaged_record_is_named_and_not_treated_as_an_absent_dataset(recordings: Dataset, data: bytes) -> None:
     recordings.objects.put(record_key("recordings"), data)
     with pytest.raises(IntegrityError, match="record of the dataset"):
         dataset("recordings", recordings.repository)

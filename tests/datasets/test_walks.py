@@ -33,7 +33,7 @@ def lab(tmp_path: Path, name: str) -> Machine:
     return Machine(folder)
 
 
-def test_the_walk_of_simiotics(server: S3Server, tmp_path: Path) -> None:
+def test_the_simiotics_workflow(server: S3Server, tmp_path: Path) -> None:
     first, second = lab(tmp_path, "first"), lab(tmp_path, "second")
     environment = {**server.env(), "ORBITPKG_REPOSITORY": f"s3://{server.new_bucket()}/samples"}
 
@@ -86,7 +86,7 @@ def write_recording(path: Path, robot: str, length: int) -> bytes:
     return path.read_bytes()
 
 
-def test_the_walk_of_deon(server: S3Server, tmp_path: Path) -> None:
+def test_the_deon_workflow(server: S3Server, tmp_path: Path) -> None:
     collector, reader = lab(tmp_path, "collector"), lab(tmp_path, "reader")
     theirs, ours = server.new_bucket(), server.new_bucket()
     environment = {**server.env(), "ORBITPKG_REPOSITORY": f"s3://{ours}/lab"}

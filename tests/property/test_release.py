@@ -48,7 +48,7 @@ changes = st.lists(st.tuples(places, st.just("put") | st.just("drop"), values), 
 @example([(("format",), "put", True)])
 @example([(("keywords",), "put", ["a", "a"])])
 @example([(("keywords",), "put", [["a"]])])
-def test_the_rules_say_what_the_schema_says(changes: list[tuple[tuple[str, ...], str, object]]) -> None:
+def test_the_rules_match_the_schema(changes: list[tuple[tuple[str, ...], str, object]]) -> None:
     record = copy.deepcopy(RECORD)
     for (*parents, last), change, value in changes:
         holder: Any = record
@@ -62,7 +62,7 @@ def test_the_rules_say_what_the_schema_says(changes: list[tuple[tuple[str, ...],
 
 
 @given(values)
-def test_what_is_no_record_at_all_follows_neither(value: object) -> None:
+def test_invalid_records_match_neither(value: object) -> None:
     assert not follows_rules(value)
     assert not VALIDATOR.is_valid(value)
 

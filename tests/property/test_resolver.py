@@ -179,7 +179,7 @@ def test_a_solution_is_found_if_and_only_if_there_is_one(case: Case) -> None:
 
 @settings(max_examples=scaled(250, 5_000), deadline=None)
 @given(case=cases())
-def test_what_is_found_is_a_solution_and_holds_nothing_that_nobody_needs(case: Case) -> None:
+def test_a_result_is_a_solution_without_unneeded_packages(case: Case) -> None:
     found = solved(case)
     if found is not None:
         assert missing(case, found) is None

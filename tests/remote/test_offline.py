@@ -38,7 +38,7 @@ EXPIRED = b"<?xml version='1.0'?><Error><Code>ExpiredToken</Code><Message>The to
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     patience = Patience(connect=2.0, silence=2.0, retry=0.5, retries=1)
     monkeypatch.setattr("orbitpkg.remote.session.DEFAULT_PATIENCE", patience)
-    monkeypatch.setattr("orbitpkg.remote.session.HASTY", patience)
+    monkeypatch.setattr("orbitpkg.remote.session.SHORT_TIMEOUTS", patience)
     monkeypatch.setattr("orbitpkg.objects.transfer.files.OVERLOAD", RetryPolicy(first_pause=0.01))
 
 

@@ -93,9 +93,7 @@ class TestStopped:
         assert stopped > 5
 
     @pytest.mark.parametrize("one_page", [0, 990])
-    def test_a_reader_sees_every_status_wherever_the_one_who_set_it_was_stopped(
-        self, one_page: int, cache: Cache
-    ) -> None:
+    def test_a_reader_sees_every_status_wherever_its_writer_was_stopped(self, one_page: int, cache: Cache) -> None:
         for nth in range(1, 40):
             store = FaultyStore(faults=Faults())
             repository = Repository(store)
@@ -203,7 +201,7 @@ class TestLies:
         assert old in data
         repository.objects.put(index_key("model"), data.replace(old, new))
 
-    def test_a_wrong_entry_is_corrected_and_told(self, repository: Repository) -> None:
+    def test_a_wrong_entry_is_corrected_and_reported(self, repository: Repository) -> None:
         publish(repository, "1.0.0", dependencies={"other": ">=1"})
         self.lie(repository, b'"other":">=1"', b'"evil":">=1"')
         catalogue = Catalogue(repository, None)
@@ -227,7 +225,7 @@ class TestLies:
         with pytest.raises(IntegrityError, match="differs from the release in the index"):
             catalogue.release("model", parse_version("1.0.0"))
 
-    def test_what_the_index_invents_is_no_version(self, repository: Repository) -> None:
+    def test_entries_that_exist_only_in_the_index_are_not_versions(self, repository: Repository) -> None:
         publish(repository, "1.0.0")
         self.lie(repository, b'"1.0.0":', b'"9.0.0":')
         catalogue = Catalogue(repository, None)
@@ -304,7 +302,7 @@ class TestLies:
         assert reindex(repository, "model").differences == ()
         assert list(store.list(markers_prefix("model"))) == []
 
-    def test_a_lost_index_is_made_anew(self, repository: Repository) -> None:
+    def test_a_lost_index_is_rebuilt(self, repository: Repository) -> None:
         publish(repository, "1.0.0")
         repository.objects.delete(index_key("model"))
         assert seen(repository) == ["1.0.0"]
@@ -313,7 +311,7 @@ class TestLies:
 
 
 class TestKeeping:
-    def test_what_is_kept_and_cut_short_or_altered_is_none(self, cache: Cache, tmp_path: Path) -> None:
+    def test_a_truncated_or_altered_cache_entry_is_ignored(self, cache: Cache, tmp_path: Path) -> None:
         cache.keep_index("s3://a", "model", KeptIndex(etag='"1"', data=b"{}"))
         cache.keep_record("0" * 64, b"no record of this digest")
         assert cache.index("s3://a", "model") == KeptIndex(etag='"1"', data=b"{}")
@@ -325,7 +323,7 @@ class TestKeeping:
             path.write_bytes(whole[:end])
             assert cache.index("s3://a", "model") is None
 
-    def test_offline_what_is_kept_answers_and_what_is_not_is_named(self, store: FaultyStore, cache: Cache) -> None:
+    def test_offline_cached_objects_are_used_and_missing_ones_are_named(self, store: FaultyStore, cache: Cache) -> None:
         repository = Repository(store)
         publish(repository, "1.0.0")
         publish(repository, "1.1.0")
@@ -351,7 +349,7 @@ class TestStatus:
         set_status(repository, "model", [version], Status(state=State.AVAILABLE))
         assert yanked(repository, None, "1.0.0") is None
 
-    def test_taking_back_what_nobody_said_writes_nothing(self, repository: Repository, store: FaultyStore) -> None:
+    def test_withdrawing_an_absent_status_writes_nothing(self, repository: Repository, store: FaultyStore) -> None:
         publish(repository, "1.0.0")
         set_status(repository, "model", [parse_version("1.0.0")], Status(state=State.AVAILABLE))
         assert list(store.list("status/")) == []
@@ -366,7 +364,7 @@ class TestStatus:
     @pytest.mark.parametrize(
         "data", [b"", b"[]", b'{"format":2}', b'{"format":1,"state":"gone","reason":"","changed":""}', b"x" * 9000]
     )
-    def test_what_is_no_status_is_refused(self, data: bytes) -> None:
+    def test_an_invalid_status_is_refused(self, data: bytes) -> None:
         with pytest.raises(IntegrityError):
             parse_status(data, what="the status of model 1.0.0")
 

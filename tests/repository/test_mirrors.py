@@ -79,7 +79,7 @@ def test_a_mirror_that_denies_is_not_the_last_that_is_asked() -> None:
         seen(store(silent=True), denying)
 
 
-def test_what_the_repository_itself_says_is_not_asked_of_its_mirrors() -> None:
+def test_answers_of_the_repository_are_not_requested_from_its_mirrors() -> None:
     first, mirror = store(OLD), store(OLD, NEW)
     before = list(mirror.faults.requests)
     assert seen(first, mirror) == [OLD]
@@ -88,7 +88,7 @@ def test_what_the_repository_itself_says_is_not_asked_of_its_mirrors() -> None:
     assert mirror.faults.requests == before
 
 
-def test_what_no_mirror_has_is_not_said_to_be_absent() -> None:
+def test_objects_missing_from_every_mirror_are_not_reported_as_absent() -> None:
     stores = (store(OLD, NEW, silent=True), store(OLD), store(OLD))
     repository = Repository(MirroredStore(stores))
     with pytest.raises(RepositoryUnreachable, match=r"does not answer, and none of its mirrors has model 2\.0\.0"):
@@ -129,7 +129,7 @@ def test_what_was_known_before_a_late_mirror_answered_is_known_still(tmp_path: P
     assert seen(first, late, cache=cache, one_page=one_page) == [OLD, NEW]
 
 
-def test_silence_is_told_once_and_all_silent_is_an_error() -> None:
+def test_silence_is_reported_once_and_is_an_error_if_all_are_silent() -> None:
     told: list[str] = []
     objects = MirroredStore([store(OLD, silent=True), store(OLD)], tell=told.append)
     for _ in range(2):

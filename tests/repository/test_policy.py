@@ -47,7 +47,7 @@ class TestWhatTheySay:
         assert policy["Statement"][0]["Condition"] == {"StringLike": {"s3:prefix": "vision/*"}}
         assert policy["Statement"][0]["Principal"] == {"AWS": [f"arn:aws:iam::{ACCOUNT}:root"]}
 
-    def test_a_publisher_deletes_nothing_but_markers_and_pieces_and_creates_records_only_where_there_is_none(
+    def test_a_publisher_deletes_only_markers_and_pieces_and_never_overwrites_records(
         self,
     ) -> None:
         policy = new_policy(VISION, SOMEBODY, Right.PUBLISH, create_only=True)
@@ -78,19 +78,19 @@ class TestWhatTheySay:
     @pytest.mark.parametrize(
         "account", ["12345678901", "1234567890123", "12345678901x", "root", "arn:aws:s3:::b", "*", ""]
     )
-    def test_what_is_no_account_is_refused(self, account: str) -> None:
+    def test_an_invalid_account_is_refused(self, account: str) -> None:
         with pytest.raises(UsageError, match="neither an account number nor the ARN"):
             Audience(accounts=(account,))
 
     @pytest.mark.parametrize(
         "organization", ["exampleorgid", "o-", "o-UPPERCASEID", "o-exampleorgid*", "r-exampleorgid"]
     )
-    def test_what_is_no_organization_is_refused(self, organization: str) -> None:
+    def test_an_invalid_organization_is_refused(self, organization: str) -> None:
         with pytest.raises(UsageError, match="not a valid organization id"):
             Audience(organization=organization)
 
     @pytest.mark.parametrize("url", ["file:///srv/models", "https://models.example.org", "memory://m"])
-    def test_what_is_no_bucket_has_no_policy(self, url: str) -> None:
+    def test_only_buckets_have_a_policy(self, url: str) -> None:
         with pytest.raises(UsageError, match="Only buckets have policies"):
             Target.of(url)
 
@@ -122,7 +122,7 @@ class TestMerging:
             merged = merge_policy({"Version": "2008-10-17", "Id": "x", "Statement": theirs}, policy)
             assert merged == {"Version": "2008-10-17", "Id": "x", "Statement": [self.OTHERS, *policy["Statement"]]}
 
-    def test_what_was_said_of_the_same_people_and_prefix_is_replaced(self) -> None:
+    def test_statements_for_the_same_users_and_prefix_are_replaced(self) -> None:
         before = merge_policy(None, new_policy(VISION, SOMEBODY, Right.PUBLISH, create_only=True))
         reading = new_policy(VISION, SOMEBODY, Right.READ, create_only=True)
         after = merge_policy(before, reading)
@@ -267,7 +267,7 @@ def ceph_user(server: S3Server, name: str) -> dict[str, str]:
 class TestCeph:
     """Bucket policies by a production object store: users, prefixes, and everybody."""
 
-    def test_what_is_applied_by_the_command_lets_in_whom_it_names_and_nobody_else(
+    def test_the_applied_policy_admits_only_the_named_users(
         self, ceph: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         bucket = ceph.new_bucket()
@@ -317,7 +317,7 @@ class TestCeph:
 class TestCommand:
     URL = "s3://example-models/vision"
 
-    def test_without_apply_it_prints_a_policy_and_asks_nobody(self, tmp_path: Path) -> None:
+    def test_without_apply_it_prints_a_policy_without_a_request(self, tmp_path: Path) -> None:
         machine = Machine(tmp_path)
         printed = machine.run("repo", "policy", self.URL, "--account", ACCOUNT, "--read", AWS_ACCESS_KEY_ID="x",
                               AWS_SECRET_ACCESS_KEY="y", AWS_REGION="eu-west-1")  # fmt: skip
@@ -355,7 +355,7 @@ class TestCommand:
             (["--account", "me", "--read"], "neither an account number"),
         ],
     )
-    def test_what_is_said_twice_or_not_at_all_is_refused(self, words: list[str], said: str, tmp_path: Path) -> None:
+    def test_duplicate_or_missing_values_are_refused(self, words: list[str], said: str, tmp_path: Path) -> None:
         result = Machine(tmp_path).run("repo", "policy", self.URL, *words)
         assert result.code == 2
         assert said in result.err

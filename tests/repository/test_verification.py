@@ -98,7 +98,7 @@ def test_a_damaged_document_is_found_and_the_rest_is_still_looked_at(place: Path
     assert len(verdict.faults) == 2
 
 
-def test_an_index_that_is_gone_or_lies_is_found(place: Path) -> None:
+def test_a_missing_or_wrong_index_is_found(place: Path) -> None:
     (place / "index/model.json").unlink()
     index = json.loads((place / "index/other.json").read_bytes())
     index["releases"]["1.0.0"]["size"] = 1
@@ -113,7 +113,7 @@ def test_an_index_that_somebody_is_writing_may_lag(place: Path) -> None:
     assert maintain.check_repository(place).faults == []
 
 
-def test_what_no_release_names_is_no_fault(place: Path) -> None:
+def test_objects_outside_releases_are_not_a_fault(place: Path) -> None:
     (place / "archives/model/model-9.0.0-0123456789ab.tar.zst").write_bytes(b"on its way")
     assert maintain.check_repository(place, share=1).faults == []
 
@@ -137,6 +137,6 @@ def test_reading_holds_a_few_chunks_in_memory(tmp_path: Path) -> None:
         tracemalloc.stop()
 
 
-def test_where_there_is_no_repository_nothing_is_called_good(tmp_path: Path) -> None:
+def test_without_a_repository_nothing_is_reported_as_intact(tmp_path: Path) -> None:
     with pytest.raises(RepositoryNotFound):
         maintain.check_repository(tmp_path / "nothing")

@@ -144,7 +144,7 @@ def in_threads(work: Callable[[int], T], times: int, *, threads: int = 16) -> li
 
 class TestReading:
     @pytest.mark.parametrize("key", OBJECTS)
-    def test_a_whole_object_comes_as_it_was_written(self, shelf: ObjectStore, key: str) -> None:
+    def test_a_whole_object_survives_a_round_trip(self, shelf: ObjectStore, key: str) -> None:
         data, info = shelf.get(key)
         assert data == OBJECTS[key]
         assert type(data) is bytes
@@ -162,7 +162,7 @@ class TestReading:
         assert info.modified.tzinfo is not None
 
     @pytest.mark.parametrize("key", ["absent", "deep/absent", "letters.txt/below", "deep", "x" * 300])
-    def test_what_is_not_there_is_not_found(self, shelf: ObjectStore, key: str) -> None:
+    def test_missing_objects_are_not_found(self, shelf: ObjectStore, key: str) -> None:
         if key == "letters.txt/below" and "s3" in shelf.url:
             key = "letters.txt.below"  # rclone: 500 for a key below another, which a bucket of S3 may have
         if key == "x" * 300 and "s3" in shelf.url:
@@ -204,7 +204,7 @@ class TestReading:
             shelf.get_range("letters.txt", start, length)
 
     @pytest.mark.parametrize(("start", "length"), [(0, 0), (-1, 2), (5, -1)])
-    def test_what_is_no_range_is_a_mistake_of_the_caller(self, shelf: ObjectStore, start: int, length: int) -> None:
+    def test_an_invalid_range_is_an_error_of_the_caller(self, shelf: ObjectStore, start: int, length: int) -> None:
         with pytest.raises(ValueError, match="is not a range"):
             shelf.get_range("letters.txt", start, length)
 
@@ -228,7 +228,7 @@ class TestReading:
         pieces = in_threads(lambda i: bytes(shelf.get_range("long.bin", i * size, size, etag=etag)), 32)
         assert b"".join(pieces) == OBJECTS["long.bin"]
 
-    def test_the_address_is_told(self, shelf: ObjectStore) -> None:
+    def test_the_address_is_reported(self, shelf: ObjectStore) -> None:
         assert shelf.url.partition("://")[0] in {"memory", "file", "s3", "http"}
 
 
@@ -246,7 +246,7 @@ class TestWriting:
         store.put("large", data)
         assert store.get("large")[0] == data
 
-    def test_create_writes_what_is_not_there(self, store: ObjectStore) -> None:
+    def test_create_writes_missing_objects(self, store: ObjectStore) -> None:
         info = store.create("new/key", memoryview(b"first"))
         assert (info.key, info.size) == ("new/key", 5)
         assert info.etag == store.head("new/key").etag
@@ -263,7 +263,7 @@ class TestWriting:
         assert caught.value.data == {"key": "key"}
         assert place.store.get("key")[0] == b"first"
 
-    def test_of_sixteen_who_create_one_key_one_wins(self, place: Place) -> None:
+    def test_of_sixteen_concurrent_creators_of_a_key_one_wins(self, place: Place) -> None:
         if place.ignores_conditions:
             pytest.skip("rclone's server ignores create-only writes: nobody loses there")
         start = threading.Barrier(16)
@@ -315,7 +315,7 @@ class TestWriting:
             place.store.replace("key", b"two", etag=etag)
         assert keys(place.store) == []
 
-    def test_of_sixteen_who_replace_one_state_one_wins(self, place: Place) -> None:
+    def test_of_sixteen_concurrent_replacements_of_a_state_one_wins(self, place: Place) -> None:
         if place.ignores_conditions or place.refuses_conditions:
             pytest.skip(f"{place.name} has no conditional replacement")
         etag = place.store.put("contested", b"before").etag
@@ -402,9 +402,7 @@ class TestListing:
         assert store.list_folders("releases/") == []
 
     @pytest.mark.parametrize("server", ["moto", "ceph"])
-    def test_keys_of_other_tools_that_nobody_can_use_are_passed_over(
-        self, server: str, request: pytest.FixtureRequest
-    ) -> None:
+    def test_unusable_keys_of_other_tools_are_skipped(self, server: str, request: pytest.FixtureRequest) -> None:
         found: S3Server = request.getfixturevalue(server)
         bucket = found.new_bucket()
         for key in ("a//b", "folder/", "folder/x/", "x/../y", "./z", "ok", "folder/ok", "folder/x/ok"):
@@ -516,7 +514,7 @@ class TestUploading:
         assert info.size == PART + 3
         assert place.store.get("archives/v2.bin")[0] == source[100 : 100 + PART] + b"new"
 
-    def test_a_copy_of_what_is_not_there_is_refused(self, place: Place) -> None:
+    def test_copying_a_missing_object_is_refused(self, place: Place) -> None:
         upload = place.store.start_upload("key")
         with pytest.raises(ObjectNotFound if place.copies_parts else UnsupportedByStore):
             upload.copy_part(1, 0, "absent", 0, PART)
@@ -571,7 +569,7 @@ class TestMetadata:
     def found(store: ObjectStore, key: str) -> dict[str, str]:
         return {name: value for name, value in store.metadata(key).items() if name != "mtime"}
 
-    def test_it_comes_back_as_it_was_written(self, place: Place) -> None:
+    def test_it_survives_a_round_trip(self, place: Place) -> None:
         place.store.put("key", b"x", metadata=self.SAID)
         assert self.found(place.store, "key") == self.kept(place, self.SAID)
         place.store.put("key", b"x")
@@ -589,7 +587,7 @@ class TestMetadata:
         upload.complete()
         assert self.found(place.store, "key") == self.kept(place, self.SAID)
 
-    def test_of_what_is_not_there_nothing_is_told(self, shelf: ObjectStore) -> None:
+    def test_missing_files_are_not_reported(self, shelf: ObjectStore) -> None:
         with pytest.raises(ObjectNotFound, match="absent"):
             shelf.metadata("absent")
         assert {name for name in shelf.metadata("letters.txt") if name != "mtime"} == set()
@@ -642,7 +640,7 @@ class TestCopying:
         assert store.copy("key", "key").size == 4
         assert store.get("key")[0] == b"data"
 
-    def test_what_is_not_there_is_not_copied(self, store: ObjectStore) -> None:
+    def test_missing_objects_are_not_copied(self, store: ObjectStore) -> None:
         with pytest.raises(ObjectNotFound, match="absent"):
             store.copy("absent", "key")
         assert keys(store) == []
@@ -724,7 +722,9 @@ class TestVersions:
                 read("key", version=absent)
 
     @pytest.mark.parametrize("name", ["memory", "directory"])
-    def test_what_keeps_no_versions_says_so(self, name: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    def test_a_store_without_versions_reports_it(
+        self, name: str, request: pytest.FixtureRequest, tmp_path: Path
+    ) -> None:
         store = new_store(name, request, tmp_path)
         store.put("key", b"data")
         assert store.head("key").version is None
@@ -784,7 +784,7 @@ class TestWebServers:
             with pytest.raises(UnsupportedByStore, match="versions"):
                 read("letters.txt", version="1")
 
-    def test_one_without_ranges_still_gives_whole_objects(self, rangeless_site: StaticSite) -> None:
+    def test_one_without_ranges_still_returns_whole_objects(self, rangeless_site: StaticSite) -> None:
         store = filled_site(rangeless_site.new_folder())
         assert store.get("long.bin")[0] == OBJECTS["long.bin"]
         with pytest.raises(UnsupportedByStore):
@@ -817,7 +817,7 @@ class TestDirectories:
         store.put("key", b"x")
         assert [path.name for path in (tmp_path / ".tmp").iterdir()] == ["lock"]
 
-    def test_what_is_no_regular_file_is_neither_listed_nor_waited_for(self, tmp_path: Path) -> None:
+    def test_special_files_are_neither_listed_nor_opened(self, tmp_path: Path) -> None:
         import os
 
         os.mkfifo(tmp_path / "fifo")
@@ -841,7 +841,7 @@ class TestDirectories:
             os.umask(before)
         assert (tmp_path / "key").stat().st_mode & 0o777 == 0o644
 
-    def test_a_folder_that_is_a_file_is_told(self, tmp_path: Path) -> None:
+    def test_a_file_in_place_of_a_directory_is_reported(self, tmp_path: Path) -> None:
         store = DirectoryStore(tmp_path)
         store.put("a", b"x")
         with pytest.raises(StorageError) as caught:

@@ -56,7 +56,7 @@ def names_in(folder: Path) -> list[str]:
 
 class TestBothWays:
     @pytest.mark.parametrize("data", [b"", b"small", LARGE], ids=["empty", "small", "large"])
-    def test_a_file_goes_up_and_comes_down_as_it_was(self, store: ObjectStore, tmp_path: Path, data: bytes) -> None:
+    def test_a_file_survives_upload_and_download(self, store: ObjectStore, tmp_path: Path, data: bytes) -> None:
         source = tmp_path / "source"
         source.write_bytes(data)
         up: list[int] = []
@@ -88,7 +88,7 @@ class TestBothWays:
 
 
 class TestDownloads:
-    def test_what_is_not_there_leaves_nothing(self, tmp_path: Path) -> None:
+    def test_missing_objects_leave_no_files(self, tmp_path: Path) -> None:
         with pytest.raises(ObjectNotFound):
             download_object(FaultyStore(), "absent", tmp_path / "target")
         assert names_in(tmp_path) == []
@@ -158,12 +158,12 @@ class TestDownloads:
         assert (tmp_path / "target").read_bytes() == LARGE
         assert got.blake3 == blake3(LARGE).hexdigest()
 
-    def test_a_folder_in_the_place_of_the_file_is_told(self, tmp_path: Path) -> None:
+    def test_a_directory_in_place_of_the_file_is_reported(self, tmp_path: Path) -> None:
         store = FaultyStore()
         store.put("key", b"data")
         (tmp_path / "target").mkdir()
         (tmp_path / "file").write_bytes(b"")
-        with pytest.raises(StorageError, match="target is a folder"):
+        with pytest.raises(StorageError, match="target is a directory"):
             download_object(store, "key", tmp_path / "target")
         with pytest.raises(StorageError, match="file"):
             download_object(store, "key", tmp_path / "file" / "below")
@@ -181,7 +181,7 @@ class TestDownloads:
         assert names_in(tmp_path) == ["target"]
 
     @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere: run the tests as another user")
-    def test_a_folder_that_may_not_be_written_is_told(self, tmp_path: Path) -> None:
+    def test_a_directory_without_write_permission_is_reported(self, tmp_path: Path) -> None:
         store = FaultyStore()
         store.put("key", b"data")
         tmp_path.chmod(0o555)
@@ -226,7 +226,7 @@ class TestUploads:
         assert store.faults.requests[-1].operation == "abort"
         assert list(store.list("")) == []
 
-    def test_what_is_no_regular_file_is_not_waited_for(self, tmp_path: Path) -> None:
+    def test_special_files_do_not_block(self, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "fifo")
         for name, said in (("fifo", "not a regular file"), (".", "not a regular file"), ("absent", "No such file")):
             with pytest.raises(StorageError, match=said):

@@ -172,14 +172,14 @@ class TestPutsOfWhatIsUnchanged:
 
 class TestRangedGets:
     @pytest.mark.parametrize(("name", "status"), [("moto", 206), ("ceph", 206), ("rclone", 200)])
-    def test_give_the_part_and_say_where_it_lies(self, name: str, status: int, request: pytest.FixtureRequest) -> None:
+    def test_return_the_part_and_its_offset(self, name: str, status: int, request: pytest.FixtureRequest) -> None:
         client, bucket = with_object(request.getfixturevalue(name), b"0123456789")
         answer = client.get_object(Bucket=bucket, Key="k", Range="bytes=2-4")
         assert answer["Body"].read() == b"234"
         assert answer["ContentRange"] == "bytes 2-4/10"
         assert status_of(answer) == status
 
-    def test_come_back_from_rclone_with_the_checksum_of_the_whole_which_boto3_takes_for_the_parts(
+    def test_round_trip_through_rclone_with_a_full_checksum_that_boto3_expects_for_parts(
         self, rclone: S3Server
     ) -> None:
         client, bucket = with_object(rclone, b"0123456789")
@@ -273,7 +273,7 @@ def with_file(site: StaticSite) -> str:
 
 @pytest.mark.parametrize("name", ["nginx", "python_site"])
 class TestWebsites:
-    def test_give_the_whole_file(self, name: str, request: pytest.FixtureRequest) -> None:
+    def test_return_the_whole_file(self, name: str, request: pytest.FixtureRequest) -> None:
         answer = fetch(with_file(request.getfixturevalue(name)))
         assert (answer.status, answer.body) == (200, b"0123456789")
 
@@ -302,17 +302,17 @@ class TestWebsites:
 
 
 class TestRangelessSite:
-    def test_gives_the_whole_file_whatever_was_asked(self, rangeless_site: StaticSite) -> None:
+    def test_returns_the_whole_file_for_any_range(self, rangeless_site: StaticSite) -> None:
         answer = fetch(with_file(rangeless_site), Range="bytes=2-4")
         assert (answer.status, answer.body) == (200, b"0123456789")
 
 
 class TestPrograms:
-    def test_that_is_not_installed_is_told_with_the_way_to_get_it(self) -> None:
+    def test_that_is_not_installed_is_reported_with_a_hint_how_to_install_it(self) -> None:
         with pytest.raises(ServerMissing, match=r"^no-such-program is not installed; to get it: apt-get install it$"):
             find_program("no-such-program", how_to_get="apt-get install it")
 
-    def test_that_ends_at_once_is_told_with_the_end_of_its_log(self, tmp_path: Path) -> None:
+    def test_that_ends_at_once_is_reported_with_the_end_of_its_log(self, tmp_path: Path) -> None:
         program = Program(["sh", "-c", "echo the reason; exit 3"], log=tmp_path / "log")
         with pytest.raises(ServerFailed, match=r"(?s)exit status 3.*the reason"):
             program.wait_for_answer(free_port())
@@ -344,7 +344,7 @@ class TestMissingServers:
 class TestRuns:
     SITE = "websites.python_site"
 
-    def test_start_a_server_once_for_all_who_ask_and_leave_nothing_behind(self) -> None:
+    def test_start_a_server_once_for_all_requests_and_leave_nothing_behind(self) -> None:
         run = Run()
         first, second = obtain(run.folder, self.SITE), obtain(run.folder, self.SITE)
         assert first == second

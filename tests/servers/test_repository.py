@@ -280,7 +280,7 @@ class TestFinding:
         found = {text: [hit.name for hit in search(text, repository=place.url)] for text in ("", "HAND", "nlp")}
         assert found == {"": ["digits", "words"], "HAND": ["digits"], "nlp": ["words"]}
 
-    def test_where_nothing_was_published_there_is_no_repository(self, place: Place) -> None:
+    def test_an_address_without_releases_is_not_a_repository(self, place: Place) -> None:
         with pytest.raises(RepositoryNotFound, match="There is no repository at"):
             install("model", repository=place.url)
 
@@ -307,7 +307,7 @@ class TestTrust:
             install("large-model", repository=place.url)
         assert packages() == []
 
-    def test_a_missing_archive_is_said_to_be_gone(self, place: Place, folder: Path) -> None:
+    def test_a_missing_archive_is_reported_as_missing(self, place: Place, folder: Path) -> None:
         place.publish(folder)
         store = open_store(place.url)
         store.delete(released("model", repository=place.url).archive.key)
@@ -397,7 +397,7 @@ class TestWebServers:
         with pytest.raises(ReadOnlyRepository):
             publish_package(folder, site_url)
 
-    def test_it_cannot_be_searched_and_says_so(self, site_url: str) -> None:
+    def test_it_reports_that_it_cannot_be_searched(self, site_url: str) -> None:
         with pytest.raises(UnsupportedByStore):
             search("", repository=site_url)
 
@@ -421,7 +421,7 @@ class TestInstalledForGood:
         assert package.file_path("weights.bin").read_bytes() == (large_folder / "weights.bin").read_bytes()
         assert install("large-model==1.0.0", repository=place.url) == package
 
-    def test_a_warm_install_of_an_exact_version_asks_nobody(
+    def test_a_warm_install_of_an_exact_version_makes_no_request(
         self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         repository = tmp_path / "repository"

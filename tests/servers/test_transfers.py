@@ -136,7 +136,7 @@ class TestPublishingChanges:
         assert len(list(open_store(url).list("archives/"))) == 2
         assert archive_of(url, "model==2.0.0") == build(second, tmp_path / "out").read_bytes()
 
-    def test_where_parts_cannot_be_copied_all_is_sent_and_that_is_said(
+    def test_without_part_copies_everything_is_sent_and_reported(
         self, rclone: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         for key, value in rclone.env().items():
@@ -194,7 +194,7 @@ class TestPieces:
 
     @pytest.mark.parametrize("step", PIECE_STEPS)
     @pytest.mark.parametrize("fault", ["denied", "lost"])
-    def test_what_fails_is_told_and_publishing_again_converges(
+    def test_a_failure_is_reported_and_publishing_again_converges(
         self,
         *,
         fault: str,

@@ -154,7 +154,7 @@ class TestOldVersions:
         assert sorted(names(done.items)) == ["user==1.0.0", "words==1.0.0"]
         assert done.kept == ()
 
-    def test_a_damaged_release_is_no_garbage(self, three: list[Package], layout: Layout) -> None:
+    def test_a_damaged_release_is_not_garbage(self, three: list[Package], layout: Layout) -> None:
         (three[0].path.parent / "release.json").write_bytes(b"{")
         assert names(look(layout).items) == ["model==2.0.0"]
 
@@ -186,7 +186,7 @@ class TestRoots:
         lockfile.write_text(Lock([]).to_toml())
         assert names(look(layout).items) == ["model==1.0.0", "model==2.0.0"]
 
-    def test_one_that_cannot_be_read_counts_as_it_was(self, lockfile: Path, layout: Layout) -> None:
+    def test_one_that_cannot_be_read_counts_with_its_previous_state(self, lockfile: Path, layout: Layout) -> None:
         lockfile.write_text("<<<<<<< ours\n")
         assert names(look(layout).items) == ["model==2.0.0"]
 

@@ -331,7 +331,7 @@ store = Store(home())
 staging = store.stage(released("model==1.0.0", repository={str(shared.repository)!r}), origin="somewhere")
 make_folders(staging.files + "/a")
 open(staging.files + "/a/own", "wb").write(b"half")
-store.abandon(staging)
+store.offer_for_reuse(staging)
 """
     first.python(leaving)
     second.does("install", "model==1.0.0", "--repository", shared.repository)

@@ -76,20 +76,18 @@ def test_what_was_left_of_files_that_are_not_wanted_any_more_never_becomes_visib
     staging, _, files = staged(store, archive, "b/three")
     with open(staging.path(files[0]), "r+b") as half:  # noqa: PTH123
         half.truncate(1000)
-    store.abandon(staging)
+    store.offer_for_reuse(staging)
     package = install("model", repository=archive.parent / "repository", only="a/*")
     assert not package.has_file("b/three")
     assert [findings for _, findings in verify() if findings] == []
     assert os.listdir(home / "store/v1/tmp") == []
 
 
-def test_what_was_left_of_an_install_of_some_files_does_not_make_a_whole_one_partial(
-    store: Store, archive: Path
-) -> None:
+def test_leftovers_of_a_partial_install_do_not_make_a_complete_one_partial(store: Store, archive: Path) -> None:
     staging, _, _ = staged(store, archive)
     with open(f"{staging.folder}/state.json", "xb"):  # noqa: PTH123
         pass
-    store.abandon(staging)
+    store.offer_for_reuse(staging)
     assert install("model", repository=archive.parent / "repository").is_complete
 
 
@@ -113,9 +111,7 @@ def test_what_a_dead_process_has_left_is_taken_over(store: Store, archive: Path)
     assert len(os.listdir(store.layout.tmp)) == 1
 
 
-def test_the_rest_of_a_release_that_was_removed_meanwhile_is_not_taken_for_all_of_it(
-    store: Store, archive: Path
-) -> None:
+def test_the_rest_of_a_removed_release_is_not_treated_as_complete(store: Store, archive: Path) -> None:
     install(archive, only="a/one")
     staging, packed, files = staged(store, archive, "a/two", "b/three")
     contents = open_package("model").contents

@@ -103,7 +103,7 @@ class TestUsing:
     def test_files_lists_them_in_order(self, package: Package, folder: Path) -> None:
         assert list(package.files()) == sorted(tree_of(folder))
 
-    def test_a_directory_is_no_file_and_a_file_no_directory(self, package: Package) -> None:
+    def test_directories_and_files_are_not_interchangeable(self, package: Package) -> None:
         assert not package.has_file("data")
         assert package.has_file("data", "labels.csv")
         with pytest.raises(FileNotInPackage) as caught:
@@ -222,7 +222,7 @@ class TestInstalling:
         assert whole.is_complete
         assert tree_of(whole.path) == tree_of(folder)
 
-    def test_some_files_of_a_whole_package_are_there_already(self, package: Package, archive: Path) -> None:
+    def test_files_of_a_complete_package_are_present_already(self, package: Package, archive: Path) -> None:
         assert install(archive, only="data/*.csv").is_complete
         assert package.is_complete
 
@@ -383,7 +383,7 @@ class TestVerifying:
 
 
 class TestDependencies:
-    def test_they_come_along(self, tmp_path: Path) -> None:
+    def test_they_are_included(self, tmp_path: Path) -> None:
         repository = tmp_path / "repository"
         for name, version, needs in [
             ("a", "1.0.0", {"B": "^1.0"}),

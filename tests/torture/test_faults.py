@@ -211,7 +211,7 @@ def points(count: int) -> list[tuple[int, str]]:
 
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("kind", ["repository", "small", "large", "delta"])
-def test_a_publish_that_meets_a_fault_succeeds_or_says_so_and_again_succeeds(stage: Stage, kind: str) -> None:
+def test_a_publish_that_meets_a_fault_succeeds_or_reports_it_and_can_be_repeated(stage: Stage, kind: str) -> None:
     work = Publishing(stage, kind)
     work.next()
     stage.meddler.arm(-1, None)
@@ -253,7 +253,7 @@ def test_a_publish_that_meets_a_fault_succeeds_or_says_so_and_again_succeeds(sta
 
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("kind", ["small", "large"])
-def test_an_install_that_meets_a_fault_is_right_or_says_so_and_again_succeeds(stage: Stage, kind: str) -> None:
+def test_an_install_that_meets_a_fault_is_correct_or_reports_it_and_can_be_repeated(stage: Stage, kind: str) -> None:
     work = Publishing(stage, kind)
     name = work.next()
     with stage.through(meddled=False):
@@ -341,7 +341,7 @@ def test_a_publisher_killed_between_any_two_requests_is_taken_up_by_the_next(
 
 
 @pytest.mark.parametrize("fault", ["lost", "412"])
-def test_a_write_that_is_said_to_exist_is_never_told_as_somebody_elses(stage: Stage, fault: str) -> None:
+def test_a_write_reported_as_existing_is_never_attributed_to_another_writer(stage: Stage, fault: str) -> None:
     work = Publishing(stage, "small")
     work.next()
     stage.meddler.arm(-1, None)

@@ -58,7 +58,7 @@ def test_a_manifest_that_could_not_be_written_is_not_there(disk: Path) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_a_disk_that_is_full_at_any_stage_is_told_and_the_store_is_as_it_was(
+def test_a_full_disk_at_any_stage_is_reported_and_leaves_the_store_unchanged(
     disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ORBITPKG_HOME", str(disk / "home"))

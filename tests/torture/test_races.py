@@ -90,7 +90,7 @@ def test_processes_that_install_remove_and_read_one_store_never_meet_half_a_file
     tally("of those, refused since another had removed it", refused)
 
 
-def test_the_lock_of_a_process_that_was_killed_keeps_nobody(repository: Path, home: Path) -> None:
+def test_the_lock_of_a_killed_process_blocks_no_other(repository: Path, home: Path) -> None:
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(repository), str(home)],
         stdin=subprocess.PIPE,

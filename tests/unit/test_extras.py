@@ -27,7 +27,7 @@ def test_one_that_is_missing_is_named_with_its_extra(module: str) -> None:
     assert caught.value.data == {"extra": "hdf5", "module": module}
 
 
-def test_one_that_lacks_another_says_so_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_lacks_a_dependency_reports_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "acme_broken.py").write_text("import acme_no_such_either\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(ModuleNotFoundError, match="acme_no_such_either"):

@@ -93,7 +93,7 @@ def test_chunks_of_an_altered_file_are_not_had_and_the_others_are(
     assert touched[-1] not in had
 
 
-def test_contents_that_leave_no_room_for_a_header_give_nothing(contents: Contents, folder: Path) -> None:
+def test_contents_without_space_for_a_header_give_nothing(contents: Contents, folder: Path) -> None:
     (manifest, *others) = contents.files
     crowded = Contents((others[0], manifest), contents.chunks, contents.encoder)
     assert TreeStream(crowded, str(folder)).read(contents.chunks[0]) is None

@@ -102,7 +102,7 @@ def test_a_chunk_that_occurs_twice_is_read_once_and_goes_to_both_places() -> Non
     assert [target.file.path for target in work.targets] == ["a", "b"]
 
 
-def test_a_chunk_at_hand_is_not_read() -> None:
+def test_an_available_chunk_is_not_read() -> None:
     contents = contents_of([("a", 0, 3 * MEBI)], [100, 100, 100])
     plan = plan_install(contents, contents.files, local={digest(1)})
     assert [work.chunk.index for work in plan.reuse] == [1]

@@ -87,7 +87,7 @@ def test_a_file_may_reach_to_the_last_byte_of_the_stream_and_no_further() -> Non
         parse_contents(Contents(files, CONTENTS.chunks, "e").to_json())
 
 
-def test_an_error_calls_the_table_what_it_is_told_to() -> None:
+def test_an_error_uses_the_given_name_of_the_table() -> None:
     with pytest.raises(ArchiveError, match="table 7"):
         parse_contents(b"[]", what="table 7")
 
@@ -99,7 +99,7 @@ def test_an_error_about_a_path_carries_it() -> None:
     assert caught.value.data == {"path": "../x"}
 
 
-def test_the_first_of_two_faults_in_a_column_is_told() -> None:
+def test_the_first_of_two_faults_in_a_column_is_reported() -> None:
     table = json.loads(CONTENTS.to_json())
     table["files"]["size"][1:3] = [-1, "x"]
     with pytest.raises(ArchiveError, match=r"size\[1\] is not an integer between 0"):

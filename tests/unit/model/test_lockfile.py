@@ -100,7 +100,7 @@ def test_a_lock_that_is_cut_short_anywhere_is_refused() -> None:
         refused(whole[:end])
 
 
-def test_a_lock_that_is_cut_between_two_packages_is_said_to_be_cut() -> None:
+def test_a_lock_truncated_between_two_packages_is_reported_as_truncated() -> None:
     error = refused(TEXT[: TEXT.index('[[package]]\nname = "beta"')])
     assert "it is truncated" in error.message
 
@@ -150,12 +150,12 @@ def test_two_spellings_of_one_name_are_one_package_locked_twice() -> None:
         ("size = 1234", "size = 1234\nsize = 1234", ""),
     ],
 )
-def test_what_is_wrong_with_a_package_is_told(old: str, new: str, reason: str) -> None:
+def test_the_problems_of_a_package_are_reported(old: str, new: str, reason: str) -> None:
     assert reason in refused(TEXT.replace(old, new, 1)).message
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff\xfe", b"[[[[", b"format = 1", b"\0", b"x = " + b"[" * 5000, b"{}"])
-def test_what_is_no_lockfile_is_refused(data: bytes) -> None:
+def test_an_invalid_lockfile_is_refused(data: bytes) -> None:
     refused(data)
 
 
@@ -163,7 +163,7 @@ def test_a_lockfile_larger_than_the_bound_is_not_parsed() -> None:
     assert "the maximum is" in refused(b"#" * (MAX_LOCK_BYTES + 1)).message
 
 
-def test_a_dependency_that_cannot_be_read_is_told_when_it_is_used() -> None:
+def test_an_unreadable_dependency_is_reported_when_it_is_used() -> None:
     package = locked("alpha", "1.0.0", "beta>>1")
     with pytest.raises(LockfileError, match=r"a dependency of alpha==1\.0\.0"):
         package_requirements(package)

@@ -17,7 +17,7 @@ def test_letters_digits_and_separators_inside_make_a_name(name: str) -> None:
     "name",
     ["", "-a", "a-", ".", "..", "_x", "a b", "a/b", "modèle", "a\n", "\N{FULLWIDTH LATIN SMALL LETTER A}", "a" * 101],
 )
-def test_anything_else_is_no_name(name: str) -> None:
+def test_anything_else_is_not_a_name(name: str) -> None:
     assert not is_valid_name(name)
 
 
@@ -41,7 +41,7 @@ def test_names_that_differ_in_case_and_separators_are_the_same(name: str) -> Non
         ("a" * 101, "it has 101 characters; the maximum is 100", f'Did you mean "{"a" * 100}"?'),
     ],
 )
-def test_a_refused_name_is_told_why_and_offered_a_spelling(name: str, reason: str, hint: str) -> None:
+def test_a_refused_name_is_reported_with_a_reason_and_a_suggestion(name: str, reason: str, hint: str) -> None:
     with pytest.raises(UsageError) as caught:
         canonical_name(name)
     assert (caught.value.data["reason"], caught.value.hint) == (reason, hint)

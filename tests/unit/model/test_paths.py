@@ -70,7 +70,7 @@ def test_an_ordinary_path_has_no_problem(path: str) -> None:
         ("/".join(["a" * 127] * 8) + "aa", "is longer than 1024 bytes"),
     ],
 )
-def test_what_is_wrong_with_a_path_is_said(path: str, problem: str) -> None:
+def test_the_problem_of_a_path_is_reported(path: str, problem: str) -> None:
     assert path_problem(path) == problem
 
 
@@ -83,7 +83,7 @@ def test_what_is_wrong_with_a_path_is_said(path: str, problem: str) -> None:
         ["\u00e9", "e"],
     ],
 )
-def test_paths_of_one_tree_have_no_problem(paths: list[str]) -> None:
+def test_valid_paths_have_no_problem(paths: list[str]) -> None:
     assert list(tree_problems(paths)) == []
 
 
@@ -106,6 +106,6 @@ def test_paths_of_one_tree_have_no_problem(paths: list[str]) -> None:
         ),
     ],
 )
-def test_what_keeps_paths_from_being_one_tree_is_said_of_each(paths: list[str], problems: list[str]) -> None:
+def test_conflicting_paths_are_each_reported(paths: list[str], problems: list[str]) -> None:
     found = [problem for _, problem in tree_problems(paths)]
     assert [problem[: len(expected)] for problem, expected in zip(found, problems, strict=True)] == problems

@@ -87,5 +87,5 @@ def test_a_glob_that_can_match_has_no_problem(glob: str) -> None:
         ("***", "combines ** with other characters in '***'", 'did you mean "**/*"?'),
     ],
 )  # fmt: skip
-def test_a_glob_that_can_match_nothing_is_told_why(glob: str, problem: str, hint: str | None) -> None:
+def test_a_glob_without_matches_is_reported_with_the_reason(glob: str, problem: str, hint: str | None) -> None:
     assert glob_problem(glob) == (problem, hint)

@@ -38,7 +38,7 @@ def test_requirements_and_repositories_come_in_the_order_of_the_file() -> None:
     )
 
 
-def test_an_empty_file_says_nothing() -> None:
+def test_an_empty_file_has_no_metadata() -> None:
     document = parse_project({}, where="orbit.toml")
     assert (document.requirements, document.repositories) == ((), ())
 
@@ -61,14 +61,14 @@ def test_an_empty_file_says_nothing() -> None:
         ('[repositories."a/b"]\nurl = "x"', "'a/b' is not a valid repository name"),
     ],
 )
-def test_what_cannot_be_used_is_told_with_its_place(text: str, message: str) -> None:
+def test_unusable_values_are_reported_with_their_location(text: str, message: str) -> None:
     with pytest.raises(ProjectError) as caught:
         parsed(text)
     assert message in caught.value.message
     assert caught.value.message.startswith("orbit.toml: ")
 
 
-def test_a_misspelled_setting_and_two_spellings_say_what_to_write() -> None:
+def test_a_misspelled_setting_and_two_spellings_give_the_right_spelling() -> None:
     with pytest.raises(ProjectError) as caught:
         parsed('requirement = ["digits"]')
     assert caught.value.hint == "Did you mean requirements?"

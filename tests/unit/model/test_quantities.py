@@ -31,18 +31,18 @@ def test_a_share_is_a_number_of_percent(text: str, share: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "d", "30y", "-1d", "1e9", "99999999999d", "nan", "30d 2h"])
-def test_what_is_no_period_is_refused(text: str) -> None:
+def test_an_invalid_period_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="is not a valid duration"):
         parse_period(text)
 
 
 @pytest.mark.parametrize("text", ["", "GB", "5X", "-1", "5 G B", "5i", "inf"])
-def test_what_is_no_size_is_refused(text: str) -> None:
+def test_an_invalid_size_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="is not a valid size"):
         parse_size(text)
 
 
 @pytest.mark.parametrize("text", ["", "5", "0%", "101%", "-5%", "1/20"])
-def test_what_is_no_share_is_refused(text: str) -> None:
+def test_an_invalid_share_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="is not a valid percentage"):
         parse_share(text)

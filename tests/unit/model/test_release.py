@@ -47,7 +47,7 @@ FULL = {
 }
 
 
-def test_a_record_holds_what_the_manifest_says() -> None:
+def test_a_record_contains_the_values_of_the_manifest() -> None:
     release = released(**FULL)
     assert (release.name, release.key, str(release.version)) == ("My_Model", "my-model", "1.0.0")
     assert str(release) == "My_Model==1.0.0"

@@ -209,7 +209,9 @@ OPERATORS = "==, !=, >=, <=, ~=, >, <, ~, ^"
         ("model>=1,,<2", 9, "an operator is missing before the version", f"Start a range with one of {OPERATORS}."),
     ],
 )  # fmt: skip
-def test_a_bad_requirement_is_told_where_and_why(text: str, position: int, reason: str, hint: str | None) -> None:
+def test_an_invalid_requirement_is_reported_with_position_and_reason(
+    text: str, position: int, reason: str, hint: str | None
+) -> None:
     with pytest.raises(UsageError) as caught:
         parse_requirement(text)
     assert (caught.value.data["position"], caught.value.data["reason"], caught.value.hint) == (position, reason, hint)

@@ -36,7 +36,7 @@ IN_ORDER = [
 ]
 
 
-def test_versions_are_ordered_as_semantic_versioning_says() -> None:
+def test_versions_are_ordered_by_semantic_versioning() -> None:
     versions = [parse_version(text) for text in IN_ORDER]
     shuffled = versions[7:] + versions[:7]
     assert sorted(shuffled) == versions
@@ -45,7 +45,7 @@ def test_versions_are_ordered_as_semantic_versioning_says() -> None:
 
 
 @pytest.mark.parametrize("text", [*IN_ORDER, "1.0.0--", "1.0.0-x-y-z.--1", f"1.0.0-{'a' * 122}"])
-def test_a_version_is_written_as_it_was_read(text: str) -> None:
+def test_a_version_survives_a_round_trip(text: str) -> None:
     version = parse_version(text)
     assert str(version) == text
     assert parse_version(text) == version
@@ -73,7 +73,7 @@ def test_a_version_survives_copying_and_pickling() -> None:
     assert pickle.loads(pickle.dumps(version)) == version  # noqa: S301
 
 
-def test_a_version_is_not_compared_with_other_things() -> None:
+def test_a_version_is_not_comparable_with_other_types() -> None:
     version = parse_version("1.0.0")
     assert version != "1.0.0"
     for compare in ("__lt__", "__le__", "__gt__", "__ge__"):
@@ -112,7 +112,9 @@ def test_a_version_is_not_compared_with_other_things() -> None:
         ("9" * 400, "it has 400 characters; the maximum is 128", None),
     ],
 )
-def test_what_is_no_version_is_told_why_and_what_was_meant(text: str, reason: str, meant: str | None) -> None:
+def test_an_invalid_version_is_reported_with_a_reason_and_a_suggestion(
+    text: str, reason: str, meant: str | None
+) -> None:
     with pytest.raises(UsageError) as caught:
         parse_version(text)
     hint = f'Did you mean "{meant}"?' if meant else 'A version has three numbers, as in "1.0.0" or "1.0.0-rc.1".'
@@ -129,9 +131,7 @@ def test_what_is_no_version_is_told_why_and_what_was_meant(text: str, reason: st
         ("1.0.0-beta", ["1.0.0-beta.1"], "1.0.0-beta.2"),
     ],
 )
-def test_the_next_free_version_is_the_first_after_that_nobody_took(
-    version: str, taken: list[str], expected: str
-) -> None:
+def test_the_next_free_version_is_the_first_later_one_not_taken(version: str, taken: list[str], expected: str) -> None:
     assert str(next_free(parse_version(version), map(parse_version, taken))) == expected
 
 

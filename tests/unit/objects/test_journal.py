@@ -63,7 +63,7 @@ def test_it_forgets_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "damage", [b"", b"not json\n", b'{"key": 1}\n', b"[]\n", b'{"key":"k","upload":"u"}\n{"number":']
 )
-def test_a_damaged_one_is_none(tmp_path: Path, damage: bytes) -> None:
+def test_a_damaged_one_is_ignored(tmp_path: Path, damage: bytes) -> None:
     first = journal(tmp_path)
     first.begin("archives/model/x", "upload-1")
     first.arrived(1, SENT)
@@ -73,7 +73,7 @@ def test_a_damaged_one_is_none(tmp_path: Path, damage: bytes) -> None:
 
 
 def test_what_cannot_be_written_down_is_sent_all_the_same(tmp_path: Path) -> None:
-    (tmp_path / "uploads").write_text("no folder")
+    (tmp_path / "uploads").write_text("no directory")
     first = journal(tmp_path)
     first.begin("archives/model/x", "upload-1")
     first.arrived(1, SENT)
