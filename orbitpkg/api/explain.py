@@ -118,10 +118,10 @@ def _unknown(wanted: Requirement, nodes: Sequence[_Node], place: str | None) -> 
 
 
 def _locked(folder: str) -> tuple[list[_Node], list[Requirement]]:
-    from orbitpkg.config.settings import find_project
+    from orbitpkg.config.settings import check_lock_owner, find_project
     from orbitpkg.store.project import open_project
 
-    lock = open_project(Layout(home()), folder).lock
+    lock = open_project(Layout(home()), folder, check_owner=check_lock_owner).lock
     project = find_project()
     asked = list(project.document.requirements) if project is not None else []
     nodes = [
@@ -229,12 +229,13 @@ def why_not(
 def _resolved(wanted: Sequence[Requirement], options: InstallOptions) -> tuple[Resolution, list[str]]:
     from orbitpkg.config.apps import read_apps
     from orbitpkg.config.repositories import open_repositories
+    from orbitpkg.config.settings import check_lock_owner
     from orbitpkg.installer.sources import RepositorySource, resolve_as_recorded
     from orbitpkg.store.project import find_lock, open_project
     from orbitpkg.store.store import Store
 
     folder = find_lock()
-    lock = open_project(Layout(home()), folder).lock if folder is not None else None
+    lock = open_project(Layout(home()), folder, check_owner=check_lock_owner).lock if folder is not None else None
     prefer = {key: package.version for key, package in lock.packages.items()} if lock is not None else {}
     source = RepositorySource(open_repositories(options.repository, offline=options.offline), Store(home()), {})
     apps = read_apps(options.apps, python=options.python)

@@ -8,62 +8,106 @@ from __future__ import annotations
 import os
 
 from orbitpkg.config.home import user_config_file
+from orbitpkg.files.reading import foreign_owner, read_bounded
+from orbitpkg.files.working import absolute_path, working_folder
 
-__all__ = ["PROJECT_NAME", "PYPROJECT_NAME", "has_settings", "may_configure", "may_forbid"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = [
+    "MAX_SETTINGS_BYTES",
+    "PROJECT_NAME",
+    "PYPROJECT_NAME",
+    "folders_above",
+    "has_settings",
+    "is_hidden",
+    "may_configure",
+    "may_forbid",
+]
 
 PROJECT_NAME = "orbit.toml"
 PYPROJECT_NAME = "pyproject.toml"
+MAX_SETTINGS_BYTES = 4 * 1024 * 1024
+
+
+def folders_above(start: str | os.PathLike[str] | None = None) -> Iterator[str]:
+    """Yield a directory and those above it; none if it is the working directory, which was deleted.
+
+    Args:
+        start: The directory; the working directory when None.
+    """
+    folder = working_folder() if start is None else absolute_path(start)
+    while folder is not None:
+        yield folder
+        above = os.path.dirname(folder)  # noqa: PTH120
+        folder = above if above != folder else None
+
+
+def is_hidden(path: str | os.PathLike[str]) -> bool:
+    """Return whether this user may not read a file and it holds no settings for this user.
+
+    That is so if the directory is closed, for any ``pyproject.toml``, of which most have no settings for orbitpkg, and
+    for the file of another user.
+    """
+    try:
+        status = os.lstat(path)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    name = os.path.basename(path)  # noqa: PTH119
+    return not os.access(path, os.R_OK) and (name == PYPROJECT_NAME or foreign_owner(status) is not None)
 
 
 def has_settings() -> bool:
     """Return whether a settings file of a project or of the user may be in effect in the working directory."""
-    if os.path.lexists(user_config_file()):
+    user = user_config_file()
+    if user is not None and os.path.lexists(user):
         return True
-    folder = os.getcwd()  # noqa: PTH109 - pathlib takes longer to import than this function to run
-    while True:
-        if os.path.lexists(f"{folder}/{PROJECT_NAME}") or _configures(f"{folder}/{PYPROJECT_NAME}"):
-            return True
-        above = os.path.dirname(folder)  # noqa: PTH120
-        if above == folder:
-            return False
-        folder = above
+    return any(
+        os.path.lexists(f"{folder}/{PROJECT_NAME}") or _configures(f"{folder}/{PYPROJECT_NAME}")
+        for folder in folders_above()
+    )
 
 
 def may_forbid(start: str | None = None) -> bool:
     """Return whether a settings file may forbid file formats. False is certain.
 
     Args:
-        start: A folder of the project; the working directory when None.
+        start: A directory of the project; the working directory when None.
     """
-    folder = os.path.abspath(start or ".")  # noqa: PTH100
-    paths = [user_config_file()]
-    while True:
-        paths += [f"{folder}/{PROJECT_NAME}", f"{folder}/{PYPROJECT_NAME}"]
-        above = os.path.dirname(folder)  # noqa: PTH120
-        if above == folder:
-            return any(map(_mentions_forbid, paths))
-        folder = above
+    user = user_config_file()
+    if user is not None and _mentions_forbid(user):
+        return True
+    return any(
+        _mentions_forbid(f"{folder}/{name}")
+        for folder in folders_above(start)
+        for name in (PROJECT_NAME, PYPROJECT_NAME)
+    )
 
 
 def _mentions_forbid(path: str) -> bool:
-    try:
-        with open(path, "rb") as file:  # noqa: PTH123
-            data = file.read()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:
-        return True  # reading the settings reports the error
-    return b"forbid" in data or b"\\u" in data.lower()  # escaped letters of a key
+    data = _read(path)
+    # With a backslash, letters of a key may be escaped.
+    return data is None or b"forbid" in data or b"\\u" in data.lower()
 
 
 def _configures(path: str) -> bool:
+    data = _read(path)
+    return data is None or may_configure(data)
+
+
+def _read(path: str) -> bytes | None:
+    """Return the content of a file, empty if there is none; None if reading the settings will report an error."""
     try:
-        with open(path, "rb") as file:  # noqa: PTH123
-            return may_configure(file.read())
+        return read_bounded(path, max_bytes=MAX_SETTINGS_BYTES)
     except (FileNotFoundError, NotADirectoryError):
-        return False
+        return b""
+    except PermissionError:
+        return b"" if is_hidden(path) else None
     except OSError:
-        return True  # reading the settings reports the error
+        return None
 
 
 def may_configure(pyproject: bytes) -> bool:

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 __all__ = ["VARIABLES", "environment", "is_set", "read_variable"]
 
 VARIABLES: Mapping[str, str] = {
-    "ORBITPKG_HOME": "the home folder, which holds the store, the caches and the default repository",
+    "ORBITPKG_HOME": "the home directory, which holds the store, the caches and the default repository",
     "ORBITPKG_REPOSITORY": "the repository to use when a command or a call names none",
     "ORBITPKG_CONFIG": "the path of the user's configuration file",
-    "ORBITPKG_REMOTE_CACHE": "the folder that caches remote files",
+    "ORBITPKG_TRUSTED_FOLDERS": "directories in which settings and lockfiles of other users count",
+    "ORBITPKG_REMOTE_CACHE": "the directory that caches remote files",
     "ORBITPKG_REMOTE_FILE_MODE": "the permissions of cached remote files, in octal digits",
     "ORBITPKG_OFFLINE": "whether to use no network",
     "ORBITPKG_FORBID": "file formats that may not be installed",

@@ -34,7 +34,7 @@ def forbidden_formats(project: Path | None = None) -> frozenset[str]:
     """Return the formats that may not be installed.
 
     Args:
-        project: A folder of the project whose settings apply; the working directory when None.
+        project: A directory of the project whose settings apply; the working directory when None.
 
     Raises:
         UsageError: A format is unknown.
@@ -44,8 +44,8 @@ def forbidden_formats(project: Path | None = None) -> frozenset[str]:
     forbidden = set(check_formats(words, where=_VARIABLE))
     if not may_forbid(os.fspath(project) if project is not None else None):
         return frozenset(forbidden)  # An app that opens a project's packages must not wait for the settings parser.
-    from orbitpkg.config.settings import find_project, read_document, user_config_path
+    from orbitpkg.config.settings import find_project, read_user_config
 
-    for file in (find_project(project), read_document(user_config_path())):
+    for file in (find_project(project), read_user_config()):
         forbidden.update(file.document.forbid if file is not None else ())
     return frozenset(forbidden)

@@ -1,4 +1,4 @@
-"""The settings of remote files: the folder of the cache, its permissions, and the environment of the stores.
+"""The settings of remote files: the directory of the cache, its permissions, and the environment of the stores.
 
 ``ORBITPKG_REMOTE_CACHE`` and ``ORBITPKG_REMOTE_FILE_MODE`` take precedence over s3stasher's ``S3STASHER_CACHE_DIR``
 and ``S3STASHER_FILE_MODE``. The file that ``S3STASHER_ENV`` names, or else ``~/.s3stasher.env``, may set s3stasher's
@@ -7,18 +7,21 @@ variables and ``AWS_…`` too; the process's environment takes precedence over t
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from orbitpkg.config.environment import environment, read_variable
 from orbitpkg.config.repositories import home
 from orbitpkg.errors import UsageError
 from orbitpkg.files.errors import READ, storage_errors
+from orbitpkg.files.reading import read_bounded
 from orbitpkg.files.tilde import expand_home
+from orbitpkg.files.working import absolute_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 __all__ = ["DEFAULT_FILE_MODE", "RemoteSettings", "parse_mode", "read_remote_settings", "remote_settings_key"]
 
@@ -36,7 +39,7 @@ class RemoteSettings:
     """The settings in effect.
 
     Attributes:
-        cache: The folder of the cache.
+        cache: The directory of the cache.
         file_mode: The permissions of the files in the cache.
         env: The environment for ``open_store``: the process's, then s3stasher's file.
     """
@@ -50,7 +53,8 @@ def read_remote_settings(*, default: Path | None = None) -> RemoteSettings:
     """Read the settings from the environment and from s3stasher's file.
 
     Args:
-        default: The folder of the cache when no variable names one; ``cache/remote`` in the home folder when None.
+        default: The directory of the cache when no variable names one; ``cache/remote`` in the home directory when
+            None.
 
     Raises:
         UsageError: A variable holds an invalid mode.
@@ -67,10 +71,10 @@ def read_remote_settings(*, default: Path | None = None) -> RemoteSettings:
 
 def _cache_folder(env: Mapping[str, str]) -> Path | None:
     if own := env.get(_CACHE):
-        return expand_home(own).absolute()
+        return Path(absolute_path(expand_home(own)))
     if shared := env.get(_S3STASHER_CACHE):
-        # s3stasher keeps a folder for each bucket there. A bucket's name never begins with a dot.
-        return expand_home(shared).absolute() / ".orbitpkg"
+        # s3stasher keeps a directory for each bucket there. A bucket's name never begins with a dot.
+        return Path(absolute_path(expand_home(shared))) / ".orbitpkg"
     return None
 
 
@@ -115,9 +119,10 @@ def _read_file() -> dict[str, str]:
     path = _file_path()
     hint = "Correct the file, or unset S3STASHER_ENV."
     with storage_errors(path, READ._replace(other=hint)):
-        if not path.is_file() or path.stat().st_size > _MAX_BYTES:
+        # Not Path.is_file(), which fails if the home directory is closed to this user.
+        if not os.path.isfile(path) or path.stat().st_size > _MAX_BYTES:  # noqa: PTH113
             return {}
-        data = path.read_bytes()
+        data = read_bounded(path, max_bytes=_MAX_BYTES)
     try:
         text = data.decode()
     except UnicodeDecodeError:

@@ -1,43 +1,53 @@
 """The settings files: finding them, reading them, and choosing the repositories in effect.
 
 The sources, in order of precedence: the caller, ``ORBITPKG_REPOSITORY``, the project's file, the user's configuration
-(``ORBITPKG_CONFIG``, else ``config.toml`` in the platform's configuration folder). The first source that names
+(``ORBITPKG_CONFIG``, else ``config.toml`` in the platform's configuration directory). The first source that names
 repositories replaces those of all later ones. So a user's own configuration never changes a project that names its
 repositories.
 """
 
 from __future__ import annotations
 
-import os
 import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orbitpkg.config.discovery import PROJECT_NAME, PYPROJECT_NAME, may_configure
+from orbitpkg.config.discovery import (
+    MAX_SETTINGS_BYTES,
+    PROJECT_NAME,
+    PYPROJECT_NAME,
+    folders_above,
+    is_hidden,
+    may_configure,
+)
 from orbitpkg.config.environment import read_variable
 from orbitpkg.config.home import user_config_file
-from orbitpkg.errors import ProjectError
+from orbitpkg.config.owners import check_owner
+from orbitpkg.errors import ProjectError, StorageError
 from orbitpkg.files.errors import READ, storage_errors
+from orbitpkg.files.reading import read_owned
 from orbitpkg.files.tilde import expand_home
+from orbitpkg.files.working import absolute_path
 from orbitpkg.model.names import is_valid_name, nearest
 from orbitpkg.model.project import DEFAULT_NAME, ProjectDocument, RepositorySetting, parse_project
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Sequence
 
 __all__ = [
     "ProjectFile",
     "Settings",
     "address_of",
+    "check_lock_owner",
     "find_project",
     "project_tables",
     "read_document",
     "read_settings",
+    "read_user_config",
     "user_config_path",
 ]
-
-_MAX_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +64,7 @@ class ProjectFile:
 
     @property
     def folder(self) -> Path:
-        """The folder that holds the file: the project's root."""
+        """The directory that holds the file: the project's root."""
         return self.path.parent
 
 
@@ -74,8 +84,39 @@ class Settings:
 
 
 def user_config_path() -> Path:
-    """Return the path of the user's configuration, whether or not the file exists."""
-    return Path(user_config_file())
+    """Return the path of the user's configuration, whether or not the file exists.
+
+    Raises:
+        StorageError: The user has no home directory, and ``ORBITPKG_CONFIG`` is unset.
+    """
+    path = user_config_file()
+    if path is None:
+        raise StorageError(
+            "This user has no home directory, so there is no user configuration.",
+            hint="Set ORBITPKG_CONFIG to the path of a file.",
+        )
+    return Path(path)
+
+
+def read_user_config() -> ProjectFile | None:
+    """Read the user's configuration; return None if there is none.
+
+    Raises:
+        ProjectError: It is invalid.
+        StorageError: It cannot be read.
+    """
+    path = user_config_file()
+    return read_document(Path(path)) if path is not None else None
+
+
+def check_lock_owner(path: str | os.PathLike[str], owner: int | None) -> None:
+    """Refuse a lockfile of another user, unless its directory is trusted; see :func:`.check_owner`."""
+    check_owner(path, owner, _trusted_folders)
+
+
+def _trusted_folders() -> tuple[str, ...]:
+    user = read_user_config()
+    return user.document.trusted if user is not None else ()
 
 
 def project_tables(path: Path) -> tuple[str, ...]:
@@ -84,16 +125,15 @@ def project_tables(path: Path) -> tuple[str, ...]:
 
 
 def find_project(start: Path | None = None) -> ProjectFile | None:
-    """Find the project's file in a folder or in the nearest parent that has one; return None if no folder has one.
+    """Find the project's file in a directory or its nearest parent that has one; return None if there is no file.
 
     Args:
-        start: The folder; the working directory when None.
+        start: The directory; the working directory when None.
 
     Raises:
         ProjectError: The file is invalid.
     """
-    start = (start or Path.cwd()).absolute()
-    for folder in (start, *start.parents):
+    for folder in map(Path, folders_above(start)):
         for name in (PROJECT_NAME, PYPROJECT_NAME):
             found = read_document(folder / name)
             if found is not None:
@@ -104,39 +144,52 @@ def find_project(start: Path | None = None) -> ProjectFile | None:
 def read_document(path: Path) -> ProjectFile | None:
     """Read orbitpkg's settings from a file; return None if the file does not exist or has no such settings.
 
+    A file that this user may not even look for has no settings either.
+
     Raises:
-        ProjectError: The settings are invalid.
+        ProjectError: The settings are invalid, or belong to another user whom this user does not trust.
         StorageError: The file cannot be read.
     """
+    is_user = _is_user_config(path)
     with storage_errors(path, READ):
         try:
-            data = path.read_bytes()
+            data, owner = read_owned(path, max_bytes=MAX_SETTINGS_BYTES)
         except (FileNotFoundError, NotADirectoryError):
             return None
-    if len(data) > _MAX_BYTES:
-        raise ProjectError(f"{path} has {len(data):,} bytes; the maximum is {_MAX_BYTES:,}.")
+        except PermissionError:
+            if is_hidden(path) and not (is_user and read_variable("ORBITPKG_CONFIG")):
+                return None
+            raise
     tables = project_tables(path)
     # Other tools report a broken pyproject.toml that has no settings for orbitpkg.
     if tables and not may_configure(data):
         return None
+    # The user's own configuration is where HOME or ORBITPKG_CONFIG says, so the user chose it, whoever owns it.
+    if not is_user:
+        check_owner(path, owner, _trusted_folders)
     table = _table_in(_parse_toml(data, path), tables)
     if table is None:
         return None
     where = f"{path}: [{'.'.join(tables)}]" if tables else str(path)
-    document = parse_project(table, where=where)
+    document = parse_project(table, where=where, is_user=is_user)
     repositories = tuple(_resolve_paths(setting, path.parent) for setting in document.repositories)
     return ProjectFile(path=path, document=replace(document, repositories=repositories))
 
 
+def _is_user_config(path: Path) -> bool:
+    user = user_config_file()
+    return user is not None and Path(user) == path
+
+
 def _resolve_paths(setting: RepositorySetting, folder: Path) -> RepositorySetting:
-    """Resolve the paths in a setting against the folder of the file that holds it."""
+    """Resolve the paths in a setting against the directory of the file that holds it."""
     url, *mirrors = (address_of(url, folder=folder) for url in (setting.url, *setting.mirrors))
     return replace(setting, url=url, mirrors=tuple(mirrors))
 
 
 def _parse_toml(data: bytes, path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(data.decode())
+        return tomllib.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise ProjectError(f"{path} is not UTF-8.") from None
     except (ValueError, RecursionError) as error:  # Python refuses an integer of 5,000 digits, which TOML allows
@@ -177,7 +230,7 @@ def _configured() -> ProjectFile | None:
     project = find_project()
     if project is not None and project.document.repositories:
         return project
-    user = read_document(user_config_path())
+    user = read_user_config()
     return user if user is not None and user.document.repositories else None
 
 
@@ -204,9 +257,8 @@ def address_of(word: str | os.PathLike[str], *, folder: Path | None = None) -> s
 
     Args:
         word: The address or path.
-        folder: The folder that a relative path starts from; the working directory when None.
+        folder: The directory that a relative path starts from; the working directory when None.
     """
     if isinstance(word, str) and not word.startswith((".", "/", "~")):
         return word
-    path = (folder or Path()).absolute() / expand_home(word)
-    return Path(os.path.normpath(path)).as_uri()
+    return Path(absolute_path(Path(folder or "", expand_home(word)))).as_uri()

@@ -203,7 +203,7 @@ def parse_lock(data: bytes, *, where: str = LOCK_NAME) -> Lock:
     if len(data) > MAX_LOCK_BYTES:
         raise _damaged(where, f"it has {len(data):,} bytes; the maximum is {MAX_LOCK_BYTES:,}")
     try:
-        text = data.decode()
+        text = data.decode("utf-8-sig")  # some editors add a byte order mark
     except UnicodeDecodeError:
         raise _damaged(where, "it is not UTF-8") from None
     _check_conflicts(text, where)

@@ -1,4 +1,4 @@
-"""The configuration of a project or a user: requirements, named repositories and forbidden formats.
+"""The configuration of a project or a user: requirements, named repositories, forbidden formats, trusted folders.
 
 It is in ``orbit.toml``, in the ``[tool.orbitpkg]`` table of ``pyproject.toml``, or in the user's configuration file::
 
@@ -15,13 +15,14 @@ never searched for in another one.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from orbitpkg.errors import ProjectError, UsageError
 from orbitpkg.model.executables import check_formats
-from orbitpkg.model.names import canonical_name, is_valid_name
+from orbitpkg.model.names import MAX_NAME_LENGTH, canonical_name, is_valid_name
 from orbitpkg.model.requirements import Requirement, parse_requirement
 from orbitpkg.model.wording import did_you_mean
 
@@ -41,7 +42,9 @@ __all__ = [
 DEFAULT_NAME = "default"
 """The name of a repository without a configured name."""
 
+_SEPARATORS = re.compile(r"[-_.]+")
 _KEYS = ("requirements", "repositories", "forbid")
+_USER_KEYS = (*_KEYS, "trusted")
 _REPOSITORY_KEYS = ("url", "mirrors", "packages")
 
 
@@ -70,24 +73,32 @@ class ProjectDocument:
         requirements: The packages that the project uses, in the order of the file.
         repositories: The repositories, in the order of the file.
         forbid: File formats that must not be installed.
+        trusted: Folders in which the settings of other users count; only a user's own configuration sets this.
     """
 
     requirements: tuple[Requirement, ...] = ()
     repositories: tuple[RepositorySetting, ...] = field(default=())
     forbid: tuple[str, ...] = ()
+    trusted: tuple[str, ...] = ()
 
 
-def parse_project(table: Mapping[str, Any], *, where: str) -> ProjectDocument:
+def parse_project(table: Mapping[str, Any], *, where: str, is_user: bool = False) -> ProjectDocument:
     """Parse the configuration of a project or a user.
 
     Args:
         table: The parsed TOML.
         where: The name of the file in error messages.
+        is_user: Whether the table is a user's own configuration, not a project's.
 
     Raises:
         ProjectError: A setting is unknown or invalid.
     """
-    _check_keys(table, _KEYS, where)
+    if "trusted" in table and not is_user:
+        raise ProjectError(
+            f"{where}: trusted is not a setting of projects: a project cannot declare itself trusted.",
+            hint="Set it in your own configuration, or set ORBITPKG_TRUSTED_FOLDERS.",
+        )
+    _check_keys(table, _USER_KEYS if is_user else _KEYS, where)
     repositories = table.get("repositories", {})
     if not isinstance(repositories, dict):
         raise ProjectError(f"{where}: repositories is not a table.", hint=_EXAMPLE)
@@ -95,6 +106,7 @@ def parse_project(table: Mapping[str, Any], *, where: str) -> ProjectDocument:
         requirements=_requirements(_texts(table.get("requirements", []), f"{where}: requirements"), where),
         repositories=tuple(_repository(name, row, where) for name, row in repositories.items()),
         forbid=_formats(_texts(table.get("forbid", []), f"{where}: forbid"), where),
+        trusted=tuple(_texts(table.get("trusted", []), f"{where}: trusted")),
     )
 
 
@@ -163,8 +175,14 @@ def check_binding(text: str) -> str:
     Raises:
         UsageError: The glob cannot match any package name.
     """
-    pieces = [piece.lower().replace("_", "-").replace(".", "-") for piece in text.split("*")]
-    if not text or not all(is_valid_name(f"a{piece}a") for piece in pieces):
+    pieces = [_SEPARATORS.sub("-", piece.lower()) for piece in text.split("*")]
+    # Names begin and end with a letter or digit, so 'acme-' and '-*' match none.
+    outer = is_valid_name(f"{pieces[0] or 'a'}a") and is_valid_name(f"a{pieces[-1] or 'a'}")
+    if len(pieces) == 1:
+        outer = is_valid_name(text)
+    if len(pieces) > 1 and len("".join(pieces)) > MAX_NAME_LENGTH:
+        outer = False
+    if not text or not outer or not all(is_valid_name(f"a{piece}a") for piece in pieces):
         message = f"{text!r} is not a valid package name or pattern."
         raise UsageError(message, hint="Use a name, or a pattern such as 'acme-*'.")
     return "*".join(pieces)

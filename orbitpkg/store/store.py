@@ -26,7 +26,7 @@ from orbitpkg.store.folders import open_folder
 from orbitpkg.store.layout import RECORD_NAME, Layout
 from orbitpkg.store.locks import LockHeldError, locked
 from orbitpkg.store.package import Package, installed_names, installed_packages, installed_versions, open_package
-from orbitpkg.store.staging import Staging, abandon, add_files, claim, discard, make_visible, mark_complete
+from orbitpkg.store.staging import Staging, offer_for_reuse, add_files, create_staging, discard, make_visible, mark_complete
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -109,14 +109,14 @@ class Store:
         with storage_errors(self.layout.tmp):
             tmp = self._open(self.layout.tmp, make=True)
             try:
-                return claim(tmp, release, origin=origin)
+                return create_staging(tmp, release, origin=origin)
             except BaseException:
                 tmp.close()
                 raise
 
-    def abandon(self, staging: Staging) -> None:
+    def offer_for_reuse(self, staging: Staging) -> None:
         """Let the next install of the release take over a staging folder and its files."""
-        abandon(staging)
+        offer_for_reuse(staging)
 
     @contextlib.contextmanager
     def scratch_file(self) -> Iterator[tuple[Path, IO[bytes]]]:
@@ -143,7 +143,7 @@ class Store:
             return False
         return os.path.exists(self.layout.blob(file.blake3, executable=file.executable))  # noqa: PTH110
 
-    def adopt_blob(self, file: FileEntry, target: str) -> bool:
+    def link_blob(self, file: FileEntry, target: str) -> bool:
         """Create ``target`` from the blob of a file's content, if that blob exists and is intact.
 
         A damaged blob is deleted. Returns whether ``target`` was created.
@@ -181,7 +181,7 @@ class Store:
     def commit(
         self,
         staging: Staging,
-        packed: bytes,
+        compressed: bytes,
         contents: Contents,
         files: Sequence[FileEntry],
         *,
@@ -191,7 +191,7 @@ class Store:
 
         Args:
             staging: The staging folder.
-            packed: The compressed contents of the release, as published.
+            compressed: The compressed contents of the release, as published.
             contents: The parsed contents.
             files: The files that are staged and verified.
             installed: Whether the release was already visible, and these are files that were missing.
@@ -208,7 +208,7 @@ class Store:
                     add_files(staging, contents, files, parent)
             else:
                 open_parent = partial(self._open_package, release, make=True)
-                make_visible(staging, packed, contents, files, open_parent=open_parent)
+                make_visible(staging, compressed, contents, files, open_parent=open_parent)
         return self._visible(release)
 
     def complete(self, release: Release, contents: Contents) -> Package:
@@ -276,16 +276,16 @@ class Store:
         return None
 
     def _drop_blobs(self, contents: Contents) -> int:
-        doomed = {(file.blake3, file.executable): file for file in contents.files}
+        unshared = {(file.blake3, file.executable): file for file in contents.files}
         for name in installed_names(self.layout):
             for version in installed_versions(self.layout, name):
                 others = self._contents_of(name, version)
                 for file in others.files if others else ():
-                    doomed.pop((file.blake3, file.executable), None)
-        for file in doomed.values():
+                    unshared.pop((file.blake3, file.executable), None)
+        for file in unshared.values():
             with contextlib.suppress(OSError, StorageError), self._open_blobs(file, make=False) as folder:
                 os.unlink(_blob_name(file), dir_fd=folder.descriptor)
-        return sum(file.size for file in doomed.values())
+        return sum(file.size for file in unshared.values())
 
     def verify(self, package: Package, *, progress: Callable[[int], None] | None = None) -> list[Finding]:
         """Hash the files of an installed release, and return those that differ from its record, by path.

@@ -208,7 +208,7 @@ def _contents(text: str, source: RepositorySource, *, installed: bool) -> tuple[
             return load_release(str(Path(package.path).parent)), package.contents
     version = wanted.range.exact or source.newest(wanted.key, [wanted.range])
     if version is None:
-        raise source.nothing_found(wanted.key, str(wanted), source.versions(wanted.key))
+        raise source.not_found_error(wanted.key, str(wanted), source.versions(wanted.key))
     release = source.release(wanted.key, version)
     repository = source.repositories.catalogue(source.repositories.home(wanted.key)).repository
     return release, repository.contents(release)[1]

@@ -245,8 +245,8 @@ def _refuse_lost(old: LockedPackage | None, source: RepositorySource) -> None:
     if old is None or home is None or home.name != old.repository:
         return
     repository = source.repositories.catalogue(home).repository
-    if repository.silence is not None and old.version not in source.versions(old.key):
-        raise repository.unknown(f"{old.key} {old.version}") from repository.silence
+    if repository.outage is not None and old.version not in source.versions(old.key):
+        raise repository.unreachable_error(f"{old.key} {old.version}") from repository.outage
 
 
 def _refuse_replaced(old: LockedPackage | None, new: LockedPackage) -> None:

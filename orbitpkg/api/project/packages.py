@@ -22,12 +22,18 @@ def project(path: str | os.PathLike[str] | None = None) -> Project:
     """Open the locked packages of a project. Works offline and with a read-only store.
 
     Args:
-        path: A folder of the project; the working directory when None. The lockfile is in it or above it.
+        path: A directory of the project; the working directory when None. The lockfile is in it or above it.
 
     Raises:
         LockfileError: There is no lockfile, or it is invalid.
     """
-    return open_project(Layout(home_folder()), path, check=_check)
+    return open_project(Layout(home_folder()), path, check=_check, check_owner=_check_owner)
+
+
+def _check_owner(path: Path, owner: int) -> None:
+    from orbitpkg.config.settings import check_lock_owner
+
+    check_lock_owner(path, owner)
 
 
 def _check(package: Package, folder: Path) -> None:
