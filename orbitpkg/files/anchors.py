@@ -19,7 +19,17 @@ from typing import Final, Self
 from orbitpkg.errors import StorageError
 from orbitpkg.files.sync import sync_open_folder
 
-__all__ = ["READ_SAFELY", "Anchor", "is_exposed", "keeps_owners", "open_below", "plain_name", "read_regular"]
+__all__ = [
+    "READ_SAFELY",
+    "Anchor",
+    "is_exposed",
+    "keeps_owners",
+    "open_below",
+    "open_private",
+    "open_within",
+    "plain_name",
+    "read_regular",
+]
 
 _FOLDER: Final = (
     os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -43,13 +53,15 @@ class Anchor:
         name: Its plain path, for messages.
         descriptor: The open folder.
         path: The path to use for what is in it.
+        exposed: Whether other users can write to the store that it is in.
     """
 
-    __slots__ = ("descriptor", "name", "path")
+    __slots__ = ("descriptor", "exposed", "name", "path")
 
     def __init__(self, name: str, descriptor: int, *, exposed: bool) -> None:
         self.name = name
         self.descriptor = descriptor
+        self.exposed = exposed
         self.path = name
         through = f"{_PROC}/{descriptor}"
         if exposed and _leads_to(through, descriptor):
@@ -105,18 +117,46 @@ def open_below(base: str, *parts: str, make: bool = False, durable: bool = False
         StorageError: One of the folders is a link of another user.
         OSError: A folder does not exist, or cannot be opened or created.
     """
-    exposed = is_exposed(base)
-    name, descriptor = base, os.open(base, _FOLDER & ~getattr(os, "O_NOFOLLOW", 0))
+    anchor = Anchor(base, os.open(base, _FOLDER & ~getattr(os, "O_NOFOLLOW", 0)), exposed=is_exposed(base))
+    with anchor:
+        return open_within(anchor, *parts, make=make, durable=durable)
+
+
+def open_within(anchor: Anchor, *parts: str, make: bool = False, durable: bool = False) -> Anchor:
+    """Open a folder below an open one. Takes the other arguments and raises the errors of :func:`open_below`."""
+    name, descriptor = anchor.name, os.dup(anchor.descriptor)
     try:
         for part in parts:
             name = f"{name}/{part}"
-            inner = _open(part, descriptor, name, exposed=exposed, make=make, durable=durable)
+            inner = _open(part, descriptor, name, exposed=anchor.exposed, make=make, durable=durable)
             os.close(descriptor)
             descriptor = inner
     except BaseException:
         os.close(descriptor)
         raise
-    return Anchor(name, descriptor, exposed=exposed)
+    return Anchor(name, descriptor, exposed=anchor.exposed)
+
+
+def open_private(anchor: Anchor, name: str, *, owned: bool, empty: bool) -> Anchor:
+    """Open a folder that this process created or renamed, and make sure that it is this one.
+
+    Args:
+        anchor: The folder that contains it.
+        name: Its name.
+        owned: Whether new files in ``anchor`` belong to the user who creates them.
+        empty: Whether it must be empty.
+
+    Raises:
+        StorageError: Another user replaced it by another folder.
+        OSError: It cannot be opened.
+    """
+    path = f"{anchor.name}/{name}"
+    descriptor = os.open(name, _FOLDER, dir_fd=anchor.descriptor)
+    foreign = owned and os.fstat(descriptor).st_uid != os.geteuid()
+    if foreign or (empty and os.listdir(descriptor)):
+        os.close(descriptor)
+        raise StorageError(f"Another user replaced {path}, a folder that was just created.", path=path)
+    return Anchor(path, descriptor, exposed=anchor.exposed)
 
 
 def _open(part: str, parent: int, name: str, *, exposed: bool, make: bool, durable: bool) -> int:
@@ -157,7 +197,7 @@ def _own_link(part: str, parent: int, name: str) -> str:
         if link != -1:
             os.close(link)
     raise StorageError(
-        f"{name} is a link, and another user of this shared folder made it.",
+        f"{name} is a link, and another user of this shared directory made it.",
         hint="Nothing was followed or changed. Ask who made it, and delete the link.",
         path=name,
     )

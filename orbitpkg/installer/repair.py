@@ -18,6 +18,7 @@ from orbitpkg.archive.frames import unpack_contents
 from orbitpkg.archive.reader import LocalArchive
 from orbitpkg.archive.tree_stream import TreeStream
 from orbitpkg.errors import IntegrityError, ObjectNotFound, StorageError, UnsupportedByStore
+from orbitpkg.files.names import disk_path
 from orbitpkg.installer.fetch import fetch
 from orbitpkg.installer.install import Available, available_release
 from orbitpkg.installer.local import InstalledChunks, present_chunks
@@ -144,7 +145,7 @@ class ArchiveSupplier:
         """
         if release.contents != self._available.release.contents:
             raise IntegrityError(f"{self.url} is not the archive of {release} that was installed.", hint=_ANOTHER)
-        return self._available.packed, self._available.contents
+        return self._available.compressed, self._available.contents
 
     @contextlib.contextmanager
     def opened(self, release: Release) -> Iterator[ByteSource]:
@@ -187,13 +188,13 @@ def repair(store: Store, condition: Condition, supplier: Supplier, *, pool: Pool
         StorageError: The store cannot be written, or the release was removed meanwhile.
     """
     key, version = condition.key, condition.version
-    release, packed, contents = _table(store, condition, supplier)
+    release, compressed, contents = _table(store, condition, supplier)
 
     def waiting() -> None:
         reporter.note(f"Waiting for another process that is installing {release}")
 
     with store.lock(release, on_wait=waiting):
-        _put_own_files_back(store, condition, release, packed, supplier.url)
+        _put_own_files_back(store, condition, release, compressed, supplier.url)
         package = open_package(store.layout, key, version)
         if package is None:
             raise StorageError(f"{release} was removed while it was being repaired.")
@@ -216,15 +217,15 @@ def _table(store: Store, condition: Condition, supplier: Supplier) -> tuple[Rele
     record_is_broken = any(each.path == f"../{RECORD_NAME}" for each in condition.findings)
     release = supplier.release(condition.key, condition.version) if record_is_broken else load_release(home)
     with contextlib.suppress(OSError, IntegrityError):
-        packed = Path(home, CONTENTS_NAME).read_bytes()
-        return release, packed, unpack_contents(packed, release.contents, where=f"{release} in the store")
+        compressed = Path(home, CONTENTS_NAME).read_bytes()
+        return release, compressed, unpack_contents(compressed, release.contents, where=f"{release} in the store")
     return release, *supplier.contents(release)
 
 
-def _put_own_files_back(store: Store, condition: Condition, release: Release, packed: bytes, url: str) -> None:
+def _put_own_files_back(store: Store, condition: Condition, release: Release, compressed: bytes, url: str) -> None:
     home = store.layout.release(condition.key, condition.version)
     # The contents come first, because they are read only through a record.
-    right = {CONTENTS_NAME: packed, RECORD_NAME: release.raw}
+    right = {CONTENTS_NAME: compressed, RECORD_NAME: release.raw}
     wrong = {name: data for name, data in right.items() if condition.package is None and _differs(home, name, data)}
     if not os.path.exists(f"{home}/{ORIGIN_NAME}"):  # noqa: PTH110
         wrong[ORIGIN_NAME] = url.encode()
@@ -242,7 +243,7 @@ def _differs(home: str, name: str, data: bytes) -> bool:
 def _in_the_way(package: Package, findings: Sequence[Finding]) -> Iterator[str]:
     """Yield the paths of files that do not belong to the release, and of folders in the place of a file."""
     for finding in findings:
-        place = package.path / finding.path
+        place = package.path / disk_path(finding.path)
         if finding.flaw is Flaw.EXTRA or (finding.flaw is Flaw.MISSING and place.is_dir()):
             yield finding.path
 
@@ -260,7 +261,7 @@ def _refill(  # noqa: PLR0917 - one step of repair(), which has these at hand
     """Replace broken files, and return the number of bytes read from the archive."""
     staging = store.stage(release, origin=supplier.url)
     try:
-        left = [file for file in broken if not (store.has_blob(file) and store.adopt_blob(file, staging.path(file)))]
+        left = [file for file in broken if not (store.has_blob(file) and store.link_blob(file, staging.path(file)))]
         present = present_chunks(contents, left, staging, pool)
         local = _SoundChunks(store, package, release, contents)
         steps = plan_install(contents, left, present=present, local=local.digests(left, pool))

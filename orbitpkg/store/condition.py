@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 from blake3 import blake3
 
 from orbitpkg.errors import IntegrityError
+from orbitpkg.files.anchors import READ_SAFELY
 from orbitpkg.files.errors import storage_errors
+from orbitpkg.files.names import disk_path, text_path
 from orbitpkg.store.layout import CONTENTS_NAME, ORIGIN_NAME, RECORD_NAME
 from orbitpkg.store.package import open_package
 from orbitpkg.store.records import load_release
@@ -157,8 +159,9 @@ def find_flaws(
     if package.is_complete:
         findings += [Finding(path=path, flaw=Flaw.MISSING) for path in expected.keys() - found]
     for path in sorted(expected.keys() & found):
-        with storage_errors(f"{root}/{path}"):
-            if not _is_good(f"{root}/{path}", expected[path], recorded):
+        place = f"{root}/{disk_path(path)}"
+        with storage_errors(place):
+            if not _is_good(place, expected[path], recorded):
                 findings.append(Finding(path=path, flaw=Flaw.ALTERED))
         if progress:
             progress(expected[path].size)
@@ -186,7 +189,7 @@ def _paths(root: str) -> Iterator[str]:
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(f"{path}/")
                 else:
-                    yield path
+                    yield text_path(path)
 
 
 def file_digest(path: str) -> str:
@@ -196,7 +199,7 @@ def file_digest(path: str) -> str:
     """
     hasher = blake3()
     buffer = memoryview(bytearray(_READ_BYTES))
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - the store's paths are strings
+    with open(os.open(path, READ_SAFELY), "rb", buffering=0) as file:  # noqa: PTH123 - a descriptor
         while count := file.readinto(buffer):
             hasher.update(buffer[:count])
     return hasher.hexdigest()

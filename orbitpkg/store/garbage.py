@@ -27,7 +27,7 @@ from orbitpkg.files.errors import storage_errors
 from orbitpkg.model.requirements import parse_range
 from orbitpkg.model.versions import Version, parse_version
 from orbitpkg.store.layout import RECORD_NAME
-from orbitpkg.store.locks import locked
+from orbitpkg.store.locks import LockHeldError, locked
 from orbitpkg.store.package import installed_names, installed_versions, open_package
 from orbitpkg.store.processes import find_releases_in_use
 from orbitpkg.store.roots import read_roots
@@ -458,12 +458,10 @@ def _lock_of(layout: Layout, name: str) -> Iterator[bool]:
     if len(digest) != _DIGEST_DIGITS or not os.path.isdir(layout.locks):  # noqa: PTH112
         yield True
         return
-    from filelock import Timeout
-
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(locked(layout, label))
-        except Timeout:
+        except LockHeldError:
             yield False
             return
         yield True

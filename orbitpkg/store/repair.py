@@ -12,12 +12,16 @@ from typing import TYPE_CHECKING
 from orbitpkg.files.atomic import move_file, move_folder, temporary_name
 from orbitpkg.files.content import write_file
 from orbitpkg.files.errors import storage_errors
-from orbitpkg.files.folders import apply_shared_mode, inherited_mode, make_folders
-from orbitpkg.files.sync import sync_files, sync_folder
+from orbitpkg.files.folders import apply_shared_mode
+from orbitpkg.files.names import disk_path
+from orbitpkg.files.sync import sync_files, sync_open_folder
+from orbitpkg.store.folders import open_folder
+from orbitpkg.store.layout import FILES_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from orbitpkg.files.anchors import Anchor
     from orbitpkg.model.contents import FileEntry
     from orbitpkg.model.versions import Version
     from orbitpkg.store.layout import Layout
@@ -37,13 +41,22 @@ def restore_files(layout: Layout, home: str, files: Mapping[str, bytes]) -> None
     Raises:
         StorageError: A file cannot be written.
     """
-    with storage_errors(home):
-        make_folders(layout.tmp)
+    with (
+        storage_errors(home),
+        open_folder(layout, layout.tmp, make=True) as tmp,
+        open_folder(layout, home) as release,
+    ):
+        aside: Anchor | None = None
         for name, data in files.items():
-            part = temporary_name(layout.tmp)
+            part = temporary_name(tmp.path)
             write_file(part, data)
-            move_file(part, f"{home}/{name}", durable=False)
-        sync_folder(home)
+            if os.path.isdir(f"{release.path}/{name}"):  # noqa: PTH112
+                aside = aside or open_folder(layout, _new_aside(layout, home), make=True)
+                move_folder(f"{release.path}/{name}", f"{aside.path}/{name}")
+            move_file(part, f"{release.path}/{name}", durable=False)
+        sync_open_folder(release.descriptor)
+        if aside is not None:
+            aside.close()
 
 
 def move_aside(layout: Layout, key: str, version: Version, paths: Iterable[str]) -> str | None:
@@ -61,38 +74,51 @@ def move_aside(layout: Layout, key: str, version: Version, paths: Iterable[str])
     Raises:
         StorageError: A file cannot be moved.
     """
-    root, away = f"{layout.release(key, version)}/files", None
+    home = layout.release(key, version)
+    away = _new_aside(layout, home)
+    moved = False
     for path in paths:
-        if not os.path.lexists(f"{root}/{path}"):
-            continue
-        away = away or f"{layout.aside}/{key}-{version}-{secrets.token_hex(8)}"
-        target = f"{away}/{path}"
-        with storage_errors(target):
-            make_folders(os.path.dirname(target))  # noqa: PTH120
-            move_folder(f"{root}/{path}", target)
-    return away
+        folder, _, name = f"{FILES_NAME}/{disk_path(path)}".rpartition("/")
+        with storage_errors(f"{away}/{path}"):
+            try:
+                source = open_folder(layout, f"{home}/{folder}")
+            except FileNotFoundError:
+                continue
+            with source:
+                if not os.path.lexists(f"{source.path}/{name}"):
+                    continue
+                with open_folder(layout, f"{away}{folder[len(FILES_NAME) :]}", make=True) as target:
+                    move_folder(f"{source.path}/{name}", f"{target.path}/{name}")
+                moved = True
+    return away if moved else None
 
 
-def replace_files(staging: Staging, files: Sequence[FileEntry], root: str) -> None:
-    """Replace damaged files by verified ones, each by one rename.
+def _new_aside(layout: Layout, home: str) -> str:
+    *_, key, version = home.split("/")
+    return f"{layout.aside}/{key}-{version}-{secrets.token_hex(8)}"
+
+
+def replace_files(layout: Layout, staging: Staging, files: Sequence[FileEntry]) -> None:
+    """Replace damaged files of a release by verified ones, each by one rename.
 
     Args:
+        layout: The layout of the store.
         staging: The staging folder of the verified files.
         files: The files.
-        root: The folder of the release's files.
 
     Raises:
-        StorageError: A file cannot be replaced.
+        StorageError: A file cannot be replaced, or another user put a link in its path.
     """
+    root = f"{layout.release(staging.release.key, staging.release.version)}/{FILES_NAME}"
+    by_folder: dict[str, list[FileEntry]] = {}
+    for file in files:
+        by_folder.setdefault(os.path.dirname(f"{root}/{disk_path(file.path)}"), []).append(file)  # noqa: PTH120
     with storage_errors(root):
-        apply_shared_mode(staging.folder, inherited_mode(root))
+        apply_shared_mode(staging.files, staging.shared_mode)
         sync_files([staging.path(file) for file in files], folder=staging.folder)
-        folders = {root}
-        for file in files:
-            folder = os.path.dirname(f"{root}/{file.path}")  # noqa: PTH120
-            if folder not in folders:
-                make_folders(folder)
-                folders.add(folder)
-            move_file(staging.path(file), f"{root}/{file.path}", durable=False)
-        for folder in sorted(folders, reverse=True):
-            sync_folder(folder)
+        for folder, inside in by_folder.items():
+            with open_folder(layout, folder, make=True) as target:
+                for file in inside:
+                    name = os.path.basename(disk_path(file.path))  # noqa: PTH119
+                    move_file(staging.path(file), name, target_folder=target.descriptor)
+                sync_open_folder(target.descriptor)

@@ -30,6 +30,7 @@ from orbitpkg.files.anchors import Anchor, keeps_owners, open_private, open_with
 from orbitpkg.files.atomic import move_file, move_folder, remove_folder
 from orbitpkg.files.content import write_file
 from orbitpkg.files.folders import apply_shared_mode, make_folders, set_mode
+from orbitpkg.files.names import disk_path
 from orbitpkg.files.removal import delete_contents, delete_tree
 from orbitpkg.files.sync import sync_files, sync_open_folder
 from orbitpkg.store.layout import CONTENTS_NAME, FILES_NAME, ORIGIN_NAME, RECORD_NAME, STATE_NAME
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from orbitpkg.model.contents import Contents, FileEntry
     from orbitpkg.model.release import Release
 
-__all__ = ["Staging", "abandon", "add_files", "claim", "discard", "is_abandoned", "make_visible", "mark_complete"]
+__all__ = ["Staging", "offer_for_reuse", "add_files", "create_staging", "discard", "is_abandoned", "make_visible", "mark_complete"]
 
 _STATE = b'{"complete":false,"format":1}'
 # A process on another machine cannot be checked. A running install writes more often than this.
@@ -80,7 +81,7 @@ class Staging:
 
     def path(self, file: FileEntry) -> str:
         """Return the path at which a file is staged."""
-        return f"{self.folder}/{FILES_NAME}/{file.path}"
+        return f"{self.folder}/{FILES_NAME}/{disk_path(file.path)}"
 
     @property
     def shared_mode(self) -> int | None:
@@ -94,7 +95,7 @@ class Staging:
         self.tmp.close()
 
 
-def claim(tmp: Anchor, release: Release, *, origin: str) -> Staging:
+def create_staging(tmp: Anchor, release: Release, *, origin: str) -> Staging:
     """Create a staging folder. It starts with what an interrupted install of the release left, if anything.
 
     Args:
@@ -155,7 +156,7 @@ def _keep_own_files(top: str, *, owned: bool) -> None:
                 delete_tree(path)
 
 
-def abandon(staging: Staging) -> None:
+def offer_for_reuse(staging: Staging) -> None:
     """Let the next install of the release take over a staging folder."""
     name = f"{_label(staging.release)}_{secrets.token_hex(4)}"
     with contextlib.suppress(OSError):  # it can still be taken over once this process has ended
@@ -278,7 +279,7 @@ def _all_below(folder: str) -> Iterator[str]:
 
 def make_visible(
     staging: Staging,
-    packed: bytes,
+    compressed: bytes,
     contents: Contents,
     files: Sequence[FileEntry],
     *,
@@ -288,13 +289,13 @@ def make_visible(
 
     Args:
         staging: The staging folder.
-        packed: The compressed contents of the release, as published.
+        compressed: The compressed contents of the release, as published.
         contents: The parsed contents.
         files: The files that are staged and verified.
         open_parent: Opens the folder of the package's versions, and creates it if necessary.
     """
     write_file(f"{staging.folder}/{RECORD_NAME}", staging.release.raw)
-    write_file(f"{staging.folder}/{CONTENTS_NAME}", packed)
+    write_file(f"{staging.folder}/{CONTENTS_NAME}", compressed)
     write_file(f"{staging.folder}/{ORIGIN_NAME}", staging.origin.encode())
     _write_state(staging, complete=len(files) == len(contents.files))
     _keep_only(staging, files)
@@ -432,11 +433,11 @@ def _removed(release: Release) -> StorageError:
 def _move(staging: Staging, files: Sequence[FileEntry], visible: Anchor) -> None:
     by_folder: dict[str, list[FileEntry]] = {}
     for file in files:
-        by_folder.setdefault(os.path.dirname(f"{FILES_NAME}/{file.path}"), []).append(file)  # noqa: PTH120
+        by_folder.setdefault(os.path.dirname(f"{FILES_NAME}/{disk_path(file.path)}"), []).append(file)  # noqa: PTH120
     for folder, inside in by_folder.items():
         with open_within(visible, *folder.split("/"), make=True) as target:
             for file in inside:
-                name = os.path.basename(file.path)  # noqa: PTH119
+                name = os.path.basename(disk_path(file.path))  # noqa: PTH119
                 move_file(staging.path(file), name, target_folder=target.descriptor)
             sync_open_folder(target.descriptor)
     for above in sorted({above for folder in by_folder for above in _folders_of(folder)}, reverse=True):
@@ -450,7 +451,7 @@ def _folders_of(path: str) -> Iterator[str]:
 
 
 def _mark_complete(contents: Contents, visible: Anchor) -> None:
-    if not all(_exists(f"{FILES_NAME}/{file.path}", visible.descriptor) for file in contents.files):
+    if not all(_exists(f"{FILES_NAME}/{disk_path(file.path)}", visible.descriptor) for file in contents.files):
         return
     with contextlib.suppress(FileNotFoundError):
         os.unlink(STATE_NAME, dir_fd=visible.descriptor)
