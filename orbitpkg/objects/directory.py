@@ -35,6 +35,8 @@ from orbitpkg.errors import (
     UnsupportedByStore,
 )
 from orbitpkg.files.atomic import NO_LINKS, create_file, move_file
+from orbitpkg.files.folders import file_mode, inherited_mode, make_folders, set_mode
+from orbitpkg.files.names import disk_path, text_path
 from orbitpkg.files.sync import sync_folder
 from orbitpkg.objects.protocol import (
     STREAM_BYTES,
@@ -125,7 +127,7 @@ class DirectoryStore(SimpleStore):
     def list_folders(self, prefix: str) -> list[str]:
         """List the folders directly below a prefix; see ``ObjectStore.list_folders``."""
         folder = check_prefix(prefix).rpartition("/")[0]
-        with _translate_errors(self.root / folder):
+        with _translate_errors(self.root / disk_path(folder)):
             names = [name for name, found in self._look(folder) if stat.S_ISDIR(found.st_mode)]
         # Folders without files are skipped: an object store has no empty folders.
         return sorted(name[:-1] for name in names if any(True for _ in self.list(f"{prefix}{name}")))
@@ -133,7 +135,7 @@ class DirectoryStore(SimpleStore):
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """List objects; see ``ObjectStore.list``."""
         folder = check_prefix(prefix).rpartition("/")[0]
-        with _translate_errors(self.root / folder):
+        with _translate_errors(self.root / disk_path(folder)):
             yield from self._walk(folder, prefix, frozenset())
 
     def _walk(self, folder: str, prefix: str, above: frozenset[tuple[int, int]]) -> Iterator[ObjectInfo]:
@@ -155,7 +157,7 @@ class DirectoryStore(SimpleStore):
         if folder.partition("/")[0] == TEMPORARY:
             return []
         found = []
-        for entry, state in _entries(self.root / folder):
+        for entry, state in _entries(self.root / disk_path(folder)):
             if stat.S_ISREG(state.st_mode):
                 found.append((entry, state))
             elif stat.S_ISDIR(state.st_mode) and (folder or entry != TEMPORARY):
@@ -272,7 +274,7 @@ class DirectoryStore(SimpleStore):
     def _path(self, key: str) -> Path:
         if check_key(key).partition("/")[0] == TEMPORARY:
             raise RepositoryError(f"The object key {key!r} is not valid: {TEMPORARY} holds temporary files.", key=key)
-        return self.root / key
+        return self.root / disk_path(key)
 
     def _temporary(self) -> Path:
         folder = self.root / TEMPORARY
@@ -302,7 +304,7 @@ class DirectoryStore(SimpleStore):
     def _lock(self) -> Iterator[bool]:
         """Prevent other writers of this directory from renaming; yield False on a file system without locks."""
         _make_folder(self.root / TEMPORARY)
-        fd = os.open(self.root / TEMPORARY / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        fd = _open_lock(self.root / TEMPORARY / LOCK_NAME)
         try:
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX)
@@ -330,7 +332,7 @@ class _DirectoryUpload:
 
     id = ""
 
-    def adopt_part(self, number: int, offset: int, length: int) -> bool:  # noqa: ARG002
+    def reuse_part(self, number: int, offset: int, length: int) -> bool:  # noqa: ARG002
         return False
 
     def put_part(self, number: int, offset: int, data: bytes | memoryview) -> None:
@@ -390,7 +392,7 @@ def _entries(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
             for entry in entries:
                 # The entry may be gone by now, or be a link that leads nowhere or in a circle.
                 with suppress(FileNotFoundError), _ignored(errno.ELOOP):
-                    yield entry.name, entry.stat()
+                    yield text_path(entry.name), entry.stat()
     except OSError as error:
         if error.errno not in _ABSENT:
             raise
@@ -433,9 +435,12 @@ def _opened(path: Path) -> Iterator[int]:
 
 @contextmanager
 def _created(path: Path) -> Iterator[int]:
-    # Not tempfile's 0600: the umask decides who may read a repository.
+    # Not tempfile's 0600: the umask, or the mode of a shared folder, decides who may read a repository.
+    mode = _shared_file_mode(path.parent)
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
+        if mode is not None:
+            set_mode(fd, mode)
         yield fd
     finally:
         os.close(fd)
@@ -490,16 +495,40 @@ def _copy_through_memory(source: int, start: int, target: int, offset: int, leng
     return len(data)
 
 
+def _shared_file_mode(folder: Path) -> int | None:
+    """Return the mode of a file in a folder that a group shares, or None if the umask decides."""
+    mode = inherited_mode(str(folder))
+    return None if mode is None else file_mode(mode, writable=True, executable=False)
+
+
+def _open_lock(path: Path) -> int:
+    mode = _shared_file_mode(path.parent)
+    if mode is not None and not path.exists():
+        # Other members of the group must not see the file before they can open it.
+        part = path.with_name(token_hex(16))
+        with _created(part):
+            pass
+        try:
+            with suppress(FileExistsError):
+                create_file(part, path, durable=False)
+        except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
+        finally:
+            part.unlink()
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666 if mode is None else mode)
+    except PermissionError:
+        # Another user created it with a mode that lets this one only read it, which is enough except on NFS.
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+
 def _make_folder(folder: Path) -> None:
-    if folder.is_dir():
-        return
-    # The names of new folders must reach the disk too, or a crash loses the files in them.
-    for path in reversed([folder, *folder.parents]):
-        with suppress(FileExistsError):
-            path.mkdir()
-            sync_folder(path.parent)
-    if not folder.is_dir():
-        raise StorageError(f"{folder} is not a directory: another file has that name.")
+    try:
+        # The names of new folders must reach the disk too, or a crash loses the files in them.
+        make_folders(str(folder), durable=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise StorageError(f"{folder} is not a directory: another file has that name.") from error
 
 
 @contextmanager
