@@ -10,6 +10,7 @@ import json
 import os
 
 from orbitpkg.errors import FileNotInPackage, NotInstalled, StorageError, UsageError
+from orbitpkg.files.names import disk_path
 from orbitpkg.model.requirements import Requirement, find_newest
 from orbitpkg.model.versions import Version, parse_version
 from orbitpkg.store.layout import FILES_NAME, ORIGIN_NAME, RECORD_NAME, STATE_NAME, Layout
@@ -229,7 +230,7 @@ class Package:
         """List the installed files, as sorted paths relative to :attr:`path`."""
         paths = sorted(file.path for file in self.contents.files)
         if not self.is_complete:
-            paths = [path for path in paths if os.path.isfile(f"{self._files}/{path}")]  # noqa: PTH113
+            paths = [path for path in paths if os.path.isfile(f"{self._files}/{disk_path(path)}")]  # noqa: PTH113
         return tuple(paths)
 
     @property
@@ -265,7 +266,7 @@ class Package:
                 f"{path!r} is not a valid path of a file in a package.",
                 hint="Use a path relative to the package, as in file_path('data', 'model.pkl').",
             )
-        return f"{self._files}/{path}"
+        return f"{self._files}/{disk_path(path)}"
 
     def _missing(self, parts: tuple[str, ...]) -> FileNotInPackage:
         from orbitpkg.model.names import nearest
