@@ -1,7 +1,37 @@
-"""What every test may use."""
+"""What every test may use, and the environment that every test starts in."""
 
 from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["pytest_plugins"]
 
 pytest_plugins = ["tests.servers.fixtures"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_environment() -> Iterator[None]:
+    """Keep the tests and the settings of the user who runs them apart, in both directions."""
+    home = tempfile.mkdtemp(prefix="orbitpkg-home-")
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "XDG_")) or (name.startswith("ORBITPKG_") and name not in _KEPT):
+            del os.environ[name]
+    os.environ["HOME"] = home
+    # A shell starts background jobs with SIGINT ignored, and commands under test would inherit that.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    shutil.rmtree(home, ignore_errors=True)
+
+
+# Set by the Makefile for the crash tests.
+_KEPT = {"ORBITPKG_TORTURE", "ORBITPKG_TALLY"}
