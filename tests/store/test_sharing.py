@@ -13,7 +13,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -505,3 +505,52 @@ class TestFolders:
         make_folders(f"{tmp_path}/a/b")
         make_folders(f"{tmp_path}/a/c")
         assert [stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*")] == [0o2770] * 3
+
+
+class TestRepositories:
+    """A directory as the repository of a group."""
+
+    @pytest.mark.parametrize("umask", [0o022, 0o077])
+    @pytest.mark.parametrize("mode", [0o2770, 0o2775])
+    def test_members_publish_beside_each_other_whatever_their_umasks(self, place: Place, umask: int, mode: int) -> None:
+        repository = place.folder / "repository of a group"
+        repository.mkdir()
+        os.chown(repository, 0, GROUP)
+        repository.chmod(mode)
+        sources = {}
+        for name, version in (("model", "1.0.0"), ("model", "2.0.0"), ("other", "1.0.0")):
+            sources[name, version] = make_package(
+                place.folder / name / version, name=name, version=version, files=SHARED
+            )
+        subprocess.run(["chmod", "-R", "go+rX", place.folder / "model", place.folder / "other"], check=True)
+        users = []
+        for number in (61_001, 61_002):
+            user = replace(place.user(number, umask), home=place.folder / f"home of {number}")
+            user.home.mkdir()
+            os.chown(user.home, number, number)
+            users.append(user)
+        first, second = users
+        first.does("publish", sources["model", "1.0.0"], "--repository", repository)
+        second.does("install", "model", "--repository", repository)
+        second.does("publish", sources["model", "2.0.0"], "--repository", repository)
+        second.does("publish", sources["other", "1.0.0"], "--repository", repository)
+        first.does("yank", "model==2.0.0", "--reason", "wrong", "--repository", repository)
+        second.does("repo", "gc", repository)
+        first.does("install", "other", "--repository", repository)
+        for path in repository.rglob("*"):
+            status = path.stat()
+            assert status.st_gid == GROUP
+            assert stat.S_IMODE(status.st_mode) == (mode if path.is_dir() else mode & 0o666), path
+
+    def test_the_umask_decides_in_a_folder_that_is_not_shared(self, place: Place) -> None:
+        source = make_package(place.folder / "model", files=SHARED)
+        subprocess.run(["chmod", "-R", "go+rX", source], check=True)
+        repository = place.folder / "repository of one"
+        repository.mkdir()
+        os.chown(repository, 61_001, GROUP)
+        user = replace(place.user(61_001, 0o027), home=place.folder / "own")
+        user.home.mkdir()
+        os.chown(user.home, 61_001, 61_001)
+        user.does("publish", source, "--repository", repository)
+        modes = {stat.S_IMODE(path.stat().st_mode) for path in repository.rglob("*") if path.is_file()}
+        assert modes == {0o640}
