@@ -1,8 +1,8 @@
-"""Memory that is held while something is measured: `ballast.py GIBIBYTES` holds it until its input ends.
+"""Occupy memory during a measurement: `ballast.py GIBIBYTES` holds it until its input ends.
 
-A host may take back what its virtual machine leaves free, and give it again page by page when it is touched: on such a
-machine the same write takes 0.1 s or 1.5 s, by what memory it happens to be given. With most of the memory held, the
-rest goes round among what is measured and stays with the machine.
+A host can reclaim the free memory of a virtual machine, and return it page by page on access. On such a machine, the
+same write takes 0.1 s or 1.5 s, depending on the memory it receives. With most of the memory occupied, the rest is
+reused by the measured processes and remains with the machine.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["held"]
 
 @contextmanager
 def held(gibibytes: float) -> Iterator[None]:
-    """Hold so much memory, by a process of its own."""
+    """Occupy memory in a separate process."""
     if not gibibytes:
         yield
         return

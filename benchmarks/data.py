@@ -1,4 +1,4 @@
-"""Makes the benchmark's two versions of a package: the same bytes for the same scale, wherever it runs.
+"""Make the benchmark's two versions of a package. The bytes depend only on the scale.
 
 Version 1, at scale 1 about 750 MiB: weights of 512 MiB (normally distributed numbers in bfloat16), 128 MiB of random
 bytes, 12 CSV files of 8 MiB, 500 small JSON files, a tokenizer of 5 MiB. Version 2: 1 % of the weights overwritten in
@@ -24,7 +24,7 @@ _WRITTEN = 1_700_000_000
 
 
 def make_versions(root: Path, *, scale: float = 1.0, name: str = "bench") -> tuple[Path, Path]:
-    """Write both versions below a folder, unless they are there, and give their folders."""
+    """Write both versions to a directory, unless they exist. Return their directories."""
     first, second = root / "v1", root / "v2"
     if not (root / "complete").exists():
         shutil.rmtree(root, ignore_errors=True)
@@ -83,7 +83,7 @@ def _weights(path: Path, size: int) -> None:
 
 
 def _overwrite(path: Path) -> None:
-    """Overwrite 1 % of a file in one run: a fine-tuned layer."""
+    """Overwrite a contiguous 1 % of a file, like a fine-tuned layer."""
     rng = np.random.default_rng(5)
     size = path.stat().st_size
     with path.open("r+b") as file:
@@ -93,7 +93,7 @@ def _overwrite(path: Path) -> None:
 
 
 def _changed(first: Path, second: Path) -> int:
-    """Count the bytes of version 2 that version 1 does not have in the same file: what lies between both ends."""
+    """Count the bytes that differ between the versions of each file, without its common prefix and suffix."""
     return sum(
         _different(first / path.relative_to(second), path)
         for path in second.rglob("*")

@@ -1,11 +1,11 @@
-"""How fast a large catalogue is searched, and how fast many small files are registered.
+"""Measure how fast a large catalogue is searched, and how fast many small files are registered.
 
     python -m benchmarks.datasets                   # 1,000,000 rows, 10,000 files; 5 minutes
     python -m benchmarks.datasets --rows 100000 --files 1000
 
-Rows are made from a seed: robots, times, and what a recording says of itself, in as many parts as asked for, then
-compacted. Each question is asked by a process of its own, imports included, and by the library in a process that has
-them; memory is the peak of the process (VmHWM). Files are random bytes of 1 to 8 KiB, registered into a directory.
+The rows are generated from a seed: robots, times and metadata of recordings, in the given number of parts, which are
+then compacted. Each query is timed in a separate process, including imports, and within a running process. Memory is
+the peak of the process (VmHWM). The files are random bytes of 1 to 8 KiB, registered in a directory.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ FILTERS = {
     "a substring of names (0.1 %)": "name LIKE '%run-0004%'",
     "one datum by its digest": "blake3 = '{digest}'",
 }
-# Asks one question, and says how long it took and how much memory the process had in all.
+# Runs one query, and prints its time and the peak memory of the process.
 ASK = """
 import sys, time
 start = time.perf_counter()
@@ -62,7 +62,7 @@ print(json.dumps({"rows": rows, "first": first, "second": second, "peak": peak /
 
 
 def make_data(number: int, *, seed: int = SEED) -> Iterator[Datum]:
-    """Make data of recordings that never were: the same for the same seed."""
+    """Make data of fictitious recordings, determined by the seed."""
     chance = random.Random(seed)  # noqa: S311 - the same for the same seed
     start = datetime(2026, 1, 1, tzinfo=UTC)
     for count in range(number):
@@ -87,7 +87,7 @@ def make_data(number: int, *, seed: int = SEED) -> Iterator[Datum]:
 
 
 def make_catalogue(repository: Path, rows: int, parts: int) -> str:
-    """Make a dataset with so many rows in so many parts; returns the digest of one of the data."""
+    """Make a dataset of the given numbers of rows and parts. Return the digest of one datum."""
     made = create_dataset("recordings", repository.as_uri())
     batch: list[Datum] = []
     digest = ""
@@ -106,7 +106,7 @@ def _append(objects: Any, data: bytes, now: datetime) -> None:
 
 
 def ask(repository: Path, home: Path, text: str, repetitions: int) -> dict[str, Any]:
-    """Ask a question in processes of their own; returns medians of seconds, and the largest peak of memory in MiB."""
+    """Run a query in separate processes. Return median seconds, and the largest peak memory in MiB."""
     answers = []
     for _ in range(repetitions):
         done = subprocess.run(
@@ -126,24 +126,24 @@ def ask(repository: Path, home: Path, text: str, repetitions: int) -> dict[str, 
 
 
 def register(folder: Path, files: int) -> None:
-    """Register many small files, twice, and say how long it took."""
+    """Register many small files twice, and print the times."""
     source, chance = folder / "files", random.Random(SEED)  # noqa: S311
     source.mkdir()
     for count in range(files):
         (source / f"run-{count:05d}.bin").write_bytes(chance.randbytes(chance.randrange(1024, 8192)))
     made = create_dataset("files", (folder / "files-repository").as_uri())
-    for said in ("register", "register again"):
+    for label in ("register", "register again"):
         start = time.perf_counter()
         done = made.register(source, tags={"robot": "sawyer"})
         seconds = time.perf_counter() - start
-        print(f"{said:34} {files:>9,} files {seconds:6.2f} s   {files / seconds:,.0f}/s   {done.new:,} new")
+        print(f"{label:34} {files:>9,} files {seconds:6.2f} s   {files / seconds:,.0f}/s   {done.new:,} new")
     start = time.perf_counter()
     came = made.where().fetch(folder / "out")
     print(f"{'fetch':34} {len(came.fetched):>9,} files {time.perf_counter() - start:6.2f} s")
 
 
 def main() -> None:
-    """Make the data, ask, and print a table."""
+    """Make the data, run the queries, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--parts", type=int, default=100)
@@ -159,10 +159,10 @@ def main() -> None:
         size = sum(path.stat().st_size for path in repository.rglob("*.parquet"))
         print(f"made {options.rows:,} rows, {size / 2**20:.0f} MiB, in {time.perf_counter() - start:.0f} s")
         for state in (f"{options.parts} parts", "compacted"):
-            for said, text in FILTERS.items():
+            for label, text in FILTERS.items():
                 answer = ask(repository, home, text.format(digest=digest), options.repetitions)
                 print(
-                    f"{state:10} {said:32} {answer['rows']:>7,} rows   query {answer['query']:5.2f} s   "
+                    f"{state:10} {label:32} {answer['rows']:>7,} rows   query {answer['query']:5.2f} s   "
                     f"process {answer['process']:5.2f} s   {answer['peak']} MiB",
                     flush=True,
                 )

@@ -1,8 +1,8 @@
-"""How cost grows, and how long starting takes: `python -m benchmarks.growth`.
+"""Measure how cost grows with size, and how long commands take to start: `python -m benchmarks.growth`.
 
-Packages of more and more small files, of more and more chunks, with more and more versions, each published to a
-directory and installed from it; with `--large`, one of 8 GiB, installed from a web server. Nothing here is compared
-with other tools: what is looked for is cost that grows faster than what it is spent on.
+Packages with increasing numbers of small files, chunks or versions are published to a directory and installed from it.
+With `--large`, one package has 8 GiB and is installed from a web server. There is no comparison with other tools: the
+aim is to find costs that grow faster than their input.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _LOCAL = Link(address="127.0.0.1", what="none")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Group:
-    """One way to grow: where its records go, and a folder to work in."""
+    """A series of sizes, with its records and its working directory."""
 
     records: Records
     name: str
@@ -55,7 +55,7 @@ class _Group:
     link: Link = _LOCAL
 
     def step(self, name: str, size: str, script: str) -> None:
-        """Run a script and write down what it took."""
+        """Run a script, and record its cost."""
         cost, _ = measure(script, env=self.env, folder=self.work, link=self.link, log=self.work / "log")
         self.records.add("growth", group=self.name, title=self.title, size=size, step=name, **asdict(cost))
         self.records.say(f"  {size}: {name} {cost.wall:.2f} s, cpu {cost.cpu:.2f}, {cost.memory / _MIB:.0f} MiB")
@@ -102,7 +102,7 @@ def _chunks(records: Records, folder: Path, most: int) -> None:
 
 
 def _chunk_count(group: _Group) -> int:
-    """Say in how many chunks the tree comes."""
+    """Return the number of chunks in the tree."""
     from orbitpkg.api.publish import build
     from orbitpkg.archive.reader import LocalArchive
 
@@ -130,7 +130,7 @@ def _versions(records: Records, folder: Path, most: int) -> None:
 
 
 def _fill(group: _Group, count: int) -> None:
-    """Publish once, then commit records that differ in nothing but their version; the index does not know of them.
+    """Publish once, then write records that differ only in their version and are not in the index.
 
     They share an archive, which is never read: what is measured is finding one's way among records.
     """
@@ -159,7 +159,7 @@ def _of_version(release: Release, version: str) -> Release:
 
 
 def _large(records: Records, folder: Path, total: int, make_link: Callable[[], AbstractContextManager[Link]]) -> None:
-    """Publish, install and upgrade one large file; what it takes of memory is the question."""
+    """Publish, install and upgrade one large file, to measure memory."""
     size = f"{total / (1 << 30):g} GiB"
     with _group(records, folder, name="large", title="one file of random bytes") as group, make_link() as link:
         served = group.work / "served"
@@ -176,13 +176,13 @@ def _large(records: Records, folder: Path, total: int, make_link: Callable[[], A
 
 
 def _make(group: _Group, *what: object) -> None:
-    """Make or change the tree, in a process that ends: this one stays small."""
+    """Make or change the tree in a subprocess, which keeps the memory of this process small."""
     command = [sys.executable, "-m", "benchmarks.growth_data", str(group.work / "tree"), *map(str, what)]
     subprocess.run(command, check=True, cwd=ROOT)
 
 
 def main() -> None:
-    """Run what the command line asks for."""
+    """Run the benchmarks given on the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--large", action="store_true", help="also 8 GiB; takes 40 GiB of disk meanwhile")
     parser.add_argument("--scale", type=float, default=1.0, help="leave out what is larger than this share of the most")

@@ -1,4 +1,4 @@
-"""Makes the packages that grow: `growth_data.py FOLDER files|bytes|change NUMBER`, seeded, in bounded memory."""
+"""Make packages of growing size, from a seed and in bounded memory: `growth_data.py DIR files|bytes|change NUMBER`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FILES_A_FOLDER = 1_000
 
 
 def make_files(folder: Path, count: int) -> None:
-    """Write files of 1 to 20 KiB, half of whose bytes are random digits and half of whose are just random."""
+    """Write files of 1 to 20 KiB: half random digits, half random bytes."""
     rng = np.random.default_rng(11)
     noise = rng.bytes(_BLOCK)
     digits = (rng.integers(48, 58, _BLOCK, dtype=np.uint8)).tobytes()
@@ -42,7 +42,7 @@ def make_bytes(folder: Path, size: int) -> None:
 
 
 def change(folder: Path, size: int) -> None:
-    """Overwrite so many bytes in the middle of that file, and make it version 2."""
+    """Overwrite bytes in the middle of that file, and set the version to 2."""
     rng = np.random.default_rng(13)
     with (folder / "data.bin").open("r+b") as file:
         file.seek((folder / "data.bin").stat().st_size // 2)

@@ -1,8 +1,8 @@
-"""What no installer can do without, done barely: `limits.py get|pipeline|digest …`, each a process of its own.
+"""The minimum work of an installer, as separate processes: `limits.py get|pipeline|digest …`.
 
-get URL FILE         fetch an object in ranges of 8 MiB with 8 threads, and write them to a file
-pipeline URL FILE    the same, decompress and digest each chunk, and write the uncompressed stream
-digest FOLDER        BLAKE3 over each file of a tree
+get URL FILE         download an object in ranges of 8 MiB with 8 threads
+pipeline URL FILE    the same, then decompress and hash each chunk, and write the tar stream
+digest DIR           BLAKE3 of each file in a tree
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _open(url: str) -> tuple[ObjectStore, str]:
 
 
 def get(url: str, target: Path) -> None:
-    """Fetch an object into a file."""
+    """Download an object to a file."""
     import obstore
 
     store, name = _open(url)
@@ -62,7 +62,7 @@ def get(url: str, target: Path) -> None:
 
 
 def pipeline(url: str, target: Path) -> None:
-    """Fetch an archive, and write its stream into a file."""
+    """Download an archive, and write its tar stream to a file."""
     import obstore
     import zstandard
     from blake3 import blake3
@@ -116,7 +116,7 @@ def _runs(contents: Contents) -> Iterator[list[Chunk]]:
 
 
 def digest(folder: Path) -> None:
-    """Digest each file, a large one with all cores."""
+    """Hash each file, using all cores for a large one."""
     from blake3 import blake3
 
     for path in sorted(folder.rglob("*")):
@@ -125,7 +125,7 @@ def digest(folder: Path) -> None:
 
 
 def main() -> None:
-    """Do what the command line says."""
+    """Run the subcommand."""
     match sys.argv[1:]:
         case ["get", url, target]:
             get(url, Path(target))

@@ -1,4 +1,4 @@
-"""Where a run took place: the machine, and the versions of all that ran."""
+"""Describe the machine of a run, and the versions of the software."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ _LIBRARIES = ("orbitpkg", "obstore", "boto3", "blake3", "zstandard", "pyfastcdc"
 
 
 def search_path() -> str:
-    """Say where programs are looked for: this Python's, then `.venv-bench`, then the machine's."""
+    """Return the search path of programs: this Python's, then `.venv-bench`, then the system's."""
     mine = [sysconfig.get_path("scripts"), str(ROOT / ".venv-bench/bin")]
     return os.pathsep.join([*mine, os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 
 
 def describe() -> dict[str, object]:
-    """Name the machine, the day, the command line and the versions."""
+    """Return the machine, the date, the command line and the versions."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     commit = _first_line(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"])
     dirty = _first_line(["git", "-C", str(ROOT), "status", "--porcelain", "--", "orbitpkg"])

@@ -1,4 +1,4 @@
-"""What a command costs: time, memory, bytes on the wire, and the servers' time beside it."""
+"""Measure the cost of a command: time, memory, bytes on the wire, and processor time of the servers."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class CommandFailed(Exception):
-    """A measured command ended with an error; the message carries the end of what it said."""
+    """A measured command failed. The message contains the end of its output."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What one command took.
+    """The cost of one command.
 
     Attributes:
-        wall: Seconds from start to end.
-        user: Processor seconds of it and its children, in their own code.
-        system: The same, in the kernel.
-        memory: The most bytes that any one of its processes held.
-        server: Processor seconds of all servers meanwhile.
-        received: Bytes that came in over the link; None where that is not counted.
-        sent: Bytes that went out.
+        wall: Wall-clock seconds.
+        user: Processor seconds of the command and its children in user mode.
+        system: Processor seconds of the command and its children in the kernel.
+        memory: The peak memory of its largest process, in bytes.
+        server: Processor seconds of all servers during the command.
+        received: Bytes received over the link. None if the link does not count them.
+        sent: Bytes sent over the link. None if the link does not count them.
     """
 
     wall: float
@@ -56,29 +56,29 @@ class Cost:
 def measure(
     script: str, *, env: Mapping[str, str], folder: Path, link: Link, log: Path, may_fail: bool = False
 ) -> tuple[Cost, int]:
-    """Run a script of bash as a client, and return what it took and its exit status.
+    """Run a bash script as a client. Return its cost and its exit status.
 
     Raises:
-        CommandFailed: It failed, and may not.
+        CommandFailed: The script failed, and ``may_fail`` is not set.
     """
-    os.sync()  # What earlier commands wrote would otherwise be written now, at this one's expense.
+    os.sync()  # Otherwise, writing back data of earlier commands would count for this one.
     mine = {os.getpid(), *link.helpers, *([link.holder] if link.holder else [])}
     servers, counted = _descendants_seconds(mine), link.counted()
-    said = _run(["bash", "-o", "pipefail", "-ec", script], env=env, folder=folder, link=link, log=log)
+    output = _run(["bash", "-o", "pipefail", "-ec", script], env=env, folder=folder, link=link, log=log)
     served, now = _descendants_seconds(mine), link.counted()
-    if said["status"] != 0 and not may_fail:
+    if output["status"] != 0 and not may_fail:
         end = log.read_bytes()[-240:].decode(errors="replace").strip()
-        raise CommandFailed(f"exit status {said['status']:.0f}: … {end}")
+        raise CommandFailed(f"exit status {output['status']:.0f}: … {end}")
     cost = Cost(
-        wall=said["wall"],
-        user=said["user"],
-        system=said["system"],
-        memory=int(said["memory"]),
+        wall=output["wall"],
+        user=output["user"],
+        system=output["system"],
+        memory=int(output["memory"]),
         server=served - servers,
         received=now[0] - counted[0] if now and counted else None,
         sent=now[1] - counted[1] if now and counted else None,
     )
-    return cost, int(said["status"])
+    return cost, int(output["status"])
 
 
 def _run(words: list[str], *, env: Mapping[str, str], folder: Path, link: Link, log: Path) -> dict[str, float]:
@@ -105,7 +105,7 @@ def _run(words: list[str], *, env: Mapping[str, str], folder: Path, link: Link, 
 
 
 def _descendants_seconds(without: set[int]) -> float:
-    """Add up the processor time of all processes that this one started, or that those did, but for some."""
+    """Sum the processor time of all descendant processes, with exceptions."""
     parents, ticks = {}, {}
     for process, parent, used in _processes():
         parents[process], ticks[process] = parent, used

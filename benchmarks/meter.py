@@ -1,6 +1,6 @@
-"""Runs one command and writes what it took as one line of JSON: `meter.py DESCRIPTOR COMMAND …`.
+"""Run one command and write its cost as one line of JSON: `meter.py DESCRIPTOR COMMAND …`.
 
-A process of its own, and a small one: on Linux a child's peak memory begins with that of the process that started it.
+This is a separate, small process because on Linux a child's peak memory starts at that of its parent.
 """
 
 import json
@@ -12,7 +12,7 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Run the command to its end; its time and memory are those of it and of all the children it waited for."""
+    """Run the command. Its time and memory include those of its finished child processes."""
     descriptor, command = int(sys.argv[1]), sys.argv[2:]
     os.set_inheritable(descriptor, False)  # noqa: FBT003 - takes no keyword
     start = time.perf_counter()

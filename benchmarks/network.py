@@ -1,8 +1,8 @@
-"""Where clients and servers meet: network namespaces of the benchmark's own, near or far.
+"""Links between clients and servers: private network namespaces, near or far.
 
-The benchmark and its servers run in one namespace, the measured clients in another, and a link joins the two, on
-which the clients' bytes are counted: what Ceph's daemons say to each other is not among them. Making namespaces takes
-root; without, all meet on the loopback interface, and bytes are not counted.
+The benchmark and its servers run in one namespace, the measured clients in another. The clients' bytes are counted on
+the link between them, which excludes the traffic among Ceph's daemons. Creating namespaces requires root. Without root,
+all processes use the loopback interface, and bytes are not counted.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ _WIRE = Path(__file__).with_name("wire.py")
 
 
 class LinkMissing(Exception):
-    """A link cannot be made here; the message says why."""
+    """The link cannot be created here. The message gives the reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """A way from clients to servers.
+    """A link from clients to servers.
 
     Attributes:
-        address: Where servers listen.
-        what: What kind of a link it is, for the report.
-        holder: A process in the clients' namespace; None when that is everybody's.
-        device: The clients' end.
-        helpers: Processes that belong to the link, not to a server.
+        address: The address that servers listen on.
+        what: The description in the report.
+        holder: A process in the clients' namespace. None if there is only one namespace.
+        device: The device at the clients' end.
+        helpers: Processes that belong to the link rather than to a server.
     """
 
     address: str
@@ -50,12 +50,12 @@ class Link:
     helpers: tuple[int, ...] = ()
 
     def command(self, words: Sequence[str]) -> list[str]:
-        """Give a command that runs another in the clients' namespace."""
+        """Return the prefix of commands that run in the clients' namespace."""
         enter = [] if self.holder is None else _inside(self.holder)
         return [*enter, *words]
 
     def counted(self) -> tuple[int, int] | None:
-        """Give how many bytes the clients received and sent so far; None where that is not counted."""
+        """Return the bytes that clients have received and sent, or None if the link does not count them."""
         if self.holder is None:
             return None
         for line in Path(f"/proc/{self.holder}/net/dev").read_text().splitlines():
@@ -67,7 +67,7 @@ class Link:
 
 
 def enter_private_network() -> bool:
-    """Start this program again in a network namespace of its own; returns, there, whether it is in one."""
+    """Restart this program in a private network namespace. Return whether it runs in one."""
     if os.environ.get(_INSIDE):
         _run("ip", "link", "set", "lo", "up")
         return True
@@ -83,13 +83,13 @@ def enter_private_network() -> bool:
 
 @contextmanager
 def loopback_link() -> Iterator[Link]:
-    """Give the loopback interface."""
+    """Return the loopback interface."""
     yield Link(address="127.0.0.1", what="loopback, shared with the rest of the machine: bytes are not counted")
 
 
 @contextmanager
 def near_link() -> Iterator[Link]:
-    """Join two namespaces by a pair of virtual devices, as fast as memory."""
+    """Connect two namespaces by a pair of virtual devices, which are as fast as memory."""
     with _clients() as holder:
         _veth(holder, "10.77.0")
         yield Link(
@@ -102,7 +102,7 @@ def near_link() -> Iterator[Link]:
 
 @contextmanager
 def far_link() -> Iterator[Link]:
-    """Join two namespaces by what has a round trip of 30 ms and carries 1 Gbit/s each way.
+    """Connect two namespaces by a link with a round trip of 30 ms and 1 Gbit/s in each direction.
 
     Raises:
         LinkMissing: The kernel has neither `netem` nor TUN devices.

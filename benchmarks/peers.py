@@ -1,8 +1,9 @@
-"""The tools that are compared: what each runs at each step, as lines of bash.
+"""The tools compared, with the bash commands of each step.
 
-Every script finds these variables: `TREE` the folder of data, in `WORK`, a folder of the tool's own; `PLACE` where to
-install to; `VERSION`; `BUCKET` and `ENDPOINT` of the object store (with the AWS variables) or `SITE`, the address of
-the web server. Cold, again and upgrade all run `install`: `PLACE` is empty, then as the last run left it.
+Every script gets these variables: `TREE`, the directory of data; `WORK`, the tool's working directory, which contains
+it; `PLACE`, the target of installs; `VERSION`; and `BUCKET` and `ENDPOINT` of the object store (with the AWS variables)
+or `SITE`, the address of the web server. The steps cold, again and upgrade all run `install`: `PLACE` is empty at
+first, and then as the previous step left it.
 """
 
 from __future__ import annotations
@@ -18,20 +19,20 @@ __all__ = ["PEERS", "SITE_LAYOUT", "SITE_PEERS", "Peer"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """One tool.
+    """A tool in the comparison.
 
     Attributes:
-        name: As the report calls it.
-        programs: What it runs, each with how to get it.
-        setup: Once for a bucket; not measured.
-        build: Makes what is published, where that is a step of its own.
-        publish: Sends `TREE` as `VERSION`, building included.
-        prepare: Before each install; not measured: what an app's repository would bring.
-        install: Gets `VERSION` into `PLACE`.
-        again: Whether installing what is installed is anything but starting over.
-        path: Finds a file of what is installed, as an app does.
-        installed: Where in `PLACE` the files are then.
-        env: Its settings.
+        name: The name in the report.
+        programs: The programs it runs, each with instructions for installing it.
+        setup: Runs once per bucket, unmeasured.
+        build: Builds the data to publish, if that is a separate step.
+        publish: Publishes `TREE` as `VERSION`, including the build.
+        prepare: Runs before each install, unmeasured. Provides the files that an app's repository would contain.
+        install: Installs `VERSION` into `PLACE`.
+        again: Whether a repeated install differs from a first one.
+        path: Finds an installed file, as an app does.
+        installed: The directory of the installed files in `PLACE`.
+        env: The environment variables of the tool.
     """
 
     name: str

@@ -51,60 +51,60 @@ _CALLS = {
     "preadv": "kernel: reading files",
     "readv": "kernel: reading files",
     "read": "kernel: reading files",
-    "openat": "kernel: making, opening and finding files",
-    "close": "kernel: making, opening and finding files",
-    "newfstatat": "kernel: making, opening and finding files",
-    "statx": "kernel: making, opening and finding files",
-    "sync_file_range": "kernel: sending files to the disk",
-    "fsync": "kernel: sending files to the disk",
-    "syncfs": "kernel: sending files to the disk",
-    "recvfrom": "kernel: receiving",
-    "sendto": "kernel: sending",
-    "writev": "kernel: sending",
-    "futex": "kernel: threads that wait for one another",
-    "epoll_wait": "kernel: threads that wait for one another",
-    "sched_yield": "kernel: threads that wait for one another",
+    "openat": "kernel: opening and finding files",
+    "close": "kernel: opening and finding files",
+    "newfstatat": "kernel: opening and finding files",
+    "statx": "kernel: opening and finding files",
+    "sync_file_range": "kernel: syncing files",
+    "fsync": "kernel: syncing files",
+    "syncfs": "kernel: syncing files",
+    "recvfrom": "kernel: network receive",
+    "sendto": "kernel: network send",
+    "writev": "kernel: network send",
+    "futex": "kernel: thread synchronization",
+    "epoll_wait": "kernel: thread synchronization",
+    "sched_yield": "kernel: thread synchronization",
 }
-_OTHER_CALL = "kernel: the rest"
+_OTHER_CALL = "kernel: other"
 # The function that a system call begins in, or the one that it goes on to at once.
 _CALL = re.compile(r"(?:__x64_sys|__do_sys|ksys|do)_(\w+)")
 
 
 @dataclass
 class _Step:
-    """One step, looked at several times.
+    """A step, sampled in several rounds.
 
     Attributes:
-        name: What it is called in the report.
-        samples: How often each part was looked at, by round.
+        name: The name in the report.
+        samples: The number of samples of each part, by round.
     """
 
     name: str
     samples: list[Counter[str]] = field(default_factory=list)
 
     def add(self, words: Sequence[str], env: Mapping[str, str], folder: Path) -> None:
-        """Run a command under perf and count what it did."""
+        """Run a command under perf, and count the samples."""
         data = folder / "perf.data"
         os.sync()
         subprocess.run(
             ["perf", "record", "-q", "-e", "cpu-clock", "-F", str(_RATE), "-g", "-o", str(data), "--", *words],
             env=dict(env), check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
         )  # fmt: skip
-        said = subprocess.run(
+        script = subprocess.run(
             ["perf", "script", "-i", str(data), "-F", "ip,sym,dso"],
             check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8",
         )  # fmt: skip
-        self.samples.append(Counter(map(_part, _stacks(said.stdout.splitlines()))))
+        self.samples.append(Counter(map(_part, _stacks(script.stdout.splitlines()))))
 
     def parts(self) -> dict[str, float]:
-        """Give the processor seconds of each part, medians over the rounds, the largest first."""
+        """Return the median processor seconds of each part, largest first."""
         names = {name for counted in self.samples for name in counted}
         found = {name: median(counted[name] / _RATE for counted in self.samples) for name in names}
         return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
 def _stacks(lines: Iterable[str]) -> Iterator[list[str]]:
-    """Give the call stack of each sample, the innermost first, as perf prints them: with an empty line after each."""
+    """Yield the call stack of each sample, innermost first. perf prints an empty line after each."""
     stack: list[str] = []
     for line in lines:
         if line.strip():
@@ -117,7 +117,7 @@ def _stacks(lines: Iterable[str]) -> Iterator[list[str]]:
 
 
 def _part(stack: Sequence[str]) -> str:
-    """Say whose a sample is."""
+    """Return the part that a sample belongs to."""
     where = stack[0].rpartition("(")[2].rstrip(")")
     if not where.startswith("[kernel"):
         name = Path(where).name
@@ -128,12 +128,12 @@ def _part(stack: Sequence[str]) -> str:
         if call and call[1] in _CALLS:
             return _CALLS[call[1]]
         if symbol == "asm_exc_page_fault":
-            return "kernel: giving memory"
+            return "kernel: allocating memory"
     return _OTHER_CALL
 
 
 def _measured(folder: Path, rounds: int) -> list[_Step]:
-    """Go through all steps, so many times."""
+    """Run all steps in the given number of rounds."""
     first, second = make_versions(folder / "data")
     small = folder / "small"
     small.mkdir()
@@ -175,20 +175,20 @@ def _run(words: Sequence[str], env: Mapping[str, str]) -> None:
 
 
 def _empty(home: Path) -> None:
-    """Give the space back, and leave the files: workplaces.py says why."""
+    """Free the space but keep the files. See workplaces.py for the reason."""
     for path in home.rglob("*.bin"):
         path.chmod(0o600)
         os.truncate(path, 0)
 
 
 def _report(steps: Sequence[_Step], rounds: int) -> str:
-    said = describe()
+    run = describe()
     lines = [
         "# Where the processor time goes", "",
-        "Written by a run of [profile.py](profile.py); [README.md](README.md) says what follows from it.", "",
-        f"- {said['date']}, commit {said['commit']}, `{said['command']}`",
-        f"- {said['processor']}, {said['cores']} cores, {said['memory']}; {said['system']}; Python {said['python']}",
-        f"- {rounds} rounds, medians, under `perf record`, which takes a little itself", "",
+        "Written by a run of [profile.py](profile.py); [README.md](README.md) draws the conclusions.", "",
+        f"- {run['date']}, commit {run['commit']}, `{run['command']}`",
+        f"- {run['processor']}, {run['cores']} cores, {run['memory']}; {run['system']}; Python {run['python']}",
+        f"- {rounds} rounds, medians, under `perf record`, which takes a little time itself", "",
     ]  # fmt: skip
     for step in steps:
         parts = step.parts()

@@ -1,4 +1,4 @@
-"""What a run found out, as lines of JSON, each written when it is known: an interrupted run leaves what it had."""
+"""The results of a run, as lines of JSON. Each is written immediately, so an interrupted run keeps its results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Records"]
 
 
 class Records:
-    """A file of records, and the report that is made anew from it and its neighbours."""
+    """A file of records, and the report that is generated from all such files."""
 
     def __init__(self, path: Path, *, report: Path) -> None:
         path.unlink(missing_ok=True)
@@ -24,20 +24,20 @@ class Records:
         self._report = report
 
     def add(self, kind: str, **facts: Any) -> None:
-        """Write a record down."""
+        """Write a record."""
         with self._path.open("a") as file:
             file.write(json.dumps({"kind": kind, **facts}) + "\n")
 
     def begin(self, part: str) -> None:
-        """Write down what a part of the report will be from."""
-        said = describe()
-        self.add("begun", part=part, command=said["command"], date=said["date"], commit=said["commit"])
+        """Record the run behind a section of the report."""
+        facts = describe()
+        self.add("begun", part=part, command=facts["command"], date=facts["date"], commit=facts["commit"])
 
     def say(self, text: str) -> None:
-        """Tell whoever waits."""
+        """Print a progress message."""
         print(text, file=sys.stderr, flush=True)
 
     def report(self) -> None:
-        """Make the report of all that is known by now."""
+        """Write the report from all records so far."""
         lines = [line for path in sorted(self._path.parent.glob("*.jsonl")) for line in path.read_text().splitlines()]
         self._report.write_text(render([json.loads(line) for line in lines]))

@@ -1,7 +1,8 @@
-"""A registry as it grows: packages that are released on days of their own, each with ranges written on that day.
+"""A simulated growing registry: packages are released over time, with ranges written on the day of the release.
 
-What a release needs is named by what is newest when it appears, as people do: ``>=4.2,<5``, ``^4.2``, ``~=4.2.0``,
-``>=4.0``. So new releases fit one another, and old ones others of their time. Old packages are the ones many need.
+The ranges of a release refer to the newest versions on its day, as authors usually write them: ``>=4.2,<5``, ``^4.2``,
+``~=4.2.0``, ``>=4.0``. New releases are therefore compatible with each other, and old ones with those of their time.
+Older packages have more dependents.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _NEW_MAJOR, _NEW_MINOR = 0.03, 0.35
 
 
 class Registry:
-    """A source for the resolver, in memory.
+    """An in-memory source for the resolver.
 
     Args:
         packages: What is offered, by name and version.
@@ -37,7 +38,7 @@ class Registry:
 
     @property
     def tops(self) -> list[str]:
-        """The packages that no other one needs."""
+        """The packages that no other package depends on."""
         offers = [offer for versions in self.packages.values() for offer in versions.values()]
         needed = {name for offer in offers for name in offer.dependencies}
         return [name for name in self.packages if name not in needed]
@@ -47,11 +48,11 @@ class Registry:
         return list(self.packages.get(name, {}))
 
     def offer(self, name: str, version: Version) -> Offer | None:
-        """Say what is known of a version."""
+        """Return the release of a version."""
         return self.packages.get(name, {}).get(version)
 
     def release(self, name: str, version: Version) -> Release:
-        """Make a record of what is offered."""
+        """Return the releases as records."""
         record = {
             "format": 1,
             "name": name,
@@ -65,13 +66,13 @@ class Registry:
         }
         return parse_release(json.dumps(record).encode(), name=name, version=version)
 
-    def nothing_found(self, name: str, wanted: str, versions: list[Version]) -> OrbitError:
-        """Say what there is instead."""
-        return ResolutionError(f"Nothing fits {wanted}; there are {len(versions)} versions of {name}.")
+    def not_found_error(self, name: str, wanted: str, versions: list[Version]) -> OrbitError:
+        """Return an error that lists the available versions."""
+        return ResolutionError(f"No release of {name} matches {wanted}; it has {len(versions)} versions.")
 
 
 def grown(packages: int, releases: int, *, seed: int) -> Registry:
-    """Grow a registry.
+    """Generate a registry.
 
     Args:
         packages: How many.
@@ -111,7 +112,7 @@ def _following(version: Version | None, random_: random.Random) -> Version:
 
 
 def _range(there: Version, random_: random.Random) -> str:
-    """Write a range on the day on which this version is the newest."""
+    """Return a range as written when this version was the newest."""
     major, minor = there.major, there.minor
     ranges = (f">={major}.{minor},<{major + 1}", f"^{major}.{minor}", f"~={major}.{minor}.0",
               f">={major}.{max(0, minor - 2)}", "")  # fmt: skip

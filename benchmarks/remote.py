@@ -1,11 +1,11 @@
-"""How fast objects are opened and listed, beside s5cmd: `python -m benchmarks.remote`.
+"""Measure how fast objects are opened and listed, compared with s5cmd: `python -m benchmarks.remote`.
 
     python -m benchmarks.remote                                   # 1 GiB, 10,000 objects, 5 rounds; 3 minutes
     python -m benchmarks.remote --mebibytes 64 --objects 500 --rounds 2 --output /tmp/remote.md
 
-The server is Ceph, or moto where Ceph is not installed. The tools take turns within a round, each ratio is one within a
-round, and each step is a process of its own, imports included. Warm openings are timed within one process; how many
-requests they make is counted by a proxy, which takes part in nothing that is timed. Writes REMOTE.md.
+The server is Ceph, or moto if Ceph is not installed. The tools take turns within a round, each ratio is computed within
+a round, and each step is a separate process, including imports. Warm opens are timed within one process. A proxy counts
+their requests in a separate, untimed run. The results go to REMOTE.md.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ _WARM = """
 import sys, time
 from orbitpkg import remote
 remote.local_path(sys.argv[1])
-for said in ({}, {"max_age": 3600}):
+for options in ({}, {"max_age": 3600}):
     times = []
     for _ in range(int(sys.argv[2])):
         begin = time.perf_counter()
-        remote.local_path(sys.argv[1], **said)
+        remote.local_path(sys.argv[1], **options)
         times.append(time.perf_counter() - begin)
     print(sorted(times)[len(times) // 2])
 """
@@ -53,7 +53,7 @@ _OURS, _PEER = "orbitpkg", "s5cmd"
 
 @dataclass
 class _Table:
-    """Seconds on the wall and of the processor, by step, tool and round."""
+    """Wall-clock and processor seconds by step, tool and round."""
 
     wall: dict[tuple[str, str], list[float]] = field(default_factory=dict)
     processor: dict[tuple[str, str], list[float]] = field(default_factory=dict)
@@ -114,7 +114,7 @@ def _warm(uri: str, env: Mapping[str, str], folder: Path, times: int) -> list[fl
 
 
 def _requests(server: S3Server, uri: str, env: Mapping[str, str], folder: Path) -> tuple[int, int]:
-    """Count the requests of one warm opening, and of one within ``max_age``."""
+    """Count the requests of a warm opening, with and without ``max_age``."""
     seen: list[Request] = []
 
     def meddle(request: Request) -> Answer | None:
@@ -132,27 +132,27 @@ def _requests(server: S3Server, uri: str, env: Mapping[str, str], folder: Path) 
         return count(_OPENING), count(_OPENING.replace("sys.argv[1])", "sys.argv[1], max_age=3600)"))
 
 
-def _work(folder: Path, server: S3Server, said: argparse.Namespace, tell: Callable[[str], None]) -> str:
+def _work(folder: Path, server: S3Server, options: argparse.Namespace, tell: Callable[[str], None]) -> str:
     env = {**os.environ, **server.env(), "PATH": search_path(), "S3_ENDPOINT_URL": server.endpoint}
     tell(f"filling {server.name}")
-    uri = _fill(server, said.mebibytes, said.objects)
+    uri = _fill(server, options.mebibytes, options.objects)
     table = _Table()
-    tell(f"{said.rounds} rounds")
-    _rounds(table, uri, env, folder, said.rounds)
+    tell(f"{options.rounds} rounds")
+    _rounds(table, uri, env, folder, options.rounds)
     asked, aged = _warm(uri, env, folder, 200)
     requests, requests_aged = _requests(server, uri, env, folder)
     machine = describe()
     return "\n".join(
         [
-            "# Remote files beside s5cmd",
+            "# Remote files compared with s5cmd",
             "",
-            f"One object of {said.mebibytes:,} MiB, opened into an empty cache and synced to the disk, which s5cmd",
-            f"leaves out; {said.objects:,} objects listed. Medians of {said.rounds} rounds; imports included.",
+            f"One object of {options.mebibytes:,} MiB, opened into an empty cache and synced to the disk (s5cmd does",
+            f"not sync); {options.objects:,} objects listed. Medians of {options.rounds} rounds, including imports.",
             f"{server.name}, {machine['processor']}, {machine['cores']} cores, {machine['date']}, {machine['commit']}.",
             "",
             *table.rows(),
             "",
-            "| warm open of a small object, in a process that runs | requests | time |",
+            "| warm open of a small object, in a running process | requests | time |",
             "|---|---|---|",
             f"| `local_path(uri)` | {requests} | {asked * 1e3:.2f} ms |",
             f"| `local_path(uri, max_age=3600)` | {requests_aged} | {aged * 1e3:.2f} ms |",
@@ -162,16 +162,16 @@ def _work(folder: Path, server: S3Server, said: argparse.Namespace, tell: Callab
 
 
 def main() -> None:
-    """Run the benchmark, print what it came to, and write it to a file."""
+    """Run the benchmark, print the results, and write them to a file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mebibytes", type=int, default=1024)
     parser.add_argument("--objects", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--output", type=Path, default=Path(__file__).with_name("REMOTE.md"))
-    said = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="orbitpkg-bench-") as name, object_store(Path(name), "127.0.0.1") as server:
-        text = _work(Path(name), server, said, lambda message: print(message, file=sys.stderr))
-    said.output.write_text(text, encoding="utf-8")
+        text = _work(Path(name), server, options, lambda message: print(message, file=sys.stderr))
+    options.output.write_text(text, encoding="utf-8")
     print(text)
 
 

@@ -1,4 +1,4 @@
-"""Turns the records of a run into RESULTS.md: medians, ratios within repetitions, and what they were to be."""
+"""Convert the records of a run to RESULTS.md: medians, ratios within repetitions, and the targets."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def render(records: Sequence[_Record]) -> str:
 
 
 class _Run:
-    """The records, by what is asked of them."""
+    """The records, with queries by kind, table, tool and step."""
 
     def __init__(self, records: Sequence[_Record]) -> None:
         self.records = records
@@ -97,7 +97,7 @@ def _sent(record: _Record) -> float | None:
 
 
 def _wire(record: _Record) -> float | None:
-    """Count what the step is for: what a publisher sends, what an installer receives."""
+    """Return the bytes that a publisher sends or an installer receives."""
     value = _sent(record) if record["step"].startswith("publish") else _received(record)
     return None if value is None else value / MIB
 
@@ -123,7 +123,7 @@ def _head(run: _Run) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
     return f"""# Results
 
-Written by a run of the benchmark; [README.md](README.md) says what is measured and how.
+Written by a run of the benchmark; [README.md](README.md) describes what is measured and how.
 
 - {machine["date"]}, commit {machine["commit"]}, `{machine["command"]}`
 - {machine["processor"]}, {machine["cores"]} cores, {machine["memory"]}; {machine["system"]}; Python {machine["python"]}
@@ -132,7 +132,7 @@ Written by a run of the benchmark; [README.md](README.md) says what is measured 
 {data.get("changed", 0) / MIB:.2f} MiB. The archive of version 1 has {data.get("archive", 0) / MIB:,.0f} MiB; the \
 chunks of version 2 that version 1 lacks have {data.get("chunks", 0) / MIB:.2f} MiB, its contents \
 {data.get("contents", 0) / MIB:.2f} MiB.
-- {machine["repetitions"]} repetitions, all tools inside each; the figures are medians."""
+- {machine["repetitions"]} repetitions, each with all tools; the figures are medians."""
 
 
 def _server(run: _Run, table: str) -> str:
@@ -144,7 +144,7 @@ def _server(run: _Run, table: str) -> str:
         _metric(run, table, steps, "Seconds", _wall),
         _metric(run, table, steps, "Processor seconds of the client", _cpu),
         _metric(run, table, steps, "Processor seconds of the server", _server_cpu),
-        _metric(run, table, steps, "MiB of memory, the largest process", _memory),
+        _metric(run, table, steps, "MiB of memory of the largest process", _memory),
         _metric(run, table, steps, "MiB over the wire: sent by publishing, received by installing", _wire),
         _bucket(run) if table == "store" else "",
         _limits(run, table),
@@ -170,7 +170,7 @@ def _bucket(run: _Run) -> str:
         ]
         medians = [_number(median(size)) if size else _NOTHING for size in sizes]
         rows.append([peer, *medians, flips.get(peer, _NOTHING)])
-    return _grid(["", "MiB in the bucket after v1", "after v2", "notices a flipped byte"], rows)
+    return _grid(["", "MiB in the bucket after v1", "after v2", "detects a flipped byte"], rows)
 
 
 def _limits(run: _Run, table: str) -> str:
@@ -196,12 +196,12 @@ def _spread(run: _Run, table: str) -> str:
     if not walls:
         return ""
     shares = sorted((max(values) - min(values)) / median(values) for values in walls)
-    return f"Between repetitions, a step's seconds differ by {median(shares):.0%} (median), {shares[-1]:.0%} (most)."
+    return f"Between repetitions, a step's seconds differ by {median(shares):.0%} (median), {shares[-1]:.0%} (maximum)."
 
 
 def _skipped(run: _Run) -> str:
     lines = dict.fromkeys(f"- {record['what']}: {_one_line(record['reason'])}" for record in run.of("skipped"))
-    return "\n".join(["## Left out", "", *lines]) if lines else ""
+    return "\n".join(["## Skipped", "", *lines]) if lines else ""
 
 
 def _one_line(text: str) -> str:
@@ -221,7 +221,7 @@ class _Target:
     def row(self) -> list[str]:
         if self.was is None:
             return [self.what, f"≤ {self.bound:g} {self.unit}", "not measured", ""]
-        short = "" if self.was <= self.bound else f"short of it by {_number(self.was - self.bound)} {self.unit}"
+        short = "" if self.was <= self.bound else f"missed by {_number(self.was - self.bound)} {self.unit}"
         return [self.what, f"≤ {_number(self.bound)} {self.unit}", f"{_number(self.was)} {self.unit}", short or "met"]
 
 
@@ -229,7 +229,7 @@ def _targets(run: _Run) -> str:
     if not run.one("machine"):
         return ""
     rows = [target.row() for target in _all_targets(run)]
-    return "## Against the targets\n\n" + _grid(["", "target", "was", ""], rows)
+    return "## Targets\n\n" + _grid(["", "target", "measured", "result"], rows)
 
 
 def _all_targets(run: _Run) -> list[_Target]:
@@ -248,7 +248,7 @@ def _all_targets(run: _Run) -> list[_Target]:
                 upgrade / MIB if upgrade is not None else None, 1.15 * (changed + contents) / MIB, "MiB"),
         _Target("publish v2: MiB sent, against 1.3 changed bytes + 10 MiB",
                 sent / MIB if sent is not None else None, 1.3 * changed / MIB + 10, "MiB"),
-        _Target("memory, most of any step", max(memory) if memory else None, 200, "MiB"),
+        _Target("memory, maximum of all steps", max(memory) if memory else None, 200, "MiB"),
         *_growth_targets(run),
     ]  # fmt: skip
 
@@ -296,7 +296,7 @@ def _growth_targets(run: _Run) -> list[_Target]:
     large = [record for record in run.of("growth") if record["group"] == "large"]
     size = large[0]["size"] if large else "8 GiB"
     most = max(map(_memory, large)) if large else None
-    targets = [_Target(f"memory at {size}, most of any step", most, 200, "MiB")]
+    targets = [_Target(f"memory at {size}, maximum of all steps", most, 200, "MiB")]
     started = {record["what"]: record for record in run.of("start")}
     for what, record in started.items():
         if record.get("bound"):
@@ -312,12 +312,12 @@ def _starting(run: _Run) -> str:
         [record["what"], f"{_number(record['value'])} {record['unit']}", f"{_number(record['least'])}"]
         for record in run.of("start")
     ]
-    head = f"## Start-up\n\n{_begun(run, 'growth')}Medians of 20, in turn.\n\n"
-    return head + _grid(["", "median", "least"], rows) if rows else ""
+    head = f"## Start-up\n\n{_begun(run, 'growth')}Medians of 20 runs, taken in turn.\n\n"
+    return head + _grid(["", "median", "minimum"], rows) if rows else ""
 
 
 def _begun(run: _Run, part: str) -> str:
-    """Say what a part is from, which need not be the run of the tables."""
+    """Describe the run behind a section, which can differ from the run of the tables."""
     begun = next((record for record in run.of("begun") if record["part"] == part), None)
     return f"`{begun['command']}`, {begun['date']}, commit {begun['commit']}.\n\n" if begun else ""
 
@@ -348,14 +348,14 @@ def _group(records: Sequence[_Record]) -> str:
 
 
 def _costing(run: _Run) -> str:
-    """Show what has no process of its own: the curves of the resolver and the index."""
+    """Show the costs measured within a process: those of the resolver and the index."""
     groups: dict[str, list[_Record]] = defaultdict(list)
     for record in run.of("cost"):
         groups[record["group"]].append(record)
     tables = [_curve(rows) for rows in groups.values()]
     head = (
         f"## Choosing versions\n\n{_begun(run, 'resolver')}"
-        "Processor seconds within a process: the median of several runs, and the most."
+        "Processor seconds within a process: the median of several runs, and the maximum."
     )
     return "\n\n".join([head, *tables]) if tables else ""
 

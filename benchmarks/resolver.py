@@ -1,7 +1,7 @@
-"""What choosing versions costs, by how much there is to choose from: `python -m benchmarks.resolver`.
+"""Measure the cost of resolution by the size of the registry: `python -m benchmarks.resolver`.
 
-Processor seconds in one process, index reading left out: the resolver's own. Each step is taken for several registries
-and is the median of them; what other tools make of them is not compared.
+The figures are processor seconds of the resolver alone, without reading the index. Each step is the median over several
+registries. There is no comparison with other tools.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _TRIES = 5
 
 
 def measure_resolver(records: Records, *, packages: Sequence[int] = PACKAGES, seeds: Sequence[int] = SEEDS) -> None:
-    """Write down what requests cost that have a solution, and one that has none."""
+    """Measure requests with a solution, and one without."""
     steps = {"some": _some, "all that none needs": _all, "no solution": _clashing}
     for count in packages:
         curve = _Curve(records, "resolver", "choosing versions", f"{count:,} packages of {RELEASES} versions")
@@ -59,7 +59,7 @@ def _some(registry: Registry) -> list[str]:
 
 
 def _clashing(registry: Registry) -> list[str]:
-    """Ask for some packages, the newest release of one that needs another, and an older one of that."""
+    """Return requests: some packages, and a conflict between a new release and an old dependency."""
     some = _some(registry)
     for name in registry.tops:
         version = max(registry.packages[name])
@@ -83,7 +83,7 @@ def _cost(registry: Registry, asked: Sequence[str]) -> float:
 
 
 def measure_index(records: Records, *, versions: Sequence[int] = VERSIONS) -> None:
-    """Write down what writing and reading an index costs."""
+    """Measure writing and reading an index."""
     for count in versions:
         index = _index(count)
         data = index.to_json()
@@ -110,7 +110,7 @@ def _timed(work: Callable[[], object]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Curve:
-    """One size on the way up: where its records go, and what they are about."""
+    """The records of one size."""
 
     records: Records
     group: str
@@ -118,14 +118,14 @@ class _Curve:
     size: str
 
     def add(self, step: str, costs: Sequence[float]) -> None:
-        """Write down what a step cost, each time that it was taken."""
+        """Record the cost of every run of a step."""
         value, most = median(costs), max(costs)
         self.records.add("cost", group=self.group, title=self.title, size=self.size, step=step, value=value, most=most)
         self.records.say(f"  {self.size}: {step} {value:.3f} s of processor, {most:.3f} at most")
 
 
 def main() -> None:
-    """Run what the command line asks for."""
+    """Run the benchmarks given on the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", type=float, default=1.0, help="leave out what is larger than this share of the most")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir(), "orbitpkg-bench"))

@@ -1,8 +1,8 @@
-"""Compares orbitpkg with other tools and with what the machine can do: `python -m benchmarks.run`.
+"""Compare orbitpkg with other tools and with the machine's limits: `python -m benchmarks.run`.
 
-One run, on one machine, in pairs: each repetition goes through all tools, and each ratio is one within a repetition.
-Three tables: an object store (Ceph) for publishing and installing, a web server (nginx) for installing, and the same
-web server at the end of a long wire. What is found out goes to RESULTS.md as it is found out.
+Each repetition runs all tools on the same machine, and each ratio is computed within a repetition. There are three
+tables: an object store (Ceph) for publishing and installing, a web server (nginx) for installing, and the same web
+server over a long link. RESULTS.md is updated after every measurement.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _LIMITS = ("limit: ranged GET", "limit: GET, decompress, digest, write")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Bench:
-    """What all tables share.
+    """The state shared by all tables.
 
     Attributes:
         records: Where what is found out goes.
@@ -63,7 +63,7 @@ class _Bench:
     only: frozenset[str]
 
     def there(self, peers: Iterable[Peer]) -> list[Peer]:
-        """Pick the tools that can run here; of the others, write down what is missing."""
+        """Select the tools that can run here, and record what the others lack."""
         found = []
         for peer in peers:
             missing = [name for name in peer.programs if shutil.which(name, path=search_path()) is None]
@@ -78,17 +78,17 @@ class _Bench:
         return found
 
     def skip(self, what: str, reason: str) -> None:
-        """Write down what was left out, and why."""
+        """Record a skipped measurement and the reason."""
         self.records.say(f"{what} is left out: {reason}")
         self.records.add("skipped", what=what, reason=reason)
 
     def work(self) -> AbstractContextManager[Path]:
-        """Give a folder for one tool in one repetition."""
+        """Return a directory for one tool in one repetition."""
         return workplace(self.folder)
 
 
 class _Session:
-    """One tool in one repetition: its folder, its variables, and the steps it takes."""
+    """One tool in one repetition, with its directory, variables and steps."""
 
     def __init__(
         self, bench: _Bench, peer: Peer, *, table: str, repetition: int, link: Link, work: Path, env: Mapping[str, str]
@@ -116,14 +116,14 @@ class _Session:
         self.place.mkdir()
 
     def variables(self, version: str, place: Path | None = None) -> dict[str, str]:
-        """Give the environment of a step."""
+        """Return the environment of a step."""
         env = {**self._env, "VERSION": version, "PLACE": str(place or self.place)}
         for name, text in self._peer.env.items():
             env[name] = string.Template(text).substitute(env)
         return env
 
     def run(self, script: str, version: str, *, place: Path | None = None, may_fail: bool = False) -> tuple[Any, int]:
-        """Run a script, measured, and return what it took and its exit status."""
+        """Run and measure a script. Return its cost and its exit status."""
         return measure(
             script,
             env=self.variables(version, place),
@@ -134,7 +134,7 @@ class _Session:
         )
 
     def step(self, name: str, script: str, version: str) -> None:
-        """Run a script, if there is one, and write down what it took."""
+        """Run a script, if one is given, and record its cost."""
         if not script:
             return
         cost, _ = self.run(script, version)
@@ -146,12 +146,12 @@ class _Session:
         )
 
     def fact(self, kind: str, **facts: Any) -> None:
-        """Write something down about this tool."""
+        """Record a fact about this tool."""
         facts = {"table": self._table, "repetition": self._repetition, "peer": self._peer.name, **facts}
         self._bench.records.add(kind, **facts)
 
     def install(self, name: str, version: str) -> None:
-        """Install a version where the last step left off, and look whether it is there."""
+        """Install a version after the previous step, and verify its files."""
         if self._peer.prepare:
             self.run(self._peer.prepare, version)
         self.step(name, self._peer.install, version)
@@ -160,12 +160,12 @@ class _Session:
             raise CommandFailed(f"{self._peer.name}: {name} left wrong: {', '.join(wrong[:5])}")
 
     def differences(self, version: str, place: Path) -> list[str]:
-        """List the files of a version that a place does not hold as they are."""
+        """List the files of a version that are missing or different in a directory."""
         installed = place / string.Template(self._peer.installed).substitute(VERSION=version)
         return _differences(self._bench.versions[version], installed)
 
     def survives(self, version: str, endpoint: str) -> str:
-        """Install, afresh, by way of an endpoint that damages, and say whether the tool says so."""
+        """Install into an empty home through an endpoint that damages data. Return whether the tool detects it."""
         place = self.work / "damaged"
         place.mkdir()
         self._env.update(dict.fromkeys(("ENDPOINT", "S3_ENDPOINT_URL", "AWS_ENDPOINT_URL"), endpoint))
@@ -188,7 +188,7 @@ def _differences(wanted: Path, there: Path) -> list[str]:
 
 
 def _become(tree: Path, wanted: Path) -> None:
-    """Turn one version's tree into the other's as its author would: what changes is written now."""
+    """Change one version's tree to the other's, writing the changed files as the author would."""
     for name in _differences(wanted, tree):
         shutil.copyfile(wanted / name, tree / name)
     for path in list(tree.rglob("*")):
@@ -309,11 +309,11 @@ def _limit(
         session.step("cold install", script, FIRST)
 
 
-# What comes before.
+# Preparation.
 
 
 def _prepare_data(folder: Path, scale: float) -> tuple[dict[str, Path], int]:
-    """Make the data, unless an earlier run did, in a process that ends: give the trees and how many bytes differ."""
+    """Make the data in a subprocess, unless they exist. Return the trees and the number of different bytes."""
     root = folder / f"data-{scale:g}"
     subprocess.run([sys.executable, "-m", "benchmarks.data", str(root), "--scale", str(scale)], check=True, cwd=ROOT)
     changed = json.loads((root / "complete").read_text())["changed"]
@@ -321,7 +321,7 @@ def _prepare_data(folder: Path, scale: float) -> tuple[dict[str, Path], int]:
 
 
 def _prepare_site(bench: _Bench) -> None:
-    """Publish for the web servers."""
+    """Publish the releases that the web servers serve."""
     with bench.work() as work:
         for version, tree in bench.versions.items():
             env = {
@@ -339,7 +339,7 @@ def _prepare_site(bench: _Bench) -> None:
 
 
 def _changed_chunks(site: Path) -> dict[str, int]:
-    """Say what an upgrade needs at least, chunks being what they are."""
+    """Return the smallest download of an upgrade, given the chunks."""
     from orbitpkg.config.repositories import open_repository
     from orbitpkg.model.versions import parse_version
 
@@ -355,7 +355,7 @@ def _changed_chunks(site: Path) -> dict[str, int]:
 
 
 def main() -> None:
-    """Run what the command line asks for."""
+    """Run the benchmarks given on the command line."""
     options = _options()
     private = enter_private_network()
     options.folder.mkdir(parents=True, exist_ok=True)

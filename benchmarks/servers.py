@@ -1,4 +1,4 @@
-"""The servers of the tests, made to listen on a link, with room for a benchmark."""
+"""The servers of the tests, listening on a link and with capacity for a benchmark."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CEPH_BYTES = 12 << 30
 
 @contextmanager
 def object_store(folder: Path, address: str) -> Iterator[S3Server]:
-    """Run Ceph, in memory, empty; or moto where Ceph is not installed, or this user is not root.
+    """Run Ceph in memory, or moto if Ceph is not installed or the user is not root.
 
     Raises:
         ServerMissing: Neither is installed.
@@ -50,7 +50,7 @@ def _first_that_is_there() -> Callable[[Path], AbstractContextManager[S3Server]]
 
 
 def _warm_up(server: S3Server) -> None:
-    """Have the server make what it makes at its first use (Ceph: its pools), at nobody's expense."""
+    """Trigger the set-up of the server's first use (Ceph creates pools) before the measurements."""
     bucket = server.new_bucket()
     server.client().upload_fileobj(io.BytesIO(bytes(32 << 20)), bucket, "first")
     server.client().get_object(Bucket=bucket, Key="first")["Body"].read()
@@ -59,7 +59,7 @@ def _warm_up(server: S3Server) -> None:
 
 @contextmanager
 def web_server(folder: Path, address: str) -> Iterator[StaticSite]:
-    """Run nginx over an empty folder, which it also lists.
+    """Run nginx with directory listings on an empty directory.
 
     Raises:
         ServerMissing: It is not installed.
@@ -81,18 +81,18 @@ def _listen_on(address: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """A bucket, seen from beside the benchmark."""
+    """A bucket, accessed independently of the measured tools."""
 
     server: S3Server
     name: str
 
     @classmethod
     def new(cls, server: S3Server) -> Bucket:
-        """Make an empty one."""
+        """Create an empty bucket."""
         return cls(server, server.new_bucket())
 
     def objects(self) -> list[tuple[str, int, float]]:
-        """List its objects: key, size, time of the last change."""
+        """List the objects: key, size, time of the last change."""
         pages = self.server.client().get_paginator("list_objects_v2").paginate(Bucket=self.name)
         return [
             (found["Key"], found["Size"], found["LastModified"].timestamp())
@@ -101,11 +101,11 @@ class Bucket:
         ]
 
     def size(self) -> int:
-        """Add up the sizes of its objects."""
+        """Return the total size of the objects."""
         return sum(size for _, size, _ in self.objects())
 
     def largest(self, *, besides: Collection[tuple[str, int, float]]) -> tuple[str, int]:
-        """Give key and size of the largest object that is new.
+        """Return the key and size of the largest new object.
 
         Args:
             besides: What was there before.
@@ -116,7 +116,7 @@ class Bucket:
 
     @contextmanager
     def damaged(self, key: str, size: int) -> Iterator[str]:
-        """Give an endpoint that flips a byte in the middle of an object each time it is read.
+        """Return an endpoint that flips a byte in the middle of every object that is read.
 
         The object's ETag, size and metadata stay: a byte that the store's disk, or the way from it, got wrong.
         """

@@ -1,4 +1,4 @@
-"""How long it takes to start: the commands and calls of which an app or a shell script may make many."""
+"""Measure the start-up time of commands and calls that apps and scripts use often."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ print((middle - start) / 100 * 1e6, (time.perf_counter() - middle) / 1000 * 1e6)
 
 
 def measure_startup(records: Records, folder: Path) -> None:
-    """Measure all, in turn, and write medians down."""
+    """Measure all commands in turn, and record the medians."""
     with workplace(folder) as work:
         env = _installed(work)
         times: dict[str, list[float]] = {what: [] for what, *_ in _COMMANDS}
@@ -54,8 +54,8 @@ def measure_startup(records: Records, folder: Path) -> None:
         for _ in range(ROUNDS):
             for what, command, *_ in _COMMANDS:
                 times[what].append(_milliseconds(command, env))
-            said = subprocess.run(["python3", "-c", _CALLS], check=True, env=env, capture_output=True, text=True)
-            again, path = map(float, said.stdout.split())
+            printed = subprocess.run(["python3", "-c", _CALLS], check=True, env=env, capture_output=True, text=True)
+            again, path = map(float, printed.stdout.split())
             calls.append((again, path))
     for what, _, over_bare, bound in _COMMANDS:
         bare = times[_BARE] if over_bare else [0.0] * ROUNDS
@@ -81,7 +81,7 @@ def _milliseconds(command: list[str], env: Mapping[str, str]) -> float:
 
 
 def _installed(work: Path) -> dict[str, str]:
-    """Install a small package from a directory, and give the environment that finds it."""
+    """Install a small package from a directory. Return the environment to use it."""
     package = work / "package"
     (package / "model").mkdir(parents=True)
     (package / "package.json").write_text('{"name": "start", "version": "1.0.0", "include": ["**"]}')

@@ -1,10 +1,11 @@
-"""How fast many small files are synced with a bucket, beside `s5cmd sync`.
+"""Measure how fast many small files are synced with a bucket, compared with `s5cmd sync`.
 
     python -m benchmarks.sync                  # 10,000 files; 5 minutes
     python -m benchmarks.sync --files 1000
 
-Files are random bytes, 1 to 8 KiB, in folders of a hundred, made from a seed. The server is Ceph, or moto where Ceph is
-not installed. Each step is a process of its own, imports included; the tools take turns. What each leaves is compared.
+The files are random bytes from a seed, 1 to 8 KiB each, a hundred per directory. The server is Ceph, or moto if Ceph is
+not installed. Each step is a separate process, including imports, and the tools take turns. The results of both tools
+are compared with each other.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ class _Tool:
     """A tool that syncs.
 
     Attributes:
-        name: What it is called in the table.
-        up: Gives its command from a folder to an address.
+        name: The name in the table.
+        up: Returns the command from a directory to an address.
         down: Gives its command from an address to a folder.
     """
 
@@ -64,7 +65,7 @@ TOOLS = (
 
 
 def make_files(folder: Path, count: int) -> None:
-    """Write random files: the same for the same number."""
+    """Write random files. The number is the seed."""
     chance = random.Random(_SEED)  # noqa: S311 - the same each time
     for number in range(count):
         path = folder / f"{number // _PER_FOLDER:04}" / f"{number:06}.bin"
@@ -73,7 +74,7 @@ def make_files(folder: Path, count: int) -> None:
 
 
 def _took(command: Sequence[str], env: Mapping[str, str]) -> tuple[float, float]:
-    """Run a command; returns its seconds on the wall and of the processor."""
+    """Run a command. Return its wall-clock and processor seconds."""
     before, begin = os.times(), time.perf_counter()
     subprocess.run(command, env=dict(env), check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     wall, after = time.perf_counter() - begin, os.times()

@@ -1,10 +1,10 @@
-"""A long wire between two network namespaces, for kernels without `netem`: `wire.py PID DEVICE DEVICE DELAY RATE`.
+"""Simulate a long link between two namespaces, for kernels without `netem`: `wire.py PID DEVICE DEVICE DELAY RATE`.
 
-Makes a TUN device in this namespace and one in that of the process PID, and carries packets between the two: no
-faster than RATE (bits a second) each way, DELAY seconds late, from a queue of bounded length that drops what is too
-much. What the kernels hand over are segments as large as 64 KiB (generic segmentation offload), marked to be cut into
-packets of 1,500 bytes, so that TCP sees the segment size, the acknowledgements and the slow start of a real wire while
-a Python process can carry a gigabit.
+Creates a TUN device in this namespace and one in the namespace of the process PID, and forwards packets between them
+with at most RATE bits per second in each direction and a delay of DELAY seconds. The queue has a bounded length, and
+packets beyond it are dropped. The kernels pass segments of up to 64 KiB (generic segmentation offload), marked for
+division into packets of 1,500 bytes. TCP therefore behaves as on a real link, and a Python process can forward a
+gigabit per second.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ QUEUE_SECONDS = 0.12
 
 
 class _Direction:
-    """What is under way from one end to the other."""
+    """The packets in transit from one end to the other."""
 
     def __init__(self, source: int, target: int, *, delay: float, rate: float) -> None:
         self.source = source
@@ -42,7 +42,7 @@ class _Direction:
         self._packets: deque[tuple[float, bytes]] = deque()
 
     def take(self, now: float) -> None:
-        """Take in what the source has, as if it came onto a wire that is busy until `_free_at`."""
+        """Read packets from the source. The wire is busy until `_free_at`."""
         for _ in range(64):
             try:
                 packet = os.read(self.source, MOST_BYTES)
@@ -54,12 +54,12 @@ class _Direction:
                 self._packets.append((self._free_at + self._delay, packet))
 
     def give(self, now: float) -> None:
-        """Hand over what has arrived by now."""
+        """Deliver the packets that have arrived."""
         while self._packets and self._packets[0][0] <= now:
             os.write(self._target, self._packets.popleft()[1])
 
     def due(self) -> float | None:
-        """When the next packet arrives."""
+        """The arrival time of the next packet."""
         return self._packets[0][0] if self._packets else None
 
 
@@ -78,7 +78,7 @@ def _enter_network_of(process: int) -> None:
 
 
 def main() -> None:
-    """Make the devices, print a line, carry packets until killed."""
+    """Create the devices, print a line, and forward packets until killed."""
     process, ours, theirs = int(sys.argv[1]), sys.argv[2], sys.argv[3]
     delay, rate = float(sys.argv[4]), float(sys.argv[5])
     near = _device(ours)

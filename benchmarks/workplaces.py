@@ -1,8 +1,8 @@
-"""Folders for one tool in one repetition, whose removal costs nobody who comes after.
+"""Directories for one tool in one repetition, whose removal does not slow down later measurements.
 
-ext4 does not give out again an inode that was deleted in the last minutes; it looks at each such one whenever a file is
-made. Deleting ten thousand files thus makes every later step slower by tenths of a second, whatever tool it measures.
-So a folder that is done with is only emptied, and all are deleted when everything was measured.
+ext4 does not reuse an inode for some minutes after its deletion, but examines each such inode whenever it creates a
+file. Deleting ten thousand files therefore slows down every later step by tenths of a second. For this reason, the
+files of a used directory are only truncated, and all directories are deleted after the last measurement.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SMALL_BYTES = 1 << 16
 
 @contextmanager
 def workplace(folder: Path) -> Iterator[Path]:
-    """Make a folder below another, and give the space of its large files back at the end."""
+    """Make a subdirectory, and free the space of its large files at the end."""
     parent = folder / _NAME
     parent.mkdir(parents=True, exist_ok=True)
     place = Path(tempfile.mkdtemp(dir=parent))
@@ -39,5 +39,5 @@ def workplace(folder: Path) -> Iterator[Path]:
 
 
 def clear_workplaces(folder: Path) -> None:
-    """Delete all of them, those of earlier runs included."""
+    """Delete all such directories, including those of earlier runs."""
     shutil.rmtree(folder / _NAME, ignore_errors=True)
