@@ -196,7 +196,7 @@ class BucketNotFound(RepositoryNotFound):
 
 
 class RepositoryUnreachable(RepositoryError):
-    """The store did not answer: name not resolved, connection refused, timeout, TLS error or server error."""
+    """The store did not respond: name not resolved, connection refused, timeout, TLS error or server error."""
 
     code = "unreachable"
 

@@ -75,7 +75,7 @@ def install(
         repository: The repository to install from, as for :func:`settings`.
         app: ``NAME==VERSION`` of each app that will use the package, in addition to those installed for the
             interpreter.
-        python: That interpreter, or the folder of a virtual environment; the running interpreter when None.
+        python: That interpreter, or the directory of a virtual environment; the running interpreter when None.
         only: One or more globs of the files to install. A later install without it completes the package.
         offline: Refuse the network and use what is installed.
         prereleases: Whether pre-releases are candidates.
@@ -229,7 +229,7 @@ def find_installed(
         release = releases[key]
         package = open_package(layout, key, release.version)
         if package is None:
-            raise StorageError(f"{release} was removed while it was being installed.", hint="Install it again.")
+            raise StorageError(f"{release.label} was removed while it was being installed.", hint="Install it again.")
         (result.packages if key in asked else result.dependencies).append(package)
         if package.digest not in before:
             result.new.append(package)

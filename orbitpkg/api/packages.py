@@ -112,6 +112,33 @@ def remove(requirement: str, *, dry_run: bool = False) -> list[Removed]:
     return removed
 
 
+def find_dependents(removed: Sequence[Removed]) -> dict[str, list[str]]:
+    """Return the remaining installed releases that lose a dependency when releases are removed.
+
+    Returns:
+        By removed release (``NAME VERSION``), those that require it and that no other installed version satisfies.
+    """
+    from orbitpkg.model.names import canonical_name
+    from orbitpkg.store.package import installed_packages
+
+    lost = {(canonical_name(each.name), each.version): f"{each.name} {each.version}" for each in removed}
+    remaining = [
+        package
+        for package in installed_packages(Layout(home_folder()))
+        if (canonical_name(package.name), package.version) not in lost
+    ]
+    found: dict[str, list[str]] = {}
+    for package in remaining:
+        for name, text in package.dependencies.items():
+            requirement = parse_requirement(f"{name}{text}")
+            if any(_fits(requirement, other) for other in remaining):
+                continue
+            for each in removed:
+                if _fits(requirement, each):
+                    found.setdefault(f"{each.name} {each.version}", []).append(f"{package.name} {package.version}")
+    return found
+
+
 def _name_and_size(layout: Layout, key: str, version: Version) -> tuple[str, int]:
     """Return a package's name and size. A damaged package can be removed, so the key and 0 stand in for them."""
     from contextlib import suppress
@@ -162,7 +189,7 @@ def verify(
         return [(package, store.verify(package, progress=task.advance)) for package in chosen]
 
 
-def _fits(requirement: Requirement, package: Package) -> bool:
+def _fits(requirement: Requirement, package: Package | Removed) -> bool:
     from orbitpkg.model.names import canonical_name
     from orbitpkg.model.versions import parse_version
 

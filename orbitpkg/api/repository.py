@@ -136,7 +136,7 @@ def mark(
     if not chosen:
         if not there:
             source.config()
-        raise source.nothing_found(wanted.key, str(wanted), there)
+        raise source.not_found_error(wanted.key, str(wanted), there)
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     set_status(source, wanted.key, chosen, Status(state=State(state), reason=reason, changed=now))
     return wanted.key, [str(version) for version in chosen], source.url
@@ -167,5 +167,5 @@ def reindex(
     for key in keys:
         if not source.versions(key):
             source.config()
-            raise source.nothing_found(key, key, [])
+            raise source.not_found_error(key, key, [])
     return source.url, [rebuild(source, key) for key in keys or source.names()]

@@ -49,7 +49,7 @@ def versions(name: str, *, repository: PathLike | None = None, offline: bool = F
     key, source = parse_requirement(name).key, _source(repository, offline=offline)
     found = source.versions(key)
     if not found:
-        raise source.nothing_found(key, key, [])
+        raise source.not_found_error(key, key, [])
     return [str(version) for version in found]
 
 
@@ -100,7 +100,7 @@ def _released(requirement: str, source: RepositorySource, *, prereleases: bool) 
         return source.release(wanted.key, wanted.range.exact)
     version = source.newest(wanted.key, [wanted.range], prereleases=prereleases)
     if version is None:
-        raise source.nothing_found(wanted.key, str(wanted), source.versions(wanted.key))
+        raise source.not_found_error(wanted.key, str(wanted), source.versions(wanted.key))
     return source.release(wanted.key, version)
 
 

@@ -150,22 +150,24 @@ def _check_frame_header(frame: Buffer, length: int, what: str) -> None:
     if claimed.content_size not in {length, zstandard.CONTENTSIZE_UNKNOWN}:
         raise ArchiveError(f"{what} has {claimed.content_size:,} bytes after decompression instead of {length:,}.")
     if claimed.window_size > max(length, _MAX_WINDOW_BYTES):
-        raise ArchiveError(f"{what} needs {claimed.window_size:,} bytes of memory for decompression, more than the limit.")
+        raise ArchiveError(
+            f"{what} needs {claimed.window_size:,} bytes of memory for decompression, more than the limit."
+        )
 
 
 def contents_frame(contents: Contents) -> tuple[bytes, ContentsLocation]:
     """Return the last frame of an archive, and the location of the contents in the archive."""
     raw = contents.to_json()
-    packed = compress_chunk(raw)
-    digest = blake3(packed).digest()
-    footer = _FOOTER.pack(_MAGIC, _FORMAT, 0, len(packed), len(raw), digest)
+    compressed = compress_chunk(raw)
+    digest = blake3(compressed).digest()
+    footer = _FOOTER.pack(_MAGIC, _FORMAT, 0, len(compressed), len(raw), digest)
     place = ContentsLocation(
         offset=contents.stored_length + SKIPPABLE_HEADER_BYTES,
-        length=len(packed),
+        length=len(compressed),
         raw_length=len(raw),
         blake3=Blake3(digest.hex()),
     )
-    return skippable_header(place) + packed + footer, place
+    return skippable_header(place) + compressed + footer, place
 
 
 def parse_footer(footer: bytes, *, archive_size: int, where: str) -> ContentsLocation:
@@ -193,18 +195,20 @@ def parse_footer(footer: bytes, *, archive_size: int, where: str) -> ContentsLoc
     return place
 
 
-def unpack_contents(packed: Buffer, place: ContentsLocation, *, where: str) -> Contents:
+def unpack_contents(compressed: Buffer, place: ContentsLocation, *, where: str) -> Contents:
     """Verify, decompress and parse compressed contents.
 
     Raises:
         ArchiveError: The digest does not match, or the contents break a rule of :func:`.parse_contents`.
     """
-    if len(packed) != place.length or digest_of(packed) != place.blake3:
+    if len(compressed) != place.length or digest_of(compressed) != place.blake3:
         raise ArchiveError(f"The table of contents of {where} is damaged: its BLAKE3 digest does not match.")
     _check_bounds(place, where)
-    _check_plausible(packed, place, where)
+    _check_plausible(compressed, place, where)
     contents = parse_contents(
-        _decompress(packed, place.raw_length, what=f"The table of contents of {where}", decompressor=_decompressor()),
+        _decompress(
+            compressed, place.raw_length, what=f"The table of contents of {where}", decompressor=_decompressor()
+        ),
         what=f"the table of contents of {where}",
     )
     if contents.stored_length + SKIPPABLE_HEADER_BYTES != place.offset:
@@ -220,13 +224,13 @@ def _check_bounds(place: ContentsLocation, where: str) -> None:
         )
 
 
-def _check_plausible(packed: Buffer, place: ContentsLocation, where: str) -> None:
+def _check_plausible(compressed: Buffer, place: ContentsLocation, where: str) -> None:
     """Raise an error if contents list too many files, or are too large for their files, without loading them.
 
     No path or other string in the contents contains a quotation mark, so counting quotation marks counts the files.
     """
     what = f"The table of contents of {where}"
-    quotes = sum(piece.count(b'"') for piece in _decompressed(packed, what))
+    quotes = sum(piece.count(b'"') for piece in _decompressed(compressed, what))
     files = max(0, quotes // 2 - _OTHER_STRINGS)
     if files > MAX_FILES:
         raise ArchiveError(f"{what} lists more than {MAX_FILES:,} files.")
@@ -235,9 +239,9 @@ def _check_plausible(packed: Buffer, place: ContentsLocation, where: str) -> Non
         raise ArchiveError(f"{what} has {place.raw_length:,} bytes, which is too large for {files:,} files.")
 
 
-def _decompressed(packed: Buffer, what: str) -> Iterator[bytes]:
+def _decompressed(compressed: Buffer, what: str) -> Iterator[bytes]:
     try:
-        yield from _decompressor().read_to_iter(packed, write_size=_SCAN_BYTES)
+        yield from _decompressor().read_to_iter(compressed, write_size=_SCAN_BYTES)
     except zstandard.ZstdError as error:
         raise ArchiveError(f"{what} is damaged: {error}.") from error
 

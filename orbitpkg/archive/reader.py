@@ -137,10 +137,10 @@ def _read_contents(descriptor: int, path: Path) -> tuple[ContentsLocation, Conte
 
 
 def verify_archive(archive: LocalArchive) -> None:
-    """Verify every byte of an archive against its contents.
+    """Verify every byte of an archive against its table of contents.
 
-    Besides each chunk's digest, this verifies that the stream is exactly the one that :mod:`orbitpkg.archive.tarstream`
-    lays out for these files, so that ``tar`` and an installer see the same tree, and each file's digest.
+    Checks the digests of chunks and files, and that the tar stream is exactly what :mod:`orbitpkg.archive.tarstream`
+    would write, so that ``tar`` and an installer extract the same tree.
 
     Raises:
         ArchiveError: Something differs. The message names the first difference.
@@ -168,7 +168,9 @@ def _verify_member(stream: _Stream, file: FileEntry, where: str) -> None:
     for piece in stream.take(file.size, what):
         digest.update(piece)
     if digest.hexdigest() != file.blake3:
-        raise ArchiveError(f"{what} is damaged: its BLAKE3 digest does not match the table of contents.", path=file.path)
+        raise ArchiveError(
+            f"{what} is damaged: its BLAKE3 digest does not match the table of contents.", path=file.path
+        )
     stream.expect(bytes(padding_after(file.size)), f"the padding after {what}")
 
 

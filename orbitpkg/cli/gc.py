@@ -49,7 +49,7 @@ def gc(
     garbage = maintain.tidy(policy, dry_run=dry_run)
     console.rows((str(item.kind), item.name, size(item.size)) for item in garbage.items)
     for kept in garbage.kept:
-        console.note(f"Kept {kept.name}: {kept.reason} needs it")
+        console.note(f"Kept {kept.name.replace('==', ' ')}: {kept.reason} needs it")
     console.sentence(_summary(garbage, dry_run=dry_run))
     over = max(0, garbage.size - policy.max_size) if policy.max_size is not None else 0
     if over:

@@ -24,11 +24,12 @@ def remove(console: Console, requirements: tuple[str, ...], *, dry_run: bool) ->
     Removes every installed version that REQ allows. A name without a version range removes all versions. Published
     releases are not affected.
     """
-    from orbitpkg.api.packages import remove
+    from orbitpkg.api.packages import find_dependents, remove
 
     # Look up all requirements before removing anything, so that a typo in one leaves every package installed.
     found = [each for requirement in requirements for each in remove(requirement, dry_run=True)]
     chosen = {f"{each.name}=={each.version}": each for each in found}
+    dependents = find_dependents(found)
     removed = []
     for name, planned in chosen.items():
         each = planned if dry_run else remove(name)[0]
@@ -38,6 +39,8 @@ def remove(console: Console, requirements: tuple[str, ...], *, dry_run: bool) ->
             if dry_run
             else f"Removed {label} ({size(each.freed)} freed)"
         )
+        if label in dependents:
+            console.warn(f"{label} is a dependency of {', '.join(dependents[label])}")
         removed.append({"name": each.name, "version": each.version, "freed_bytes": each.freed})
     return {"dry_run": dry_run, "removed": removed}
 

@@ -52,7 +52,7 @@ def doctor(console: Console, url: str | None, repository: str | None, *, offline
     data: dict[str, object] = {
         "repository": address,
         "readable": readable,
-        "publishable": verdict == _GOOD,
+        "publishable": verdict in {_GOOD, _GOOD_AND_EMPTY},
         "checks": [
             {"check": str(answer.check), "works": answer.works, "detail": answer.detail} for answer in report.answers
         ],
@@ -65,6 +65,7 @@ def doctor(console: Console, url: str | None, repository: str | None, *, offline
 
 
 _GOOD = "Ready for publishing and installing."
+_GOOD_AND_EMPTY = "Ready for publishing."
 
 
 def _verdict(answer: Answer) -> str:
@@ -76,11 +77,12 @@ def _detail(answer: Answer) -> str:
 
 
 def _judge(report: ProbeReport) -> tuple[str, bool]:
-    from orbitpkg.repository.probe import Check
+    from orbitpkg.repository.probe import EMPTY, Check
 
     readable = bool(report.works(Check.READABLE))
     if report.works(Check.WRITABLE) and report.works(Check.CREATE_ONLY):
-        return _GOOD, readable
+        is_empty = any(answer.detail == EMPTY for answer in report.answers)
+        return _GOOD_AND_EMPTY if is_empty else _GOOD, readable
     if report.works(Check.WRITABLE):
         return (
             "Ready for installing. Publishing is only safe for one writer at a time (--unsafe-single-writer).",

@@ -108,9 +108,10 @@ def _rows(findings: Sequence[Finding]) -> list[dict[str, str]]:
 def _damage(damaged: Sequence[Checked]) -> IntegrityError:
     number = sum(len(each.left) for each in damaged)
     names = [f"{each.name}=={each.version}" for each in damaged]
+    labels = ", ".join(f"{each.name} {each.version}" for each in damaged)
     verb = "differs" if number == 1 else "differ"
     return IntegrityError(
-        f"{count(number, 'file')} of {', '.join(names)} {verb} from the published release.",
+        f"{count(number, 'file')} of {labels} {verb} from the published release.",
         hint=f"To repair: orbitpkg verify --repair {' '.join(names)}",
     )
 

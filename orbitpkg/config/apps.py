@@ -35,7 +35,7 @@ def read_apps(texts: Iterable[str], *, python: str | os.PathLike[str] | None = N
         python: The interpreter whose distributions are looked up; the running one when None.
 
     Raises:
-        UsageError: A text is invalid, or the interpreter did not answer.
+        UsageError: A text is invalid, or the interpreter did not respond.
     """
     given = {name: version for name, version in map(parse_app, texts) if version is not None}
     if python is None:

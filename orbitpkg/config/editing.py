@@ -22,6 +22,7 @@ from orbitpkg.files.errors import READ, USER_FILE, storage_errors
 from orbitpkg.files.reading import read_bounded
 from orbitpkg.model.project import parse_project
 from orbitpkg.model.requirements import parse_requirement
+from orbitpkg.model.tomltext import check_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, MutableMapping, Sequence
@@ -152,10 +153,12 @@ def _open_document(path: Path) -> tomlkit.TOMLDocument:
                 data = read_bounded(path, max_bytes=MAX_SETTINGS_BYTES)
             except FileNotFoundError:
                 return tomlkit.parse(_NEW_PROJECT if path.name == PROJECT_NAME else "")
-        return tomlkit.parse(data.decode("utf-8-sig"))
+        text = data.decode("utf-8-sig")
+        check_keys(text)
+        return tomlkit.parse(text)
     except UnicodeDecodeError:
         raise ProjectError(f"{path} is not UTF-8.") from None
-    except TOMLKitError as error:
+    except (TOMLKitError, ValueError, RecursionError) as error:
         raise ProjectError(f"{path} is not valid TOML: {error}.", hint="See https://toml.io") from error
 
 

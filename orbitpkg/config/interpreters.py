@@ -44,7 +44,7 @@ def installed_in(python: str | os.PathLike[str]) -> Mapping[str, str]:
     """Run an interpreter to find its version and the versions of its distributions.
 
     Args:
-        python: The interpreter's path, or the folder of a virtual environment.
+        python: The interpreter's path, or the directory of a virtual environment.
 
     Returns:
         Versions by canonical name; ``python`` names the interpreter's own version.
@@ -62,7 +62,7 @@ def installed_in(python: str | os.PathLike[str]) -> Mapping[str, str]:
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise _refusal(path, f"it did not answer within {_MAX_SECONDS} seconds") from error
+        raise _refusal(path, f"it did not respond within {_MAX_SECONDS} seconds") from error
     except OSError as error:
         raise _refusal(path, error.strerror or str(error)) from error
     text = done.stdout.decode(errors="replace").rpartition(f"\n{_MARK}")[2]
@@ -76,13 +76,13 @@ def installed_in(python: str | os.PathLike[str]) -> Mapping[str, str]:
 
 
 def _interpreter(text: str) -> Path:
-    """Find the interpreter in a virtual environment's folder, or look a bare command up on ``PATH``."""
+    """Find the interpreter in a virtual environment's directory, or look a bare command up on ``PATH``."""
     path = expand_home(text)
     if path.is_dir():
         for name in ("bin/python", "Scripts/python.exe"):
             if (path / name).exists():
                 return path / name
-        raise _refusal(path, "the folder contains no interpreter")
+        raise _refusal(path, "the directory contains no interpreter")
     if path.name != text:
         return path
     from shutil import which
@@ -96,7 +96,7 @@ def _interpreter(text: str) -> Path:
 def _refusal(path: Path, reason: str) -> UsageError:
     return UsageError(
         f"Cannot list the distributions of the interpreter {path}: {reason}.",
-        hint="Give --python the path of a Python 3.8 or newer, or the folder of a virtual environment.",
+        hint="Give --python the path of a Python 3.8 or newer, or the directory of a virtual environment.",
         python=str(path),
         reason=reason,
     )

@@ -49,8 +49,8 @@ __all__ = ["Failure", "NamedFile", "Recorder", "Registered", "find_files", "regi
 _ROWS: Final = 10_000
 _METADATA_BYTES: Final = 32 * 2**20
 _SECONDS: Final = 300.0
-# Give up after this many consecutive files to which the repository did not respond, as each waits for a timeout.
-_IN_VAIN: Final = 8
+# Give up after this many consecutive files fail because the repository does not respond. Each waits for a timeout.
+_MAX_UNANSWERED: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,7 +215,7 @@ def register_files(
         def register(file: NamedFile) -> tuple[Datum, bool, tuple[str, ...]]:
             return _register_one(file, sender, objects.url, tags=tags, metadata=metadata, lineage=lineage)
 
-        in_vain = 0
+        unanswered = 0
         with contextlib.ExitStack() as stack:
             # Even after an error, record the files that were uploaded.
             stack.callback(recorder.flush)
@@ -225,12 +225,12 @@ def register_files(
                 except (AccessDenied, CredentialsError, NoSpace):
                     raise  # no other file will fare better
                 except OrbitError as error:
-                    in_vain = in_vain + 1 if isinstance(error, RepositoryUnreachable) else 0
-                    if in_vain == _IN_VAIN:
+                    unanswered = unanswered + 1 if isinstance(error, RepositoryUnreachable) else 0
+                    if unanswered == _MAX_UNANSWERED:
                         raise
                     result.failures.append(Failure(name=str(file.path), error=error))
                     continue
-                in_vain = 0
+                unanswered = 0
                 recorder.add(datum)
                 result.data.append((datum.name, datum.id))
                 result.sent += datum.size if was_sent else 0

@@ -1,4 +1,4 @@
-"""The files and folders of one release, installed or published."""
+"""The files and directories of one release, installed or published."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Source(Protocol):
 
 
 class Tree:
-    """The files and folders of a release.
+    """The files and directories of a release.
 
     Attributes:
         source: The source of their bytes.
@@ -52,7 +52,7 @@ class Tree:
         return self.source.contents.by_path.get(path)
 
     def folder(self, path: str) -> Mapping[str, FileEntry | None] | None:
-        """Return the names in a folder, each with its file, or None for a subfolder. Return None without the folder."""
+        """Return a directory's names and files, with None for subdirectories, or return None if it does not exist."""
         if self._folders is None:
             self._folders = _folders_of(self.source.contents)
         return self._folders.get(path)
@@ -61,7 +61,7 @@ class Tree:
         """Return an error for a file that does not exist, suggesting similar names."""
         close = nearest(path, list(self.source.contents.by_path))
         hint = f"Did you mean {' or '.join(map(repr, close))}?" if close else None
-        return FileNotInPackage(f"{self.release} has no file {path!r}.", hint=hint, path=path)
+        return FileNotInPackage(f"{self.release.label} has no file {path!r}.", hint=hint, path=path)
 
 
 def _folders_of(contents: Contents) -> dict[str, dict[str, FileEntry | None]]:

@@ -177,7 +177,7 @@ class PublishedFiles:
 
     def _verified(self, request: RangeRequest) -> list[tuple[Chunk, bytes]]:
         data = memoryview(self._bytes_of(request))
-        where = f"{self.release} in {self._repository.url}"
+        where = f"{self.release.label} in {self._repository.url}"
         answer = []
         for chunk in (work.chunk for work in request.work):
             frame = data[chunk.position - request.start :][: chunk.stored]

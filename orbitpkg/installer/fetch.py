@@ -1,9 +1,8 @@
 """Execution of an install plan: ranges are read in parallel, decompressed, written and verified.
 
-Each worker takes a request through all steps, a few chunks at a time as they arrive. So no worker waits for another,
-memory holds a few chunks for each, and a process that is killed has written nearly everything it received. A file is
-complete when all its slices are written and match its digest. Other releases reuse the file by that digest, so a wrong
-one must never pass.
+Each worker takes a request through all steps, a few chunks at a time as they arrive. Workers never wait for each other,
+memory use is small, and a killed process loses little. A file is complete when all its slices are written and match its
+digest. Other releases reuse the file by that digest, so it must be verified first.
 
 When a connection fails, the request is repeated from the first missing chunk after a growing, random pause. Progress
 resets the number of attempts. Fewer workers send requests to a store that reports an overload.
@@ -28,7 +27,7 @@ from orbitpkg.files.errors import storage_errors
 from orbitpkg.files.folders import make_folders, set_mode
 from orbitpkg.files.writing import write_at
 from orbitpkg.installer.batches import Batch, FrameBuffer
-from orbitpkg.installer.growing import GrowingFile
+from orbitpkg.installer.partial_file import PartialFile
 from orbitpkg.installer.local import present_chunks
 from orbitpkg.installer.plan import plan_install, plan_requests
 from orbitpkg.model.contents import MAX_CHUNK_BYTES
@@ -97,15 +96,16 @@ def fetch(
 
     Raises:
         ArchiveError: The data was wrong twice in a row.
+        IntegrityError: A file does not match its digest although its chunks do.
         RepositoryError: The archive cannot be read.
         StorageError: The files cannot be written.
     """
     run = partial(_Fetch, source, staging, pool=pool, local=local, where=where, finished=finished, progress=progress)
-    doubtful = run(plan, by_chunk=False).run()
-    if doubtful:
-        present = present_chunks(contents, doubtful, staging, pool)
+    mismatched = run(plan, by_chunk=False).run()
+    if mismatched:
+        present = present_chunks(contents, mismatched, staging, pool)
         reusable = {work.chunk.blake3 for work in plan.reuse}
-        run(plan_install(contents, doubtful, present=present, local=reusable), by_chunk=True).run()
+        run(plan_install(contents, mismatched, present=present, local=reusable), by_chunk=True).run()
 
 
 class _Fetch:
@@ -137,16 +137,16 @@ class _Fetch:
         self._finished = finished
         self._progress = progress
         self._pool = pool
-        self._growing: dict[str, GrowingFile] = {}
+        self._partial: dict[str, PartialFile] = {}
         self._gone: list[ChunkWork] = []
-        self._doubtful: list[FileEntry] = []
+        self._mismatched: list[FileEntry] = []
 
     def run(self) -> list[FileEntry]:
         with storage_errors(self._staging.files):
             self._make_folders()
             for file in self._plan.empty:
                 self._write_whole(file, b"")
-            self._growing = {growing.file.path: growing for growing in self._growing_files()}
+            self._partial = {partial_file.file.path: partial_file for partial_file in self._partial_files()}
         # Requests come first, so that the network is busy while the disk is read.
         works = [partial(self._request, request) for request in self._plan.requests]
         # Reading the disk is faster with few threads, and keeps a better order.
@@ -154,16 +154,16 @@ class _Fetch:
         readers = usable_cores() + 1 if left else 0
         self._pool.run([*works, *[partial(self._reuse_all, left)] * readers])
         self._pool.run(partial(self._request, request) for request in plan_requests(self._gone))
-        holes = [path for path, growing in self._growing.items() if not growing.is_whole]
+        holes = [path for path, partial_file in self._partial.items() if not partial_file.is_complete]
         if holes:
             raise IntegrityError(f"{holes[0]!r} in {self._where} is incomplete. Nothing was installed.", path=holes[0])
-        return self._doubtful
+        return self._mismatched
 
     def _make_folders(self) -> None:
         for folder in sorted({os.path.dirname(self._staging.path(file)) for file in self._plan.files}):  # noqa: PTH120
             make_folders(folder)
 
-    def _growing_files(self) -> Iterator[GrowingFile]:
+    def _partial_files(self) -> Iterator[PartialFile]:
         """Yield the files that arrive in more than one slice, or are partly written already."""
         slices: dict[str, int] = {}
         for work in (*self._plan.reuse, *(work for request in self._plan.requests for work in request.work)):
@@ -176,10 +176,10 @@ class _Fetch:
         for file in self._plan.files:
             there = present.get(file.path, [])
             if there or slices.get(file.path, 0) > 1:
-                growing = GrowingFile(file, self._staging.path(file), there)
-                if growing.is_whole:
-                    self._end(growing)
-                yield growing
+                partial_file = PartialFile(file, self._staging.path(file), there)
+                if partial_file.is_complete:
+                    self._end(partial_file)
+                yield partial_file
 
     def _reuse_all(self, left: deque[ChunkWork]) -> None:
         buffer = memoryview(bytearray(_BATCH_BYTES + MAX_CHUNK_BYTES))
@@ -254,17 +254,17 @@ class _Fetch:
     def _write(self, batch: Batch) -> None:
         with storage_errors(self._staging.files):
             for run in batch.runs():
-                growing = self._growing.get(run.file.path)
-                if growing is None:
+                partial_file = self._partial.get(run.file.path)
+                if partial_file is None:
                     (piece,) = run.pieces
                     self._write_whole(run.file, piece)
-                elif growing.write(run.offset, run.pieces):
-                    self._end(growing)
+                elif partial_file.write(run.offset, run.pieces):
+                    self._end(partial_file)
 
-    def _end(self, growing: GrowingFile) -> None:
-        if self._is_sound(growing.file, growing.digest):
-            set_mode(growing.path, stat.S_IMODE(os.stat(growing.path).st_mode) & 0o555)  # noqa: PTH116
-            self._finished(growing.file, growing.path)
+    def _end(self, partial_file: PartialFile) -> None:
+        if self._is_sound(partial_file.file, partial_file.digest):
+            set_mode(partial_file.path, stat.S_IMODE(os.stat(partial_file.path).st_mode) & 0o555)  # noqa: PTH116
+            self._finished(partial_file.file, partial_file.path)
 
     def _is_sound(self, file: FileEntry, digest: str) -> bool:
         if digest == file.blake3:
@@ -275,7 +275,7 @@ class _Fetch:
                 hint="Nothing was installed. Report the problem to the publisher.",
                 path=file.path,
             )
-        self._doubtful.append(file)
+        self._mismatched.append(file)
         return False
 
     def _write_whole(self, file: FileEntry, data: bytes | memoryview) -> None:

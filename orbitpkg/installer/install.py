@@ -47,14 +47,14 @@ class Available:
 
     Attributes:
         release: The release.
-        packed: Its compressed contents.
+        compressed: Its compressed contents.
         contents: Its parsed contents.
         source: The source of its archive's bytes.
         origin: The address of the repository or archive.
     """
 
     release: Release
-    packed: bytes
+    compressed: bytes
     contents: Contents
     source: ByteSource
     origin: str
@@ -81,17 +81,17 @@ def available_release(repository: Repository, release: Release, store: Store) ->
     """
     if release.archive.size <= _WHOLE_BYTES:
         data = repository.whole_archive(release)
-        packed, contents = repository.contents(release, archive=data)
+        compressed, contents = repository.contents(release, archive=data)
         source: ByteSource = _Whole(data)
     else:
         try:
-            packed, contents = repository.contents(release)
+            compressed, contents = repository.contents(release)
             source = repository.archive(release)
         except UnsupportedByStore:
             archive = _downloaded(repository, release, store)
-            packed = archive.read(archive.place.offset, archive.place.length)
+            compressed = archive.read(archive.place.offset, archive.place.length)
             contents, source = archive.contents, archive
-    return Available(release=release, packed=packed, contents=contents, source=source, origin=repository.url)
+    return Available(release=release, compressed=compressed, contents=contents, source=source, origin=repository.url)
 
 
 def _downloaded(repository: Repository, release: Release, store: Store) -> LocalArchive:
@@ -103,7 +103,7 @@ def _downloaded(repository: Repository, release: Release, store: Store) -> Local
         archive = LocalArchive.open(path)
     if archive.place != release.contents:
         archive.close()
-        raise IntegrityError(f"The archive of {release} in {repository.url} is not the one in its record.")
+        raise IntegrityError(f"The archive of {release.label} in {repository.url} is not the one in its record.")
     return archive
 
 
@@ -140,9 +140,9 @@ def available_archive(archive: LocalArchive) -> Available:
     )
     # Independent of the file's name and the time, so that the same archive is always the same release.
     release = new_release(manifest, archive=totals, contents=archive.place, published="1970-01-01T00:00:00Z")
-    packed = archive.read(archive.place.offset, archive.place.length)
+    compressed = archive.read(archive.place.offset, archive.place.length)
     origin = archive.path.resolve().as_uri()
-    return Available(release=release, packed=packed, contents=archive.contents, source=archive, origin=origin)
+    return Available(release=release, compressed=compressed, contents=archive.contents, source=archive, origin=origin)
 
 
 def choose_files(contents: Contents, only: Sequence[str]) -> tuple[FileEntry, ...]:
@@ -214,7 +214,7 @@ def install(
     policy.check(Candidate.of_release(release, chosen, origin=available.origin))
 
     def waiting() -> None:
-        reporter.note(f"Waiting for another process that is installing {release}")
+        reporter.note(f"Waiting for another process that is installing {release.label}")
 
     with store.lock(release, on_wait=waiting):
         missing = _missing(store, available, chosen)
@@ -224,14 +224,16 @@ def install(
         staging = store.stage(release, origin=available.origin)
         try:
             _fill(store, staging, available, missing, pool=pool, reporter=reporter)
-            return store.commit(staging, available.packed, available.contents, missing, installed=installed is not None)
+            return store.commit(
+                staging, available.compressed, available.contents, missing, installed=installed is not None
+            )
         except (IntegrityError, StorageError):
             # Wrong data stays wrong, and a full disk needs its space. Only work that the network or the user
             # interrupted is worth continuing.
             store.discard(staging)
             raise
         except BaseException:
-            store.abandon(staging)
+            store.offer_for_reuse(staging)
             raise
 
 
@@ -260,7 +262,7 @@ def _check_same(installed: Package, available: Available) -> None:
         return
     release = available.release
     raise IntegrityError(
-        f"{release} from {available.origin} differs from the installed {release}, which came from {installed.origin}.",
+        f"{release.label} from {available.origin} differs from the installed {release.label}, which came from {installed.origin}.",
         hint=f"To replace the installed release, run orbitpkg remove {release} and install it again.",
     )
 
@@ -281,7 +283,7 @@ def _fill(
         local = InstalledChunks(store.layout, release, available.contents)
         steps = plan_install(available.contents, left, present=present, local=local.digests)
         _check_space(staging, steps)
-    with reporter.task(f"Installing {release}", steps.bytes_to_fetch) as task:
+    with reporter.task(f"Installing {release.label}", steps.bytes_to_fetch) as task:
         fetch(
             steps,
             available.source,
@@ -289,7 +291,7 @@ def _fill(
             contents=available.contents,
             pool=pool,
             local=local,
-            where=f"{release} in {available.origin}",
+            where=f"{release.label} in {available.origin}",
             finished=store.keep_blob,
             progress=task.advance,
         )
@@ -299,11 +301,11 @@ def _adopt(store: Store, staging: Staging, files: Sequence[FileEntry], pool: Poo
     """Create the files that blobs supply, and return the others."""
     adopted: set[str] = set()
 
-    def adopt(file: FileEntry) -> None:
-        if store.adopt_blob(file, staging.path(file)):
+    def link(file: FileEntry) -> None:
+        if store.link_blob(file, staging.path(file)):
             adopted.add(file.path)
 
-    pool.run(partial(adopt, file) for file in files if store.has_blob(file))
+    pool.run(partial(link, file) for file in files if store.has_blob(file))
     return [file for file in files if file.path not in adopted]
 
 
@@ -312,7 +314,7 @@ def _check_space(staging: Staging, steps: InstallPlan) -> None:
     needed = steps.bytes_to_write - sum(work.chunk.length for work in steps.present)
     if free is not None and needed > free:
         raise NoSpace(
-            f"{staging.release} needs {needed:,} more bytes, but {staging.folder} has only {free:,} free.",
+            f"{staging.release.label} needs {needed:,} more bytes, but {staging.folder} has only {free:,} free.",
             hint="Free space (orbitpkg remove, orbitpkg gc), or set ORBITPKG_HOME to a larger disk.",
             needed=needed,
             free=free,

@@ -52,10 +52,10 @@ class InstalledSource:
             NotInstalled: The release is not installed.
         """
         if not self._usable(name, version):
-            raise self.nothing_found(name, f"{name}=={version}", self.versions(name))
+            raise self.not_found_error(name, f"{name}=={version}", self.versions(name))
         return load_release(self._layout.release(name, version))
 
-    def nothing_found(self, name: str, wanted: str, versions: list[Version]) -> NotInstalled:
+    def not_found_error(self, name: str, wanted: str, versions: list[Version]) -> NotInstalled:
         """Return the error for a requirement that no installed version meets; it names those that are installed."""
         if versions:
             listed = ", ".join(map(str, versions))

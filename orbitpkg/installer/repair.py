@@ -99,7 +99,7 @@ class RepositorySupplier:
             self._repository.objects.get_range(release.archive.key, 0, 1)
         except ObjectNotFound as error:
             raise IntegrityError(
-                f"The archive of {release} is missing from {self.url}: {release.archive.key}.",
+                f"The archive of {release.label} is missing from {self.url}: {release.archive.key}.",
                 hint="To use another repository, add --repository URL.",
             ) from error
         except UnsupportedByStore:
@@ -134,7 +134,7 @@ class ArchiveSupplier:
         """
         release = self._available.release
         if (release.key, release.version) != (key, version):
-            raise IntegrityError(f"{self.url} holds {release}, not {key}=={version}.", hint=_ANOTHER)
+            raise IntegrityError(f"{self.url} holds {release.label}, not {key}=={version}.", hint=_ANOTHER)
         return release
 
     def contents(self, release: Release) -> tuple[bytes, Contents]:
@@ -144,7 +144,7 @@ class ArchiveSupplier:
             IntegrityError: The archive is not the one that the release was installed from.
         """
         if release.contents != self._available.release.contents:
-            raise IntegrityError(f"{self.url} is not the archive of {release} that was installed.", hint=_ANOTHER)
+            raise IntegrityError(f"{self.url} is not the archive of {release.label} that was installed.", hint=_ANOTHER)
         return self._available.compressed, self._available.contents
 
     @contextlib.contextmanager
@@ -191,13 +191,13 @@ def repair(store: Store, condition: Condition, supplier: Supplier, *, pool: Pool
     release, compressed, contents = _table(store, condition, supplier)
 
     def waiting() -> None:
-        reporter.note(f"Waiting for another process that is installing {release}")
+        reporter.note(f"Waiting for another process that is installing {release.label}")
 
     with store.lock(release, on_wait=waiting):
         _put_own_files_back(store, condition, release, compressed, supplier.url)
         package = open_package(store.layout, key, version)
         if package is None:
-            raise StorageError(f"{release} was removed while it was being repaired.")
+            raise StorageError(f"{release.label} was removed while it was being repaired.")
         findings = condition.findings if condition.package else find_flaws(package)
         aside = move_aside(store.layout, key, version, _in_the_way(package, findings))
         broken = [contents.by_path[each.path] for each in findings if each.path in contents.by_path]
@@ -206,7 +206,7 @@ def repair(store: Store, condition: Condition, supplier: Supplier, *, pool: Pool
             fetched = _refill(store, package, release, contents, broken, supplier, pool, reporter)
     after = check_release(store.layout, key, version, quick=True)
     if after is None:
-        raise StorageError(f"{release} was removed while it was being repaired.")
+        raise StorageError(f"{release.label} was removed while it was being repaired.")
     return Repaired(condition=after, fetched=fetched, aside=aside)
 
 
@@ -218,7 +218,7 @@ def _table(store: Store, condition: Condition, supplier: Supplier) -> tuple[Rele
     release = supplier.release(condition.key, condition.version) if record_is_broken else load_release(home)
     with contextlib.suppress(OSError, IntegrityError):
         compressed = Path(home, CONTENTS_NAME).read_bytes()
-        return release, compressed, unpack_contents(compressed, release.contents, where=f"{release} in the store")
+        return release, compressed, unpack_contents(compressed, release.contents, where=f"{release.label} in the store")
     return release, *supplier.contents(release)
 
 
@@ -267,7 +267,7 @@ def _refill(  # noqa: PLR0917 - one step of repair(), which has these at hand
         steps = plan_install(contents, left, present=present, local=local.digests(left, pool))
         with (
             contextlib.ExitStack() as stack,
-            reporter.task(f"Repairing {release}", steps.bytes_to_fetch) as task,
+            reporter.task(f"Repairing {release.label}", steps.bytes_to_fetch) as task,
         ):
             fetch(
                 steps,
@@ -276,7 +276,7 @@ def _refill(  # noqa: PLR0917 - one step of repair(), which has these at hand
                 contents=contents,
                 pool=pool,
                 local=local,
-                where=f"{release} in {supplier.url}",
+                where=f"{release.label} in {supplier.url}",
                 finished=store.keep_blob,
                 progress=task.advance,
             )

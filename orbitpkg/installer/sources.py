@@ -166,7 +166,7 @@ class RepositorySource:
         release = catalogue.release(name, version)
         if release is None:
             stock = catalogue.stock(name)
-            raise self.nothing_found(name, f"{name}=={version}", list(stock.versions))
+            raise self.not_found_error(name, f"{name}=={version}", list(stock.versions))
         return release
 
     def warnings(self, name: str, version: Version) -> list[str]:
@@ -212,14 +212,14 @@ class RepositorySource:
             if isinstance(available.source, LocalArchive):  # a temporary download
                 available.source.close()
 
-    def nothing_found(self, name: str, wanted: str, versions: list[Version]) -> OrbitError:
+    def not_found_error(self, name: str, wanted: str, versions: list[Version]) -> OrbitError:
         """Return the error for a requirement that no version meets; it names what exists instead.
 
         Raises:
             RepositoryNotFound: The repository itself does not exist.
         """
         repository = self._catalogue(name).repository
-        error = repository.nothing_found(name, wanted, versions)
+        error = repository.not_found_error(name, wanted, versions)
         if isinstance(error, PackageNotFound):
             self._mention_repositories(name, error)
         return error

@@ -123,6 +123,11 @@ class Release:
     def __str__(self) -> str:
         return f"{self.name}=={self.version}"
 
+    @property
+    def label(self) -> str:
+        """The name and the version as messages show them."""
+        return f"{self.name} {self.version}"
+
 
 def release_digest(record: bytes) -> ReleaseDigest:
     """Return the digest of a record."""

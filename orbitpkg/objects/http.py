@@ -1,6 +1,6 @@
 """A static web server as a read-only object store.
 
-It offers no listing and no writes. Some servers do not answer ranged reads either (Python's ``http.server``): they
+It offers no listing and no writes. Some servers do not support ranged reads either (Python's ``http.server``): they
 send status 200 and the whole file instead of status 206.
 """
 

@@ -234,8 +234,8 @@ class MemoryUpload:
         self._metadata = metadata
         self._parts: dict[int, tuple[int, bytes]] | None = {}
 
-    def adopt_part(self, number: int, offset: int, length: int) -> bool:  # noqa: ARG002
-        """Return False: there is nothing to resume; see ``Upload.adopt_part``."""
+    def reuse_part(self, number: int, offset: int, length: int) -> bool:  # noqa: ARG002
+        """Return False: there is nothing to resume; see ``Upload.reuse_part``."""
         return False
 
     def put_part(self, number: int, offset: int, data: bytes | memoryview) -> None:

@@ -122,7 +122,7 @@ class Upload(Protocol):
     def id(self) -> str:
         """The store's identifier of this upload, for ``resume_upload``; empty if it cannot be resumed."""
 
-    def adopt_part(self, number: int, offset: int, length: int) -> bool:
+    def reuse_part(self, number: int, offset: int, length: int) -> bool:
         """Count part ``number`` of a resumed upload as sent, if the store has one of this length."""
 
     def put_part(self, number: int, offset: int, data: bytes | memoryview) -> None:
@@ -179,7 +179,7 @@ class ObjectStore(Protocol):
     """A flat space of keys and bytes. Safe to use from several threads.
 
     Every method raises ``RepositoryUnreachable``, ``CredentialsError``, ``AccessDenied`` or another
-    ``RepositoryError`` (``StorageError`` for a local disk) when the store does not answer or refuses, and
+    ``RepositoryError`` (``StorageError`` for a local disk) when the store does not respond or refuses, and
     ``RepositoryError`` for a key that ``check_key`` refuses.
     """
 
@@ -224,7 +224,7 @@ class ObjectStore(Protocol):
             ObjectNotFound: The object does not exist.
             ObjectChanged: The object's ETag is not ``etag``.
             IntegrityError: The object ends before ``start + length``.
-            UnsupportedByStore: The store does not answer ranged reads: read the whole object. Or a ``version`` is
+            UnsupportedByStore: The store does not support ranged reads: read the whole object. Or a ``version`` is
                 given, and the store keeps none.
         """
 
@@ -236,7 +236,7 @@ class ObjectStore(Protocol):
         Raises:
             ObjectNotFound: The object does not exist.
             IntegrityError: The object ends before ``start + length``.
-            UnsupportedByStore: The store does not answer ranged reads: read the whole object.
+            UnsupportedByStore: The store does not support ranged reads: read the whole object.
             RepositoryUnreachable: The answer was cut short; the pieces before are correct.
         """
 

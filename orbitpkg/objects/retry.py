@@ -52,7 +52,7 @@ AT_ONCE: Final = RetryPolicy()
 """For an object that changed while it was used: waiting would not help."""
 
 OVERLOAD: Final = RetryPolicy(tries=3, first_pause=1.0)
-"""For a store that does not answer, although every request was retried already."""
+"""For a store that does not respond, although every request was retried already."""
 
 
 def outlasting(seconds: float) -> RetryPolicy:

@@ -36,7 +36,7 @@ def list_buckets(*, env: Mapping[str, str] | None = None) -> list[BucketInfo]:
     Raises:
         CredentialsError: The credentials are missing or wrong.
         AccessDenied: The credentials do not permit listing buckets.
-        RepositoryUnreachable: The server does not answer.
+        RepositoryUnreachable: The server does not respond.
     """
     # No bucket has this name, and because of its dot it is not made part of the host name.
     connection = S3Connection(resolve_s3(".", env=env), url="s3://", patience=DEFAULT_PATIENCE)

@@ -111,7 +111,7 @@ def resolve_s3(bucket: str, *, env: Mapping[str, str] | None = None) -> S3Settin
     Raises:
         CredentialsError: Credentials are configured but not available: half a pair of keys, an unknown profile, an
             expired login, an unreadable file.
-        RepositoryUnreachable: The service that provides credentials does not answer.
+        RepositoryUnreachable: The service that provides credentials does not respond.
         UsageError: An endpoint is not a valid URL.
     """
     env = os.environ if env is None else env
@@ -424,7 +424,7 @@ def _translated(error: Exception, env: Mapping[str, str]) -> OrbitError | None:
         )
     if isinstance(error, botocore.HTTPClientError):
         return RepositoryUnreachable(
-            f"The service that provides the credentials of profile {profile} does not answer.",
+            f"The service that provides the credentials of profile {profile} does not respond.",
             hint="Check the network and the proxy settings (HTTPS_PROXY, NO_PROXY).",
         )
     if isinstance(error, botocore.ClientError):

@@ -38,7 +38,7 @@ class BucketPolicy:
 
         Raises:
             AccessDenied: The credentials do not permit reading it.
-            RepositoryError: The store did not answer.
+            RepositoryError: The store did not respond.
         """
 
         def work() -> str | None:

@@ -76,8 +76,8 @@ class S3Upload:
         resumed._found = found
         return resumed
 
-    def adopt_part(self, number: int, offset: int, length: int) -> bool:
-        """Count a part as sent; see ``Upload.adopt_part``."""
+    def reuse_part(self, number: int, offset: int, length: int) -> bool:
+        """Count a part as sent; see ``Upload.reuse_part``."""
         size, etag = self._found.get(number, (-1, ""))
         if size != length:
             return False

@@ -20,6 +20,7 @@ from orbitpkg.archive.frames import archive_size
 from orbitpkg.archive.reader import verify_archive
 from orbitpkg.errors import (
     IntegrityError,
+    ObjectNotFound,
     OrbitError,
     ReleaseExists,
     RepositoryError,
@@ -33,6 +34,7 @@ from orbitpkg.publisher.assemble import Assembler
 from orbitpkg.publisher.known import known_frames
 from orbitpkg.publisher.upload import Sent, least_part_bytes, send_parts, sent_bytes, usual_part_bytes
 from orbitpkg.reporting import SILENT
+from orbitpkg.repository.claims import hold_claim
 from orbitpkg.repository.indexing import announce, update_index, withdraw
 from orbitpkg.repository.layout import new_archive_key
 
@@ -223,6 +225,13 @@ class _EncodedFile:
         return self._archive.contents, self._archive.place
 
 
+def _renewing(parts: Iterator[Part], renew: Callable[[], None]) -> Iterator[Part]:
+    """Yield parts, and renew the claim between them."""
+    for part in parts:
+        renew()
+        yield part
+
+
 class _Job:
     def __init__(self, repository: Repository, source: _Source, *, journals: Path, reporter: Reporter) -> None:
         self._repository = repository
@@ -240,19 +249,20 @@ class _Job:
         known = self._known(can_copy=can_copy)
         if dry_run:
             return self._rehearse(published, known)
-        release, sent = self._send(published, known)
-        marker = announce(self._repository, release.key)
-        try:
-            self._repository.commit(release)
-        except ReleaseExists:
-            self._withdraw(marker)
-            # Another publisher was faster, so the uploaded archive belongs to no release.
-            with contextlib.suppress(RepositoryError):
-                self._repository.objects.delete(release.archive.key)
-            winner = self._repository.find_release(release.key, release.version)
-            if winner is None:
-                raise
-            return self._compare(winner, dry_run=False)
+        with hold_claim(self._repository, self._manifest.key) as renew:
+            release, sent = self._send(published, known, renew)
+            marker = announce(self._repository, release.key)
+            try:
+                self._repository.commit(release)
+            except ReleaseExists:
+                self._withdraw(marker)
+                # Another publisher was faster, so the uploaded archive belongs to no release.
+                with contextlib.suppress(RepositoryError):
+                    self._repository.objects.delete(release.archive.key)
+                winner = self._repository.find_release(release.key, release.version)
+                if winner is None:
+                    raise
+                return self._compare(winner, dry_run=False)
         self._index(marker)
         return Published(release=release, outcome=Outcome.PUBLISHED, uploaded=sent.sent, copied=sent.copied)
 
@@ -287,46 +297,90 @@ class _Job:
         return {}
 
     def _compare(self, existing: Release, *, dry_run: bool) -> Published:
+        if self._is_gone(existing):
+            return self._restore(existing, dry_run=dry_run)
         _, contents = self._repository.contents(existing)
         with self._reporter.task(f"Comparing {self._title}", self._source.size) as task:
             same = self._source.files(task.advance) == contents.identities
         if not same:
-            raise self._repository.exists(existing.name, existing.key, existing.version)
+            raise self._repository.exists_error(existing.name, existing.key, existing.version)
         if not dry_run:
             # The process that published it may have been killed before it updated the index.
             self._index()
         return Published(release=existing, outcome=Outcome.ALREADY, uploaded=0)
 
-    def _send(self, published: str, known: Mapping[Blake3, Sequence[KnownFrame]]) -> tuple[Release, Sent]:
+    def _is_gone(self, release: Release) -> bool:
+        """Return whether a release has no archive: somebody deleted it, or took it for garbage."""
         try:
-            release, sent = self._send_with(published, known)
+            self._repository.objects.head(release.archive.key)
+        except ObjectNotFound:
+            # While only mirrors answer, the archive may still be in the repository.
+            return self._repository.outage is None
+        return False
+
+    def _restore(self, existing: Release, *, dry_run: bool) -> Published:
+        """Upload the missing archive of a release again. The release does not change.
+
+        Raises:
+            ReleaseExists: The package does not have the content that was published.
+        """
+        # Encoded twice: the archive becomes visible when it is uploaded, so it is compared before that.
+        rehearsed = self._rehearse(existing.published, {}, key=existing.archive.key)
+        if rehearsed.release.raw != existing.raw:
+            raise self._repository.exists_error(existing.name, existing.key, existing.version)
+        if dry_run:
+            return rehearsed
+        with hold_claim(self._repository, existing.key) as renew:
+            release, sent = self._send_with(existing.published, {}, renew, key=existing.archive.key)
+            self._check(release)
+        self._reporter.note(f"Uploaded the archive of {existing}, which was missing from {self._repository.url}")
+        self._index()
+        return Published(release=existing, outcome=Outcome.PUBLISHED, uploaded=sent.sent)
+
+    def _send(
+        self, published: str, known: Mapping[Blake3, Sequence[KnownFrame]], renew: Callable[[], None]
+    ) -> tuple[Release, Sent]:
+        try:
+            release, sent = self._send_with(published, known, renew)
         except UnsupportedByStore:
             if not known:
                 raise
             self._reporter.note(
                 f"{self._repository.url} cannot copy parts of objects, so the whole archive is uploaded."
             )
-            release, sent = self._send_with(published, {})
+            release, sent = self._send_with(published, {}, renew)
         self._check(release)
         return release, sent
 
-    def _send_with(self, published: str, known: Mapping[Blake3, Sequence[KnownFrame]]) -> tuple[Release, Sent]:
+    def _send_with(
+        self,
+        published: str,
+        known: Mapping[Blake3, Sequence[KnownFrame]],
+        renew: Callable[[], None],
+        *,
+        key: str | None = None,
+    ) -> tuple[Release, Sent]:
         name, version = self._manifest.key, self._manifest.version
         journal = Journal(self._journals, url=self._repository.url, name=name, version=str(version))
+        if key is not None and journal.key != key:
+            journal.forget()  # it belongs to an upload under another key
         with self._reporter.task(f"Publishing {self._title}", self._source.size) as task:
             encoded = self._source.encode(known, task.advance)
-            parts = encoded.parts(self._assembler())
-            sent = send_parts(self._repository.objects, new_archive_key(name, version), parts, journal=journal)
+            parts = _renewing(encoded.parts(self._assembler()), renew)
+            target = key or new_archive_key(name, version)
+            sent = send_parts(self._repository.objects, target, parts, journal=journal)
         return self._release(encoded, sent.key, sent.size, published), sent
 
-    def _rehearse(self, published: str, known: Mapping[Blake3, Sequence[KnownFrame]]) -> Published:
+    def _rehearse(
+        self, published: str, known: Mapping[Blake3, Sequence[KnownFrame]], *, key: str | None = None
+    ) -> Published:
         sent = copied = 0
         with self._reporter.task(f"Encoding {self._title}", self._source.size) as task:
             encoded = self._source.encode(known, task.advance)
             for part in encoded.parts(self._assembler()):
                 sent, copied = sent + sent_bytes(part), copied + part.length - sent_bytes(part)
-        key = new_archive_key(self._manifest.key, self._manifest.version)
-        release = self._release(encoded, key, sent + copied, published)
+        target = key or new_archive_key(self._manifest.key, self._manifest.version)
+        release = self._release(encoded, target, sent + copied, published)
         return Published(release=release, outcome=Outcome.WOULD, uploaded=sent, copied=copied)
 
     def _assembler(self) -> Assembler:

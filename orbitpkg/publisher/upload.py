@@ -189,7 +189,7 @@ class _Sender:
 
     def _send(self, upload: Upload, number: int, offset: int, part: Part) -> None:
         identity = part_identity(part) if upload.id else ""
-        if identity and self._journal.has(number, identity) and upload.adopt_part(number, offset, part.length):
+        if identity and self._journal.has(number, identity) and upload.reuse_part(number, offset, part.length):
             return
         match part:
             case CopiedPart():

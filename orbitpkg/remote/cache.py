@@ -264,7 +264,7 @@ class Cache:
                     return name
         return None
 
-    def set_aside(self, entry: Entry) -> Path | None:
+    def move_changed_copy(self, entry: Entry) -> Path | None:
         """Move a changed file out of the cache's contents, and return its new path; None if it no longer exists."""
         path = self.path(entry)
         aside = self.root / "changed" / f"{token_hex(4)}-{entry.name}"
@@ -287,7 +287,7 @@ class Cache:
         """Delete a record."""
         self._record_of(entry).unlink(missing_ok=True)
 
-    def workplace(self) -> Path:
+    def temporary_folder(self) -> Path:
         """Create and return the directory for work under way, on the same file system as the contents.
 
         Raises:
@@ -306,7 +306,7 @@ class Cache:
         return folder
 
     @contextlib.contextmanager
-    def turn(self, uri: str, *, waiting: Callable[[], None]) -> Iterator[None]:
+    def download_lock(self, uri: str, *, waiting: Callable[[], None]) -> Iterator[None]:
         """Let one process at a time download an object, on file systems with locks.
 
         The lock only saves work: correctness never depends on it, and the wait for it is bounded.
@@ -315,7 +315,7 @@ class Cache:
             uri: The object.
             waiting: Called once if the wait takes more than a moment.
         """
-        path = self.workplace() / f"{_hash(repr((self._origin.place, uri)))[:32]}.lock"
+        path = self.temporary_folder() / f"{_hash(repr((self._origin.place, uri)))[:32]}.lock"
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(OSError):
                 descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, self._file_mode | 0o600)
@@ -328,7 +328,7 @@ class Cache:
     def journal(self, uri: str, metadata: Mapping[str, str] | None) -> Iterator[Journal | None]:
         """Open the journal of an interrupted upload to resume it; None if another process uploads to the same URI."""
         try:
-            folder = self.workplace()
+            folder = self.temporary_folder()
             upload = _hash(repr((str(self._origin), uri, sorted((metadata or {}).items()))))[:32]
             descriptor = os.open(folder / f"{upload}.sending", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError:

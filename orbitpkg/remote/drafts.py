@@ -87,7 +87,7 @@ class RemoteDraft:
 
     def _make_folder(self) -> Path:
         try:
-            return Path(tempfile.mkdtemp(prefix="draft-", dir=self._session.cache.workplace()))
+            return Path(tempfile.mkdtemp(prefix="draft-", dir=self._session.cache.temporary_folder()))
         except OSError:
             self._keep = False
             with storage_errors(Path(tempfile.gettempdir()), USER_FILE):

@@ -1,9 +1,9 @@
-"""Objects as local files: which store is contacted, what the cache answers, and what happens without a connection.
+"""Give objects local paths: use the cache when it is current, and when the store is unreachable.
 
 One request checks whether the cached state is still current. No request is made for a version, with ``fresh=False``, or
 within ``max_age``. If a store is unreachable (no network, missing or expired credentials, a proxy, TLS), the cached
-state is used, with one note for each store until it answers again. Every call tries again, except that a store which
-took long to fail is not contacted for a few times that long.
+state is used, with one note for each store until it responds again. Every call tries the store again. After a slow
+failure, it is skipped for three times as long as the failure took, at most 20 seconds.
 """
 
 from __future__ import annotations
@@ -48,11 +48,20 @@ if TYPE_CHECKING:
     from orbitpkg.remote.cache import Cache, Entry
     from orbitpkg.reporting import Reporter
 
-__all__ = ["HASTY", "Location", "Reading", "Session", "is_unreachable", "remove_folder", "with_hint", "without_user"]
+__all__ = [
+    "SHORT_TIMEOUTS",
+    "Location",
+    "Reading",
+    "Session",
+    "is_unreachable",
+    "remove_folder",
+    "with_hint",
+    "without_user",
+]
 
 T = TypeVar("T")
 
-HASTY: Final = Patience(connect=3.0, silence=5.0, retry=3.0, retries=1)
+SHORT_TIMEOUTS: Final = Patience(connect=3.0, silence=5.0, retry=3.0, retries=1)
 """The timeouts that apply when the cache can answer instead of the store."""
 
 # A failure that took longer than this, in seconds, would slow down every call. So the cache answers for three times as
@@ -108,7 +117,7 @@ class Reading:
 
 @dataclass(slots=True)
 class _Outage:
-    """A store that does not answer: until when it is not contacted, and whether the user knows."""
+    """A store that does not respond: until when it is not contacted, and whether the user knows."""
 
     until: float = 0.0
     reported: bool = False
@@ -152,12 +161,12 @@ class Session:
         origin = self._identities[store]
         return Location(uri=join_uri(without_user(store), key), store=store, key=key, origin=origin)
 
-    def store(self, url: str, *, hasty: bool = False) -> ObjectStore:
+    def store(self, url: str, *, short_timeouts: bool = False) -> ObjectStore:
         """Return the open store of an address.
 
         Args:
             url: The address.
-            hasty: Use short timeouts, since the cache can answer instead.
+            short_timeouts: Use short timeouts, since the cache can answer instead.
 
         Raises:
             CredentialsError: The environment names credentials that cannot be obtained.
@@ -165,16 +174,16 @@ class Session:
         if self.offline:
             return OfflineStore(without_user(url))
         with self._lock:
-            if (url, hasty) not in self._stores:
-                patience = HASTY if hasty else DEFAULT_PATIENCE
-                self._stores[url, hasty] = open_store(url, env=self._env, patience=patience)
-            return self._stores[url, hasty]
+            if (url, short_timeouts) not in self._stores:
+                patience = SHORT_TIMEOUTS if short_timeouts else DEFAULT_PATIENCE
+                self._stores[url, short_timeouts] = open_store(url, env=self._env, patience=patience)
+            return self._stores[url, short_timeouts]
 
     def _drop_store(self, url: str) -> None:
         """Reopen a store at its next use, since the credentials or the proxy may have changed by then."""
         with self._lock:
-            for hasty in (True, False):
-                self._stores.pop((url, hasty), None)
+            for short_timeouts in (True, False):
+                self._stores.pop((url, short_timeouts), None)
             self._identities.pop(url, None)
 
     def close(self) -> None:
@@ -201,11 +210,11 @@ class Session:
             return self._use(cached)
         try:
             info = self._request(
-                location, lambda store: store.head(location.key, version=version), hasty=cached is not None
+                location, lambda store: store.head(location.key, version=version), short_timeouts=cached is not None
             )
             same = None if reading.force else self._find_state(location, info, verify=reading.verify)
             if same is None:
-                return self._fetch(location, info, reading, hasty=cached is not None)
+                return self._fetch(location, info, reading, short_timeouts=cached is not None)
         except OrbitError as error:
             return self._use(self._fall_back(location, error, cached or self._of_lost_account(location, reading)))
         # A read-only cache cannot record the check, but its file is current all the same.
@@ -241,7 +250,7 @@ class Session:
         if entry is None:
             return None
         intact = self.cache.intact(entry, verify=verify)
-        if intact is None and (aside := self.cache.set_aside(entry)) is not None:
+        if intact is None and (aside := self.cache.move_changed_copy(entry)) is not None:
             self.reporter.note(f"The cached copy of {entry.uri} was changed on this machine. It was moved to {aside}.")
         return intact
 
@@ -249,22 +258,22 @@ class Session:
         self.cache.mark_used(entry)
         return LocalPath(self.cache.path(entry))
 
-    def _fetch(self, location: Location, info: ObjectInfo, reading: Reading, *, hasty: bool) -> LocalPath:
+    def _fetch(self, location: Location, info: ObjectInfo, reading: Reading, *, short_timeouts: bool) -> LocalPath:
         """Download an object into the cache, or into a temporary file when the cache cannot be written."""
         version, is_current = reading.version, reading.version is None
         cache = self._cache(location)
         with contextlib.ExitStack() as stack:
             try:
-                folder = self.cache.workplace()
-                stack.enter_context(cache.turn(location.uri, waiting=lambda: self._report_wait(location)))
+                folder = self.cache.temporary_folder()
+                stack.enter_context(cache.download_lock(location.uri, waiting=lambda: self._report_wait(location)))
             except OSError as error:
                 return self._fetch_uncached(location, info, version, error)
-            # Another process may have downloaded it while this one waited for its turn.
+            # Another process may have downloaded it while this one waited.
             if not reading.force and (same := self._find_state(location, info, verify=False)) is not None:
                 return self._use(cache.confirm(same, info, is_current=is_current))
             target = folder / _label(location, info)
             try:
-                digest, info = self._download(location, info, version, target, hasty=hasty)
+                digest, info = self._download(location, info, version, target, short_timeouts=short_timeouts)
                 entry = cache.keep(location.uri, info, target, digest, name=location.name, is_current=is_current)
                 return self._use(entry)
             except (OSError, StorageError) as error:
@@ -292,13 +301,13 @@ class Session:
         return LocalPath.temporary(path)
 
     def _download(
-        self, location: Location, info: ObjectInfo, version: str | None, target: Path, *, hasty: bool = False
+        self, location: Location, info: ObjectInfo, version: str | None, target: Path, *, short_timeouts: bool = False
     ) -> tuple[str, ObjectInfo]:
         """Download an object, starting over when it changes during the download; return its digest and state."""
 
         def attempt(current: ObjectInfo) -> tuple[str, ObjectInfo]:
             with self.reporter.task(location.uri, current.size) as task:
-                store = self.store(location.store, hasty=hasty)
+                store = self.store(location.store, short_timeouts=short_timeouts)
                 done = download_object(
                     store, location.key, target, info=current, version=version, progress=task.advance
                 )
@@ -316,7 +325,7 @@ class Session:
             RepositoryError: The store failed.
         """
         try:
-            return self._request(location, work, hasty=False)
+            return self._request(location, work, short_timeouts=False)
         except OrbitError as error:
             raise self._explain(location, error) from None
 
@@ -382,19 +391,19 @@ class Session:
         """
         entry = self._newest_entry(location, version)
         try:
-            return self._request(location, work, hasty=entry is not None)
+            return self._request(location, work, short_timeouts=entry is not None)
         except OrbitError as error:
             entry = entry or self._of_lost_account(location, Reading(version=version))
             return cached(self._fall_back(location, error, entry))
 
-    def _request(self, location: Location, work: Callable[[ObjectStore], T], *, hasty: bool) -> T:
+    def _request(self, location: Location, work: Callable[[ObjectStore], T], *, short_timeouts: bool) -> T:
         outage = self._outages.setdefault(location.store, _Outage())
         begin = time.monotonic()
         # Without a cached state there is no alternative to waiting for the store.
-        if hasty and begin < outage.until:
-            raise RepositoryUnreachable(f"{without_user(location.store)} did not answer a moment ago.")
+        if short_timeouts and begin < outage.until:
+            raise RepositoryUnreachable(f"{without_user(location.store)} did not respond a moment ago.")
         try:
-            answer = work(self.store(location.store, hasty=hasty))
+            answer = work(self.store(location.store, short_timeouts=short_timeouts))
         except OrbitError as error:
             if is_unreachable(error):
                 self._drop_store(location.store)

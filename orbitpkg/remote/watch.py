@@ -4,7 +4,7 @@ A file counts as complete when its size and time have not changed for a while. T
 since the clocks of file servers differ. The directory is polled, since the kernel sends no notifications for files that
 other machines write to a network file system.
 
-If the store does not answer, the watch keeps running and uploads the files when the store answers again.
+If the store does not respond, the watch keeps running and uploads the files when the store responds again.
 """
 
 from __future__ import annotations
@@ -185,16 +185,16 @@ class Watch:
         settled = self._settling.observe(now, local.files)
         remote = self._remote(now)
         ready = {path: file for path, file in settled.items() if self._is_due(path, file, remote, now)}
-        gone = self._gone(local, remote)
+        deleted = self._deleted(local, remote)
         unusable = {path: why for path, why in local.unusable.items() if path not in self._reported}
-        if not ready and not gone and not unusable:
+        if not ready and not deleted and not unusable:
             return None
         self._reported.update(unusable)
-        there = {path: remote[path] for path in [*ready, *gone] if path in remote}
+        existing = {path: remote[path] for path in [*ready, *deleted] if path in remote}
         result = sync_trees(
             self._pair,
             LocalTree(files=ready, unusable=unusable, links=local.links),
-            RemoteTree(files=there),
+            RemoteTree(files=existing),
             delete=self._delete,
             force=self._force,
             reporter=reporter,
@@ -216,7 +216,7 @@ class Watch:
         synced = self._pair.state.files.get(path)
         return synced is None or path not in remote or not synced.is_file(file)
 
-    def _gone(self, local: LocalTree, remote: Mapping[str, ObjectInfo]) -> list[str]:
+    def _deleted(self, local: LocalTree, remote: Mapping[str, ObjectInfo]) -> list[str]:
         """Return the synced paths deleted since. An empty directory has none, since its disk may not be mounted."""
         if not self._delete or not local.seen:
             return []

@@ -138,17 +138,17 @@ class Catalogue:
 
         Raises:
             OfflineError: Offline mode is on, and nothing about this package is cached.
-            RepositoryError: The repository did not answer, and no mirror has the package.
+            RepositoryError: The repository did not respond, and no mirror has the package.
             IntegrityError: There is only a damaged index.
         """
         if name not in self._stocks:
-            before = self.repository.silence
+            before = self.repository.outage
             stock = self._look(name)
-            if before is not self.repository.silence:
-                # A store without listings refuses without a request, so its silence was noticed only now.
+            if before is not self.repository.outage:
+                # A store without listings refuses without a request, so its outage was noticed only now.
                 stock = self._look(name)
-            if not stock.versions and self.repository.silence is not None:
-                raise self.repository.unknown(name) from self.repository.silence
+            if not stock.versions and self.repository.outage is not None:
+                raise self.repository.unreachable_error(name) from self.repository.outage
             self._stocks[name] = stock
         return self._stocks[name]
 
@@ -223,13 +223,13 @@ class Catalogue:
                     return known
                 data, info = answer
         except ObjectNotFound:
-            if self.repository.silence is not None:
+            if self.repository.outage is not None:
                 return known
             if self._cache:
                 self._cache.forget_index(url, name)
             return None
         index = parse_index(data, name=name)
-        if self.repository.silence is not None:
+        if self.repository.outage is not None:
             # A mirror may be outdated, so the entries of all mirrors and of the cache are merged, and not cached.
             others = [*self.repository.indexes(name), *([known] if known is not None else [])]
             entries = {version: entry for other in reversed(others) for version, entry in other.releases.items()}
@@ -309,7 +309,7 @@ class Catalogue:
             return None
         if release.digest != digest:
             raise IntegrityError(
-                f"{release} in {self.repository.url} differs from the locked release: its digest is {release.digest}, "
+                f"{release.label} in {self.repository.url} differs from the locked release: its digest is {release.digest}, "
                 f"and {digest} is expected.",
                 hint="Published releases never change: find out who replaced it before you lock it again.",
                 name=name,
@@ -348,12 +348,12 @@ class Catalogue:
             return
         if self._mirrored and "digest" in fields:
             raise IntegrityError(
-                f"{release} in {self.repository.url} or a mirror differs from the release in the index.",
+                f"{release.label} in {self.repository.url} or a mirror differs from the release in the index.",
                 hint="One of them is out of date or altered. To find out which, omit the mirrors.",
                 expected=entry.digest,
                 found=release.digest,
             )
-        self._differ(release.key, f"The index of {release.key} is wrong about {release}: {', '.join(fields)}.")
+        self._differ(release.key, f"The index of {release.key} is wrong about {release.label}: {', '.join(fields)}.")
         self.corrections += 1
         stock.correct(release.version, entry.corrected(right))
 

@@ -105,7 +105,7 @@ def list_package(repository: Repository, name: str) -> Listed:
 
     Raises:
         UnsupportedByStore: The store cannot list.
-        RepositoryError: The store did not answer.
+        RepositoryError: The store did not respond.
     """
     infos = list(repository.objects.list(releases_prefix(name)))
     versions = (_version(version_of_record(info.key, name)) for info in infos)

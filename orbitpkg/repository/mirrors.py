@@ -1,9 +1,9 @@
-"""Copies of one repository, for when the repository does not answer.
+"""Copies of one repository, for when the repository does not respond.
 
 Every answer of the repository counts, including "not found" and "access denied"; mirrors are asked only if there is
 none. A mirror can be out of date or incomplete: if one of them lacks or refuses an object, the next is asked, and
 listings are merged. An object that no mirror has may still be in the repository, so a caller that relies on "not
-found" checks ``MirroredStore.silence`` first. Whatever is read is verified against digests, wherever it comes from.
+found" checks ``MirroredStore.outage`` first. Whatever is read is verified against digests, wherever it comes from.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ class MirroredStore:
 
     Args:
         stores: The store of the repository, followed by its mirrors.
-        tell: Called with a note for the user when a store does not answer and the next one is asked.
+        tell: Called with a note for the user when a store does not respond and the next one is asked.
     """
 
     def __init__(self, stores: Sequence[ObjectStore], *, tell: Callable[[str], None] = lambda _: None) -> None:
         self.url: Final = stores[0].url
         self._stores = stores
         self._tell = tell
-        # A silent store is not asked again: every try would take as long as the patience allows.
-        self._silent: dict[str, RepositoryUnreachable] = {}
+        # An unreachable store is not tried again: every try would take until the timeout.
+        self._unreachable: dict[str, RepositoryUnreachable] = {}
 
     @property
-    def silence(self) -> RepositoryUnreachable | None:
+    def outage(self) -> RepositoryUnreachable | None:
         """Why mirrors answer instead of the repository; None while the repository itself answers."""
-        return self._silent.get(self.url)
+        return self._unreachable.get(self.url)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -53,7 +53,7 @@ class MirroredStore:
         return self._stores[0].part_limits
 
     def _answers(self, work: Callable[[ObjectStore], T]) -> Iterator[T]:
-        """Yield the answer of the repository; if it is silent, the answers of its mirrors, asked one by one.
+        """Yield the answer of the repository; if it is unreachable, the answers of its mirrors, asked one by one.
 
         Raises:
             RepositoryError: All stores failed to answer.
@@ -61,7 +61,7 @@ class MirroredStore:
         refusals: list[RepositoryError] = []
         answered = False
         for store in self._stores:
-            if store.url in self._silent:
+            if store.url in self._unreachable:
                 continue
             try:
                 answer = work(store)
@@ -79,17 +79,17 @@ class MirroredStore:
         if not answered:
             # "Not found" is more specific than "access denied", S3's answer to clients that may not list.
             refusals.sort(key=lambda error: not isinstance(error, ObjectNotFound))
-            raise next(iter([*refusals, *self._silent.values()]))
+            raise next(iter([*refusals, *self._unreachable.values()]))
 
     def _note_silence(self, store: ObjectStore, error: RepositoryUnreachable) -> None:
         others = self._others(store)
-        if others and store.url not in self._silent:
-            self._tell(f"{store.url} does not answer; {others[0]} is asked instead.")
-        self._silent.setdefault(store.url, error)
+        if others and store.url not in self._unreachable:
+            self._tell(f"{store.url} does not respond; using {others[0]} instead.")
+        self._unreachable.setdefault(store.url, error)
 
     def _others(self, store: ObjectStore) -> list[str]:
         """Return the addresses of the other stores that have not failed to answer."""
-        return [other.url for other in self._stores if other.url not in self._silent and other is not store]
+        return [other.url for other in self._stores if other.url not in self._unreachable and other is not store]
 
     def _ask(self, work: Callable[[ObjectStore], T]) -> T:
         return next(self._answers(work))
@@ -106,7 +106,7 @@ class MirroredStore:
         return self._ask(lambda store: store.get(key, max_bytes=max_bytes, version=version))
 
     def get_each(self, key: str, *, max_bytes: int | None = None) -> list[bytes]:
-        """Read an object from the repository, or, if it is silent, from each mirror that has it."""
+        """Read an object from the repository, or, if it is unreachable, from each mirror that has it."""
         try:
             return list(self._answers(lambda store: store.get(key, max_bytes=max_bytes)[0]))
         except ObjectNotFound:

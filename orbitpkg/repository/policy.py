@@ -132,7 +132,9 @@ def new_policy(target: Target, audience: Audience, right: Right, *, create_only:
         UsageError: The policy would let everyone publish.
     """
     if audience.is_public and right is Right.PUBLISH:
-        raise UsageError("This policy would let everyone publish.", hint="To restrict it, add --account or --organization.")
+        raise UsageError(
+            "This policy would let everyone publish.", hint="To restrict it, add --account or --organization."
+        )
     rows = _reading(target)
     if right is Right.PUBLISH:
         rows |= _publishing(target, create_only=create_only)

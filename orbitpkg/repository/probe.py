@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
     from orbitpkg.objects.protocol import ObjectStore
 
-__all__ = ["Answer", "Check", "ProbeReport", "probe"]
+__all__ = ["EMPTY", "Answer", "Check", "ProbeReport", "probe"]
+
+EMPTY = "yes; there is no repository here yet"
+"""The detail of a readable store without a repository."""
 
 _PAYLOAD = bytes(range(256)) * 16
 _OTHER = b"overwritten"
@@ -120,7 +123,7 @@ class _Probe:
         try:
             self._objects.head(CONFIG_KEY)
         except ObjectNotFound:
-            return "yes; there is no repository here yet"
+            return EMPTY
         return "yes; there is a repository here"
 
     def _listing(self) -> str:

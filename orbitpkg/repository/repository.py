@@ -95,16 +95,16 @@ class Repository:
         return self.objects.url
 
     @property
-    def silence(self) -> RepositoryUnreachable | None:
+    def outage(self) -> RepositoryUnreachable | None:
         """Why mirrors answer instead of this repository; None while it answers itself, or without mirrors."""
-        return self.objects.silence if isinstance(self.objects, MirroredStore) else None
+        return self.objects.outage if isinstance(self.objects, MirroredStore) else None
 
-    def unknown(self, what: str) -> RepositoryUnreachable:
-        """Make the error for an object that no mirror has, while the repository itself does not answer."""
-        silence = self.silence
+    def unreachable_error(self, what: str) -> RepositoryUnreachable:
+        """Make the error for an object that no mirror has, while the repository itself does not respond."""
+        outage = self.outage
         return RepositoryUnreachable(
-            f"{self.url} does not answer, and none of its mirrors has {what}.",
-            hint=silence.hint if silence is not None else None,
+            f"{self.url} does not respond, and none of its mirrors has {what}.",
+            hint=outage.hint if outage is not None else None,
             url=self.url,
         )
 
@@ -169,7 +169,7 @@ class Repository:
         """List the versions of a package, oldest first.
 
         Raises:
-            RepositoryError: The store did not answer.
+            RepositoryError: The store did not respond.
         """
         try:
             infos = list(self.objects.list(releases_prefix(name)))
@@ -194,7 +194,7 @@ class Repository:
         return parse_index(data, name=name)
 
     def indexes(self, name: str) -> list[Index]:
-        """Read the index of a package; if this repository does not answer, read it from each mirror.
+        """Read the index of a package; if this repository does not respond, read it from each mirror.
 
         Raises:
             IntegrityError: One is damaged.
@@ -228,30 +228,30 @@ class Repository:
         """
         release = self.find_release(name, version)
         if release is None:
-            raise self.nothing_found(name, f"{name}=={version}", self.versions(name))
+            raise self.not_found_error(name, f"{name}=={version}", self.versions(name))
         return release
 
     def find_release(self, name: str, version: Version) -> Release | None:
         """Read the record of a release; return None if it does not exist.
 
         Raises:
-            RepositoryUnreachable: No mirror has it, and the repository itself does not answer.
+            RepositoryUnreachable: No mirror has it, and the repository itself does not respond.
             IntegrityError: The record is damaged.
         """
         try:
             raw, _ = self.objects.get(record_key(name, version), max_bytes=MAX_RECORD_BYTES)
         except ObjectNotFound:
-            if self.silence is not None:
-                raise self.unknown(f"{name} {version}") from self.silence
+            if self.outage is not None:
+                raise self.unreachable_error(f"{name} {version}") from self.outage
             return None
         release = parse_release(raw, name=name, version=version)
         if not release.archive.key.startswith(ARCHIVES):
-            raise IntegrityError(f"The record of {release} has an invalid archive key: {release.archive.key!r}.")
+            raise IntegrityError(f"The record of {release.label} has an invalid archive key: {release.archive.key!r}.")
         if archive_size(release.contents) != release.archive.size:
-            raise IntegrityError(f"The record of {release} places its contents outside its archive.")
+            raise IntegrityError(f"The record of {release.label} places its contents outside its archive.")
         return release
 
-    def nothing_found(self, name: str, wanted: str, versions: list[Version]) -> PackageNotFound | VersionNotFound:
+    def not_found_error(self, name: str, wanted: str, versions: list[Version]) -> PackageNotFound | VersionNotFound:
         """Make the error for a requirement that no release satisfies; it names the existing versions."""
         if versions:
             existing = ", ".join(map(str, versions[-20:]))
@@ -292,14 +292,14 @@ class Repository:
         place = release.contents
         if archive is None:
             with _report_missing_archive(release, self.url):
-                packed = bytes(self.objects.get_range(release.archive.key, place.offset, place.length))
+                compressed = bytes(self.objects.get_range(release.archive.key, place.offset, place.length))
         else:
-            packed = archive[place.offset : place.offset + place.length]
-        contents = unpack_contents(packed, place, where=f"{release} in {self.url}")
+            compressed = archive[place.offset : place.offset + place.length]
+        contents = unpack_contents(compressed, place, where=f"{release.label} in {self.url}")
         totals = release.archive
         if (totals.files, totals.bytes) != (len(contents.files), contents.total_size):
-            raise ArchiveError(f"The record of {release} does not match the files in its archive.")
-        return packed, contents
+            raise ArchiveError(f"The record of {release.label} does not match the files in its archive.")
+        return compressed, contents
 
     def whole_archive(self, release: Release) -> bytes:
         """Read a small archive of a release into memory.
@@ -312,7 +312,7 @@ class Repository:
             data, _ = self.objects.get(release.archive.key, max_bytes=size)
         if len(data) != size:
             raise IntegrityError(
-                f"The archive of {release} in {self.url} has {len(data):,} bytes instead of the {size:,} in its record."
+                f"The archive of {release.label} in {self.url} has {len(data):,} bytes instead of the {size:,} in its record."
             )
         return data
 
@@ -345,24 +345,24 @@ class Repository:
         existing = self.find_release(release.key, release.version)
         if existing is None:
             raise RepositoryError(
-                f"{self.url} reports that {release} is already published, but has no record of it.",
+                f"{self.url} reports that {release.label} is already published, but has no record of it.",
                 hint="Nothing was published. Run the same command again.",
             )
         if existing.raw == release.raw:
             return release
-        raise self.exists(release.name, release.key, release.version)
+        raise self.exists_error(release.name, release.key, release.version)
 
     def _is_mine(self, release: Release, cause: RepositoryError) -> bool:
         try:
             existing = self.find_release(release.key, release.version)
         except RepositoryError:
             raise RepositoryError(
-                f"{release} may or may not have been published: {cause.message}",
+                f"{release.label} may or may not have been published: {cause.message}",
                 hint="Run the same command again: it checks, and publishes the release if necessary.",
             ) from cause
         return existing is not None and existing.raw == release.raw
 
-    def exists(self, name: str, key: str, version: Version) -> ReleaseExists:
+    def exists_error(self, name: str, key: str, version: Version) -> ReleaseExists:
         """Make the error for a version that is already published; it names the next free version."""
         free = next_free(version, self.versions(key))
         return ReleaseExists(
@@ -399,7 +399,7 @@ def _report_missing_archive(release: Release, url: str) -> Iterator[None]:
         yield
     except ObjectNotFound as error:
         raise IntegrityError(
-            f"The archive of {release} is missing from {url}: {release.archive.key}.",
+            f"The archive of {release.label} is missing from {url}: {release.archive.key}.",
             hint="Ask the repository's owner to restore it, or install another version.",
         ) from error
 

@@ -3,7 +3,7 @@
 1. A package that is bound to a repository comes from that repository; no other is searched.
 2. A package that is not bound must be in exactly one repository. Otherwise, a package published elsewhere under the
    same name could replace it.
-3. A repository that does not answer is an error. Another repository cannot replace it, because it may have the package.
+3. A repository that does not respond is an error. Another repository cannot replace it, because it may have the package.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class RepositorySet:
         """Query several packages at once, by canonical name, to answer later queries from memory.
 
         Raises:
-            RepositoryError: A repository did not answer.
+            RepositoryError: A repository did not respond.
         """
         read_all(self._look_up, packages)
 
@@ -111,7 +111,7 @@ class RepositorySet:
 
         Raises:
             ResolutionError: Several repositories have it, and it is bound to none of them.
-            RepositoryError: A repository did not answer.
+            RepositoryError: A repository did not respond.
         """
         if package not in self._homes:
             self._homes[package] = self._find(package)

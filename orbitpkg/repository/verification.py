@@ -150,10 +150,10 @@ class _Verification:
             try:
                 size = self._repository.objects.head(key).size
             except ObjectNotFound:
-                self._add(key, FaultKind.MISSING, f"It is the archive of {release}.")
+                self._add(key, FaultKind.MISSING, f"It is the archive of {release.label}.")
                 return False
         if size != release.archive.size:
-            detail = f"It has {size:,} bytes instead of the {release.archive.size:,} in the record of {release}."
+            detail = f"It has {size:,} bytes instead of the {release.archive.size:,} in the record of {release.label}."
             self._add(key, FaultKind.ALTERED, detail)
             return False
         return True
@@ -207,7 +207,7 @@ class _Verification:
     def _read(self, release: Release, run: Sequence[Chunk]) -> tuple[int, str | None]:
         start, end = run[0].position, run[-1].position + run[-1].stored
         pieces = self._repository.archive(release).stream(start, end - start)
-        where, buffer, left = f"{release} in {self._repository.url}", bytearray(), list(reversed(run))
+        where, buffer, left = f"{release.label} in {self._repository.url}", bytearray(), list(reversed(run))
         try:
             for piece in pieces:
                 buffer += piece

@@ -147,7 +147,7 @@ class _Case:
 
     def _not_there(self, requirement: Requirement) -> OrbitError:
         """Return the source's error for a requirement that no version meets, with the packages that depend on it."""
-        error = self._source.nothing_found(requirement.key, str(requirement), self._package(requirement).versions)
+        error = self._source.not_found_error(requirement.key, str(requirement), self._package(requirement).versions)
         lines = list(self._lines(remarks=False))
         if lines:
             error.message = _with_lines(error.message, lines)

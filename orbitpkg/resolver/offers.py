@@ -62,5 +62,5 @@ class Source(Protocol):
     def release(self, name: str, version: Version) -> Release:
         """Read the record of a selected release. Called once for each; the record takes precedence over the offer."""
 
-    def nothing_found(self, name: str, wanted: str, versions: list[Version]) -> OrbitError:
+    def not_found_error(self, name: str, wanted: str, versions: list[Version]) -> OrbitError:
         """Return the error for a requirement that no version meets; it names what exists instead."""

@@ -277,9 +277,9 @@ class Package:
             hint = f"It is a directory: use dir_path({path!r})."
         elif path in known:
             release = f"{self.name}=={self.version}"
-            hint = f"The release has this file, but it is not installed: orbitpkg install {release}"
+            hint = f"The release has this file, but it is not installed. To install it: orbitpkg install {release}"
             if self.is_complete:
-                hint = f"It was deleted. Reinstall: orbitpkg remove {release}, then orbitpkg install {release}"
+                hint = f"It was deleted. To reinstall: orbitpkg remove {release}, then orbitpkg install {release}"
         else:
             close = nearest(path, known)
             hint = (

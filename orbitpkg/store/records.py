@@ -42,19 +42,19 @@ def load_contents(home: str) -> Contents:
     from orbitpkg.archive.frames import unpack_contents
 
     release = load_release(home)
-    packed = _read(Path(home) / CONTENTS_NAME)
-    return unpack_contents(packed, release.contents, where=f"{release.name} {release.version} in the store")
+    compressed = _read(Path(home) / CONTENTS_NAME)
+    return unpack_contents(compressed, release.contents, where=f"{release.name} {release.version} in the store")
 
 
 def _read(path: Path) -> bytes:
     name, version = path.parent.parent.name, path.parent.name
     release = f"{name}=={version}"
-    hint = f"Reinstall it: orbitpkg remove {release}, then orbitpkg install {release}"
+    hint = f"To reinstall it: orbitpkg remove {release}, then orbitpkg install {release}"
     with storage_errors(path, READ._replace(other=hint)):
         try:
             return path.read_bytes()
         except FileNotFoundError as error:
             if path.parent.exists():
                 raise
-            hint = f"orbitpkg install {release}"
-            raise NotInstalled(f"{release} is no longer installed.", hint=hint, name=name) from error
+            hint = f"To install it: orbitpkg install {release}"
+            raise NotInstalled(f"{name} {version} is no longer installed.", hint=hint, name=name) from error

@@ -42,7 +42,16 @@ if TYPE_CHECKING:
     from orbitpkg.model.contents import Contents, FileEntry
     from orbitpkg.model.release import Release
 
-__all__ = ["Staging", "offer_for_reuse", "add_files", "create_staging", "discard", "is_abandoned", "make_visible", "mark_complete"]
+__all__ = [
+    "Staging",
+    "offer_for_reuse",
+    "add_files",
+    "create_staging",
+    "discard",
+    "is_abandoned",
+    "make_visible",
+    "mark_complete",
+]
 
 _STATE = b'{"complete":false,"format":1}'
 # A process on another machine cannot be checked. A running install writes more often than this.
@@ -414,7 +423,7 @@ def _check_same(staging: Staging, contents: Contents, visible: Anchor) -> None:
             return
         if not load_contents(visible.name).same_files(contents):
             raise IntegrityError(
-                f"Another process installed different contents as {staging.release}.",
+                f"Another process installed different contents as {staging.release.label}.",
                 hint=f"To see the installed one: orbitpkg show {staging.release}",
             )
 
@@ -427,7 +436,7 @@ def _opened(parent: Anchor, release: Release) -> Anchor:
 
 
 def _removed(release: Release) -> StorageError:
-    return StorageError(f"{release} was removed while it was being installed.", hint="Install it again.")
+    return StorageError(f"{release.label} was removed while it was being installed.", hint="Install it again.")
 
 
 def _move(staging: Staging, files: Sequence[FileEntry], visible: Anchor) -> None:

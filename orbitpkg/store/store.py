@@ -26,7 +26,15 @@ from orbitpkg.store.folders import open_folder
 from orbitpkg.store.layout import RECORD_NAME, Layout
 from orbitpkg.store.locks import LockHeldError, locked
 from orbitpkg.store.package import Package, installed_names, installed_packages, installed_versions, open_package
-from orbitpkg.store.staging import Staging, offer_for_reuse, add_files, create_staging, discard, make_visible, mark_complete
+from orbitpkg.store.staging import (
+    Staging,
+    offer_for_reuse,
+    add_files,
+    create_staging,
+    discard,
+    make_visible,
+    mark_complete,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -91,7 +99,7 @@ class Store:
                     held = stack.enter_context(waiting)
                 except LockHeldError as error:
                     raise LockTimeout(
-                        f"Another process is installing {release}, and has made no progress for {seconds:g} seconds.",
+                        f"Another process is installing {release.label}, and has made no progress for {seconds:g} seconds.",
                         hint=f"Run the command again when it has finished, or set {_LOCK_VARIABLE} to wait longer.",
                     ) from error
             yield held
@@ -162,7 +170,7 @@ class Store:
             if folder.exposed and not _is_intact(target, file):
                 os.unlink(target)  # noqa: PTH108
                 return False
-        except (FileNotFoundError, PermissionError):  # another user has just created it
+        except (FileNotFoundError, PermissionError):  # No such blob, or another user has just created it.
             return False
         return True
 
@@ -234,13 +242,13 @@ class Store:
             return self._open(self.layout.package(release.key), make=make)
         except FileNotFoundError as error:
             raise StorageError(
-                f"{release} was removed while it was being installed.", hint="Install it again."
+                f"{release.label} was removed while it was being installed.", hint="Install it again."
             ) from error
 
     def _visible(self, release: Release) -> Package:
         package = open_package(self.layout, release.key, release.version)
         if package is None:
-            raise StorageError(f"{release} was removed while it was being installed.", hint="Install it again.")
+            raise StorageError(f"{release.label} was removed while it was being installed.", hint="Install it again.")
         return package
 
     def remove(self, key: str, version: Version) -> int:

@@ -210,7 +210,7 @@ def test_verify_of_a_damaged_package(furnished: Machine) -> None:
     assert done.envelope == failure(
         "verify",
         "integrity",
-        "1 file of tiny==1.0.0 differs from the published release.",
+        "1 file of tiny 1.0.0 differs from the published release.",
         "To repair: orbitpkg verify --repair tiny==1.0.0",
         packages=[package],
     )

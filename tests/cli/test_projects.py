@@ -187,6 +187,8 @@ def test_repositories_are_added_listed_and_removed(machine: Machine) -> None:
     )
     added = machine.run("repo", "add", "ours", "./models", "--packages", "Acme_*", ORBITPKG_CONFIG=str(config))
     assert added == Result(0, f"Added repository ours (./models)\n  in {config}\n", "")
+    changed = machine.run("repo", "add", "ours", "./models", ORBITPKG_CONFIG=str(config))
+    assert changed.out == f"Changed repository ours (./models)\n  in {config}\n"
     assert machine.run("repo", "list", ORBITPKG_CONFIG=str(config)) == Result(
         0, f"ours  {models(machine)}  acme-*\n", f"note: Set by {config}\n"
     )
@@ -209,7 +211,7 @@ def test_a_wrong_index_is_overruled_reported_and_rebuilt(shop: Machine) -> None:
     assert done.code == 0, done.err
     assert "  + tiny 1.0.0\n" in done.out
     assert "evil" not in done.out + done.err
-    assert "warning: The index of big is wrong about big==1.0.0: dependencies. The records of" in done.err
+    assert "warning: The index of big is wrong about big 1.0.0: dependencies. The records of" in done.err
     assert shop.run("repo", "reindex") == Result(
         0,
         "Rebuilt the index of big: 1 release\n"

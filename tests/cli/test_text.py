@@ -28,7 +28,7 @@ def test_init_reports_the_file_and_the_next_step(machine: Machine) -> None:
     assert machine.run("init", "my-model") == Result(
         0,
         "Created my-model/package.json\n",
-        'hint: To check the package: orbitpkg validate my-model\n',
+        "hint: To check the package: orbitpkg validate my-model\n",
     )
 
 
@@ -281,7 +281,7 @@ def test_verify_lists_damage_and_encodes_it_in_the_exit_code(furnished: Machine)
     assert furnished.run("verify", "tiny") == Result(
         16 + 32 + 64,
         "tiny 1.0.0  damaged\n  missing  data/words.txt\n  altered  model.bin\n  extra  more\n",
-        "error: 3 files of tiny==1.0.0 differ from the published release.\n"
+        "error: 3 files of tiny 1.0.0 differ from the published release.\n"
         "hint: To repair: orbitpkg verify --repair tiny==1.0.0\n",
     )
 
@@ -303,6 +303,49 @@ def test_verify_explains_a_failed_repair(furnished: Machine) -> None:
     assert (done.code, done.out) == (16, "tiny 1.0.0  damaged\n  missing  data/words.txt\n")
     assert "warning: Could not repair tiny 1.0.0. " in done.err
     assert furnished.run("verify", "--repair", "--repository", furnished.home / "elsewhere").code == 0
+
+
+def test_doctor_promises_no_installing_without_a_repository(machine: Machine) -> None:
+    (machine.folder / "empty").mkdir()
+    assert machine.run("doctor", "./empty").out.splitlines()[-1] == "Ready for publishing."
+
+
+def test_validate_reports_unmatched_patterns_together_with_other_problems(machine: Machine) -> None:
+    folder = machine.folder / "bad"
+    folder.mkdir()
+    (folder / "package.json").write_text('{\n"name": "a",\n"version": "1.0",\n"include": ["*.csv"]\n}\n')
+    done = machine.run("validate", "bad")
+    assert "error: bad/package.json: 2 problems" in done.err
+    assert 'line 3, /version: "1.0" is not a valid version' in done.err
+    assert 'line 4, /include/0: "*.csv" matches no file' in done.err
+
+
+def test_a_missing_default_repository_is_called_that(machine: Machine) -> None:
+    assert machine.run("search") == Result(
+        1,
+        "",
+        f"error: The default repository {machine.repository} does not exist.\n"
+        "hint: Set ORBITPKG_REPOSITORY or pass --repository.\n",
+    )
+
+
+@pytest.mark.parametrize(
+    "words", [["outdated"], ["yank", "tiny==1.0.0", "--reason", "x"], ["deprecate", "tiny", "--undo"]]
+)
+def test_commands_report_a_missing_repository(furnished: Machine, words: list[str]) -> None:
+    done = furnished.run(*words, "--repository", "./nothing")
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith(f"error: There is no repository at {(furnished.folder / 'nothing').as_uri()}.\n")
+
+
+def test_remove_names_the_packages_that_lose_a_dependency(furnished: Machine) -> None:
+    write_package(furnished.folder / "big", "big", "1.0.0", dependencies={"tiny": "<2"})
+    furnished.succeed("publish", "big")
+    furnished.succeed("install", "big")
+    warning = "warning: tiny 1.0.0 is a dependency of big 1.0.0\n"
+    assert furnished.run("remove", "tiny", "--dry-run").err == warning
+    assert furnished.run("remove", "tiny", "big", "--dry-run").err == ""
+    assert furnished.run("remove", "tiny").err == warning
 
 
 def test_doctor_tests_each_feature(furnished: Machine) -> None:

@@ -114,7 +114,7 @@ def test_download_and_sync_report_what_they_did(lab: Machine) -> None:
     failed = lab.run("dataset", "download", "recordings", "--dir", "out")
     assert failed.code == 1
     assert "run 1.bin: out/run 1.bin exists with different content." in failed.err
-    assert "error: Could not download 1 of 3 files.\n" in failed.err
+    assert "error: Could not download 1 of 3 files.\nhint: To replace local files, add --force.\n" in failed.err
     assert (lab.folder / "out" / "run 1.bin").read_bytes() == b"mine"
     told = lab.run("dataset", "download", "recordings", "--dir", "out", "--json").envelope["error"]
     assert [each["name"] for each in told["data"]["failures"]] == ["run 1.bin"]
@@ -155,6 +155,21 @@ def test_a_library_that_is_not_installed_is_named_with_what_installs_it(
 def test_making_listing_and_noting_need_no_library(lab: Machine) -> None:
     assert without("duckdb", lab, "dataset", "list").code == 0
     assert without("duckdb", lab, "dataset", "note", "recordings", "The camera was moved").code == 0
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/Los_Angeles"])
+def test_a_time_means_the_same_in_every_time_zone(lab: Machine, zone: str) -> None:
+    everything = len(lab.run("dataset", "query", "recordings", "--json").envelope["data"]["rows"])
+    for condition, count in {
+        "registered > now() - interval 1 hour": everything,
+        "registered <= now()": everything,
+        "registered <= current_timestamp": everything,
+        "registered > current_timestamp - interval 1 hour": everything,
+        "registered::date between current_date - 1 and current_date": everything,
+        "registered > now() + interval 1 minute": 0,
+    }.items():
+        done = lab.run("dataset", "query", "recordings", condition, "--json", TZ=zone)
+        assert (condition, len(done.envelope["data"]["rows"])) == (condition, count)
 
 
 def test_without_a_network_what_is_kept_is_searched(lab: Machine, tmp_path: Path) -> None:

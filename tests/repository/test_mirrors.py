@@ -91,9 +91,9 @@ def test_answers_of_the_repository_are_not_requested_from_its_mirrors() -> None:
 def test_objects_missing_from_every_mirror_are_not_reported_as_absent() -> None:
     stores = (store(OLD, NEW, silent=True), store(OLD), store(OLD))
     repository = Repository(MirroredStore(stores))
-    with pytest.raises(RepositoryUnreachable, match=r"does not answer, and none of its mirrors has model 2\.0\.0"):
+    with pytest.raises(RepositoryUnreachable, match=r"does not respond, and none of its mirrors has model 2\.0\.0"):
         repository.find_release("model", parse_version(NEW))
-    with pytest.raises(RepositoryUnreachable, match="does not answer, and none of its mirrors has other"):
+    with pytest.raises(RepositoryUnreachable, match="does not respond, and none of its mirrors has other"):
         Catalogue(repository, None, mirrored=True).stock("other")
 
 

@@ -200,14 +200,14 @@ class Program:
         """Return once an HTTP server answers at the port, whatever it answers.
 
         Raises:
-            ServerFailed: The process ended, or did not answer for a minute.
+            ServerFailed: The process ended, or did not respond for a minute.
         """
         deadline = time.monotonic() + START_SECONDS
         while not _answers(port):
             if self._ended_within(POLL_SECONDS):
                 raise ServerFailed(f"{self._name} ended with exit status {self._process.returncode}{self._log_tail()}")
             if time.monotonic() > deadline:
-                raise ServerFailed(f"{self._name} did not answer within {START_SECONDS:.0f} s{self._log_tail()}")
+                raise ServerFailed(f"{self._name} did not respond within {START_SECONDS:.0f} s{self._log_tail()}")
 
     def stop(self) -> None:
         """Ask the process to end, end it when it does not, and leave none of its children behind."""

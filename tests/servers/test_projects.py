@@ -176,7 +176,7 @@ def test_of_thousands_of_versions_a_warm_install_takes_four_requests(
 class TestMirrors:
     @pytest.fixture
     def site(self, static_site: StaticSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StaticSite:
-        """A web server with a copy of a repository, whose own address does not answer."""
+        """A web server with a copy of a repository, whose own address does not respond."""
         site = static_site.new_folder()
         shutil.rmtree(site.root)
         publish_all(tmp_path, site.root.as_uri())

@@ -214,7 +214,10 @@ class TestInstalling:
         assert not some.is_complete
         with pytest.raises(FileNotInPackage, match=r"no file 'data/model\.pkl'") as caught:
             some.file_path("data/model.pkl")
-        assert caught.value.hint == "The release has this file, but it is not installed: orbitpkg install model==1.0.0"
+        assert (
+            caught.value.hint
+            == "The release has this file, but it is not installed. To install it: orbitpkg install model==1.0.0"
+        )
         more = install(archive, only=["data/*.csv", "empty"])
         assert list(more.files()) == ["data/labels.csv", "empty", "package.json"]
         assert verify() == [(more, [])]

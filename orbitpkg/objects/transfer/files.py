@@ -201,7 +201,7 @@ def _fill_whole(
 
 
 def _persist(pool: Pool, work: Callable[[], T]) -> T:
-    """Do ``work`` again when the store does not answer, with fewer requests at once if it is overloaded."""
+    """Do ``work`` again when the store does not respond, with fewer requests at once if it is overloaded."""
 
     def attempt() -> T:
         with pool.gate:
@@ -388,7 +388,7 @@ class _Parts:
             identity
             and self._journal
             and self._journal.has(number, identity)
-            and upload.adopt_part(number, start, len(data))
+            and upload.reuse_part(number, start, len(data))
         ):
             _persist(pool, lambda: upload.put_part(number, start, data))
             if identity and self._journal:
