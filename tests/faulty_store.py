@@ -47,7 +47,7 @@ class Fault:
     """One kind of misbehaviour, and the requests that it affects.
 
     Attributes:
-        kind: ``before``: ``error`` is raised and nothing is done. ``after``: the work is done, then ``error`` is
+        kind: ``before``: ``error`` is raised before the work. ``after``: the work is done, then ``error`` is
             raised (a lost reply). ``corrupt``: one bit of the bytes read is flipped. ``truncate``: the object is read
             as if its last byte were missing. ``change``: the object is written again, with the same bytes and another
             ETag, before the request is served.

@@ -15,7 +15,7 @@ def lowest(requirement: Requirement) -> str:
     """Return the requirement with its lower bound as the only version.
 
     Raises:
-        ValueError: It has no lower bound, so that nobody knows what it was tested with.
+        ValueError: A dependency has no lower bound, so the lowest version to test is unknown.
     """
     bounds = [clause.version for clause in requirement.specifier if clause.operator == ">="]
     if len(bounds) != 1:

@@ -36,7 +36,7 @@ def make_package(
     files: Mapping[str, bytes] = FILES,
     **manifest: object,
 ) -> Path:
-    """Write a package's folder and give its path. What is there already is kept."""
+    """Write the directory of a package, and return its path. Existing files are kept."""
     folder.mkdir(parents=True, exist_ok=True)
     for path, data in files.items():
         target = folder / path

@@ -1,4 +1,4 @@
-"""How much memory a piece of Python takes, in a process of its own."""
+"""Measure the peak memory of a Python program in a separate process."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def no_app(name: str) -> str | None:
 
 
 NO_APPS = Apps({}, no_app)
-"""Nobody knows the version of any app."""
+"""No app has a known version."""
 
 
 class Registry:
@@ -75,7 +75,7 @@ class Registry:
         return parse_release(json.dumps(record).encode(), name=name, version=version)
 
     def not_found_error(self, name: str, wanted: str, versions: list[Version]) -> OrbitError:
-        """Say what there is instead."""
+        """Return an error that lists the available versions."""
         if versions:
             available = ", ".join(map(str, versions))
             return VersionNotFound(f"No release of {name} matches {wanted}. Available: {available}.", name=name)

@@ -340,7 +340,7 @@ class TestSyncing:
     def test_frozen_warns_about_releases_that_were_yanked_when_locked(
         self, shelf: Path, home: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The lockfile says it: nobody is asked."""
+        """The lockfile decides, without a request."""
         add(["base==2.0.0"])
         mark("base==2.0.0", "yanked", reason='the "labels"\nare wrong')
         assert lock().lock.packages["base"].yanked == 'the "labels"\nare wrong'
@@ -402,7 +402,7 @@ class TestYanking:
 class TestSeveralRepositories:
     @pytest.fixture
     def second(self, project: Path, tmp_path: Path) -> Path:
-        """A second repository of the project, which holds a base of its own, newer than any other."""
+        """A second repository of the project, with the newest version of base."""
         assert project.is_dir()
         repository = tmp_path / "second"
         publish(tmp_path / "foreign", "base", "9.0.0", repository)

@@ -1,6 +1,6 @@
 """Archives made by hand, honest ones and others: what an enemy or a broken disk may send.
 
-Nothing here uses the package's own builder, so that what it refuses to write can be written.
+Nothing here uses the package's own builder, which refuses to write invalid archives.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ def seal(
 
     Args:
         raw: The contents.
-        frames: What comes before them.
+        frames: The frames before the contents.
         packed: The contents compressed, if not in the ordinary way.
         raw_length: What the footer says of their length, if not the truth.
         fields: Other lies of the footer.

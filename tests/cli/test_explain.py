@@ -221,7 +221,7 @@ def test_the_given_interpreter_lists_the_installed_apps(stocked: Machine, place:
     assert stocked.run("install", "bundle", "--python", new / place).code == 1
     done = stocked.run("install", "bundle", "--python", old / place)
     assert (done.code, done.err) == (0, "")
-    assert stocked.run("lock", "--python", new / place).code == 1  # there is no project yet
+    assert stocked.run("lock", "--python", new / place).code == 1  # the project does not exist yet
     stocked.succeed("add", "bundle", "--python", old / place)
     assert stocked.run("lock", "--upgrade", "--python", new / place).code == 1
     assert stocked.run("why-not", "bundle", "--python", new / place, "--json").envelope["data"]["fits"] is False

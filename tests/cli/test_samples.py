@@ -36,7 +36,7 @@ def manifest(folder: str) -> dict[str, Any]:
 
 
 def load_script(name: str) -> ModuleType:
-    """A script of the samples as a module, so that its functions can be called."""
+    """Load a script of the samples as a module."""
     spec = importlib.util.spec_from_file_location(f"sample_{Path(name).stem}", SAMPLES / name)
     assert spec is not None
     assert spec.loader is not None
@@ -65,7 +65,7 @@ def output_of(*arguments: str | Path, environment: dict[str, str] | None = None)
 
 
 def machine(folder: Path) -> dict[str, str]:
-    """The environment of a machine on which nobody has used orbitpkg."""
+    """Return the environment of a machine without any use of orbitpkg."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ORBITPKG_")}
     return kept | {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "ORBITPKG_HOME": str(folder / "orbitpkg")}
 
@@ -204,7 +204,7 @@ def test_both_forms_of_include_bring_the_images_and_their_table(installed: dict[
 
 
 def demo_machine(folder: Path) -> dict[str, str]:
-    """A machine with a narrow screen and a folder for temporary files of its own."""
+    """Return the environment of a machine with a narrow screen and a separate temporary directory."""
     (folder / "tmp").mkdir(parents=True)
     return machine(folder) | {"COLUMNS": "40", "TMPDIR": str(folder / "tmp")}
 

@@ -1,4 +1,4 @@
-"""Malicious and damaged archives are refused by name, and nothing is installed or left behind."""
+"""Malicious and damaged archives are refused by name. No files are installed or left behind."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_unsafe_and_unportable_paths_are_refused(tmp_path: Path, path: list[str]
 
 
 @pytest.mark.parametrize(
-    "paths", [(["a"], ["a"]), (["a"], ["A"]), (["a"], ["a", "b"])], ids=["twice", "case", "file and folder"]
+    "paths", [(["a"], ["a"]), (["a"], ["A"]), (["a"], ["a", "b"])], ids=["twice", "case", "file and directory"]
 )
 def test_conflicting_paths_are_refused(tmp_path: Path, paths: tuple[list[str], list[str]]) -> None:
     def change(meta: dict[str, Any]) -> None:

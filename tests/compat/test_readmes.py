@@ -1,6 +1,6 @@
 """The steps of the READMEs of Sputnik and PyOrbital, unchanged except for the import lines.
 
-What stands in angle brackets there is filled in; a name that was left to the reader (`model_file_name`) is said.
+Placeholders in angle brackets are filled in, as is a name that is left to the reader (`model_file_name`).
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ __all__ = ["home", "recordings"]
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home folder of the test's own, and no repository that is said by the environment."""
+    """Set a separate home directory for each test, and no repository in the environment."""
     monkeypatch.setenv("ORBITPKG_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("ORBITPKG_REPOSITORY", raising=False)
     monkeypatch.delenv("ORBITPKG_OFFLINE", raising=False)

@@ -29,7 +29,7 @@ PREFIX = catalogue_prefix("recordings")
 
 
 def fill(recordings: Dataset, folder: Path, number: int, *, start: int = 0) -> None:
-    """Register so many files, each for itself, so that each is a part."""
+    """Register files one by one, which makes one part per file."""
     for count in range(start, start + number):
         path = folder / f"run-{count}.bin"
         path.write_bytes(b"%d" % count)
@@ -171,7 +171,7 @@ def test_others_register_while_one_compacts(recordings: Dataset, tmp_path: Path)
 
 
 def damage(recordings: Dataset, change: str) -> str:
-    """Replace the only part by one that is damaged; returns its key."""
+    """Replace the only part with a damaged one. Return its key."""
     [key] = parts(recordings)
     data = recordings.objects.get(key)[0]
     if change == "cut short":

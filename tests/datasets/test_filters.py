@@ -1,8 +1,9 @@
-"""Filters: one expression over the columns, and what is said of what is none."""
+"""Filters: expressions over the columns, and the errors for invalid ones."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -53,6 +54,35 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 def test_a_condition_selects(filled: Dataset, condition: str, names: list[int]) -> None:
     found = [row["name"] for row in filled.where(condition).rows(columns=["name"])]
     assert found == [f"run-{number}.bin" for number in names]
+
+
+@pytest.mark.parametrize("pieces", [1, 2], ids=["in one part", "in two parts"])
+def test_one_text_value_does_not_break_comparisons_with_numbers(tmp_path: Path, pieces: int) -> None:
+    values = {"a": 1, "b": "two", "c": 3, "d": 1.5, "e": True, "f": "03"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ORBITPKG_HOME", str(tmp_path / "home"))
+        made = create_dataset("recordings", (tmp_path / "repository").as_uri())
+        names = sorted(values)
+        for begin in range(0, len(names), len(names) // pieces):
+            for name in names[begin : begin + len(names) // pieces]:
+                (tmp_path / name).write_text(name)
+                made.register(tmp_path / name, metadata={"step": values[name], "other step": 1, "count": 1})
+        for condition, expected in {
+            "step = 1": "a",
+            "1 < step": "cdf",
+            "step between 1 and 2": "ad",
+            "STEP in (1, 3)": "acf",
+            "step + 1 = 2": "a",
+            '"step" = 1 and size = 1': "a",
+            "step = 1.5 or size > 5": "d",
+            "step = true": "e",
+            "step = count": "a",
+            "step = 'two'": "b",
+            "size = 1 and count = 1": "abcdef",
+            '"other step" = 1 /* ü */ and step = 3': "cf",
+        }.items():
+            found = [str(row["name"]) for row in made.where(condition).rows(columns=["name"])]
+            assert "".join(sorted(found)) == expected, condition
 
 
 def test_conditions_of_conditions_are_each_between_parentheses(filled: Dataset) -> None:

@@ -170,7 +170,7 @@ def test_pickles_in_an_npz_file_are_named_and_not_run(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="it is a pickle and could run code"), open_array(path, "o"):
         pass
     assert not (tmp_path / "sprung").exists()
-    pickle.loads(pickle.dumps(Trap()))  # noqa: S301 - so that this test could fail
+    pickle.loads(pickle.dumps(Trap()))  # noqa: S301 - shows that this test can fail
     assert (tmp_path / "sprung").exists()
 
 

@@ -1,6 +1,6 @@
 """Fuzz one target, guided by coverage: `run.py TARGET SECONDS`. What breaks it is left in the target's corpus.
 
-Atheris (libFuzzer) mutates the kept corpus; what it finds new is kept in a folder of its own, outside of the tree.
+Atheris (libFuzzer) mutates the corpus. New inputs go to a separate directory outside of the source tree.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Formats that can run code: told by their names, and refused where somebody forbids them."""
+"""Formats that can run code are recognized by file name, and refused where a setting forbids them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Installing and publishing for a user who may start no more threads (RLIMIT_NPROC)."""
+"""Installing and publishing for a user who has reached the limit of threads (RLIMIT_NPROC)."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from orbitpkg.installer.plan import ChunkWork, InstallPlan, plan_install
 from orbitpkg.model.contents import Blake3, Chunk, Contents, FileEntry
 
 MEBI = 1024 * 1024
-# Few different ones, so that chunks repeat.
+# Few distinct pieces, which makes chunks repeat.
 PIECES = [b"a", b"bc", b"def", b"ghijkl", b"x" * 40, b"y" * 41]
 
 

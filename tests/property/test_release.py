@@ -1,4 +1,4 @@
-"""The rules of a release record in Python, held against the schema itself."""
+"""The rules of a release record in Python agree with the schema."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def fits(case: Case, found: Mapping[str, Version]) -> bool:
 
 
 def is_named(case: Case, found: Mapping[str, Version]) -> bool:
-    """Whether somebody names each version that is withheld: somebody else, a version's word for itself is none."""
+    """Whether each withheld version is named by another package. Naming itself does not count."""
     for name, version in found.items():
         if case.prefer.get(name) == version:
             continue
@@ -113,7 +113,7 @@ def reachable(case: Case, found: Mapping[str, Version]) -> set[str]:
 
 
 def solutions(case: Case, found: dict[str, Version]) -> Iterator[dict[str, Version]]:
-    """Try everything, in any order; what does not fit so far is not gone on with."""
+    """Try all combinations, in any order, and stop at the first conflict in each."""
     wants_so_far = list(wants(case, found))
     name = next((want.key for want in wants_so_far if want.key not in found), None)
     if name is None:
@@ -238,7 +238,7 @@ def test_an_explanation_names_requirements_that_clash_by_themselves_and_none_too
             prefer=case.prefer,
         )
     words = caught.value.data.get("requirements")
-    if not isinstance(words, list):  # the source itself said what there is not
+    if not isinstance(words, list):  # the source itself reported what is missing
         return
     named = tuple(parse_requirement(word) for word in words)
     assert set(named) <= set(case.asked)

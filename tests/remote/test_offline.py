@@ -44,7 +44,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def cached(rclone: S3Server, monkeypatch: pytest.MonkeyPatch) -> Place:
-    """A bucket with one cached object and one that is not cached."""
+    """Return a bucket with one cached and one uncached object."""
     place = enter(rclone, monkeypatch)
     place.store.put("cached.txt", b"cached")
     place.store.put("other.txt", b"other")

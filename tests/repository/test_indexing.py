@@ -1,4 +1,4 @@
-"""An index that is behind misleads nobody: whoever is stopped, wherever, and whoever writes at the same time."""
+"""A stale index never leads to wrong results, wherever a process is stopped and whichever processes write at once."""
 
 from __future__ import annotations
 

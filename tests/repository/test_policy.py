@@ -173,7 +173,7 @@ def held_to_publishing(bucket: str, prefix: str, folder: Path) -> None:
     url = f"s3://{bucket}/{prefix}"
     orbitpkg.publish(package(folder, size=BY_PARTS), url)
     later = package(folder, "1.1.0", size=BY_PARTS)
-    (later / "more").write_bytes(b"a change, so that the rest is copied by parts")
+    (later / "more").write_bytes(b"a change, after which the rest is copied in parts")
     orbitpkg.publish(later, url)
     assert versions("model", repository=url) == ["1.0.0", "1.1.0"]
     store = open_store(url)

@@ -1,4 +1,4 @@
-"""Verifying a repository: what is found by size, what by reading, what is no flaw."""
+"""Verifying a repository: flaws found by size, flaws found by reading, and what does not count as a flaw."""
 
 from __future__ import annotations
 

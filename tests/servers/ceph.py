@@ -71,7 +71,7 @@ rgw frontends = beast endpoint={host}:{gateway_port} tcp_nodelay=1
 
 @contextmanager
 def ceph_server(_: Path) -> Iterator[S3Server]:
-    """Run a cluster until the block ends, in a folder of its own, which is removed.
+    """Run a cluster in a temporary directory until the block ends.
 
     Raises:
         ServerMissing: A program is not installed, or this user is not root.

@@ -1,7 +1,7 @@
 """Fixtures that are real servers: one of each kind for the whole run, started when a test first asks.
 
-Without a server's program the tests that need it are skipped, and say how to get it. With `CI=true` they fail
-instead, so that a green run means that everything was tried.
+If the program of a server is missing, the tests that need it are skipped with a hint how to install it. With `CI=true`,
+they fail instead, because a green run must have covered everything.
 """
 
 from __future__ import annotations

@@ -47,9 +47,9 @@ class Answer:
 
     Attributes:
         lost: The server is asked and does the work, and its answer never arrives.
-        reset: The connection ends and the server is not asked.
-        stall: Nothing is said until the test is over, and the server is not asked.
-        rangeless: The server is asked for all of the object, whatever the client asked for.
+        reset: The connection is reset, and the server receives no request.
+        stall: No answer is sent until the test ends, and the server receives no request.
+        rangeless: The server receives a request for the whole object, whatever range the client requested.
         alter: The server is asked, and this makes another answer of its answer.
     """
 

@@ -61,7 +61,7 @@ class ServerFailed(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class S3Server:
-    """A running S3 server, and a user of it who may do everything.
+    """A running S3 server, and a user of it with all permissions.
 
     Attributes:
         name: Which server this is: "moto", "rclone" or "ceph".
@@ -131,7 +131,7 @@ class StaticSite:
     root: Path
 
     def new_folder(self) -> StaticSite:
-        """Make an empty folder of the site that nobody else knows of, and return it as a site of its own."""
+        """Make a new empty directory on the site, and return it as a separate site."""
         name = uuid.uuid4().hex[:16]
         (self.root / name).mkdir()
         return StaticSite(url=f"{self.url}/{name}", root=self.root / name)
@@ -180,7 +180,7 @@ class Program:
         self.log = log
         self._name = Path(arguments[0]).name
         with log.open("ab") as output:
-            # A session of its own: Ctrl-C in a terminal reaches the tests, which then stop their servers in order,
+            # A separate session: Ctrl-C in a terminal reaches the tests, which then stop their servers in order,
             # and the children of a server can be ended with it.
             self._process = subprocess.Popen(
                 [str(argument) for argument in arguments],

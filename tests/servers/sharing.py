@@ -58,7 +58,7 @@ def wait_for_keepers(folder: Path) -> None:
 
 
 def obtain(folder: Path, server: str) -> dict[str, str]:
-    """Return what is needed to talk to the run's server of a kind, starting it if nobody has.
+    """Return what is needed to talk to the run's server of a kind, starting it if it does not run.
 
     Args:
         folder: The run's folder.
@@ -125,7 +125,7 @@ def _keep(folder: Path, server: str) -> None:
     # Opening without waiting: a run that is over already has no writer, and then the first read says so.
     alive = os.open(folder / ALIVE, os.O_RDONLY | os.O_NONBLOCK)
     os.set_blocking(alive, True)
-    # A worker may have died waiting for such a keeper, so that the next worker starts another: names of their own.
+    # A worker may have died while it waited for a keeper, and the next worker starts another. Their names must differ.
     own_folder = folder / f"{server}-{os.getpid()}"
     own_folder.mkdir()
     with _locked(own_folder.with_name(f"{own_folder.name}.keeper")):

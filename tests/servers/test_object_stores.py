@@ -1,7 +1,7 @@
 """One suite of behaviour for everything that holds objects: memory, a directory, three S3 servers, a web server.
 
-Where a server is known not to do a thing, the test says what it does instead, so that a release of the server that
-mends it (or breaks another) is noticed.
+Where a server is known to lack a feature, the test asserts what it does instead. A release of the server that adds the
+feature, or breaks another, is thus noticed.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ BAD_KEYS = ["", "/", "/abs", "a//b", "a/", "../x", "a/../b", "./a", "a\\b", "a\n
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """A store that may be written, empty, and what it is known not to do."""
+    """An empty, writable store, and the features it is known to lack."""
 
     name: str
     store: ObjectStore
@@ -562,7 +562,7 @@ class TestMetadata:
 
     @staticmethod
     def kept(place: Place, said: dict[str, str]) -> dict[str, str]:
-        """Give what comes back: a directory keeps no metadata, and rclone adds the time of a file."""
+        """Return the expected metadata: a directory keeps none, and rclone adds the time of a file."""
         return {} if place.name == "directory" else said
 
     @staticmethod

@@ -74,7 +74,7 @@ def upload(client: S3Client, bucket: str, body: bytes, *, if_none_match: str) ->
 
 
 def copy_part(client: S3Client, bucket: str, upload_id: str) -> Mapping[str, Any]:
-    """Copy the object at the key "k" but for its first 4 bytes into an upload of the key "copy"; say what came back."""
+    """Copy the object "k" without its first 4 bytes into an upload of the key "copy". Return the response."""
     return client.upload_part_copy(
         Bucket=bucket,
         Key="copy",

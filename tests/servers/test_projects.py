@@ -58,7 +58,7 @@ class Machine:
 
 @pytest.fixture(autouse=True)
 def clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody has configured anything."""
+    """Start without any configuration."""
     monkeypatch.setenv("ORBITPKG_CONFIG", str(tmp_path / "no config.toml"))
     monkeypatch.setenv("ORBITPKG_HOME", str(tmp_path / "publisher"))
     for variable in ("ORBITPKG_REPOSITORY", "ORBITPKG_OFFLINE"):
@@ -66,7 +66,7 @@ def clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def publish_all(folder: Path, url: str) -> None:
-    """Publish a model that needs weights and a tokenizer, and newer ones that nobody has locked."""
+    """Publish a model that needs weights and a tokenizer, and newer versions that are not locked."""
     weights = {"weights.bin": noise(6_000_000), "run.sh": b"#!/bin/sh\n", "empty": b""}
     package = make_package(folder / "w1", name="weights", files=weights)
     (package / "run.sh").chmod(0o755)
@@ -236,7 +236,7 @@ class TestOffline:
         return machine
 
     def traced(self, machine: Machine, *words: str) -> tuple[subprocess.CompletedProcess[str], list[str]]:
-        """Run a command; gives also the sockets that it or a child of it asked for, but for those of its own."""
+        """Run a command. Also return the sockets that it and its children opened, except local ones."""
         strace = str(tracer())
         log = machine.app.parent / "trace"
         command = [strace, "-f", "-qq", "-e", "trace=socket,connect,bind", "-o", str(log)]

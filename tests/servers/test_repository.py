@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from tests.servers.processes import S3Server, StaticSite
 
-# A publisher in a process of its own.
+# A publisher in a separate process.
 PUBLISH = """
 import sys, orbitpkg
 from orbitpkg.errors import ReleaseExists

@@ -42,7 +42,7 @@ BLOCK = 1 << 16
 DENIED = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
 COPYING = ["memory", "directory", "moto", "ceph"]
 
-# A command in a process of its own that kills itself, as `kill -9` would, when so many bytes are done.
+# A command in a separate process that kills itself, as with `kill -9`, after a number of bytes.
 KILLED = """
 import os, signal, sys
 import orbitpkg
@@ -287,7 +287,7 @@ class TestInstallingChanges:
         data, info = memory.get(release.archive.key)
         _, contents = Repository(memory).contents(release)
         chunk = contents.chunks[7]
-        # Noise does not compress, so that any takes as many bytes.
+        # Noise does not compress, so every frame has the same size.
         foreign = compress_chunk(noise(chunk.length, seed=9))
         assert len(foreign) == chunk.stored
         end = chunk.position + chunk.stored
@@ -537,7 +537,7 @@ class TestTogether:
 
 
 class Notes:
-    """A reporter that keeps what it is told."""
+    """A reporter that records its calls."""
 
     def __init__(self) -> None:
         self.said: list[str] = []

@@ -17,8 +17,8 @@ __all__ = ["nginx_site", "python_site", "rangeless_site"]
 
 HOW_TO_GET_NGINX = "apt-get install --no-install-recommends nginx-light"
 
-# Two workers, so that a client is measured rather than the server. The paths of temporary files are compiled in, and
-# not for everybody to write.
+# With two workers, the server does not limit the client. The compiled-in paths of temporary files are not writable for
+# all users.
 NGINX_CONFIGURATION = """\
 daemon off;
 {user}
@@ -55,7 +55,7 @@ def nginx_site(folder: Path) -> Iterator[StaticSite]:
         ServerFailed: It did not come up.
     """
     nginx = find_program("nginx", how_to_get=HOW_TO_GET_NGINX)
-    # Root's nginx would otherwise read as nobody, who may not enter root's temporary folders.
+    # Otherwise, root's nginx would read as the user "nobody", who cannot enter root's temporary directories.
     user = "user root;" if os.geteuid() == 0 else ""
 
     def command(port: int) -> list[str | Path]:

@@ -52,7 +52,7 @@ def layout(home: Path) -> Layout:
 
 
 def put(folder: Path, version: str, *, name: str = "model", size: int = 100_000, **manifest: object) -> Package:
-    """Install a version that shares one file with the others and has one of its own."""
+    """Install a version that shares one file with the others and has a unique one."""
     files = {"own.bin": noise(size, seed=int(version[0])), "shared.bin": noise(50_000), "small": version.encode()}
     package = make_package(folder / f"{name}-{version}", name=name, version=version, files=files, **manifest)
     return install(archive_of(package, folder / f"{name}-{version}.tar.zst"))

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 Tree = dict[str, tuple[bytes, bool]]
 
-# Of each kind of file one: in several chunks, with a blob, without one, empty, executable, in folders of its own.
+# One file of each kind: in several chunks, with a blob, without one, empty, executable, in nested directories.
 FIRST = {
     "weights.bin": noise(1_500_000),
     "blob.bin": noise(50_000, seed=1),
@@ -151,7 +151,7 @@ class Stage:
         return packages
 
     def check_and_finish(self, scene: Scene, home: Path) -> None:
-        """See that nothing is lost or half-done, and that the command does its work now."""
+        """Check that no data are lost or incomplete, and that the command now succeeds."""
         versions = [package.version for package in self.check(home)]
         assert set(scene.untouched) <= set(versions)
         try:
@@ -262,7 +262,7 @@ def test_a_file_system_without_locks_does(stage: Stage, error: str) -> None:
 
 
 def assert_clean(result: Result, call: str) -> None:
-    """An expected failure is told in one sentence; a traceback, or a bug's exit code, is none."""
+    """Check that a failure is reported as an error message, without a traceback or the exit code of a bug."""
     assert result.status in {0, 1}
     assert "Traceback" not in result.output
     # The call that failed may be the one that says so, in another thread than the first that failed.

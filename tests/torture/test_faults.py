@@ -163,7 +163,7 @@ def stage(moto: S3Server, tmp_path: Path) -> Iterator[Stage]:
 
 
 class Publishing:
-    """One package after the other, each alike and under a name or version of its own."""
+    """A series of equal packages with different names or versions."""
 
     def __init__(self, stage: Stage, kind: str) -> None:
         self.stage = stage

@@ -38,7 +38,7 @@ class FileSystem:
     Attributes:
         make: The command that formats an image.
         megabytes: The size of the image.
-        options: Mount options. The commit intervals are long, so that only what is synced reaches the disk.
+        options: Mount options. The commit intervals are long, so only synced data reach the disk.
         check: The command that a boot would run on it.
     """
 
@@ -200,7 +200,7 @@ def test_what_a_command_has_announced_survives_a_power_cut(disk: Disk, scene: st
         returned = sorted(path for path in found if path not in expected and "/packages/" in path)
         changed = sorted(path for path in expected if path in found and found[path] != expected[path])
         assert (lost, returned, changed) == ([], [], [])
-        # The next command works on what is left.
+        # The next command must work on the remaining state.
         again = disk.run(["verify"])
         assert again.returncode == 0, again.stdout + again.stderr
     tally("power cuts after an announced success", 1)

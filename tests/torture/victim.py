@@ -1,8 +1,8 @@
 """Runs command lines in forks of itself, each of which waits to be let go: time to fasten a tracer to it.
 
 Talks JSON lines. In comes `{"words": […], "home": …, "output": …}`, out goes `{"pid": …}`; in comes any line, and the
-fork goes; out goes `{"status": …}`, what `waitpid` said. What commands import is imported before, by running each
-once, so that a tracer sees their work and not the interpreter's start.
+fork goes; out goes `{"status": …}`, what `waitpid` said. Each command runs once beforehand to import its modules, so a
+tracer sees its work and not the start of the interpreter.
 """
 
 from __future__ import annotations

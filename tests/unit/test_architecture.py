@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 TOP = Path(__file__).parents[2]
 PACKAGE = TOP / "orbitpkg"
 
-# From the bottom up. A module may import packages of its own and of lower layers. No imports form a circle, neither
+# From the bottom up. A module may import from its own layer and from lower layers. No imports form a circle, neither
 # between packages nor between modules; imports for type checkers and imports inside functions count.
 LAYERS: dict[str, set[str]] = {
     "ground": {"errors", "escaping", "_version", "extras", "lazy", "plugins", "redaction", "reporting"},
@@ -75,7 +75,7 @@ STORAGE_ERROR_HOMES = {
     "orbitpkg/objects/directory.py": "a directory is an object store: a missing file is a missing object",
     "orbitpkg/store/package.py": "runs before an app's first line",
     "orbitpkg/store/project.py": "runs before an app's first line",
-    "orbitpkg/cli/console.py": "standard output is no file with a name",
+    "orbitpkg/cli/console.py": "standard output is not a file with a name",
 }
 STORAGE_ERRORS = {"NoSpace", "ReadOnlyStore", "StorageError"}
 VAGUE = {"base", "common", "helper", "helpers", "manager", "misc", "util", "utils"}
@@ -226,7 +226,7 @@ every_test = pytest.mark.parametrize("module", TESTS, ids=str)
 @every_layered_module
 def test_imports_run_downwards(module: Module) -> None:
     assert module.package in LAYER_OF, f"add {module.package} to LAYERS"
-    # The entry points are in no layer, so that importing them counts as an import upwards.
+    # The entry points are not in any layer, so importing them counts as an upward import.
     upwards = {each for each in packages_imported(module) if LAYER_OF.get(each, len(LAYERS)) > LAYER_OF[module.package]}
     assert upwards == set()
 

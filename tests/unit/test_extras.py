@@ -1,4 +1,4 @@
-"""A library of an extra is named with what installs it; one that is broken says so itself."""
+"""A missing library of an extra is named with the command that installs it; a broken one is reported as broken."""
 
 from __future__ import annotations
 

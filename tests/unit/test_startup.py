@@ -79,7 +79,7 @@ SHOW = "import json, sys; sys.stdout.write('\\n' + json.dumps(sorted(sys.modules
 
 
 def loaded_by(program: str, environment: dict[str, str] | None = None) -> set[str]:
-    """Run a program in an interpreter of its own; returns the modules it loaded beyond those it started with."""
+    """Run a program in a new interpreter. Return the modules it imported beyond those of the start."""
     before, after = (_modules(text, environment) for text in ("", program))
     return after - before
 

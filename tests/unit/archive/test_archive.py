@@ -321,7 +321,7 @@ with LocalArchive.open(Path(sys.argv[1])) as archive:
 def test_300_mebibytes_are_built_and_verified_in_less_than_200(tmp_path: Path) -> None:
     folder = make_package(tmp_path / "model", files={})
     with (folder / "big").open("wb") as file:
-        # Noise, so that frames are as large as they get, and zeros, so that chunks are.
+        # Noise makes frames as large as possible, and zeros make chunks as large as possible.
         for seed in range(6):
             file.write(noise(25 * MEBI, seed=seed))
             file.seek(25 * MEBI, os.SEEK_CUR)

@@ -270,7 +270,7 @@ class TestOtherKinds:
 
 
 class TestDeepFolders:
-    """Root may read everything, but nobody what lies deeper than a system call takes (4,096 bytes on Linux)."""
+    """Root can read everything except paths that are longer than a system call accepts (4,096 bytes on Linux)."""
 
     @pytest.fixture
     def deep(self, tmp_path: Path) -> Iterator[Path]:

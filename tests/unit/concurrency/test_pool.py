@@ -20,7 +20,7 @@ TOP = Path(__file__).parents[3]
 WAIT_SECONDS = 60
 
 # The first lines of a program that can start no further thread. Root is exempt from RLIMIT_NPROC, and the limit counts
-# every process of the user, so that 0 leaves room for none.
+# every process of the user, so 0 allows no further one.
 NO_THREADS = """
 import os, resource, sys, threading
 def forbid_threads(limit=0):

@@ -47,7 +47,7 @@ def test_what_a_glob_matches(glob: str, expected: str) -> None:
 
 @pytest.mark.parametrize("glob", ["*a" * 100 + "b", "**/a/" * 100 + "b", "**/*a*a*a*a*/" * 20 + "*a*a*b"])
 def test_no_pattern_takes_long(glob: str) -> None:
-    """Each of these would take years if what stands between two stars were tried at every place."""
+    """Each of these would take years if the text between two stars were tried at every position."""
     assert not compile_glob(glob).fullmatch("a" * 250 + "c")
     assert not compile_glob(glob).fullmatch("a/" * 500 + "c")
 

@@ -96,7 +96,7 @@ def test_whatever_changes_in_a_release_changes_its_digest() -> None:
 
 
 def with_text(length: int) -> Release:
-    # A manifest read from a file is held to a lower limit, so that this one is met by what others may add.
+    # Manifests read from files have a lower limit, which leaves space for fields added by other tools.
     long = replace(manifest(), metadata={"text": "x" * length})
     return new_release(long, archive=TOTALS, contents=PLACE, published=PUBLISHED)
 

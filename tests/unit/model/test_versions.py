@@ -1,4 +1,4 @@
-"""Versions: what is one, how they are ordered, and what is suggested for what is none."""
+"""Versions: syntax, order, and suggestions for invalid ones."""
 
 from __future__ import annotations
 

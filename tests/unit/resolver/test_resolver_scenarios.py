@@ -2,11 +2,11 @@
 
 The facts (who depends on whom, and the outcome) are those of resolvelib's functional tests,
 https://github.com/sarugaku/resolvelib/tree/main/tests/functional (ISC licence, Tzu-ping Chung), most of which come from
-CocoaPods' Molinillo and from issues of pip. They are written anew in a form of our own: versions have three numbers,
+CocoaPods' Molinillo and from issues of pip. They are rewritten for our syntax: versions have three numbers,
 ``~>`` of Ruby is our ``~=``, and extras, platforms and versions that make no difference are left out.
 
-A line is a release and what it needs; what is asked for comes first, and after an arrow what is to be chosen, or
-``nothing``.
+Each line contains a release and its dependencies. The request comes first, and the expected result, or ``nothing``,
+follows an arrow.
 """
 
 from __future__ import annotations
