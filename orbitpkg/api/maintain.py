@@ -248,10 +248,9 @@ def _supplier(
 
 
 def _archive_path(origin: str) -> Path | None:
-    from urllib.parse import urlsplit
-    from urllib.request import url2pathname
+    from orbitpkg.objects.addresses import local_path_of, scheme_of
 
-    parts = urlsplit(origin)
-    path = Path(url2pathname(parts.path))
-    is_archive = parts.scheme == "file" and (origin.endswith(".tar.zst") or path.is_file())
-    return path if is_archive else None
+    if scheme_of(origin) != "file":
+        return None
+    path = local_path_of(origin)
+    return path if path and (path.suffixes[-2:] == [".tar", ".zst"] or path.is_file()) else None

@@ -8,7 +8,6 @@ repositories.
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,11 +25,13 @@ from orbitpkg.config.home import user_config_file
 from orbitpkg.config.owners import check_owner
 from orbitpkg.errors import ProjectError, StorageError
 from orbitpkg.files.errors import READ, storage_errors
+from orbitpkg.files.names import disk_path
 from orbitpkg.files.reading import read_owned
 from orbitpkg.files.tilde import expand_home
 from orbitpkg.files.working import absolute_path
 from orbitpkg.model.names import is_valid_name, nearest
 from orbitpkg.model.project import DEFAULT_NAME, ProjectDocument, RepositorySetting, parse_project
+from orbitpkg.model.tomltext import load_toml
 
 if TYPE_CHECKING:
     import os
@@ -183,13 +184,13 @@ def _is_user_config(path: Path) -> bool:
 
 def _resolve_paths(setting: RepositorySetting, folder: Path) -> RepositorySetting:
     """Resolve the paths in a setting against the directory of the file that holds it."""
-    url, *mirrors = (address_of(url, folder=folder) for url in (setting.url, *setting.mirrors))
+    url, *mirrors = (address_of(disk_path(url), folder=folder) for url in (setting.url, *setting.mirrors))
     return replace(setting, url=url, mirrors=tuple(mirrors))
 
 
 def _parse_toml(data: bytes, path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(data.decode("utf-8-sig"))
+        return load_toml(data.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise ProjectError(f"{path} is not UTF-8.") from None
     except (ValueError, RecursionError) as error:  # Python refuses an integer of 5,000 digits, which TOML allows

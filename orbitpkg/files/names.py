@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import sys
 
-__all__ = ["disk_path", "text_path"]
+__all__ = ["disk_path", "parse_written_path", "text_path", "written_path"]
 
 _IS_UTF8 = sys.getfilesystemencoding() == "utf-8"
 
@@ -32,3 +32,24 @@ def text_path(name: str) -> str:
     if _IS_UTF8 or name.isascii():
         return name
     return os.fsencode(name).decode("utf-8", "surrogateescape")
+
+
+def written_path(path: str) -> str:
+    """Return a path of this machine as text for a UTF-8 file: as it is, or as a ``file:`` URL if it is not UTF-8."""
+    text = text_path(path)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        from pathlib import Path
+
+        return Path(path).absolute().as_uri()
+    return text
+
+
+def parse_written_path(text: str) -> str:
+    """Return the path that :func:`written_path` wrote."""
+    if not text.startswith("file://"):
+        return disk_path(text)
+    from urllib.parse import unquote_to_bytes
+
+    return os.fsdecode(unquote_to_bytes(text.removeprefix("file://")))

@@ -15,9 +15,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Final, Literal, NamedTuple, TypeAlias, get_args
-from urllib.parse import SplitResult, quote, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, unquote_to_bytes, urlsplit
 
 from orbitpkg.errors import UsageError
+from orbitpkg.files.names import text_path
 from orbitpkg.files.tilde import expand_home
 from orbitpkg.objects.protocol import MAX_KEY_BYTES, is_valid_key
 from orbitpkg.redaction import redacted
@@ -116,16 +117,21 @@ def _parse_directory(url: str) -> Address:
     rest = url.partition("://")[2]
     host, _, path = rest.partition("/")
     if host not in ("", "localhost"):
-        absolute = Path(unquote(rest)).absolute().as_uri()
+        absolute = Path(_unquote_path(rest)).absolute().as_uri()
         raise UsageError(
             f"{url} contains the host {host!r}; a file:// address has three slashes and an absolute path.",
             hint=f"Did you mean {absolute}?",
             url=url,
         )
-    directory = unquote(f"/{path}")
+    directory = _unquote_path(f"/{path}")
     if "\0" in directory:
         raise UsageError(f"{url!r} contains a NUL character.", url=url)
     return Address(scheme="file", location=directory)
+
+
+def _unquote_path(quoted: str) -> str:
+    # The bytes of a path need not be UTF-8, as on disks that were written with another code page.
+    return os.fsdecode(unquote_to_bytes(quoted.encode("utf-8", "surrogateescape")))
 
 
 def _parse_bucket(url: str) -> Address:
@@ -229,7 +235,7 @@ def split_uri(uri: PathOrUri) -> tuple[str, str]:
             return _split_web_uri(text)
         case "file":
             folder, _, key = parse_address(text).location.rpartition("/")
-            return Path(folder or "/").as_uri(), key
+            return Path(folder or "/").as_uri(), text_path(key)
         case scheme:
             location, _, key = parts.rest.partition("/")
             store = f"{scheme}://{location}"
@@ -262,7 +268,7 @@ def _split_web_uri(text: str) -> tuple[str, str]:
         )
     store = f"{parts.scheme}://{parts.netloc}"
     parse_address(store)
-    return store, unquote(parts.path.removeprefix("/"))
+    return store, unquote(parts.path.removeprefix("/"), errors="surrogateescape")
 
 
 def split_object_uri(uri: PathOrUri) -> tuple[str, str]:
@@ -295,7 +301,7 @@ def _flaw_of(key: str) -> str:
 def join_uri(store: str, key: str) -> str:
     """Return the address of an object: the inverse of ``split_uri``."""
     if scheme_of(store) in ("https", "http", "file"):
-        return f"{store.rstrip('/')}/{quote(key)}"
+        return f"{store.rstrip('/')}/{quote(key, errors='surrogateescape')}"
     return f"{store.rstrip('/')}/{key}"
 
 

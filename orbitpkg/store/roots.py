@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from orbitpkg.errors import IntegrityError, LockfileError, OrbitError, StorageError
 from orbitpkg.files.atomic import HIDDEN, atomic_write
 from orbitpkg.files.errors import READ, storage_errors
+from orbitpkg.files.names import parse_written_path, written_path
 from orbitpkg.files.reading import read_bounded
 from orbitpkg.model.jsontext import canonical_json, parse_json
 from orbitpkg.model.lockfile import MAX_LOCK_BYTES, parse_lock
@@ -73,7 +74,7 @@ def register_lockfile(layout: Layout, path: Path, lock: Lock) -> None:
     root = f"{layout.roots}/{hashlib.sha256(os.fsencode(place)).hexdigest()[:24]}.json"
     packages = [str(package) for package in lock.packages.values()]
     with contextlib.suppress(StorageError):
-        _write(layout, root, {"format": _FORMAT, "lockfile": place, "packages": packages})
+        _write(layout, root, {"format": _FORMAT, "lockfile": written_path(place), "packages": packages})
 
 
 @contextlib.contextmanager
@@ -160,7 +161,7 @@ def _add(roots: Roots, path: str, document: dict[str, object], age: float) -> No
     if isinstance(lockfile, str):
         reason = lockfile
         try:
-            texts = _read_locked(lockfile)
+            texts = _read_locked(parse_written_path(lockfile))
         except FileNotFoundError:
             if age > _LOCKFILE_GONE:
                 roots.stale.append(path)

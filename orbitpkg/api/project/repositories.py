@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orbitpkg.files.names import written_path
 from orbitpkg.files.tilde import expand_home
 from orbitpkg.files.working import absolute_path
 
@@ -70,9 +71,10 @@ def _written(address: str, shared: Path | None) -> str:
         return address
     path = absolute_path(expand_home(address))
     if shared is None or not address.startswith("."):
-        return path
+        return written_path(path)
     relative = Path(os.path.relpath(path, shared.parent)).as_posix()
-    return relative if relative.startswith("..") else f"./{relative}"
+    written = written_path(relative if relative.startswith("..") else f"./{relative}")
+    return written_path(path) if written.startswith("file:") else written
 
 
 def remove_repository(name: str, *, user: bool = False) -> Path:
