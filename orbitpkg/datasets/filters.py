@@ -13,15 +13,23 @@ from orbitpkg.errors import UsageError
 from orbitpkg.model.jsontext import load_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from duckdb import DuckDBPyConnection
 
-__all__ = ["advice", "check_filter", "columns_used", "folded", "refusal", "unknown_column"]
+__all__ = ["advice", "check_filter", "columns_used", "folded", "refusal", "unknown_column", "with_casts"]
 
 _BEFORE: Final = "SELECT 1 FROM data WHERE\n"
 _NEAR: Final = 3
 _NOWHERE: Final = 2**63
+# SQL calls these functions without parentheses, so a parser takes them for columns.
+_FUNCTIONS: Final = frozenset({"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"})
+_NUMBERS: Final = re.compile(r"(TINY|SMALL|BIG|HUGE|U.*)?INT(EGER)?(_LITERAL)?|DECIMAL|NUMERIC|FLOAT|DOUBLE|BIGNUM")
+_CASTS: Final = {
+    "number": "TRY_CAST({0} AS DOUBLE)",
+    "boolean": "(CASE {0} WHEN 'true' THEN true WHEN 'false' THEN false END)",
+}
+_ARITHMETIC: Final = frozenset({"+", "-", "*", "/", "//", "%", "**", "^"})
 # Parts of a SELECT other than its condition, which a filter must not contain.
 _CLAUSES: Final = {"modifiers": "ORDER BY or LIMIT", "group_expressions": "GROUP BY", "having": "HAVING"} | {
     "qualify": "QUALIFY",
@@ -102,7 +110,7 @@ def unknown_column(text: str, condition: dict[str, Any], columns: Sequence[str])
 
     known = {folded(name) for name in columns}
     for name, at in columns_used(condition):
-        if folded(name) in known:
+        if folded(name) in known or folded(name) in _FUNCTIONS:
             continue
         quoted = re.compile(r'"' + re.escape(name) + r'"').search(text)
         close = nearest(name, columns, n=_NEAR)
@@ -115,6 +123,71 @@ def unknown_column(text: str, condition: dict[str, Any], columns: Sequence[str])
             hint = f"The columns are {shown}{' …' if len(columns) > 40 else ''}."  # noqa: PLR2004
         return refusal(text, _offset(text, at), f"unknown column {name}", hint)
     return None
+
+
+def with_casts(
+    text: str, condition: dict[str, Any], *, numbers: Collection[str], is_mixed: Callable[[str, str], bool]
+) -> str:
+    """Return a filter that reads a text column as numbers where it compares it with numbers; with booleans likewise.
+
+    A metadata key that is text in one datum makes its column text in all of them. Without the conversion, that datum
+    would make ``step = 1`` an error; with it, the datum does not match.
+
+    Args:
+        text: The filter.
+        condition: Its syntax tree.
+        numbers: The names of the numeric columns.
+        is_mixed: Returns whether a column, given by its name in the filter, is a text column in which an expression
+            of SQL has a value for some row.
+    """
+    numbers = {folded(name) for name in numbers}
+    casts: dict[int, bytes] = {}
+    for node in _nodes(condition):
+        operands = _operands(node)
+        found = {_operand_kind(each, numbers) for each in operands} | ({"number"} if _is_arithmetic(node) else set())
+        cast = next((_CASTS[kind] for kind in _CASTS if kind in found), None)
+        for each in operands:
+            if cast is None or each.get("class") != "COLUMN_REF":
+                continue
+            column = '"' + each["column_names"][0].replace('"', '""') + '"'
+            if is_mixed(each["column_names"][0], cast.format(column)):
+                casts[each["query_location"] - len(_BEFORE)] = cast.format(column).encode()
+    data = text.encode()
+    for at, cast_bytes in sorted(casts.items(), reverse=True):
+        written = re.match(rb'"(?:[^"]|"")*"|[\w\x80-\xff]+', data[at:])
+        if written is not None:
+            data = data[:at] + cast_bytes + data[at + written.end() :]
+    return data.decode()
+
+
+def _operands(node: dict[str, Any]) -> list[dict[str, Any]]:
+    match node.get("class"):
+        case "COMPARISON":
+            return [node["left"], node["right"]]
+        case "BETWEEN":
+            return [node["input"], node["lower"], node["upper"]]
+        case "OPERATOR" if node["type"] in {"COMPARE_IN", "COMPARE_NOT_IN"}:
+            return list(node["children"])
+        case "FUNCTION" if _is_arithmetic(node):
+            arguments = node.get("arguments") or [{"expression": each} for each in node.get("children", ())]
+            return [each["expression"] for each in arguments]
+    return []
+
+
+def _is_arithmetic(node: dict[str, Any]) -> bool:
+    return node.get("class") == "FUNCTION" and node.get("function_name") in _ARITHMETIC
+
+
+def _operand_kind(node: dict[str, Any], numbers: Collection[str]) -> str | None:
+    """Return "number" or "boolean" if an operand is one, else None."""
+    if node.get("class") == "COLUMN_REF":
+        return "number" if folded(node["column_names"][0]) in numbers else None
+    if node.get("class") != "CONSTANT":
+        return None
+    # DuckDB 1 describes the type of a constant in another place than DuckDB 2.
+    literal = node.get("literal")
+    kind = str(literal["kind"] if literal else node["value"]["type"]["id"])
+    return "boolean" if kind == "BOOLEAN" else "number" if _NUMBERS.fullmatch(kind) else None
 
 
 def folded(name: str) -> str:

@@ -12,7 +12,15 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from orbitpkg.datasets.columns import FIXED, Kind
-from orbitpkg.datasets.filters import advice, check_filter, columns_used, folded, refusal, unknown_column
+from orbitpkg.datasets.filters import (
+    advice,
+    check_filter,
+    columns_used,
+    folded,
+    refusal,
+    unknown_column,
+    with_casts,
+)
 from orbitpkg.errors import IntegrityError, UsageError
 from orbitpkg.extras import require
 
@@ -55,6 +63,8 @@ def connect(*, spill: Path | None = None, memory: str = _MEMORY, threads: int = 
     if spill is not None:
         settings["temp_directory"] = str(spill)
     connection: DuckDBPyConnection = duckdb.connect(":memory:", config=settings)
+    # The columns hold times in UTC without a zone. In any other zone, comparing them with now() would shift them.
+    connection.execute("SET TimeZone = 'UTC'")
     return connection
 
 
@@ -216,7 +226,13 @@ class Table:
         error = unknown_column(text, tree, list(self.columns))
         if error is not None:
             raise error
-        return f"(\n{text}\n)"
+        numbers = {name for name, kind in self.columns.items() if _KINDS.get(kind) in {Kind.INTEGER, Kind.NUMBER}}
+        return f"(\n{with_casts(text, tree, numbers=numbers, is_mixed=self._is_mixed)}\n)"
+
+    def _is_mixed(self, name: str, cast: str) -> bool:
+        """Return whether a name is that of a text column of metadata in which ``cast`` has a value for some row."""
+        texts = {folded(each) for each, kind in self.columns.items() if kind == "VARCHAR" and each not in FIXED}
+        return folded(name) in texts and self._finds(f"SELECT 1 FROM data WHERE {cast} IS NOT NULL")  # noqa: S608
 
     def _finds(self, query: str) -> bool:
         return bool(self._connection.execute(f"{query} LIMIT 1").fetchall())
