@@ -28,7 +28,8 @@ __all__ = [
 
 PROJECT_NAME = "orbit.toml"
 PYPROJECT_NAME = "pyproject.toml"
-MAX_SETTINGS_BYTES = 4 * 1024 * 1024
+# Editing a file of this size takes a few seconds, and the time grows faster than the size.
+MAX_SETTINGS_BYTES = 1024 * 1024
 
 
 def folders_above(start: str | os.PathLike[str] | None = None) -> Iterator[str]:

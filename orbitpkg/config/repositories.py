@@ -166,14 +166,24 @@ def _open_repository(
 ) -> Repository:
     from orbitpkg.objects import open_store
     from orbitpkg.reporting import SILENT
+    from orbitpkg.repository.known import KnownReleases
     from orbitpkg.repository.mirrors import MirroredStore
     from orbitpkg.repository.repository import Repository
 
     cache, report = store_cache_folder(setting), reporter or SILENT
     stores = [open_store(url, cache=cache, reporter=report, offline=offline) for url in (setting.url, *setting.mirrors)]
+    known = KnownReleases(home_folder(), stores[0].url) if _is_lasting(setting.url) else None
     if len(stores) == 1:
-        return Repository(stores[0], is_default=setting.url == default_repository())
-    return Repository(MirroredStore(stores, tell=report.note))
+        return Repository(stores[0], known=known, is_default=setting.url == default_repository())
+    return Repository(MirroredStore(stores, tell=report.note), known=known)
+
+
+def _is_lasting(url: str) -> bool:
+    """Return whether what was read from a store once can be expected of it for ever.
+
+    A store in memory begins anew with each process, and the stores of plug-ins may convert a record again.
+    """
+    return url.startswith(("file:", "s3:", "https:", "http:"))
 
 
 def store_cache_folder(setting: RepositorySetting | None = None) -> Path:

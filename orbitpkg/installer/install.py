@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from orbitpkg.archive.reader import LocalArchive, verify_archive
 from orbitpkg.errors import ArchiveError, IntegrityError, NoSpace, StorageError, UnsupportedByStore, UsageError
 from orbitpkg.files.errors import storage_errors
+from orbitpkg.files.reading import read_bounded
+from orbitpkg.installer.agreement import check_manifest, manifest_entry
 from orbitpkg.files.space import free_bytes
 from orbitpkg.installer.fetch import ByteSource, fetch
 from orbitpkg.installer.local import InstalledChunks, present_chunks
@@ -224,6 +226,7 @@ def install(
         staging = store.stage(release, origin=available.origin)
         try:
             _fill(store, staging, available, missing, pool=pool, reporter=reporter)
+            _check_agreement(staging, available, missing)
             return store.commit(
                 staging, available.compressed, available.contents, missing, installed=installed is not None
             )
@@ -235,6 +238,16 @@ def install(
         except BaseException:
             store.offer_for_reuse(staging)
             raise
+
+
+def _check_agreement(staging: Staging, available: Available, files: Sequence[FileEntry]) -> None:
+    """Compare the manifest with the record before either becomes visible."""
+    entry = manifest_entry(available.release, available.contents)
+    # A release that is completed was checked when it was installed in part.
+    if entry in files:
+        with storage_errors(staging.files):
+            data = read_bounded(staging.path(entry), max_bytes=entry.size)
+        check_manifest(available.release, data, where=available.origin)
 
 
 def _complete_if_possible(store: Store, installed: Package, available: Available) -> Package:

@@ -236,6 +236,7 @@ class RepositorySource:
             searched = ", ".join(setting.name for setting in settings)
             error.message = f"There is no package {name} in the repositories {searched}."
         else:
+            self._catalogue(name).check_exists()
             for other in self.repositories.kept_elsewhere(name)[:1]:
                 bind = f"orbitpkg repo add {other.name} {shell_word(other.url)} --packages {name}"
                 error.hint = f"It was found in {other.name} before. To use that repository: {bind}"

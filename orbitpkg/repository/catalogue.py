@@ -11,6 +11,7 @@ Where an index and a record differ, the record is right, and the difference is r
 from __future__ import annotations
 
 from bisect import bisect_left
+import contextlib
 from typing import TYPE_CHECKING
 
 from orbitpkg.errors import AccessDenied, IntegrityError, ObjectNotFound, OfflineError, UnsupportedByStore
@@ -129,7 +130,10 @@ class Catalogue:
         self._mirrored = mirrored
         self._one_page = one_page
         self._cache = cache
+        self._exists = False
         self._stocks: dict[str, Stock] = {}
+        # By package and version, the known digest and that of a mirror.
+        self._conflicts: dict[tuple[str, Version], tuple[str, str]] = {}
         self._missing: dict[str, int] = {}
         self._releases: dict[tuple[str, Version], Release] = {}
 
@@ -231,12 +235,23 @@ class Catalogue:
         index = parse_index(data, name=name)
         if self.repository.outage is not None:
             # A mirror may be outdated, so the entries of all mirrors and of the cache are merged, and not cached.
-            others = [*self.repository.indexes(name), *([known] if known is not None else [])]
+            others = self.repository.indexes(name)
             entries = {version: entry for other in reversed(others) for version, entry in other.releases.items()}
-            return index.with_entries(entries)
+            return index.with_entries(self._bound(name, entries, known))
         if self._cache and info.etag:
             self._cache.keep_index(url, name, KeptIndex(etag=info.etag, data=data))
         return index
+
+    def _bound(
+        self, name: str, entries: dict[Version, IndexEntry], known: Index | None
+    ) -> dict[Version, IndexEntry]:
+        """Add the entries that the repository sent itself; they bind the mirrors, except for what is yanked by now."""
+        for version, entry in (known.releases if known is not None else {}).items():
+            other = entries.setdefault(version, entry)
+            if other.digest != entry.digest:
+                self._conflicts[name, version] = (entry.digest, other.digest)
+                entries[version] = entry
+        return entries
 
     def _tell_lag(self, index: Index, versions: frozenset[Version], name: str) -> None:
         lacking = sorted(versions - index.releases.keys())
@@ -263,6 +278,7 @@ class Catalogue:
         if (name, version) not in self._releases:
             stock = self._stocks.get(name)
             entry = stock.known(version) if stock else None
+            self._refuse_conflict(name, version, entry)
             release = self._kept(name, version, entry.digest) if entry and entry.digest else None
             release = release or self.repository.find_release(name, version)
             if release is None:
@@ -296,6 +312,35 @@ class Catalogue:
                 hint=f"Ask the repository's owner to rebuild it: orbitpkg repo reindex {name}",
                 name=name,
             )
+
+    def _refuse_conflict(self, name: str, version: Version, entry: IndexEntry | None) -> None:
+        """Raise an error if a mirror reports a release with another digest than this machine knows."""
+        expected, found = self._conflicts.get((name, version), (None, None))
+        known = self.repository.known
+        if expected is None and known is not None and self.repository.outage is not None and entry is not None:
+            expected, found = known.digest(name, version), entry.digest
+        if expected and found and expected != found:
+            raise IntegrityError(
+                f"A mirror of {self.repository.url} reports {name} {version} with the digest {found}, but this machine "
+                f"knows it with the digest {expected}.",
+                hint="Published releases never change. Do not use this mirror until you know why it differs.",
+                name=name,
+                version=str(version),
+                expected=expected,
+                found=found,
+            )
+
+    def check_exists(self) -> None:
+        """Make sure that there is a repository, so that a package it lacks is known to be absent. Asked only once.
+
+        Raises:
+            RepositoryNotFound: There is none: the address is wrong, or a share is not mounted.
+        """
+        if not self._exists:
+            # Offline, what is cached of the repository shows that there was one.
+            with contextlib.suppress(OfflineError):
+                self.repository.config()
+            self._exists = True
 
     def release_of(self, name: str, version: Version, digest: str) -> Release | None:
         """Read the record with this digest, from the cache if possible; return None if the release does not exist.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from typing import TYPE_CHECKING
 
@@ -16,9 +17,13 @@ __all__ = [
     "index_key",
     "is_marker",
     "markers_prefix",
+    "is_archive_key",
     "new_archive_key",
+    "new_claim_key",
     "new_marker_key",
     "new_piece_key",
+    "package_of_archive",
+    "package_of_claim",
     "record_key",
     "releases_prefix",
     "status_key",
@@ -35,6 +40,8 @@ _STATUS = "status/"
 _RECORD_SUFFIX = ".json"
 _MARKERS = "pending/"
 _PIECES = "pieces/"
+_CLAIM = "claim-"
+_ARCHIVE_SUFFIX = re.compile(r"(?:-[0-9a-f]{12})?\.tar\.zst")
 
 
 def new_archive_key(name: str, version: Version) -> str:
@@ -45,6 +52,28 @@ def new_archive_key(name: str, version: Version) -> str:
 def new_piece_key(archive: str) -> str:
     """Return a unique key for a piece of an archive, which is needed only until the archive is complete."""
     return f"{archive.rpartition('/')[0]}/{_PIECES}{secrets.token_hex(16)}"
+
+
+def is_archive_key(key: str, name: str, version: Version) -> bool:
+    """Return whether a key is one that :func:`new_archive_key` makes for this release."""
+    stem = f"{ARCHIVES}{name}/{name}-{version}"
+    return key.startswith(stem) and _ARCHIVE_SUFFIX.fullmatch(key, len(stem)) is not None
+
+
+def new_claim_key(name: str) -> str:
+    """Return a unique key for a publisher's claim; publishers may delete what is among the pieces."""
+    return f"{ARCHIVES}{name}/{_PIECES}{_CLAIM}{secrets.token_hex(16)}"
+
+
+def package_of_archive(key: str) -> str:
+    """Return the package that an archive or a piece belongs to; "" for any other key."""
+    return key[len(ARCHIVES) :].partition("/")[0] if key.startswith(ARCHIVES) else ""
+
+
+def package_of_claim(key: str) -> str:
+    """Return the package that a claim belongs to; "" for any other key."""
+    name = package_of_archive(key)
+    return name if key.startswith(f"{ARCHIVES}{name}/{_PIECES}{_CLAIM}") else ""
 
 
 def releases_prefix(name: str) -> str:

@@ -39,10 +39,10 @@ from orbitpkg.model.versions import Version, next_free, parse_version
 from orbitpkg.repository.configuration import MAX_CONFIG_BYTES, RepositoryConfig, parse_config
 from orbitpkg.repository.index import MAX_INDEX_BYTES, Index, newest, parse_index
 from orbitpkg.repository.layout import (
-    ARCHIVES,
     CONFIG_KEY,
     RELEASES,
     index_key,
+    is_archive_key,
     record_key,
     releases_prefix,
     status_key,
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 
     from orbitpkg.model.contents import Contents
     from orbitpkg.objects.protocol import ObjectStore
+    from orbitpkg.repository.known import KnownReleases
 
 __all__ = ["RemoteArchive", "Repository", "RepositoryConfig"]
 
@@ -82,11 +83,13 @@ class Repository:
 
     Args:
         objects: The store.
+        known: The releases of this repository that this machine knows; None to accept any.
         is_default: Whether it is the default repository, which the user did not configure.
     """
 
-    def __init__(self, objects: ObjectStore, *, is_default: bool = False) -> None:
+    def __init__(self, objects: ObjectStore, *, known: KnownReleases | None = None, is_default: bool = False) -> None:
         self.objects = objects
+        self.known = known
         self._is_default = is_default
 
     @property
@@ -245,11 +248,20 @@ class Repository:
                 raise self.unreachable_error(f"{name} {version}") from self.outage
             return None
         release = parse_release(raw, name=name, version=version)
-        if not release.archive.key.startswith(ARCHIVES):
+        if not is_archive_key(release.archive.key, name, version):
             raise IntegrityError(f"The record of {release.label} has an invalid archive key: {release.archive.key!r}.")
         if archive_size(release.contents) != release.archive.size:
             raise IntegrityError(f"The record of {release.label} places its contents outside its archive.")
+        self._check_known(release)
         return release
+
+    def _check_known(self, release: Release) -> None:
+        if self.known is None:
+            return
+        self.known.check(release)
+        # What a mirror reports is not remembered: it must not bind the repository itself.
+        if self.outage is None:
+            self.known.remember(release)
 
     def not_found_error(self, name: str, wanted: str, versions: list[Version]) -> PackageNotFound | VersionNotFound:
         """Make the error for a requirement that no release satisfies; it names the existing versions."""
@@ -339,9 +351,9 @@ class Repository:
             # The request may have succeeded, and only its reply been lost.
             if not self._is_mine(release, error):
                 raise
-            return release
+            return self._remember(release)
         else:
-            return release
+            return self._remember(release)
         existing = self.find_release(release.key, release.version)
         if existing is None:
             raise RepositoryError(
@@ -351,6 +363,11 @@ class Repository:
         if existing.raw == release.raw:
             return release
         raise self.exists_error(release.name, release.key, release.version)
+
+    def _remember(self, release: Release) -> Release:
+        if self.known is not None:
+            self.known.remember(release)
+        return release
 
     def _is_mine(self, release: Release, cause: RepositoryError) -> bool:
         try:

@@ -3,7 +3,8 @@
 1. A package that is bound to a repository comes from that repository; no other is searched.
 2. A package that is not bound must be in exactly one repository. Otherwise, a package published elsewhere under the
    same name could replace it.
-3. A repository that does not respond is an error. Another repository cannot replace it, because it may have the package.
+3. A repository that is not there, because its address is wrong or its share is not mounted, is an error, too.
+4. A repository that does not respond is an error. Another repository cannot replace it, because it may have the package.
 """
 
 from __future__ import annotations
@@ -136,6 +137,10 @@ class RepositorySet:
             return bound
         stocks = read_all(lambda setting: self.catalogue(setting).stock(package), self.settings)
         found = [setting for setting, stock in zip(self.settings, stocks, strict=True) if stock.versions]
+        # A repository that is not there must not count as one without the package: another's would be installed.
+        for setting in self.settings:
+            if setting not in found:
+                self.catalogue(setting).check_exists()
         if len(found) > 1:
             raise _ambiguous(package, found)
         return found[0] if found else self.settings[0]
