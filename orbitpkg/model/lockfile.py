@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["LOCK_NAME", "MAX_LOCK_BYTES", "Lock", "LockedPackage", "package_requirements", "parse_lock"]
 
 LOCK_NAME = "orbit.lock"
-MAX_LOCK_BYTES = 64 * 1024 * 1024
+# Enough for 50,000 packages. Parsing that many takes three seconds and 200 MiB.
+MAX_LOCK_BYTES = 16 * 1024 * 1024
 
 _FORMAT = 1
 _HEAD = "# Written by orbitpkg. Keep it under version control; change it with orbitpkg add, lock and sync.\n"
@@ -218,10 +219,10 @@ def parse_lock(data: bytes, *, where: str = LOCK_NAME) -> Lock:
 
 
 def _parse_toml(text: str, where: str) -> dict[str, Any]:
-    import tomllib
+    from orbitpkg.model.tomltext import load_toml
 
     try:
-        return tomllib.loads(text)
+        return load_toml(text)
     except ValueError as error:  # invalid TOML, or an integer with more digits than Python converts
         problem = "it is not valid TOML" if text.rstrip().endswith(_END) else "it is truncated"
         raise _damaged(where, f"{problem}: {error}") from None

@@ -46,6 +46,9 @@ _SEPARATORS = re.compile(r"[-_.]+")
 _KEYS = ("requirements", "repositories", "forbid")
 _USER_KEYS = (*_KEYS, "trusted")
 _REPOSITORY_KEYS = ("url", "mirrors", "packages")
+# A package that is not bound is searched for in every repository, and each of its names is compared with every binding.
+_MOST_REPOSITORIES = 1_000
+_MOST_BINDINGS = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +105,8 @@ def parse_project(table: Mapping[str, Any], *, where: str, is_user: bool = False
     repositories = table.get("repositories", {})
     if not isinstance(repositories, dict):
         raise ProjectError(f"{where}: repositories is not a table.", hint=_EXAMPLE)
+    if len(repositories) > _MOST_REPOSITORIES:
+        raise ProjectError(f"{where}: {len(repositories):,} repositories; the maximum is {_MOST_REPOSITORIES:,}.")
     return ProjectDocument(
         requirements=_requirements(_texts(table.get("requirements", []), f"{where}: requirements"), where),
         repositories=tuple(_repository(name, row, where) for name, row in repositories.items()),
@@ -149,6 +154,8 @@ def _repository(name: str, row: object, where: str) -> RepositorySetting:
     if not isinstance(url, str) or not url:
         raise ProjectError(f"{place} has no url.", hint=_EXAMPLE)
     packages = _texts(row.get("packages", []), f"{place}.packages")
+    if len(packages) > _MOST_BINDINGS:
+        raise ProjectError(f"{place}.packages: {len(packages):,} names; the maximum is {_MOST_BINDINGS:,}.")
     try:
         bindings = tuple(check_binding(text) for text in packages)
     except UsageError as error:

@@ -203,6 +203,31 @@ def test_a_header_that_declares_gigabytes_is_not_read(tmp_path: Path) -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 * 1024
 
 
+def pax_header(body: bytes) -> bytes:
+    """Return an extended header with its body, padded to whole blocks."""
+    info = tarfile.TarInfo("pax")
+    info.type, info.size = tarfile.XHDTYPE, len(body)
+    return info.tobuf(tarfile.USTAR_FORMAT) + body + bytes(-len(body) % tarfile.BLOCKSIZE)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    ("headers", "match"),
+    [
+        ([b"1" * 65_536], "a tar header of 65,536 bytes; the maximum is 4,096"),
+        ([b"1" * 131_072], "a tar header of 131,072 bytes; the maximum is 4,096"),
+        ([b"1" * 4_096] * 1_000, "more than 32,768 bytes of tar headers"),
+        ([b"9 a=bcde\n"] * 5_000, "more than 32,768 bytes of tar headers"),
+    ],
+    ids=["64 KiB", "128 KiB", "many", "a long chain"],
+)
+def test_extended_headers_cost_little(tmp_path: Path, headers: list[bytes], match: str) -> None:
+    meta, body = old_package()
+    path = as_tar(tmp_path / "bad.sputnik", [("archive.gz", body), ("meta.json", json.dumps(meta).encode())])
+    path.write_bytes(b"".join(map(pax_header, headers)) + path.read_bytes())
+    refuse(path, match)
+
+
 def test_a_bomb_is_unpacked_only_up_to_its_declared_size(tmp_path: Path) -> None:
     meta, _ = old_package({"data": b""})
     body = gzip.compress(bytes(200 * MIB), 1)

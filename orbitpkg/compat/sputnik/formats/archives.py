@@ -48,8 +48,11 @@ _BLOCK = 512
 # POSIX.1-2017, pax, "ustar Interchange Format": the position of the magic in a header.
 _MAGIC_AT = 257
 _MAGIC = b"ustar"
-# tarfile reads an extended header at once, whatever size it declares. Python writes a few hundred bytes.
-_MAX_READ = 1024 * 1024
+# tarfile reads an extended header at once, whatever size it declares, and searches it with a regular expression that
+# takes quadratic time: ten seconds for 64 KiB of digits. It also follows a chain of such headers recursively. Python
+# writes a few hundred bytes.
+_MAX_READ = 4 * 1024
+_MAX_HEADERS = 32 * 1024
 _MEMBERS = 2
 _ABANDONED_SECONDS = 24 * 3600
 
@@ -167,15 +170,19 @@ FORMAT = ArchiveFormat(recognizes=is_sputnik_archive, open=open_converted)
 
 
 class _Bounded:
-    """A file with a limit on each read, since a malicious tar header may declare any size."""
+    """A file with limits on each read and on all of them, since a malicious archive may have headers of any size."""
 
     def __init__(self, file: IO[bytes], path: Path) -> None:
         self._file = file
         self._path = path
+        self._left = _MAX_HEADERS
 
     def read(self, size: int) -> bytes:
         if size > _MAX_READ:
-            raise ArchiveError(f"{self._path} has a tar header of {size:,} bytes.")
+            raise ArchiveError(f"{self._path} has a tar header of {size:,} bytes; the maximum is {_MAX_READ:,}.")
+        self._left -= max(0, size)
+        if self._left < 0:
+            raise ArchiveError(f"{self._path} has more than {_MAX_HEADERS:,} bytes of tar headers.")
         return self._file.read(size)
 
     def seek(self, offset: int) -> int:
