@@ -447,7 +447,7 @@ class TestSeveralRepositories:
         assert str(caught.value.hint).startswith("only-there is bound to shelf, so only shelf was searched.")
 
     def test_a_missing_bound_name_reports_where_it_was_seen_before(self, shelf: Path, second: Path) -> None:
-        """What this machine keeps says so: nobody else is asked."""
+        """The local cache decides, without another request."""
         assert list_versions("only-there") == ["1.0.0"]
         add_repository("shelf", str(shelf), packages=["only-*"])
         for path in (second / "releases").rglob("*.json"):
@@ -500,7 +500,7 @@ class TestSeveralRepositories:
         assert (app / "orbit.toml").read_text().count("url") == 1
 
     def test_a_locked_release_missing_from_a_mirror_does_not_count_as_deleted(self, app: Path, shelf: Path) -> None:
-        """A late mirror takes nobody back to an older version."""
+        """A late mirror does not lead to an older version."""
         add_repository("main", "http://127.0.0.1:9/models", mirrors=[str(shelf)])
         add(["base"])
         (shelf / "releases" / "base" / "2.0.0.json").unlink()

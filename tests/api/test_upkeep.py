@@ -90,14 +90,14 @@ class TestChecking:
         assert bits not in {0, 1, 2, 70, 130}
         assert bits < 128
 
-    def test_a_quick_look_finds_what_changed_in_size_or_since_the_install(self, package: Package) -> None:
+    def test_a_quick_check_finds_changed_sizes_and_files_changed_since_the_install(self, package: Package) -> None:
         record = package.path.parent / "release.json"
         os.utime(record, ns=(0, record.stat().st_mtime_ns - 1))
         change(package.path / "data/a", lambda path: path.write_bytes(b"longer"))
         change(package.path / "data/b", lambda path: path.write_bytes(b"x\n"))
         assert flaws(only(maintain.check(quick=True))) == {"data/a": Flaw.ALTERED, "data/b": Flaw.ALTERED}
 
-    def test_a_quick_look_believes_what_keeps_its_size_and_time(self, package: Package) -> None:
+    def test_a_quick_check_accepts_files_with_unchanged_size_and_time(self, package: Package) -> None:
         path = package.path / "data/a"
         before = path.stat()
         change(path, lambda path: path.write_bytes(b"x\n"))
@@ -109,7 +109,7 @@ class TestChecking:
         os.utime(package.path / "data/a", ns=(0, (package.path.parent / "release.json").stat().st_mtime_ns + 10**9))
         assert only(maintain.check(quick=True)).findings == ()
 
-    def test_what_stands_in_a_files_place_is_never_opened(self, package: Package) -> None:
+    def test_a_foreign_object_in_place_of_a_file_is_never_opened(self, package: Package) -> None:
         (package.path / "data/a").unlink()
         os.mkfifo(package.path / "data/a")
         (package.path / "data/b").unlink()
@@ -121,7 +121,7 @@ class TestChecking:
         assert flaws(only(maintain.check())) == {"loop": Flaw.EXTRA}
 
     @pytest.mark.parametrize("name", ["release.json", "contents", "origin"])
-    def test_what_the_store_keeps_beside_the_files_counts(self, package: Package, name: str) -> None:
+    def test_files_of_the_store_beside_a_release_are_checked(self, package: Package, name: str) -> None:
         (package.path.parent / name).unlink()
         assert flaws(only(maintain.check())) == {f"../{name}": Flaw.MISSING}
 
@@ -132,7 +132,7 @@ class TestChecking:
         assert flaws(only(maintain.check())) == {f"../{name}": Flaw.ALTERED}
 
     @pytest.mark.usefixtures("package")
-    def test_only_what_is_asked_for_is_looked_at(self, tmp_path: Path) -> None:
+    def test_only_requested_files_are_examined(self, tmp_path: Path) -> None:
         other = make_package(tmp_path / "other", name="other", files={"x": b"x"})
         install(archive_of(other, tmp_path / "other.tar.zst"))
         assert [each.name for each in maintain.check(["other"])] == ["other"]
@@ -158,7 +158,7 @@ class TestRepairing:
         (broken,) = (chunk for chunk in package.contents.chunks if 0 <= place - chunk.offset < chunk.length)
         assert only(maintain.check(repair=True)).fetched == broken.stored
 
-    def test_a_file_that_was_cut_short_costs_what_it_lacks(self, package: Package) -> None:
+    def test_completing_a_truncated_file_fetches_only_the_rest(self, package: Package) -> None:
         change(package.path / "big.bin", lambda path: os.truncate(path, LARGE // 2))
         assert 0 < only(maintain.check(repair=True)).fetched < LARGE * 3 // 4
 
@@ -175,7 +175,7 @@ class TestRepairing:
         assert package.read_bytes("big.bin") == noise(LARGE)
 
     @pytest.mark.usefixtures("package")
-    def test_what_another_version_holds_is_not_fetched(self, tmp_path: Path, home: Path) -> None:
+    def test_data_in_another_installed_version_are_not_fetched(self, tmp_path: Path, home: Path) -> None:
         orbitpkg.publish(make_package(tmp_path / "2", version="2.0.0", files={"big.bin": noise(LARGE), "new": b"n"}))
         newer = orbitpkg.install("model==2.0.0")
         for path in (home / "store/v1/blobs").rglob("*"):
@@ -208,7 +208,7 @@ class TestRepairing:
         assert (tmp_path / "elsewhere/a").exists()
 
     @pytest.mark.parametrize("name", ["release.json", "contents", "origin"])
-    def test_what_the_store_keeps_beside_the_files_comes_back(self, package: Package, name: str, folder: Path) -> None:
+    def test_files_of_the_store_beside_a_release_are_restored(self, package: Package, name: str, folder: Path) -> None:
         path = package.path.parent / name
         before = path.read_bytes()
         path.unlink()
@@ -225,7 +225,7 @@ class TestRepairing:
         assert only(maintain.check(repair=True)).left == ()
         assert path.read_bytes() == before
 
-    def test_what_came_from_an_archive_is_repaired_from_it(self, tmp_path: Path) -> None:
+    def test_a_package_from_an_archive_is_repaired_from_it(self, tmp_path: Path) -> None:
         folder = make_package(tmp_path / "p")
         archive = archive_of(folder, tmp_path / "p.tar.zst")
         package = install(archive)
@@ -254,7 +254,7 @@ class TestRepairing:
         assert gone.left == (Finding(path="x", flaw=Flaw.MISSING),)
         assert gone.failure is not None
 
-    def test_what_was_left_out_stays_out(self, folder: Path) -> None:
+    def test_omitted_files_stay_omitted(self, folder: Path) -> None:
         orbitpkg.publish(folder)
         package = orbitpkg.install("model", only="data/*")
         change(package.path / "data/a", lambda path: path.write_bytes(b"x"))

@@ -302,7 +302,7 @@ class TestChunkTable:
         ids=["short", "long", "upper-case", "letter", "foreign-digit", "number", "list"],
     )
     @pytest.mark.parametrize("table", ["chunks", "files"])
-    def test_digests_that_are_none_are_refused(self, target: Path, table: str, spoil: Callable[[str], object]) -> None:
+    def test_invalid_digests_are_refused(self, target: Path, table: str, spoil: Callable[[str], object]) -> None:
         forgery = forge()
         forgery.table[table]["blake3"] = spoil(forgery.table[table]["blake3"])
         assert "hexadecimal digits" in refusal(target, forgery.seal()).message

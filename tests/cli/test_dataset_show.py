@@ -139,7 +139,7 @@ def test_pictures_are_drawn(show: Show, lab: Path, words: tuple[str, ...], says:
         (("runs", "--where", "robot = 'x'", "--plot", "out.png"), "There is nothing to plot: no data are selected."),
     ],
 )
-def test_what_cannot_be_shown_is_an_error(show: Show, words: tuple[str, ...], says: str) -> None:
+def test_data_that_cannot_be_shown_are_an_error(show: Show, words: tuple[str, ...], says: str) -> None:
     done = show(*words)
     assert done.code == 2
     assert done.out == ""

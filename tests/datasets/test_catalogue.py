@@ -76,7 +76,7 @@ def test_the_name_of_a_part_is_the_digest_of_its_bytes(recordings: Dataset, tmp_
     assert key.endswith(f"-{blake3(recordings.objects.get(key)[0]).hexdigest()[:32]}.parquet")
 
 
-def test_only_what_is_new_is_fetched_and_no_data(
+def test_only_new_objects_are_fetched_without_data(
     recordings: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(recordings, tmp_path, 2)
@@ -228,7 +228,7 @@ def test_objects_that_are_not_parts_are_ignored(recordings: Dataset, tmp_path: P
     assert counts(recordings) == [0]
 
 
-def test_what_this_machine_keeps_is_mended_when_it_is_damaged(recordings: Dataset, tmp_path: Path) -> None:
+def test_damaged_caches_of_this_machine_are_repaired(recordings: Dataset, tmp_path: Path) -> None:
     fill(recordings, tmp_path, 2)
     assert counts(recordings) == [0, 1]
     kept = sorted((tmp_path / "home" / "cache").rglob("part-*.parquet"))
@@ -238,7 +238,7 @@ def test_what_this_machine_keeps_is_mended_when_it_is_damaged(recordings: Datase
     assert counts(recordings) == [0, 1]
 
 
-def test_without_a_network_the_catalogue_is_what_is_kept(
+def test_without_a_network_the_cached_catalogue_is_used(
     recordings: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(recordings, tmp_path, 2)
@@ -309,7 +309,7 @@ def test_a_plain_reader_sees_every_row_once(recordings: Dataset, tmp_path: Path)
     assert list(plain_rows(recordings)) == before
 
 
-def test_frames_and_tables_hold_what_rows_do(recordings: Dataset, tmp_path: Path) -> None:
+def test_frames_and_tables_contain_the_same_values_as_rows(recordings: Dataset, tmp_path: Path) -> None:
     fill(recordings, tmp_path, 3)
     selection = recordings.where("count >= 1")
     rows = list(selection.rows())

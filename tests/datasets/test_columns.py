@@ -24,7 +24,7 @@ def test_names_alike_but_for_letter_case_are_not_one_column() -> None:
 
 
 @pytest.mark.parametrize("key", ["", " ", "a\x00b", "a\nb", "\u202egnp.exe", "x" * 256])
-def test_a_key_that_can_name_no_column_has_none(key: str) -> None:
+def test_a_key_that_is_not_a_valid_column_name_has_no_column(key: str) -> None:
     assert column_values({key: "value"}, {key: 1}) == {}
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Machine:
-    """A machine with the dataset ``recordings``: three files, of two of which something is said."""
+    """A machine with the dataset ``recordings``: three files, two of them with metadata."""
     machine = Machine(tmp_path_factory.mktemp("lab") / "a machine")
     runs = machine.folder / "runs"
     runs.mkdir(parents=True)
@@ -34,7 +34,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Machine:
     return machine
 
 
-def test_what_cannot_be_read_of_a_file_is_a_note_about_that_file(lab: Machine) -> None:
+def test_unreadable_metadata_is_noted_for_the_file(lab: Machine) -> None:
     done = lab.run("dataset", "register", "recordings", "runs", "--tag", "lab=a=b")
     assert done.code == 0
     assert done.out == "Registered 3 files in recordings: 0 new, 0 bytes uploaded\n"
@@ -92,7 +92,7 @@ def test_a_query_prints_columns_csv_and_json(lab: Machine) -> None:
     assert lab.run(*words, "--csv", "--columns", "name,size").out == "name,size\nrun 1.bin,1\n"
 
 
-def test_what_is_printed_of_nothing_is_a_header_or_a_note(lab: Machine) -> None:
+def test_an_empty_result_prints_a_header_or_a_note(lab: Machine) -> None:
     words = ("dataset", "query", "recordings", "size > 1000")
     assert (lab.run(*words).out, lab.run(*words).err) == ("", "note: 0 files\n")
     assert lab.run(*words, "--csv", "--columns", "name,size").out == "name,size\n"
@@ -142,7 +142,7 @@ def without(library: str, lab: Machine, *words: str) -> Result:
         ("pyarrow", ["register", "recordings", "new"]),
     ],
 )
-def test_a_library_that_is_not_installed_is_named_with_what_installs_it(
+def test_a_missing_library_is_named_with_the_command_that_installs_it(
     lab: Machine, library: str, words: list[str]
 ) -> None:
     (lab.folder / "new").write_bytes(b"new")
@@ -172,7 +172,7 @@ def test_a_time_means_the_same_in_every_time_zone(lab: Machine, zone: str) -> No
         assert (condition, len(done.envelope["data"]["rows"])) == (condition, count)
 
 
-def test_without_a_network_what_is_kept_is_searched(lab: Machine, tmp_path: Path) -> None:
+def test_without_a_network_the_cache_is_searched(lab: Machine, tmp_path: Path) -> None:
     del tmp_path
     done = lab.run("dataset", "query", "recordings", "--offline", "--at", "s3://no-such-bucket/lab")
     assert done.code == 1

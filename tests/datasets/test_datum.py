@@ -67,7 +67,7 @@ def test_values_of_metadata_have_types() -> None:
 
 
 @pytest.mark.parametrize("value", ["{", "[1,", '{"a": NaN}', "9" * 400])
-def test_a_value_that_begins_as_json_and_is_none_is_refused(value: str) -> None:
+def test_a_value_that_starts_like_json_but_is_invalid_is_refused(value: str) -> None:
     with pytest.raises(UsageError, match="metadata"):
         parse_metadata_words([f"key={value}"], option="--metadata")
 

@@ -218,7 +218,7 @@ def test_a_file_that_does_not_match_its_suffix_causes_a_warning(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("name", ["run.h5", "rows.parquet", "model.safetensors", "frame.png", "climate.nc"])
-def test_a_file_that_is_not_there_is_a_warning(tmp_path: Path, name: str) -> None:
+def test_a_missing_file_is_a_warning(tmp_path: Path, name: str) -> None:
     assert len(extract(tmp_path / name).warnings) == 1
 
 

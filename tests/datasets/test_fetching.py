@@ -73,7 +73,7 @@ def test_a_grown_dataset_fetches_what_is_new(filled: Dataset, tmp_path: Path) ->
     assert filled.where().fetch(tmp_path / "out").fetched == ["new.bin"]
 
 
-def test_what_somebody_put_there_or_changed_stays_unless_forced(filled: Dataset, tmp_path: Path) -> None:
+def test_foreign_or_changed_files_are_kept_unless_forced(filled: Dataset, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     (out / "a.bin").write_bytes(b"mine")

@@ -139,7 +139,7 @@ def test_a_filter_that_cannot_be_used_is_pointed_at(filled: Dataset, condition: 
         "true /* and",
     ],
 )
-def test_what_is_more_or_less_than_a_condition_is_refused(filled: Dataset, condition: str) -> None:
+def test_an_expression_that_is_not_a_condition_is_refused(filled: Dataset, condition: str) -> None:
     with pytest.raises(UsageError, match="filter"):
         filled.where(condition).count()
 

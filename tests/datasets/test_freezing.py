@@ -68,7 +68,7 @@ def test_a_packed_one_needs_the_dataset_no_more(filled: Dataset) -> None:
     assert found.file_path("run 2#%.bin").read_bytes() == noise(102)
 
 
-def test_a_referring_one_gives_the_bytes_of_then_or_an_error(filled: Dataset) -> None:
+def test_a_dataset_of_references_returns_the_original_bytes_or_an_error(filled: Dataset) -> None:
     found = freeze(filled, pack=False)
     keys = {path: blob_key(datum.blake3 or "") for path, datum in found.data.items()}
     filled.objects.put(keys["run 2#%.bin"], bytes(102))
@@ -79,7 +79,7 @@ def test_a_referring_one_gives_the_bytes_of_then_or_an_error(filled: Dataset) ->
         found.file_path("run 3#%.bin")
 
 
-def test_a_file_is_fetched_when_it_is_first_asked_for_and_then_is_there(filled: Dataset) -> None:
+def test_a_file_is_fetched_on_first_use_and_then_cached(filled: Dataset) -> None:
     found = freeze(filled, pack=False)
     path = found.file_path("run 2#%.bin")
     for info in list(filled.objects.list("blobs/")):
@@ -105,7 +105,7 @@ def test_a_release_is_a_name_and_a_version(filled: Dataset, release: str) -> Non
         filled.where().freeze(release)
 
 
-def test_nothing_and_what_cannot_be_had_are_not_frozen(filled: Dataset) -> None:
+def test_empty_and_unavailable_selections_are_not_frozen(filled: Dataset) -> None:
     with pytest.raises(UsageError, match="No files match the filter"):
         filled.where("count = 77").freeze("runs==1.0.0")
     for info in list(filled.objects.list("blobs/")):

@@ -149,7 +149,7 @@ def test_a_header_that_is_not_json_warns_about_that_object_only(aws: S3Server, h
     assert [row["k"] for row in made.where("name = 'good.bin'").rows()] == [1]
 
 
-def test_an_object_that_was_written_over_supersedes_what_it_was(aws: S3Server, tmp_path: Path) -> None:
+def test_an_overwritten_object_supersedes_its_previous_state(aws: S3Server, tmp_path: Path) -> None:
     made, bucket = new_dataset(aws), aws.new_bucket()
     put(aws, bucket, "a.bin", b"one", state="old")
     put(aws, bucket, "b.bin", b"bbb", state="old")
@@ -185,7 +185,7 @@ def test_where_a_bucket_keeps_versions_the_indexed_one_is_fetched(aws: S3Server,
     assert orbitpkg.frozen("runs").file_path("a.bin").read_bytes() == b"as indexed"
 
 
-def test_reading_objects_once_gives_digests_and_what_is_in_them(aws: S3Server, tmp_path: Path) -> None:
+def test_reading_objects_once_gives_digests_and_contents(aws: S3Server, tmp_path: Path) -> None:
     import h5py
 
     made, bucket = new_dataset(aws), aws.new_bucket()

@@ -88,7 +88,7 @@ def test_folders_give_their_files_but_no_hidden_ones_and_no_sidecars(tmp_path: P
     assert [each.name for each in find_files([folder / "sub/c.bin", folder / ".hidden"])] == ["c.bin", ".hidden"]
 
 
-def test_a_file_that_is_not_there_is_refused_before_anything_is_done(recordings: Dataset, tmp_path: Path) -> None:
+def test_a_missing_file_is_refused_before_any_work(recordings: Dataset, tmp_path: Path) -> None:
     path = write(tmp_path, {"a.bin": b"a"}) / "a.bin"
     with pytest.raises(UsageError, match="does not exist"):
         recordings.register([path, tmp_path / "b.bin"])
@@ -98,7 +98,7 @@ def test_a_file_that_is_not_there_is_refused_before_anything_is_done(recordings:
         recordings.register(tmp_path / "nothing")
 
 
-def test_what_is_wrong_with_one_file_keeps_no_other(recordings: Dataset, tmp_path: Path) -> None:
+def test_a_failure_of_one_file_does_not_stop_the_others(recordings: Dataset, tmp_path: Path) -> None:
     folder = write(tmp_path / "files", {"good.bin": b"good", "also.bin": b"also", "bad\nname.bin": b"bad"})
     os.mkfifo(folder / "fifo")
     (folder / "link").symlink_to("good.bin")
@@ -143,7 +143,7 @@ def test_a_file_that_changes_while_it_is_sent_is_an_error_and_leaves_no_wrong_by
 
 
 class Writing(DirectoryStore):
-    """A store during whose first question somebody writes to a file."""
+    """A store during whose first request a file is modified."""
 
     def __init__(self, root: Path, victim: Path) -> None:
         super().__init__(root)
@@ -223,7 +223,7 @@ def test_lineage_names_data_that_are_there(recordings: Dataset, tmp_path: Path) 
 
 
 class Failing(DirectoryStore):
-    """A store that fails for good after so many objects."""
+    """A store that fails permanently after a number of objects."""
 
     def __init__(self, root: Path, after: int, error: RepositoryError) -> None:
         super().__init__(root)

@@ -348,7 +348,7 @@ def test_an_array_of_each_kind_of_file_is_chosen_and_drawn(tmp_path: Path, name:
 
 
 @pytest.mark.parametrize(("make", "name"), [(make_netcdf, "t2m"), (make_classic_netcdf, "p")])
-def test_what_a_netcdf_file_lacks_is_nan(tmp_path: Path, make: Callable[[Path], Path], name: str) -> None:
+def test_values_missing_from_a_netcdf_file_are_nan(tmp_path: Path, make: Callable[[Path], Path], name: str) -> None:
     with open_array(make(tmp_path / "climate.nc"), name) as array:
         values = array[:]
     np.testing.assert_array_equal(values, [[1, 2, math.nan], [3, 4, 5]])
@@ -372,13 +372,13 @@ def test_bfloat16_is_read(tmp_path: Path) -> None:
         ("env/state", "out.pdf", "the file name must end in .png"),
     ],
 )
-def test_what_cannot_be_drawn_is_reported(tmp_path: Path, name: str, target: str, says: str) -> None:
+def test_values_that_cannot_be_drawn_are_reported(tmp_path: Path, name: str, target: str, says: str) -> None:
     with pytest.raises(UsageError, match=says):
         plot_array(make_hdf5(tmp_path / "a.h5"), name, tmp_path / target)
     assert not (tmp_path / target).exists()
 
 
-def test_a_picture_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+def test_an_image_that_cannot_be_written_leaves_no_file(tmp_path: Path) -> None:
     path = make_hdf5(tmp_path / "a.h5")
     (tmp_path / "out.png").mkdir()
     with pytest.raises(StorageError, match="cannot be written"):

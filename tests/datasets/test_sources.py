@@ -109,7 +109,7 @@ def test_a_damaged_record_is_named_and_not_treated_as_an_absent_dataset(recordin
         dataset("recordings", recordings.repository)
 
 
-def test_what_a_newer_version_wrote_is_refused_with_what_to_do(recordings: Dataset) -> None:
+def test_files_of_a_newer_version_are_refused_with_a_hint(recordings: Dataset) -> None:
     recordings.objects.put(record_key("recordings"), b'{"format": 2}')
     recordings.objects.put(f"{notes_prefix('recordings')}1.json", b'{"format": 2}')
     for ask in (lambda: dataset("recordings", recordings.repository), recordings.notes):

@@ -135,7 +135,7 @@ def test_a_check_added_in_one_place_applies_on_every_way_in(
 
 
 @every_way
-def test_what_the_policy_allows_comes_in(machine: Path, way: str) -> None:
+def test_releases_that_the_policy_allows_are_installed(machine: Path, way: str) -> None:
     prepare, enter = WAYS[way]
     prepare(machine)
     enter(machine)

@@ -88,7 +88,7 @@ def test_overwritten_bytes_are_refused_or_change_nothing(edits: list[tuple[int, 
 
 @settings(deadline=None)
 @given(start=st.integers(0, len(SOUND)), length=st.integers(1, 600))
-def test_bytes_taken_out_are_refused(start: int, length: int) -> None:
+def test_removed_bytes_are_refused(start: int, length: int) -> None:
     damaged = SOUND[:start] + SOUND[start + length :]
     with tempfile.TemporaryDirectory() as temporary:
         try:

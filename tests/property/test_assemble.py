@@ -65,7 +65,7 @@ def part_bytes(part: Part, archives: dict[str, bytearray]) -> bytes:
 
 
 @given(st.integers(2, 60), st.integers(1, 100))
-def test_what_is_known_throughout_is_copied_but_for_the_end(count: int, least: int) -> None:
+def test_known_objects_are_copied_except_for_the_end(count: int, least: int) -> None:
     assembler, position = Assembler(least=least, usual=1000), 0
     parts: list[Part] = []
     for index in range(count):

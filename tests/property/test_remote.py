@@ -19,7 +19,7 @@ STORES = st.sampled_from(["s3://bucket", "memory://name", "https://host", "http:
 
 
 @given(store=STORES, key=KEYS.filter(is_valid_key))
-def test_an_address_that_was_put_together_is_taken_apart_alike(store: str, key: str) -> None:
+def test_a_joined_address_is_split_into_the_same_parts(store: str, key: str) -> None:
     if store.startswith("file") and "/" in key:
         store, _, key = f"{store}/d/e", None, key.rpartition("/")[2]
     assert split_object_uri(join_uri(store, key)) == (store, key)

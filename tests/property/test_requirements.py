@@ -61,9 +61,7 @@ def test_caret_and_tildes_keep_their_leading_numbers(clause: tuple[str, str], ve
     offered=st.lists(versions, max_size=8),
     wanted=st.booleans(),
 )
-def test_the_best_is_the_greatest_of_what_is_allowed(
-    clauses: list[str], offered: list[Version], *, wanted: bool
-) -> None:
+def test_the_best_is_the_greatest_allowed_version(clauses: list[str], offered: list[Version], *, wanted: bool) -> None:
     range_ = parse_range(",".join(clauses))
     mentioned = wanted or any("-" in clause for clause in clauses if not clause.startswith("!="))
     fitting = [version for version in offered if range_.allows(version) and (mentioned or not version.is_prerelease)]
@@ -78,7 +76,7 @@ def test_an_exact_range_allows_its_version_alone(version: Version, other: Versio
 
 
 @given(clauses=st.lists(plain_clauses | reaching_clauses.map("".join), max_size=3))
-def test_what_is_written_is_read_back(clauses: list[str]) -> None:
+def test_written_values_are_read_back(clauses: list[str]) -> None:
     requirement = parse_requirement("My_Model " + " , ".join(clauses))
     assert str(requirement) == "My_Model" + ",".join(clauses)
     assert parse_requirement(str(requirement)) == requirement
@@ -88,7 +86,7 @@ def test_what_is_written_is_read_back(clauses: list[str]) -> None:
     clauses=st.lists(plain_clauses | reaching_clauses.map("".join), max_size=4),
     offered=st.lists(versions, max_size=12, unique=True),
 )
-def test_stretches_hold_what_is_allowed(clauses: list[str], offered: list[Version]) -> None:
+def test_ranges_contain_the_allowed_versions(clauses: list[str], offered: list[Version]) -> None:
     range_, ordered = parse_range(",".join(clauses)), sorted(offered)
     stretches = range_.allowed_slices([version.precedence for version in ordered])
     found = [version for start, end in stretches for version in ordered[start:end]]

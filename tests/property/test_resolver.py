@@ -211,7 +211,7 @@ def test_no_package_could_be_newer_with_all_others_as_they_are(case: Case) -> No
 
 @settings(max_examples=scaled(125, 2_000), deadline=None)
 @given(case=cases())
-def test_what_was_chosen_is_chosen_again_when_it_is_preferred(case: Case) -> None:
+def test_preferred_versions_are_chosen_again(case: Case) -> None:
     found = solved(case)
     if found is not None:
         assert solved(replace(case, prefer=found)) == found

@@ -28,7 +28,7 @@ def test_two_versions_compare_as_semantic_version_has_it(a: Version, b: Version)
 
 
 @given(version=versions)
-def test_what_is_written_is_read_back(version: Version) -> None:
+def test_written_values_are_read_back(version: Version) -> None:
     assert parse_version(str(version)) == version
 
 

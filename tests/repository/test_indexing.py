@@ -194,7 +194,7 @@ class TestRequests:
 
 
 class TestLies:
-    """Where an index and a record differ, the record is right, and the difference is told."""
+    """If an index and a record differ, the record counts, and the difference is reported."""
 
     def lie(self, repository: Repository, old: bytes, new: bytes) -> None:
         data, _ = repository.objects.get(index_key("model"))
@@ -232,7 +232,7 @@ class TestLies:
         assert [str(version) for version in catalogue.stock("model").versions] == ["1.0.0"]
         assert len(catalogue.differences) == 2
 
-    def test_what_a_large_index_invents_is_found_when_its_record_is_read(
+    def test_invented_entries_of_a_large_index_are_found_when_the_record_is_read(
         self, repository: Repository, cache: Cache
     ) -> None:
         publish(repository, "1.0.0")
@@ -288,7 +288,7 @@ class TestLies:
         assert "reindex" not in difference
         assert repository.summary("model").newest == parse_version("1.1.0")
 
-    def test_reindex_names_what_was_wrong(self, repository: Repository, store: FaultyStore) -> None:
+    def test_reindex_names_the_errors_it_corrected(self, repository: Repository, store: FaultyStore) -> None:
         for version in ("1.0.0", "1.1.0"):
             publish(repository, version)
         self.lie(repository, b'"1.1.0":', b'"7.0.0":')
@@ -375,7 +375,7 @@ class TestStatus:
         )
 
 
-def test_a_record_that_another_tool_put_there_is_read(repository: Repository) -> None:
+def test_a_record_written_by_another_tool_is_read(repository: Repository) -> None:
     publish(repository, "1.0.0")
     foreign = record_of("model", "3.0.0", dependencies={"other": ""})
     repository.objects.put(record_key("model", foreign.version), foreign.raw)

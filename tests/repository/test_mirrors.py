@@ -52,7 +52,7 @@ def seen(*stores: FaultyStore, cache: Cache | None = None, one_page: int = 990) 
 @pytest.mark.parametrize(
     "mirrors", [(store(OLD), store(OLD, NEW)), (store(OLD, NEW), store(OLD)), (store(), store(OLD, NEW))]
 )
-def test_what_one_mirror_lacks_another_has(mirrors: tuple[FaultyStore, ...]) -> None:
+def test_objects_missing_from_one_mirror_come_from_another(mirrors: tuple[FaultyStore, ...]) -> None:
     stores = (store(OLD, NEW, silent=True), *mirrors)
     assert seen(*stores) == [OLD, NEW]
     repository = Repository(MirroredStore(stores))
@@ -98,7 +98,7 @@ def test_objects_missing_from_every_mirror_are_not_reported_as_absent() -> None:
 
 
 def test_a_name_that_a_mirror_lacks_is_not_taken_from_another_repository() -> None:
-    """The silent repository may hold the name: whoever publishes it elsewhere gets nothing in."""
+    """The silent repository may have the name, so a package of that name elsewhere is not installed."""
     ours, theirs = MirroredStore([store(OLD, silent=True), store()]), store("9.0.0")
     stores: dict[str, ObjectStore] = {"ours": ours, "theirs": theirs}
     settings = [
@@ -114,7 +114,7 @@ def test_a_name_that_a_mirror_lacks_is_not_taken_from_another_repository() -> No
 
 
 @pytest.mark.parametrize("one_page", [0, 990])
-def test_what_was_known_before_a_late_mirror_answered_is_known_still(tmp_path: Path, one_page: int) -> None:
+def test_a_late_mirror_does_not_hide_known_releases(tmp_path: Path, one_page: int) -> None:
     cache = Cache(tmp_path / "cache")
     first, late = store(OLD, NEW), store(OLD)
     assert seen(first, late, cache=cache, one_page=one_page) == [OLD, NEW]

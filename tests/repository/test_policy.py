@@ -116,7 +116,7 @@ class TestWhatTheySay:
 class TestMerging:
     OTHERS: ClassVar = {"Sid": "Theirs", "Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "*"}
 
-    def test_what_others_wrote_stays_whether_a_list_or_one_statement(self) -> None:
+    def test_foreign_statements_are_kept_in_lists_and_alone(self) -> None:
         policy = new_policy(VISION, SOMEBODY, Right.READ, create_only=True)
         for theirs in (self.OTHERS, [self.OTHERS]):
             merged = merge_policy({"Version": "2008-10-17", "Id": "x", "Statement": theirs}, policy)
@@ -151,7 +151,7 @@ class TestMerging:
             merge_policy(None, new_policy(VISION, many, Right.READ, create_only=True))
 
     @pytest.mark.parametrize("text", ["", "[]", "{", '{"Statement": 1}', '{"Statement": ["x"]}'])
-    def test_what_cannot_be_understood_is_not_changed(self, text: str) -> None:
+    def test_a_policy_that_cannot_be_parsed_is_not_changed(self, text: str) -> None:
         with pytest.raises(IntegrityError, match="is not a valid policy"):
             parse_policy(text, what="The policy")
 
@@ -169,7 +169,7 @@ def refused(work: Callable[[], object]) -> bool:
 
 
 def held_to_publishing(bucket: str, prefix: str, folder: Path) -> None:
-    """Check that whoever this is can publish below a prefix, and not do away with what is published."""
+    """Check that these credentials can publish below a prefix, but cannot delete releases."""
     url = f"s3://{bucket}/{prefix}"
     orbitpkg.publish(package(folder, size=BY_PARTS), url)
     later = package(folder, "1.1.0", size=BY_PARTS)
@@ -187,7 +187,7 @@ def held_to_publishing(bucket: str, prefix: str, folder: Path) -> None:
 
 
 def held_to_reading(bucket: str, prefix: str, folder: Path) -> None:
-    """Check that whoever this is can install what is below a prefix, and write nothing."""
+    """Check that these credentials can install from below a prefix, but cannot write."""
     url = f"s3://{bucket}/{prefix}"
     assert orbitpkg.install("model", repository=url).version == "1.1.0"
     assert [found.name for found in search("", repository=url)] == ["model"]
@@ -364,7 +364,7 @@ class TestCommand:
         result = Machine(tmp_path).run("repo", "policy", str(tmp_path), "--public", "--read")
         assert (result.code, "Only buckets have policies" in result.err) == (2, True)
 
-    def test_a_bucket_that_is_not_there_is_an_error(self, moto: S3Server, tmp_path: Path) -> None:
+    def test_a_missing_bucket_is_an_error(self, moto: S3Server, tmp_path: Path) -> None:
         words = ("repo", "policy", f"s3://no-{uuid4().hex}", "--public", "--read", "--apply", "--json")
         result = Machine(tmp_path).run(*words, **moto.env())
         assert (result.code, result.envelope["error"]["code"]) == (1, "bucket-not-found")

@@ -69,7 +69,7 @@ def chosen(source: RepositorySource, *asked: str, prefer: dict[str, str] | None 
     return {name: str(release.version) for name, release in found.releases.items()}
 
 
-def test_what_several_packages_need_is_asked_for_at_once(tmp_path: Path) -> None:
+def test_shared_dependencies_are_requested_at_once(tmp_path: Path) -> None:
     store = Together({"a", "b"}, {"c", "d", "e"}, {"f", "g"})
     fill(
         store,
@@ -87,7 +87,7 @@ def test_what_several_packages_need_is_asked_for_at_once(tmp_path: Path) -> None
     assert len(store.listed) == len(set(store.listed)) == 7
 
 
-def test_what_the_preferred_and_the_exact_versions_need_is_asked_for_and_no_more(tmp_path: Path) -> None:
+def test_only_dependencies_of_preferred_and_exact_versions_are_requested(tmp_path: Path) -> None:
     store = Together({"c", "d"})
     fill(
         store,
@@ -103,7 +103,7 @@ def test_what_the_preferred_and_the_exact_versions_need_is_asked_for_and_no_more
     assert sorted(store.listed) == [releases_prefix(name) for name in "acd"]
 
 
-def test_what_turns_out_not_to_be_needed_may_be_out_of_reach(tmp_path: Path) -> None:
+def test_releases_that_are_not_needed_may_be_unreachable(tmp_path: Path) -> None:
     store = FaultyStore(faults=Faults())
     fill(store, a={"1.0.0": {}, "2.0.0": {"far": ""}}, b={"1.0.0": {"a": "<2"}}, far={"1.0.0": {}})
     store.faults.faults.append(Fault(kind="before", key="releases/far/*", times=None))

@@ -58,7 +58,7 @@ def faults(verdict: Verdict) -> set[tuple[str, str]]:
     return {(fault.key, str(fault.kind)) for fault in verdict.faults}
 
 
-def test_what_is_right_has_no_fault(place: Path) -> None:
+def test_an_intact_repository_has_no_faults(place: Path) -> None:
     verdict = maintain.check_repository(place)
     assert (verdict.packages, verdict.releases, verdict.read, verdict.faults) == (2, 3, 0, [])
     assert verdict.size == sum(path.stat().st_size for path in (place / "archives").rglob("*.zst"))

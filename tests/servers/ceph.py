@@ -1,7 +1,7 @@
 """A Ceph cluster of one node with an S3 gateway, in memory: a production object store on loopback in a few seconds.
 
 A monitor, a manager, one object storage daemon and the gateway, all in the foreground as children of the caller, all
-with their files in one folder. Its memory store keeps what it is given until the end and holds 4 GiB; full, it
+with their files in one directory. The memory store never frees objects and has a capacity of 4 GiB. When it is full, it
 accepts connections and never answers.
 """
 

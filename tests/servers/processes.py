@@ -78,7 +78,7 @@ class S3Server:
     region: str
 
     def env(self) -> dict[str, str]:
-        """Return the AWS variables that lead a client process here, and to nobody's own configuration."""
+        """Return the AWS variables that select this server and no user's configuration."""
         return {
             "AWS_ACCESS_KEY_ID": self.access_key,
             "AWS_SECRET_ACCESS_KEY": self.secret_key,
@@ -112,7 +112,7 @@ class S3Server:
         )
 
     def new_bucket(self) -> str:
-        """Make an empty bucket that nobody else knows of, and return its name."""
+        """Make a new empty bucket, and return its name."""
         name = f"bucket-{uuid.uuid4().hex[:16]}"
         self.client().create_bucket(Bucket=name)
         return name

@@ -113,7 +113,7 @@ def shelves() -> dict[str, ObjectStore]:
 def shelf(
     request: pytest.FixtureRequest, shelves: dict[str, ObjectStore], tmp_path_factory: pytest.TempPathFactory
 ) -> ObjectStore:
-    """Each kind of store, holding `OBJECTS` that nobody changes."""
+    """Each kind of store, containing `OBJECTS`, which no test changes."""
     name: str = request.param
     if name == "static_site":
         site: StaticSite = request.getfixturevalue(name)
@@ -151,7 +151,7 @@ class TestReading:
         assert (info.key, info.size) == (key, len(data))
 
     @pytest.mark.parametrize("key", OBJECTS)
-    def test_head_tells_what_get_tells(self, shelf: ObjectStore, key: str) -> None:
+    def test_head_reports_the_same_facts_as_get(self, shelf: ObjectStore, key: str) -> None:
         assert shelf.head(key) == shelf.get(key)[1]
 
     def test_an_object_has_an_etag_and_a_time_with_a_zone(self, shelf: ObjectStore) -> None:
@@ -180,12 +180,12 @@ class TestReading:
             shelf.get("letters.txt", max_bytes=25)
 
     @pytest.mark.parametrize("key", ["letters.txt", "long.bin"])
-    def test_what_is_unchanged_is_not_sent_again(self, shelf: ObjectStore, key: str) -> None:
+    def test_unchanged_files_are_not_sent_again(self, shelf: ObjectStore, key: str) -> None:
         etag = shelf.head(key).etag
         assert etag is not None
         assert shelf.get_if_changed(key, etag=etag) is None
 
-    def test_what_is_in_another_state_than_the_one_known_is_sent(self, shelf: ObjectStore) -> None:
+    def test_objects_in_an_unknown_state_are_sent(self, shelf: ObjectStore) -> None:
         found = shelf.get_if_changed("letters.txt", etag='"0123456789abcdef0123456789abcdef"', max_bytes=26)
         assert found == shelf.get("letters.txt")
         with pytest.raises(IntegrityError, match="26 bytes; the maximum is 25"):
@@ -252,7 +252,7 @@ class TestWriting:
         assert info.etag == store.head("new/key").etag
         assert store.get("new/key")[0] == b"first"
 
-    def test_create_leaves_what_is_there(self, place: Place) -> None:
+    def test_create_leaves_an_existing_object(self, place: Place) -> None:
         place.store.create("key", b"first")
         if place.ignores_conditions:
             place.store.create("key", b"second")
@@ -352,7 +352,7 @@ class TestWriting:
             done.set()
             assert reading.result() <= set(states)
 
-    def test_delete_removes_and_is_content_with_nothing(self, store: ObjectStore) -> None:
+    def test_delete_removes_objects_and_accepts_missing_ones(self, store: ObjectStore) -> None:
         store.put("a/key", b"x")
         store.delete("a/key")
         store.delete("a/key")
@@ -369,7 +369,7 @@ class TestListing:
         assert store.list_folders("") == []
         assert store.list_folders("releases/") == []
 
-    def test_keys_come_in_order_with_what_head_tells(self, place: Place) -> None:
+    def test_keys_are_listed_in_order_with_the_facts_of_head(self, place: Place) -> None:
         names = ["a-b", "a.b", "a/b", "a/c/d", "a0", "b", "ü/ä"]
         for name in reversed(names):
             place.store.put(name, name.encode())
@@ -413,7 +413,7 @@ class TestListing:
             assert store.list_folders("") == ["folder"]
             assert store.list_folders("folder/") == ["x"]
 
-    def test_a_listing_goes_on_after_a_thousand(self, store: ObjectStore) -> None:
+    def test_a_listing_continues_after_a_thousand_objects(self, store: ObjectStore) -> None:
         in_threads(lambda number: store.put(f"many/{number:04}/x", b"").size, 1005)
         assert keys(store, "many/") == [f"many/{number:04}/x" for number in range(1005)]
         assert len(store.list_folders("many/")) == 1005
@@ -438,7 +438,7 @@ class TestUploading:
         upload.complete()
         assert keys(store) == ["archives/new.bin"]
 
-    def test_an_upload_takes_the_place_of_what_was_there(self, store: ObjectStore) -> None:
+    def test_an_upload_replaces_an_existing_object(self, store: ObjectStore) -> None:
         store.put("key", b"before")
         upload = store.start_upload("key")
         upload.put_part(1, 0, b"after")
@@ -606,7 +606,7 @@ class TestMetadata:
             pytest.param({"name": "x" * 2045}, id="too much"),
         ],
     )
-    def test_what_no_store_can_keep_is_refused(self, store: ObjectStore, metadata: dict[str, str]) -> None:
+    def test_keys_that_no_store_supports_are_refused(self, store: ObjectStore, metadata: dict[str, str]) -> None:
         with pytest.raises(UsageError, match="metadata"):
             store.put("key", b"x", metadata=metadata)
         with pytest.raises(UsageError, match="metadata"):
@@ -623,7 +623,7 @@ class TestCopying:
         if place.name != "directory":
             assert place.store.metadata("b/copy")["digest"] == "ab12"
 
-    def test_a_copy_takes_the_place_of_what_was_there(self, store: ObjectStore) -> None:
+    def test_a_copy_replaces_an_existing_object(self, store: ObjectStore) -> None:
         store.put("source", b"new")
         store.put("key", b"something before")
         assert store.copy("source", "key").size == 3
@@ -645,9 +645,7 @@ class TestCopying:
             store.copy("absent", "key")
         assert keys(store) == []
 
-    def test_what_is_too_large_for_one_request_is_copied_by_parts(
-        self, place: Place, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_large_objects_are_copied_in_parts(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("orbitpkg.objects.s3._COPY_BYTES", PART)
         data = bytes(range(256)) * (PART // 256) + b"the rest"
         place.store.put("large", data, metadata={"digest": "ab12"})
@@ -708,7 +706,7 @@ class TestVersions:
             versioned.get("key")
         assert versioned.get("key", version=version)[0] == b"data"
 
-    def test_an_upload_by_parts_tells_its_version(self, versioned: S3Store) -> None:
+    def test_a_multipart_upload_reports_its_version(self, versioned: S3Store) -> None:
         upload = versioned.start_upload("key")
         upload.put_part(1, 0, b"data")
         assert upload.complete().version == versioned.head("key").version is not None
@@ -739,7 +737,7 @@ class TestVersions:
 
 
 class TestCreatingByParts:
-    def test_an_upload_that_is_to_create_leaves_what_is_there(self, place: Place) -> None:
+    def test_a_create_only_upload_leaves_an_existing_object(self, place: Place) -> None:
         upload = place.store.start_upload("key")
         upload.put_part(1, 0, b"first")
         assert upload.complete(create_only=True).size == 5
@@ -794,7 +792,7 @@ class TestWebServers:
 class TestDirectories:
     """What only a directory can get wrong."""
 
-    def test_a_directory_is_made_by_the_first_write_and_not_before(self, tmp_path: Path) -> None:
+    def test_a_directory_is_created_by_the_first_write(self, tmp_path: Path) -> None:
         root = tmp_path / "a" / "b"
         store = DirectoryStore(root)
         assert keys(store) == []
@@ -850,7 +848,7 @@ class TestDirectories:
 
 
 class TestCapabilities:
-    def test_what_a_store_lacks_is_unsupported(self, shelf: ObjectStore) -> None:
+    def test_operations_that_a_store_lacks_are_unsupported(self, shelf: ObjectStore) -> None:
         """A store does what its capabilities promise, and refuses the rest."""
         key = next(iter(OBJECTS))
         can = shelf.capabilities

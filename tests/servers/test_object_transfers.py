@@ -103,7 +103,7 @@ class TestDownloads:
         assert (tmp_path / "target").read_bytes() == b"before"
         assert names_in(tmp_path) == ["target"]
 
-    def test_one_that_was_stopped_goes_on_where_it_was(self, tmp_path: Path) -> None:
+    def test_a_stopped_one_resumes_where_it_was(self, tmp_path: Path) -> None:
         store = FaultyStore()
         store.put("key", LARGE)
         store.faults.faults.append(Fault(kind="before", operation="get_range", nth=2, times=None))
@@ -119,7 +119,7 @@ class TestDownloads:
         assert (tmp_path / "target").read_bytes() == LARGE
         assert names_in(tmp_path) == ["target"]
 
-    def test_what_the_disk_lost_of_an_earlier_attempt_is_read_again(self, tmp_path: Path) -> None:
+    def test_data_lost_from_an_earlier_attempt_are_read_again(self, tmp_path: Path) -> None:
         store = FaultyStore()
         store.put("key", LARGE)
         store.faults.faults.append(Fault(kind="before", operation="get_range", nth=3, times=None))
@@ -133,7 +133,7 @@ class TestDownloads:
         download_object(store, "key", tmp_path / "target")
         assert (tmp_path / "target").read_bytes() == LARGE
 
-    def test_what_an_earlier_attempt_has_of_another_state_is_not_taken(self, tmp_path: Path) -> None:
+    def test_parts_of_another_state_from_an_earlier_attempt_are_not_used(self, tmp_path: Path) -> None:
         store = FaultyStore()
         store.put("key", LARGE)
         store.faults.faults.append(Fault(kind="before", operation="get_range", nth=3, times=None))
@@ -204,7 +204,7 @@ class TestUploads:
         assert list(store.list("")) == []
 
     @pytest.mark.parametrize("data", [b"small", LARGE], ids=["small", "large"])
-    def test_what_is_there_is_not_replaced_when_asked_so(self, tmp_path: Path, data: bytes) -> None:
+    def test_existing_files_are_kept_on_request(self, tmp_path: Path, data: bytes) -> None:
         store = FaultyStore()
         store.put("key", b"before")
         (tmp_path / "source").write_bytes(data)
@@ -212,13 +212,13 @@ class TestUploads:
             upload_object(store, "key", tmp_path / "source", create_only=True)
         assert store.get("key")[0] == b"before"
 
-    def test_ones_own_object_whose_reply_was_lost_is_not_somebody_elses(self, tmp_path: Path) -> None:
+    def test_an_object_whose_reply_was_lost_is_recognized_as_the_writers(self, tmp_path: Path) -> None:
         store = FaultyStore()
         store.put("key", b"data")
         (tmp_path / "source").write_bytes(b"data")
         assert upload_object(store, "key", tmp_path / "source", create_only=True).info == store.head("key")
 
-    def test_a_store_that_stops_answering_is_left_with_nothing(self, tmp_path: Path) -> None:
+    def test_a_store_that_stops_answering_keeps_no_partial_objects(self, tmp_path: Path) -> None:
         store = FaultyStore(faults=Faults(faults=[Fault(kind="before", operation="put_part", nth=2, times=None)]))
         (tmp_path / "source").write_bytes(LARGE)
         with pytest.raises(RepositoryUnreachable):

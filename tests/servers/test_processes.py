@@ -95,15 +95,15 @@ class TestEveryS3Server:
     def test_new_buckets_are_never_the_same(self, s3_server: S3Server) -> None:
         assert s3_server.new_bucket() != s3_server.new_bucket()
 
-    def test_a_key_that_is_not_there_is_not_found(self, s3_server: S3Server) -> None:
+    def test_a_missing_key_is_not_found(self, s3_server: S3Server) -> None:
         with refused(404):
             s3_server.client().get_object(Bucket=s3_server.new_bucket(), Key="absent")
 
-    def test_a_bucket_that_is_not_there_is_not_found(self, s3_server: S3Server) -> None:
+    def test_a_missing_bucket_is_not_found(self, s3_server: S3Server) -> None:
         with pytest.raises(ClientError, match="NoSuchBucket"):
             s3_server.client().list_objects_v2(Bucket="no-such-bucket")
 
-    def test_a_put_replaces_what_was_there(self, s3_server: S3Server) -> None:
+    def test_a_put_replaces_an_existing_object(self, s3_server: S3Server) -> None:
         client, bucket = s3_server.client(), s3_server.new_bucket()
         client.put_object(Bucket=bucket, Key="k", Body=b"one")
         client.put_object(Bucket=bucket, Key="k", Body=b"two")
@@ -124,7 +124,7 @@ class TestEveryS3Server:
 
 class TestCreateOnlyPuts:
     @pytest.mark.parametrize("name", ["moto", "ceph"])
-    def test_find_the_object_that_is_there_and_leave_it(self, name: str, request: pytest.FixtureRequest) -> None:
+    def test_find_an_existing_object_and_leave_it(self, name: str, request: pytest.FixtureRequest) -> None:
         client, bucket = with_object(request.getfixturevalue(name), b"first")
         with refused(412):
             client.put_object(Bucket=bucket, Key="k", Body=b"second", IfNoneMatch="*")
@@ -164,7 +164,7 @@ class TestPutsOfWhatIsUnchanged:
         with refused(412):
             client.put_object(Bucket=bucket, Key="k", Body=b"second", IfMatch=etag)
 
-    def test_replace_whatever_is_there_on_rclone(self, rclone: S3Server) -> None:
+    def test_replace_any_existing_object_on_rclone(self, rclone: S3Server) -> None:
         client, bucket = with_object(rclone, b"first")
         client.put_object(Bucket=bucket, Key="k", Body=b"second", IfMatch='"of another object"')
         assert body_of(client, bucket, "k") == b"second"
@@ -247,7 +247,7 @@ class TestEnvironment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a web server said."""
+    """The answer of a web server."""
 
     status: int
     body: bytes
@@ -297,7 +297,7 @@ class TestWebsites:
         assert fetch(url, If_Match=etag).status == 200
         assert fetch(url, If_Match='"of another"').status == 412
 
-    def test_say_that_a_file_is_not_there(self, name: str, request: pytest.FixtureRequest) -> None:
+    def test_report_a_missing_file(self, name: str, request: pytest.FixtureRequest) -> None:
         assert fetch(f"{request.getfixturevalue(name).new_folder().url}/absent").status == 404
 
 

@@ -86,7 +86,7 @@ def trees(packages: list[orbitpkg.Package]) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("name", ["directory", "moto", "ceph"])
-def test_what_one_colleague_locks_another_gets_to_the_byte(
+def test_a_lock_gives_another_user_identical_bytes(
     name: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if name == "directory":
@@ -126,7 +126,7 @@ class Count:
 
 
 def publish_many(folder: Path, url: str, count: int) -> None:
-    """Have a package of so many versions, the newest of which can be installed."""
+    """Publish a package with a number of versions, the newest of which can be installed."""
     store = open_store(url)
     publish(make_package(folder / "m", version="9.0.0", files={"a": b"1"}), url)
     found = open_repository(url).index("model")
@@ -192,7 +192,7 @@ class TestMirrors:
         assert {package.repository for package in locked.lock.packages.values()} == {"main"}
         assert site.url not in (locked.path.parent / "orbit.lock").read_text()
 
-    def test_what_a_mirror_has_of_another_digest_is_refused(self, site: StaticSite) -> None:
+    def test_an_object_of_a_mirror_with_a_different_digest_is_refused(self, site: StaticSite) -> None:
         add(["model"])
         remove("model")
         record = site.root / "releases" / "model" / "1.0.0.json"
@@ -266,7 +266,7 @@ class TestOffline:
             ("diff", "model", "weights"),
         ],
     )
-    def test_what_is_installed_and_kept_answers_all_the_same(self, machine: Machine, words: tuple[str, ...]) -> None:
+    def test_installed_and_cached_releases_are_used_anyway(self, machine: Machine, words: tuple[str, ...]) -> None:
         done, sockets = self.traced(machine, *words)
         assert (done.returncode, sockets) == (0, []), done.stderr
 
@@ -280,7 +280,7 @@ class TestOffline:
             (("doctor",), "s3://"),
         ],
     )
-    def test_what_is_missing_is_named(self, machine: Machine, words: tuple[str, ...], named: str) -> None:
+    def test_missing_parts_are_named(self, machine: Machine, words: tuple[str, ...], named: str) -> None:
         if words[0] == "publish":
             make_package(machine.app, name="shared")
             named = "s3://"

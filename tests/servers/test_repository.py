@@ -121,7 +121,7 @@ def large_folder(tmp_path: Path) -> Path:
 
 
 class TestPublishing:
-    def test_what_is_published_installs_with_the_same_files(self, place: Place, folder: Path) -> None:
+    def test_published_releases_install_with_the_same_files(self, place: Place, folder: Path) -> None:
         assert place.publish(folder) is Outcome.PUBLISHED
         installed = install("model", repository=place.url)
         assert tree_of(installed.path) == tree_of(folder)
@@ -132,7 +132,7 @@ class TestPublishing:
         assert installed.name == "Large_Model"
         assert tree_of(installed.path) == tree_of(large_folder)
 
-    def test_the_published_object_is_what_build_writes(self, place: Place, folder: Path, tmp_path: Path) -> None:
+    def test_the_published_object_equals_the_built_archive(self, place: Place, folder: Path, tmp_path: Path) -> None:
         place.publish(folder)
         archive = build(folder, tmp_path / "out")
         release = released("model", repository=place.url)
@@ -167,7 +167,7 @@ class TestPublishing:
             place.publish(folder)
         assert [info.key for info in open_store(place.url).list("")] == before
 
-    def test_a_dry_run_changes_nothing_and_tells_what_would_be_sent(self, place: Place, folder: Path) -> None:
+    def test_a_dry_run_reports_what_would_be_sent_without_changes(self, place: Place, folder: Path) -> None:
         rehearsal = publish_package(folder, place.url, dry_run=True, unsafe_single_writer=place.unsafe)
         assert rehearsal.outcome is Outcome.WOULD
         assert list(open_store(place.url).list("")) == []
@@ -270,7 +270,7 @@ class TestFinding:
         assert caught.value.hint == "Did you mean model?"
 
     @pytest.mark.parametrize("requirement", ["model==2.0.0", "model>11", "model~=1.1"])
-    def test_a_range_without_a_version_names_the_versions_there_are(self, shelf: Place, requirement: str) -> None:
+    def test_a_range_without_a_match_lists_the_available_versions(self, shelf: Place, requirement: str) -> None:
         with pytest.raises(VersionNotFound, match=r"Available versions: 1\.0\.0, 9\.0\.0, 10\.0\.0, 11\.0\.0-rc\.1"):
             install(requirement, repository=shelf.url)
 
@@ -323,7 +323,7 @@ class TestTrust:
             install("model==2.0.0", repository=place.url)
 
     @pytest.mark.parametrize("record", [b"", b"{}", b"not json", b'{"format":2}', b"[" * 10_000])
-    def test_a_record_that_is_none_is_refused(self, record: bytes, folder: Path, tmp_path: Path) -> None:
+    def test_an_invalid_record_is_refused(self, record: bytes, folder: Path, tmp_path: Path) -> None:
         url = (tmp_path / "repository").as_uri()
         publish_package(folder, url)
         open_store(url).put("releases/model/1.0.0.json", record)
@@ -342,7 +342,7 @@ class TestTrust:
             with pytest.raises(IntegrityError, match=r"is not the model==1\.0\.0 that is installed"):
                 install(requirement, repository=other)
 
-    def test_a_lost_index_costs_nothing_but_requests(self, place: Place, folder: Path) -> None:
+    def test_a_lost_index_costs_only_requests(self, place: Place, folder: Path) -> None:
         place.publish(folder)
         open_store(place.url).delete("index/model.json")
         assert versions("model", repository=place.url) == ["1.0.0"]
@@ -352,7 +352,7 @@ class TestTrust:
 
 
 class TestDoctor:
-    def test_it_tells_what_each_store_can_do(self, place: Place) -> None:
+    def test_it_reports_the_capabilities_of_each_store(self, place: Place) -> None:
         report = doctor(place.url)
         works = {answer.check for answer in report.answers if answer.works}
         broken = {Check.CREATE_ONLY, Check.PART_COPIES} if place.name == "rclone" else set()
@@ -379,7 +379,9 @@ class TestWebServers:
             publish_package(package, site.root)
         return site.url
 
-    def test_what_a_folder_holds_installs_over_the_web(self, site_url: str, folder: Path, large_folder: Path) -> None:
+    def test_the_content_of_a_directory_installs_over_the_web(
+        self, site_url: str, folder: Path, large_folder: Path
+    ) -> None:
         assert tree_of(install("model", repository=site_url).path) == tree_of(folder)
         assert tree_of(install("large_model", repository=site_url).path) == tree_of(large_folder)
 

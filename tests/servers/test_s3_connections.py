@@ -180,7 +180,7 @@ class TestCredentials:
             upload.complete()
             assert [info.key for info in store.list("")] == ["key", "large"]
 
-    def test_what_the_process_has_besides_does_not_interfere(
+    def test_other_state_of_the_process_does_not_interfere(
         self, strict: S3Server, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         bucket = strict.new_bucket()

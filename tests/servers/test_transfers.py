@@ -93,7 +93,7 @@ def address(name: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypat
 
 
 def two_versions(folder: Path) -> tuple[Path, Path, int]:
-    """Make 48 MiB in two versions; gives also how many bytes of the second are in no file of the first."""
+    """Make 48 MiB in two versions. Also return the number of bytes of the second that the first lacks."""
     weights = noise(40 * MIB)
     files = {"a.csv": b"1,2\n" * 1000, "weights.bin": weights, "z.bin": noise(8 * MIB, seed=1)}
     changed = bytearray(weights)
@@ -111,7 +111,7 @@ def archive_of(url: str, requirement: str) -> bytes:
 
 
 def part_of(archive: bytes, start: int, end: int, length: int) -> Answer:
-    """Give the answer to a request for bytes of an archive, but only so many of them."""
+    """Return the answer to a request for bytes of an archive, truncated to a number of bytes."""
     headers = {"Content-Length": str(end - start + 1), "Content-Range": f"bytes {start}-{end}/{len(archive)}",
                "ETag": '"x"', "Last-Modified": "Fri, 20 Nov 2026 00:00:00 GMT"}  # fmt: skip
     return Answer(status=206, headers=headers, body=archive[start : start + length])
@@ -119,7 +119,7 @@ def part_of(archive: bytes, start: int, end: int, length: int) -> Answer:
 
 class TestPublishingChanges:
     @pytest.mark.parametrize("name", COPYING)
-    def test_only_what_changed_is_sent_and_the_object_is_what_build_writes(
+    def test_only_changes_are_sent_and_the_object_equals_the_built_archive(
         self, name: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         url = address(name, request, tmp_path, monkeypatch)
@@ -233,7 +233,7 @@ class TestPieces:
 
 
 class TestInstallingChanges:
-    def test_an_upgrade_reads_only_the_chunks_that_nothing_installed_holds(
+    def test_an_upgrade_reads_only_chunks_missing_from_installed_releases(
         self, memory: FaultyStore, tmp_path: Path
     ) -> None:
         first, second, changed = two_versions(tmp_path)
@@ -333,7 +333,7 @@ class TestStopping:
             assert tree_of(install_packages("model", repository=url).path) == tree_of(first)
         assert len(blocks_read) * BLOCK <= size - after + 16 * MIB
 
-    def test_a_killed_publish_goes_on_and_sends_no_part_twice(
+    def test_a_killed_publish_resumes_and_sends_no_part_twice(
         self, moto: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         sent: list[str] = []
@@ -358,7 +358,7 @@ class TestStopping:
         # Four may have been under way when it was killed.
         assert len(sent) - len(set(sent)) <= 4
 
-    def test_a_killed_publish_of_what_changed_since_publishes_what_is_there_now(
+    def test_resuming_a_killed_publish_uses_the_current_files(
         self, moto: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         for key, value in moto.env().items():
@@ -372,7 +372,7 @@ class TestStopping:
         assert archive_of(url, "model") == build(folder, tmp_path / "out").read_bytes()
         assert list(open_store(url).list_uploads()) == []
 
-    def test_what_stopped_publishers_left_is_found_after_a_grace_period(
+    def test_leftovers_of_stopped_publishers_are_found_after_a_grace_period(
         self, ceph: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         # moto says of every upload that it began in 2010.
@@ -395,7 +395,7 @@ class TestStopping:
 
 
 class TestHostileNetworks:
-    def test_an_answer_that_is_cut_short_is_taken_up_where_it_stopped(
+    def test_a_truncated_answer_is_resumed_where_it_stopped(
         self, moto: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         starts: list[int] = []

@@ -67,7 +67,7 @@ def found(verdict: Verdict) -> list[tuple[str, str]]:
     return sorted((fault.key, str(fault.kind)) for fault in verdict.faults)
 
 
-def test_what_is_right_has_no_fault_by_size_in_part_and_wholly(bucket: str) -> None:
+def test_an_intact_repository_passes_all_levels_of_verification(bucket: str) -> None:
     by_size, part, wholly = (maintain.check_repository(f"s3://{bucket}/a/models", share=share) for share in (0, 0.5, 1))
     assert [found(verdict) for verdict in (by_size, part, wholly)] == [[], [], []]
     assert (by_size.packages, by_size.releases, by_size.read) == (2, 2, 0)
@@ -85,7 +85,7 @@ def test_an_altered_byte_is_found_by_reading(client: S3Client, bucket: str) -> N
         flip(client, bucket, key, at)
 
 
-def test_what_is_gone_and_what_is_damaged_is_found_unread(client: S3Client, bucket: str) -> None:
+def test_missing_and_damaged_objects_are_found_without_reading(client: S3Client, bucket: str) -> None:
     archive = key_of(client, bucket, "archives/model/")
     client.delete_object(Bucket=bucket, Key=archive)
     client.put_object(Bucket=bucket, Key="a/models/releases/other/1.0.0.json", Body=b"{}")
@@ -97,6 +97,6 @@ def test_what_is_gone_and_what_is_damaged_is_found_unread(client: S3Client, buck
     ]
 
 
-def test_a_bucket_that_is_not_there_is_not_called_good(bucket: str) -> None:
+def test_a_missing_bucket_is_not_reported_as_intact(bucket: str) -> None:
     with pytest.raises(BucketNotFound):
         maintain.check_repository(f"s3://{bucket}-of-nobody/a/models")

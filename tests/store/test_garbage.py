@@ -94,11 +94,13 @@ def used(home: Path) -> int:
 
 
 class TestOldVersions:
-    def test_without_options_no_release_goes(self, three: list[Package], layout: Layout) -> None:
+    def test_without_options_no_release_is_removed(self, three: list[Package], layout: Layout) -> None:
         assert look(layout, Policy(), days=1000).items == ()
         assert len(three) == 3
 
-    def test_all_but_the_last_go_and_what_is_freed_is_freed(self, three: list[Package], home: Path) -> None:
+    def test_all_but_the_last_are_removed_and_the_reported_space_is_freed(
+        self, three: list[Package], home: Path
+    ) -> None:
         before = used(home)
         planned = maintain.tidy(KEEP_ONE, dry_run=True)
         assert used(home) == before
@@ -110,7 +112,7 @@ class TestOldVersions:
         assert maintain.flaw_bits(f.flaw for each in maintain.check() for f in each.findings) == 0
         assert three[2].read_bytes("shared.bin") == noise(50_000)
 
-    def test_keeping_none_takes_all(self, three: list[Package], home: Path) -> None:
+    def test_keeping_no_versions_removes_all(self, three: list[Package], home: Path) -> None:
         maintain.tidy(Policy(keep_last=0))
         assert installed() == []
         assert not any(path.is_file() for path in (home / "store/v1/blobs").rglob("*"))
@@ -118,14 +120,14 @@ class TestOldVersions:
 
     @pytest.mark.parametrize(("days", "left"), [(99.5, ["2.0.0", "3.0.0"]), (98.5, ["3.0.0"]), (200, None)])
     @pytest.mark.usefixtures("three")
-    def test_only_what_is_older_goes_and_never_the_newest(
+    def test_only_older_entries_are_removed_and_never_the_newest(
         self, layout: Layout, days: float, left: list[str] | None
     ) -> None:
         collect(Store(layout.home), look(layout, Policy(older_than=timedelta(days=days))))
         assert installed() == (left or ["1.0.0", "2.0.0", "3.0.0"])
 
     @pytest.mark.usefixtures("three")
-    def test_what_was_installed_first_goes_until_the_store_is_small_enough(self, home: Path) -> None:
+    def test_the_oldest_installs_are_removed_until_the_store_is_small_enough(self, home: Path) -> None:
         done = maintain.tidy(Policy(max_size=used(home) - 1))
         assert names(done.items) == ["model==1.0.0"]
         assert maintain.tidy(Policy(max_size=used(home))).items == ()
@@ -177,12 +179,12 @@ class TestRoots:
         register_lockfile(layout, path, lock)
         return path
 
-    def test_what_a_lockfile_names_stays(self, lockfile: Path, layout: Layout) -> None:
+    def test_locked_releases_are_kept(self, lockfile: Path, layout: Layout) -> None:
         found = look(layout)
         assert names(found.items) == ["model==2.0.0"]
         assert [(kept.name, kept.reason) for kept in found.kept] == [("model==1.0.0", str(lockfile))]
 
-    def test_what_it_names_no_more_goes(self, lockfile: Path, layout: Layout) -> None:
+    def test_entries_it_no_longer_names_are_removed(self, lockfile: Path, layout: Layout) -> None:
         lockfile.write_text(Lock([]).to_toml())
         assert names(look(layout).items) == ["model==1.0.0", "model==2.0.0"]
 
@@ -207,7 +209,7 @@ class TestRoots:
         assert installed() == ["1.0.0", "2.0.0", "3.0.0"]
 
     @pytest.mark.usefixtures("three")
-    def test_what_a_running_install_needs_stays_until_it_ends(self, layout: Layout) -> None:
+    def test_files_needed_by_a_running_install_are_kept_until_it_ends(self, layout: Layout) -> None:
         with protect_releases(layout, ["model==1.0.0"]):
             assert names(look(layout).items) == ["model==2.0.0"]
         assert names(look(layout).items) == ["model==1.0.0", "model==2.0.0"]
@@ -244,7 +246,7 @@ class TestRoots:
         assert [kept.name for kept in look(layout).kept] == ["model==1.0.0"]
 
     @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="what processes have open is known on Linux only")
-    def test_what_a_process_has_open_or_mapped_stays(self, three: list[Package], layout: Layout) -> None:
+    def test_open_and_mapped_files_are_kept(self, three: list[Package], layout: Layout) -> None:
         program = (
             "import mmap, sys; file = open(sys.argv[1], 'rb');"
             "mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ); file.close();"
@@ -262,7 +264,7 @@ class TestRoots:
 
 
 class TestLeftovers:
-    def test_what_a_stopped_install_left_goes_after_a_day(self, three: list[Package], layout: Layout) -> None:
+    def test_leftovers_of_a_stopped_install_are_removed_after_a_day(self, three: list[Package], layout: Layout) -> None:
         staging = Path(layout.tmp) / f"model-9.0.0-{'0' * 16}"
         (staging / "files").mkdir(parents=True)
         (staging / "files/part").write_bytes(bytes(1000))
@@ -277,7 +279,7 @@ class TestLeftovers:
         assert os.listdir(layout.tmp) == []
         assert len(three) == 3
 
-    def test_what_was_written_to_since_the_look_stays(self, layout: Layout) -> None:
+    def test_files_written_since_the_scan_are_kept(self, layout: Layout) -> None:
         staging = Path(layout.tmp) / f"model-9.0.0-{'0' * 16}"
         (staging / "files").mkdir(parents=True)
         found = look(layout, Policy(), days=2)
@@ -330,7 +332,7 @@ class TestLeftovers:
         maintain.tidy(Policy(keep_last=0))
         assert not home.exists()
 
-    def test_what_was_moved_aside_is_somebodys(self, three: list[Package], layout: Layout) -> None:
+    def test_files_moved_aside_are_kept(self, three: list[Package], layout: Layout) -> None:
         (three[0].path / "mine").write_bytes(b"work")
         (done,) = [each for each in maintain.check(repair=True) if each.aside]
         assert look(layout, Policy(), days=1000).items == ()

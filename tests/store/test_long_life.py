@@ -52,12 +52,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home"
 
 
-def test_there_is_something_to_hold_to() -> None:
+def test_fixtures_exist() -> None:
     assert [path.name for path in RELEASES][:1] == ["0.1.0"]
 
 
 class TestStore:
-    def test_what_is_installed_can_be_used(self, left: Path) -> None:
+    def test_installed_packages_can_be_used(self, left: Path) -> None:
         package = orbitpkg.package("long-life")
         assert (package.name, package.version, package.license) == ("Long.Life", "1.1.0", "MIT")
         for path, data in FILES.items():
@@ -115,7 +115,7 @@ class TestRepository:
         assert orbitpkg.install("long-life", repository=place).version == "1.2.0"
         assert maintain.check_repository(place, share=1).faults == []
 
-    def test_what_is_published_is_known_again(self, place: Path, tmp_path: Path) -> None:
+    def test_published_content_is_recognized(self, place: Path, tmp_path: Path) -> None:
         more: dict[str, Any] = {"license": "MIT", "metadata": {"accuracy": 0.9}, "description": "What lasts"}
         published = orbitpkg.publish(write(tmp_path / "p", "1.1.0", **more), place)
         assert str(published.outcome) == "already published"

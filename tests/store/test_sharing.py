@@ -36,7 +36,7 @@ SHARED = {"weights.bin": noise(1_200_000), "a/blob": noise(40_000, seed=1), "a/b
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """The result of a command: its exit code, what it printed, and what it said besides, in one line."""
+    """The result of a command: its exit code, its output, and its messages in one line."""
 
     status: int
     out: str
@@ -66,7 +66,7 @@ class Crowd:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
-    """Something that somebody is doing."""
+    """A running task of a user."""
 
     crowd: Crowd
     number: int
@@ -224,7 +224,7 @@ def assert_all_good(user: User, *versions: str) -> None:
 
 
 def assert_modes(home: Path) -> None:
-    """See that the group can change every folder, and that all can read every file, and nobody write a package's."""
+    """Check that the group can change all directories, and that all users can read but not write a package's files."""
     for path in home.rglob("*"):
         mode = stat.S_IMODE(path.stat().st_mode)
         assert path.stat().st_gid == GROUP, path
@@ -237,7 +237,7 @@ def assert_modes(home: Path) -> None:
             assert mode == 0o664, (path, oct(mode))
 
 
-def test_two_users_install_upgrade_complete_remove_and_tidy_what_the_other_installed(
+def test_two_users_install_upgrade_complete_remove_and_collect_each_others_packages(
     shared: Place, first: User, second: User
 ) -> None:
     source = ("--repository", shared.repository)
@@ -320,7 +320,7 @@ with Store(home()).lock(released("model==1.0.0", repository={str(shared.reposito
     assert_all_good(first, "1.0.0")
 
 
-def test_what_another_user_left_of_an_install_is_freed_and_not_used(shared: Place, first: User, second: User) -> None:
+def test_leftovers_of_another_users_install_are_removed_and_not_used(shared: Place, first: User, second: User) -> None:
     """Its folders and files are another user's: they cannot be written, and can be deleted."""
     leaving = f"""
 from orbitpkg.api.search import released
@@ -349,7 +349,7 @@ collect(store, find_garbage(store.layout, Policy(), grace=0))
     assert_all_good(first, "1.0.0")
 
 
-def test_what_one_user_keeps_of_a_repository_and_of_an_upload_the_other_can_replace(
+def test_cached_and_upload_files_of_one_user_can_be_replaced_by_another(
     shared: Place, first: User, second: User
 ) -> None:
     code = """
@@ -408,7 +408,7 @@ while time.monotonic() < end:
 class TestGiving:
     """`orbitpkg store share`."""
 
-    def test_what_one_user_had_alone_is_the_groups(self, place: Place) -> None:
+    def test_a_users_private_store_can_be_shared_with_the_group(self, place: Place) -> None:
         first, second = place.user(61_001, 0o077), place.user(61_002, 0o022)
         place.folder.chmod(0o777)
         first.does("install", "model==1.0.0", "--repository", place.repository)

@@ -69,9 +69,7 @@ def publish(archive: Path) -> Path:
     return repository
 
 
-def test_what_was_left_of_files_that_are_not_wanted_any_more_never_becomes_visible(
-    store: Store, archive: Path, home: Path
-) -> None:
+def test_leftovers_of_unwanted_files_never_become_visible(store: Store, archive: Path, home: Path) -> None:
     """An install of some files is killed in the middle of one; the next one wants others."""
     staging, _, files = staged(store, archive, "b/three")
     with open(staging.path(files[0]), "r+b") as half:  # noqa: PTH123
@@ -98,7 +96,7 @@ def test_two_installs_at_once_never_share_a_folder(store: Store, archive: Path) 
     assert not is_abandoned(one.folder)
 
 
-def test_what_a_dead_process_has_left_is_taken_over(store: Store, archive: Path) -> None:
+def test_leftovers_of_a_dead_process_are_taken_over(store: Store, archive: Path) -> None:
     staging, _, _ = staged(store, archive, "b/three")
     script = (
         "import os, sys; from orbitpkg.store import staging\n"
@@ -135,7 +133,7 @@ def test_of_two_installs_of_different_releases_as_one_version_one_fails(store: S
     assert verify() == [(installed, [])]
 
 
-def test_a_release_in_whose_place_something_else_is_can_be_installed(archive: Path, home: Path) -> None:
+def test_a_release_can_be_installed_over_foreign_files_in_its_directory(archive: Path, home: Path) -> None:
     (home / "store/v1/packages/model/1.0.0/files/a").mkdir(parents=True)
     assert packages() == []
     assert install(archive).is_complete

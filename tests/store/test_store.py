@@ -173,7 +173,7 @@ class TestUsing:
         assert package.files()
         assert {path: path.stat().st_mtime_ns for path in home.rglob("*")} == before
 
-    def test_a_user_who_may_only_read_the_store_can_use_it(self, package: Package, home: Path) -> None:
+    def test_a_user_with_read_access_to_the_store_can_use_it(self, package: Package, home: Path) -> None:
         if os.geteuid() != 0:
             pytest.skip("changing to another user takes root: run the tests as root")
         for path in [home, *home.parents]:
@@ -328,7 +328,7 @@ class TestFullDisks:
 
 
 class TestRemoving:
-    def test_one_version_goes_and_the_others_stay(self, package: Package, tmp_path: Path) -> None:
+    def test_one_version_is_removed_and_the_others_stay(self, package: Package, tmp_path: Path) -> None:
         two = make_package(tmp_path / "two", version="2.0.0")
         other = install(archive_of(two, tmp_path / "two.tar.zst"))
         (removed,) = remove("model==1.0.0")
@@ -421,7 +421,7 @@ class TestDependencies:
 
 
 class TestLocalFiles:
-    def test_a_copy_stands_in_where_nothing_can_be_linked(self, tmp_path: Path) -> None:
+    def test_files_are_copied_where_links_are_not_supported(self, tmp_path: Path) -> None:
         source, target = tmp_path / "source", tmp_path / "target"
         source.write_bytes(b"content")
         clone_or_link(str(source), str(target))

@@ -65,7 +65,7 @@ def become(task: dict[str, Any]) -> None:
 
 
 def run(task: dict[str, Any]) -> int:
-    """Do as another user what is asked."""
+    """Run requests as another user."""
     become(task)
     if "words" in task:
         return main(task["words"])
@@ -78,7 +78,7 @@ def run(task: dict[str, Any]) -> int:
 
 
 def start(task: dict[str, Any]) -> int:
-    """Start a fork that does what is asked, and give its number."""
+    """Start a fork that runs requests, and return its number."""
     outputs = [os.open(f"{task['output']}.{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC) for name in ("out", "err")]
     pid = os.fork()
     if pid == 0:
@@ -94,7 +94,7 @@ def start(task: dict[str, Any]) -> int:
 
 
 def serve() -> None:
-    """Do what is asked until nobody asks any more."""
+    """Run requests until the input ends."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     warm_up()

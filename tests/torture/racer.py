@@ -43,7 +43,7 @@ def read(requirement: str) -> None:
 
 
 def read_kept() -> None:
-    """Read the package that nobody removes: this never fails."""
+    """Read the package that no process removes, which must never fail."""
     package = orbitpkg.package("kept")
     assert package.is_complete
     for file in package.contents.files:
@@ -84,7 +84,7 @@ def main() -> None:
 
 
 def may_fail(deed: str, error: OrbitError) -> bool:
-    """Say whether somebody else's removing explains an error."""
+    """Return whether a removal by another process explains an error."""
     if deed == "kept":
         return False
     if isinstance(error, NotInstalled | FileNotInPackage):

@@ -18,7 +18,7 @@ SCALE = float(os.environ.get("ORBITPKG_TORTURE", "0"))
 
 
 def sample(points: Sequence[T], least: int) -> Sequence[T]:
-    """Give as many of `points` as the scale says, but `least` if there are so many, evenly spread."""
+    """Return evenly spread elements of `points`: a share given by the scale, and at least `least`."""
     count = min(len(points), max(least, round(SCALE * len(points))))
     return [points[number * len(points) // count] for number in range(count)]
 

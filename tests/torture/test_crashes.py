@@ -198,7 +198,7 @@ def points(stage: Stage, name: str, *, calls: frozenset[str] | None = None) -> l
 
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("name", SCENES)
-def test_killed_at_any_call_nothing_is_half_done_and_the_next_run_works(stage: Stage, name: str) -> None:
+def test_a_kill_at_any_call_leaves_no_partial_work_and_the_next_run_succeeds(stage: Stage, name: str) -> None:
     scene, killed = SCENES[name], 0
     everywhere = points(stage, name)
     chosen = sample(everywhere, 6)
@@ -217,7 +217,7 @@ def test_killed_at_any_call_nothing_is_half_done_and_the_next_run_works(stage: S
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("error", ["EIO", "ENOSPC"])
 @pytest.mark.parametrize("name", SCENES)
-def test_failed_at_any_call_the_error_is_named_and_nothing_is_half_done(stage: Stage, name: str, error: str) -> None:
+def test_a_failure_at_any_call_is_named_and_leaves_no_partial_work(stage: Stage, name: str, error: str) -> None:
     scene, failed = SCENES[name], 0
     everywhere = points(stage, name)
     chosen = sample(everywhere, 6)

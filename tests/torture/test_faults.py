@@ -78,7 +78,7 @@ LARGE = {"weights.bin": noise(14 * MIB), "a/b": b"b"}
 
 
 class Meddler:
-    """Does one thing to one request, the one after so many; counts them all."""
+    """A fault in one request, given by its number. Counts all requests."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []

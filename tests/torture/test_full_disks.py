@@ -50,7 +50,7 @@ def leave_free(disk: Path, blocks: int) -> Path:
     return filler
 
 
-def test_a_manifest_that_could_not_be_written_is_not_there(disk: Path) -> None:
+def test_a_manifest_that_could_not_be_written_does_not_exist(disk: Path) -> None:
     leave_free(disk, 0)
     with pytest.raises(NoSpace):
         init(disk / "new", name="model")

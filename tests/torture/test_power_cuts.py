@@ -181,7 +181,7 @@ SAMPLE = [(list(FILE_SYSTEMS)[number % len(FILE_SYSTEMS)], scene) for number, sc
 
 
 @pytest.mark.parametrize(("disk", "scene"), sample(CASES, 1) if SCALE else SAMPLE, indirect=["disk"])
-def test_what_a_command_has_announced_survives_a_power_cut(disk: Disk, scene: str, tmp_path: Path) -> None:
+def test_announced_results_survive_a_power_cut(disk: Disk, scene: str, tmp_path: Path) -> None:
     after = tmp_path / "after.img"
     with disk.mounted(disk.image):
         for words in SCENES[scene].before:

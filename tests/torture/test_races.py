@@ -44,7 +44,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """Three releases of one package that share most, and a package that nobody touches."""
+    """Publish three releases of one package that share most data, and a package that is never changed."""
     shared = {"weights.bin": noise(1_200_000), "a/blob": noise(40_000, seed=1), "b/c/small": b"small"}
     for version in ("1.0.0", "2.0.0", "3.0.0"):
         files = {**shared, "a/own": noise(60_000, seed=int(version[0])), "b/version": version.encode()}

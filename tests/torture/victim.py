@@ -44,7 +44,7 @@ def warm_up() -> None:
 
 
 def serve() -> None:
-    """Do what is asked until nobody asks any more."""
+    """Execute requests until the input ends."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     warm_up()

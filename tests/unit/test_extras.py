@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_a_library_that_is_there_is_given() -> None:
+def test_an_installed_library_is_returned() -> None:
     assert require("json.decoder", extra="x", what="Reading").__name__ == "json.decoder"
 
 

@@ -156,7 +156,7 @@ def test_the_version_is_printed_without_click() -> None:
     [(("path", "tiny", "model.bin"), PATH), (("install", "tiny==1.0.0"), UNCHANGED)],
     ids=["path", "install"],
 )
-def test_what_scripts_run_often_is_answered_without_click(
+def test_commands_that_scripts_run_often_do_not_load_click(
     words: Sequence[str], expected: set[str], home: dict[str, str]
 ) -> None:
     modules = loaded_by(command(*words), home)

@@ -100,7 +100,7 @@ class TestDeterminism:
         (folder / "run.sh").chmod(0o755)
         return folder
 
-    def test_a_tree_gives_the_very_bytes_it_has_always_given(self, tmp_path: Path) -> None:
+    def test_a_tree_gives_the_same_bytes_as_in_earlier_releases(self, tmp_path: Path) -> None:
         target = archive_of(self.golden(tmp_path / "golden"), tmp_path / "golden.tar.zst")
         assert hashlib.sha256(stream_of(target)).hexdigest() == self.GOLDEN_STREAM
         if ENCODER != self.GOLDEN_ENCODER:
@@ -208,7 +208,7 @@ class TestContents:
             verify_archive(archive)
             assert archive.size == built.stat().st_size
 
-    def test_what_is_built_is_what_is_hashed(self, package: Path, built: Path) -> None:
+    def test_the_built_bytes_are_the_hashed_bytes(self, package: Path, built: Path) -> None:
         seen: list[int] = []
         assert hash_tree(read_tree(package), progress=seen.append) == contents_of(built).identities
         assert sum(seen) == read_tree(package).total_size
@@ -416,7 +416,7 @@ class TestWriting:
         first = archive_of(folder, target).read_bytes()
         assert archive_of(folder, target).read_bytes() == first
 
-    def test_what_a_callback_raises_comes_through_and_leaves_nothing(self, tmp_path: Path) -> None:
+    def test_an_exception_of_a_callback_is_raised_and_leaves_no_files(self, tmp_path: Path) -> None:
         def stop() -> None:
             raise KeyboardInterrupt
 

@@ -80,7 +80,7 @@ class TestPicking:
         (folder / "l").symlink_to("c")
         assert paths(read_tree(link)) == paths(read_tree(folder))
 
-    def test_empty_folders_are_nothing(self, folder: Path) -> None:
+    def test_empty_directories_are_ignored(self, folder: Path) -> None:
         (folder / "empty/deep").mkdir(parents=True)
         assert paths(read_tree(folder)) == ["package.json", "c", "data/a", "data/b"]
 
@@ -300,7 +300,7 @@ class TestDeepFolders:
 
 
 class TestChanges:
-    def test_a_file_that_goes_between_two_looks_is_a_change(self, tmp_path: Path) -> None:
+    def test_a_file_that_disappears_between_two_scans_is_a_change(self, tmp_path: Path) -> None:
         with pytest.raises(TreeChanged, match="gone changed while it was being read"):
             _status(str(tmp_path / "gone"), tmp_path)
 

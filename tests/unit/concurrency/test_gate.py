@@ -32,7 +32,7 @@ def test_no_more_are_inside_than_the_limit() -> None:
     assert most == 3
 
 
-def test_a_store_that_is_overloaded_is_asked_by_half_as_many_and_never_by_none() -> None:
+def test_an_overloaded_store_gets_half_as_many_requests_but_at_least_one() -> None:
     gate = Gate(8)
     limits = []
     for _ in range(5):

@@ -68,12 +68,12 @@ def test_empty_files_need_no_chunk() -> None:
     assert (plan.files, plan.empty, plan.requests, plan.bytes_to_fetch) == (contents.files, contents.files, (), 0)
 
 
-def test_nothing_wanted_is_nothing_to_do() -> None:
+def test_an_empty_request_needs_no_work() -> None:
     plan = plan_install(contents_of([("a", 0, 10)], [100]), [])
     assert plan == InstallPlan(files=(), empty=(), present=(), reuse=(), requests=())
 
 
-def test_only_what_is_wanted_is_read() -> None:
+def test_only_requested_bytes_are_read() -> None:
     contents = contents_of([("a", 0, 10), ("b", MEBI, 10), ("c", 2 * MEBI, 10)], [100 * KIBI] * 3)
     assert requested(plan_install(contents, contents.files[1:2])) == [(100 * KIBI, 100 * KIBI, [1])]
 

@@ -75,7 +75,7 @@ def test_contents_hold_the_same_files_wherever_these_lie() -> None:
     assert not Contents(FILES[1:], CONTENTS.chunks, CONTENTS.encoder).same_files(CONTENTS)
 
 
-def test_a_mode_is_part_of_what_a_file_is() -> None:
+def test_a_mode_is_part_of_a_files_identity() -> None:
     assert identity_of(entry("a", offset=0, size=1)) != identity_of(entry("a", offset=0, size=1, executable=True))
 
 

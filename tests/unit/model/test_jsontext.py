@@ -120,7 +120,7 @@ DOCUMENT = b'{\n  "a": {\n    "x/y": 1,\n    "z~": [\n      "b",\n      {"c":\n 
     [("", 1), ("/a", 2), ("/a/x~1y", 3), ("/a/z~0", 4), ("/a/z~0/0", 5), ("/a/z~0/1", 6), ("/a/z~0/1/c", 6),
      ("/b", None), ("/a/z~0/2", None)],
 )  # fmt: skip
-def test_a_pointer_leads_to_its_line(pointer: str, line: int | None) -> None:
+def test_a_pointer_is_resolved_to_its_line(pointer: str, line: int | None) -> None:
     assert line_of(DOCUMENT, pointer) == line
 
 

@@ -71,7 +71,7 @@ def test_a_lock_is_written_in_one_way_and_read_back() -> None:
     assert parse_lock(TEXT.encode()) == LOCK
 
 
-def test_a_lock_of_nothing_can_be_read() -> None:
+def test_an_empty_lock_can_be_read() -> None:
     assert parse_lock(Lock().to_toml().encode()) == Lock()
 
 
@@ -79,7 +79,7 @@ def test_line_ends_of_another_system_do_not_matter() -> None:
     assert parse_lock(TEXT.replace("\n", "\r\n").encode()) == LOCK
 
 
-def test_what_was_yanked_is_noted_in_one_line_and_read_back() -> None:
+def test_a_yank_is_written_as_one_line_and_read_back() -> None:
     package = LockedPackage(
         name="a", version=parse_version("1.0.0"), digest="a" * 64, size=1, repository="ours", yanked='x\n"\x01\x7f\\é'
     )

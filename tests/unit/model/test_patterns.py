@@ -41,7 +41,7 @@ PATHS = [
         ("Data/*", ""),
     ],
 )
-def test_what_a_glob_matches(glob: str, expected: str) -> None:
+def test_globs_match_the_expected_paths(glob: str, expected: str) -> None:
     assert [path for path in PATHS if compile_glob(glob).fullmatch(path)] == expected.split()
 
 
@@ -55,7 +55,7 @@ def test_no_pattern_takes_long(glob: str) -> None:
 @pytest.mark.parametrize(
     ("glob", "literal", "prefix"), [("a/b", True, "a/b"), ("a/b*", False, "a/b"), ("[x]", False, "")]
 )
-def test_what_every_match_begins_with(glob: str, prefix: str, *, literal: bool) -> None:
+def test_every_match_begins_with_the_literal_prefix(glob: str, prefix: str, *, literal: bool) -> None:
     assert (is_literal(glob), literal_prefix(glob)) == (literal, prefix)
 
 

@@ -92,7 +92,7 @@ def test_a_name_is_bound_by_a_glob_and_before_that_by_itself(name: str, reposito
 
 
 @pytest.mark.parametrize("name", ["acme", "digits2", "other"])
-def test_other_names_are_bound_to_none(name: str) -> None:
+def test_other_names_are_not_bound(name: str) -> None:
     assert bound_to(name, [OURS, PUBLIC]) is None
 
 

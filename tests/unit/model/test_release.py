@@ -80,7 +80,7 @@ def test_a_record_is_written_in_one_way_only() -> None:
     assert released(metadata={"b": 1, "a": 2}).raw == released(metadata={"a": 2, "b": 1}).raw
 
 
-def test_whatever_changes_in_a_release_changes_its_digest() -> None:
+def test_every_change_of_a_release_changes_its_digest() -> None:
     digests = {
         release.digest
         for release in [

@@ -78,7 +78,7 @@ def test_a_requirement_is_a_name_and_perhaps_a_range(text: str, written: str, na
         (" * ", " ".join(VERSIONS)),
     ],
 )
-def test_what_a_range_allows(text: str, expected: str) -> None:
+def test_ranges_allow_the_expected_versions(text: str, expected: str) -> None:
     assert allowed(text) == expected
 
 
@@ -120,7 +120,7 @@ def test_the_best_version_is_the_newest_that_fits(text: str, *, prereleases: boo
     assert found == (parse_version(expected) if expected else None)
 
 
-def test_prereleases_are_not_chosen_merely_because_there_is_nothing_else() -> None:
+def test_prereleases_are_not_chosen_even_if_no_other_version_exists() -> None:
     only = [parse_version("1.0.0-rc.1")]
     assert find_newest(only, [parse_range("")]) is None
     assert find_newest(only, [parse_range("")], prereleases=True) == only[0]

@@ -36,7 +36,7 @@ def test_it_remembers_the_upload_and_its_parts(tmp_path: Path) -> None:
     assert not again.has(3, SENT)
 
 
-def test_what_differs_is_another_part() -> None:
+def test_different_content_makes_another_part() -> None:
     others: list[Part] = [
         SentPart(data=b"byte"),
         SentPart(data=b"bytez"),
@@ -72,7 +72,7 @@ def test_a_damaged_one_is_ignored(tmp_path: Path, damage: bytes) -> None:
     assert journal(tmp_path).upload is None
 
 
-def test_what_cannot_be_written_down_is_sent_all_the_same(tmp_path: Path) -> None:
+def test_files_are_sent_even_if_the_journal_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "uploads").write_text("no directory")
     first = journal(tmp_path)
     first.begin("archives/model/x", "upload-1")

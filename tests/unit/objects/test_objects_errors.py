@@ -180,7 +180,7 @@ class TestAddresses:
             ("memory://name/sub", Address(scheme="memory", location="name/sub")),
         ],
     )
-    def test_an_address_is_taken_apart(self, url: str, address: Address) -> None:
+    def test_an_address_is_split(self, url: str, address: Address) -> None:
         assert parse_address(url) == address
 
     @pytest.mark.parametrize(
@@ -344,7 +344,7 @@ class TestDirectories:
 
 
 class TestFaults:
-    """The store in memory misbehaves when it is told to, and as it is told to."""
+    """The in-memory store fails as configured."""
 
     @pytest.fixture
     def store(self) -> FaultyStore:

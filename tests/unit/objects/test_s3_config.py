@@ -104,7 +104,7 @@ class TestEnvironment:
         env = empty | KEYS | {"AWS_SESSION_TOKEN": "token", "AWS_REGION": "eu-west-1"}
         assert keys_of(resolve_s3("bucket", env=env)).token == "token"
 
-    def test_the_endpoint_of_s3_goes_before_the_one_of_everything(self, empty: dict[str, str]) -> None:
+    def test_the_s3_endpoint_takes_precedence_over_the_global_one(self, empty: dict[str, str]) -> None:
         env = empty | KEYS | {"AWS_ENDPOINT_URL": "http://all:1", "AWS_ENDPOINT_URL_S3": "http://s3:1"}
         assert resolve_s3("bucket", env=env).endpoint == "http://s3:1"
 
@@ -112,7 +112,7 @@ class TestEnvironment:
         env = home | {"AWS_ENDPOINT_URL": "http://all:1", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}
         assert resolve_s3("bucket", env=env | {"AWS_PROFILE": "models"}).endpoint is None
 
-    def test_the_newer_name_of_the_region_goes_first(self, empty: dict[str, str]) -> None:
+    def test_the_newer_name_of_the_region_takes_precedence(self, empty: dict[str, str]) -> None:
         env = empty | KEYS | {"AWS_DEFAULT_REGION": "us-west-2"}
         assert resolve_s3("bucket", env=env).region == "us-west-2"
         assert resolve_s3("bucket", env=env | {"AWS_REGION": "eu-west-1"}).region == "eu-west-1"
@@ -176,7 +176,7 @@ class TestProfiles:
     def test_an_endpoint_can_stand_in_a_section_of_services(self, home: dict[str, str]) -> None:
         assert resolve_s3("bucket", env=home | {"AWS_PROFILE": "served"}).endpoint == "http://10.0.0.1:9000"
 
-    def test_the_environment_goes_before_the_profile(self, home: dict[str, str]) -> None:
+    def test_the_environment_takes_precedence_over_the_profile(self, home: dict[str, str]) -> None:
         env = home | KEYS | {"AWS_PROFILE": "models", "AWS_REGION": "us-west-2", "AWS_ENDPOINT_URL": "http://host:1"}
         settings = resolve_s3("bucket", env=env)
         assert (settings.region, settings.endpoint) == ("us-west-2", "http://host:1")
@@ -247,7 +247,7 @@ class TestAddresses:
         assert settings.address() == "https://models.s3.example.org"
 
 
-def test_everything_that_goes_wrong_is_an_error_of_ours(home: dict[str, str]) -> None:
+def test_every_failure_is_an_orbit_error(home: dict[str, str]) -> None:
     for profile in ("ghost", "half"):
         with pytest.raises(OrbitError):
             resolve_s3("bucket", env=home | {"AWS_PROFILE": profile})
