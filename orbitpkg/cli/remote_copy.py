@@ -142,8 +142,13 @@ def _is_folder(target: str) -> bool:
 def _below(target: str, name: str) -> str:
     from urllib.parse import quote
 
-    is_plain = "://" not in target or target.startswith(("s3://", "memory://"))
-    return f"{target.rstrip('/')}/{name if is_plain else quote(name)}"
+    from orbitpkg.files.names import disk_path
+
+    if "://" not in target:
+        name = disk_path(name)
+    elif not target.startswith(("s3://", "memory://")):
+        name = quote(name, errors="surrogateescape")
+    return f"{target.rstrip('/')}/{name}"
 
 
 def _each(found: Sequence[Selected], work: Callable[[Selected], None]) -> None:

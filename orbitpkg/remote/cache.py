@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING, Final
 from orbitpkg.files.atomic import NO_LINKS, atomic_file, move_file
 from orbitpkg.files.content import clone_or_link
 from orbitpkg.files.folders import set_mode
+from orbitpkg.files.names import disk_path
 from orbitpkg.model.jsontext import dump_json, load_json
 from orbitpkg.model.paths import relative_problem
 from orbitpkg.objects.identity import StoreIdentity
@@ -155,7 +156,7 @@ class Cache:
 
     def path(self, entry: Entry) -> Path:
         """Return the path of the file of a state, whether or not it exists."""
-        return self.path_of(entry.blake3) / entry.name
+        return self.path_of(entry.blake3) / disk_path(entry.name)
 
     def path_of(self, digest: str) -> Path:
         """Return the directory of all files with a digest."""
@@ -267,7 +268,7 @@ class Cache:
     def move_changed_copy(self, entry: Entry) -> Path | None:
         """Move a changed file out of the cache's contents, and return its new path; None if it no longer exists."""
         path = self.path(entry)
-        aside = self.root / "changed" / f"{token_hex(4)}-{entry.name}"
+        aside = self.root / "changed" / f"{token_hex(4)}-{disk_path(entry.name)}"
         try:
             self._make(aside.parent)
             move_file(path, aside, durable=False)

@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Protocol
 from orbitpkg.errors import FileMissing, ObjectExists, OfflineError, OrbitError, ReadOnlyRepository
 from orbitpkg.files.atomic import HIDDEN, create_file, move_folder, publish_file
 from orbitpkg.files.errors import USER_FILE, storage_errors
+from orbitpkg.files.names import disk_path
 from orbitpkg.remote.session import with_hint
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class RemoteDraft:
                 uri=location.uri,
             )
         self._folder = self._make_folder()
-        self.path = self._folder / location.name
+        self.path = self._folder / disk_path(location.name)
 
     def _make_folder(self) -> Path:
         try:

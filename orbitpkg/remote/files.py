@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, TypeAlias
 from orbitpkg.errors import AccessDenied, FileMissing, ObjectNotFound, StorageError, UnsupportedByStore, UsageError
 from orbitpkg.files.errors import USER_FILE, storage_errors
 from orbitpkg.files.folders import set_mode
+from orbitpkg.files.names import disk_path, text_path
 from orbitpkg.objects.addresses import join_uri, local_path_of, split_uri
 from orbitpkg.objects.protocol import is_valid_key
 from orbitpkg.objects.transfer.files import download_object
@@ -320,10 +321,11 @@ def _scan_folder(path: Path) -> Iterator[Stat]:
 
 def _resolve_target(source: PathOrUri, target: PathOrUri) -> PathOrUri:
     """Return the target of a copy: if it is a directory, the path of the source's own name in it."""
-    name = os.fspath(source).rstrip("/").rpartition("/")[2]
+    local = local_path_of(source)
+    name = split_uri(source)[1].rstrip("/").rpartition("/")[2] if local is None else text_path(local.name)
     path = local_path_of(target)
     if path is not None:
-        return path / name if os.fspath(target).endswith("/") or path.is_dir() else path
+        return path / disk_path(name) if os.fspath(target).endswith("/") or path.is_dir() else path
     text = os.fspath(target)
     url, key = split_uri(text)
     if (not key or key.endswith("/")) and is_valid_key(f"{key}{name}"):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from orbitpkg.errors import FileMissing, UsageError
+from orbitpkg.files.names import text_path
 from orbitpkg.model.patterns import compile_glob
 from orbitpkg.objects.addresses import local_path_of, split_uri
 
@@ -102,7 +103,7 @@ def _matching(files: RemoteFiles, argument: str) -> Iterator[Selected]:
 def _relative(uri: str, folder: str) -> str:
     path = local_path_of(folder or ".")
     if path is not None:
-        return os.path.relpath(str(local_path_of(uri)), path)
+        return text_path(os.path.relpath(str(local_path_of(uri)), path))
     return split_uri(uri)[1].removeprefix(split_uri(folder)[1])
 
 
@@ -122,4 +123,4 @@ def _refuse_folder(argument: str) -> None:
 
 def _name(argument: str) -> str:
     path = local_path_of(argument)
-    return path.name if path is not None else split_uri(argument)[1].rpartition("/")[2]
+    return text_path(path.name) if path is not None else split_uri(argument)[1].rpartition("/")[2]

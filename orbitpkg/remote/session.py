@@ -29,6 +29,7 @@ from orbitpkg.errors import (
     StorageError,
 )
 from orbitpkg.files.errors import USER_FILE, storage_errors
+from orbitpkg.files.names import disk_path
 from orbitpkg.objects import open_store
 from orbitpkg.objects.addresses import join_uri, split_object_uri
 from orbitpkg.objects.identity import StoreIdentity, identify_store
@@ -293,7 +294,7 @@ class Session:
         with storage_errors(self.cache.root, USER_FILE):
             folder = Path(tempfile.mkdtemp(prefix="orbitpkg-"))
         try:
-            path = folder / location.name
+            path = folder / disk_path(location.name)
             self._download(location, info, version, path)
         except BaseException:
             remove_folder(folder)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from orbitpkg.config.remote import read_remote_settings
 from orbitpkg.errors import ObjectNotFound, StorageError, UsageError
+from orbitpkg.files.names import disk_path, text_path
 from orbitpkg.objects import open_store
 from orbitpkg.objects.addresses import join_uri, local_path_of, split_object_uri, split_uri
 from orbitpkg.objects.identity import identify_store
@@ -50,7 +51,7 @@ class Pair:
     @property
     def local(self) -> str:
         """The local path."""
-        return str(self.root / self.only[0] if self.only else self.root)
+        return str(self.root / disk_path(self.only[0]) if self.only else self.root)
 
     @property
     def uri(self) -> str:
@@ -160,7 +161,7 @@ def _pair(store: ObjectStore, direction: Direction, root: Path, key: str, only: 
 
     prefix = f"{key.rstrip('/')}/" if key else ""
     # All paths to a directory share one state, whichever links they pass through.
-    local = os.path.realpath(root / only[0] if only else root)
+    local = os.path.realpath(root / disk_path(only[0]) if only else root)
     # The same address refers to other objects at another endpoint or for another account.
     identity = identify_store(store.url, read_remote_settings().env)
     objects = f"{join_uri(store.url, only[1] if only else prefix)} in {identity}"
@@ -183,15 +184,16 @@ def _local_source(local: Path, key: str) -> tuple[Path, tuple[str, str] | None]:
     if not local.exists():
         raise StorageError(f"{local} does not exist.", path=str(local))
     into_folder = key.endswith("/") or not key
-    return local.parent, (local.name, f"{key}{local.name}" if into_folder else key)
+    name = text_path(local.name)
+    return local.parent, (name, f"{key}{name}" if into_folder else key)
 
 
 def _local_destination(
     store: ObjectStore, key: str, local: Path, *, is_folder: bool
 ) -> tuple[Path, tuple[str, str] | None]:
     if key and not key.endswith("/") and _is_object(store, key):
-        path = local / key.rpartition("/")[2] if is_folder or local.is_dir() else local
-        return path.parent, (path.name, key)
+        path = local / disk_path(key.rpartition("/")[2]) if is_folder or local.is_dir() else local
+        return path.parent, (text_path(path.name), key)
     if local.exists() and not local.is_dir():
         raise StorageError(f"{local} is a file, but the destination must be a directory.", path=str(local))
     return local, None

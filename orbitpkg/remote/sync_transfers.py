@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from orbitpkg.errors import ObjectExists, ObjectNotFound, TreeChanged
 from orbitpkg.files.atomic import HIDDEN, move_file
 from orbitpkg.files.errors import USER_FILE, storage_errors
+from orbitpkg.files.names import disk_path
 from orbitpkg.objects.retry import AT_ONCE, retry
 from orbitpkg.objects.transfer.files import download_object, follow_changes, upload_object
 from orbitpkg.remote.sameness import DIGEST_NAME, digest_of_file, is_same
@@ -90,7 +91,7 @@ class Transfers:
     # Up.
 
     def _upload(self, step: Step) -> Synced:
-        path, key = self._root / step.path, self._key_of(step.path)
+        path, key = self._root / disk_path(step.path), self._key_of(step.path)
         if step.replaces:
             self._check_object(step.path)
         first = True
@@ -144,7 +145,7 @@ class Transfers:
     # Down.
 
     def _download(self, step: Step) -> Synced:
-        path, key = self._root / step.path, self._key_of(step.path)
+        path, key = self._root / disk_path(step.path), self._key_of(step.path)
         with storage_errors(path, USER_FILE):
             path.parent.mkdir(parents=True, exist_ok=True)
             if step.size > SMALL_BYTES:
@@ -189,7 +190,7 @@ class Transfers:
         """Refuse to replace a file that changed after planning, unless it already has the new bytes."""
         known = self._local.get(path)
         try:
-            status = (self._root / path).stat()
+            status = (self._root / disk_path(path)).stat()
         except FileNotFoundError:
             return
         if not stat.S_ISREG(status.st_mode):
@@ -197,11 +198,11 @@ class Transfers:
         if known == LocalFile(size=status.st_size, mtime_ns=status.st_mtime_ns):
             return
         # A concurrent sync may have written the same bytes.
-        if part is None or not filecmp.cmp(part, self._root / path, shallow=False):
+        if part is None or not filecmp.cmp(part, self._root / disk_path(path), shallow=False):
             raise EditedError("the file was changed during the sync")
 
     def _delete_file(self, step: Step) -> None:
-        path = self._root / step.path
+        path = self._root / disk_path(step.path)
         with storage_errors(path, USER_FILE):
             self._check_file(step.path)
             path.unlink(missing_ok=True)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from orbitpkg.errors import UsageError
 from orbitpkg.files.atomic import HIDDEN
 from orbitpkg.files.errors import USER_FILE, storage_errors
+from orbitpkg.files.names import disk_path, text_path
 from orbitpkg.model.patterns import compile_glob, glob_problem
 from orbitpkg.objects.protocol import is_valid_key
 from orbitpkg.remote.sync_plan import LocalFile
@@ -141,7 +142,7 @@ def scan_folder(root: Path, wanted: Filter) -> LocalTree:
 def _scan(folder: str, prefix: str, tree: LocalTree, wanted: Filter) -> None:
     with os.scandir(folder) as entries:
         for entry in entries:
-            path = f"{prefix}{entry.name}"
+            path = f"{prefix}{text_path(entry.name)}"
             if entry.name.startswith(HIDDEN):
                 continue  # a download under way
             tree.seen += 1
@@ -166,8 +167,9 @@ def scan_file(folder: Path, name: str) -> LocalTree:
         StorageError: The file cannot be examined.
     """
     tree = LocalTree()
-    with storage_errors(folder / name, USER_FILE):
-        _take(folder / name, name, tree)
+    path = folder / disk_path(name)
+    with storage_errors(path, USER_FILE):
+        _take(path, name, tree)
     tree.seen = len(tree.files) + len(tree.unusable)
     return tree
 

@@ -25,6 +25,7 @@ from orbitpkg.errors import (
     TreeChanged,
 )
 from orbitpkg.files.errors import USER_FILE, storage_errors
+from orbitpkg.files.names import disk_path
 from orbitpkg.files.sync import sync_files
 from orbitpkg.remote.sameness import is_same
 from orbitpkg.remote.sync_pair import open_configured, open_pair
@@ -208,7 +209,7 @@ def _compare(pair: Pair, local: LocalTree, remote: RemoteTree, reporter: Reporte
 
         def compare(path: str) -> bool:
             try:
-                return is_same(pair.store, remote.files[path], pair.root / path, surely=wanted[path])
+                return is_same(pair.store, remote.files[path], pair.root / disk_path(path), surely=wanted[path])
             except _PATH_ERRORS:
                 return False  # the transfer reports the error, unless the path is a conflict anyway
             finally:
@@ -254,7 +255,7 @@ def _make_folders(pair: Pair, local: LocalTree, remote: RemoteTree) -> None:
         for folder in sorted(remote.folders - local.folders):
             # An empty directory that cannot be created is not worth a conflict.
             if folder not in local.files and local.in_the_way(folder) is None:
-                (pair.root / folder).mkdir(parents=True, exist_ok=True)
+                (pair.root / disk_path(folder)).mkdir(parents=True, exist_ok=True)
 
 
 class _Run:
