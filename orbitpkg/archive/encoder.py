@@ -107,6 +107,8 @@ class TreeEncoder:
                 for piece in pieces:
                     pending.append((pool.submit(self._encode, piece.data), piece))
                     in_flight += len(piece.data)
+                    # Chunks that are done are passed on at once. Otherwise, waiting for the first one bounds the
+                    # memory.
                     while in_flight > self._in_flight or (pending and pending[0][0].done()):
                         future, first = pending.popleft()
                         yield self._locate(future, first.data)
@@ -116,8 +118,10 @@ class TreeEncoder:
                     future, first = pending.popleft()
                     yield self._locate(future, first.data)
             finally:
+                # The consumer may stop early, for instance when an upload fails. What is queued need not be compressed.
                 for future, _ in pending:
                     future.cancel()
+        # Reading takes time. A file that was added meanwhile would be missing from the archive.
         self._tree.check_unchanged()
 
     def finish(self) -> tuple[Contents, bytes, ContentsLocation]:
@@ -224,6 +228,7 @@ class _Cutter:
                 if self._progress:
                     self._progress(count)
                 yield from self._advance(count)
+            # A file that was overwritten in place while it was being read may still have the same size.
             source.check_unchanged(os.fstat(descriptor))
         finally:
             os.close(descriptor)
@@ -246,6 +251,7 @@ class _Cutter:
         segment = self._segment
         cuts = [(cut.offset, cut.offset + cut.length) for cut in self._cdc.cut_buf(segment.memory[: self._filled])]
         if not final:
+            # The last cut is only where the segment ends. More data may move it.
             start, end = cuts.pop()
             self._segment = self._free.pop() if self._free else _Segment(self._length, self._free)
             self._filled = end - start
@@ -262,6 +268,7 @@ def average_chunk_bytes(tree_bytes: int) -> int:
         tree_bytes: The sum of the files' sizes.
     """
     average = _AVERAGE_BYTES
+    # The size depends on nothing but the tree, so the same files give the same archive on every machine.
     while average < _LARGEST_AVERAGE_BYTES and tree_bytes > average * _MANY_CHUNKS:
         average *= 2
     return average
@@ -295,6 +302,7 @@ def _open(source: SourceFile) -> int:
                 f"{source.source} is gone: it was there when the directory was listed.", path=source.source
             ) from error
     try:
+        # The path may lead to another file than when the directory was listed, such as the target of a new link.
         source.check_unchanged(os.fstat(descriptor))
     except TreeChanged:
         os.close(descriptor)

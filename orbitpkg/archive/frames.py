@@ -93,6 +93,8 @@ def skippable_header(place: ContentsLocation) -> bytes:
 
 def compress_chunk(data: Buffer) -> bytes:
     """Compress a chunk into a frame with its length and a checksum. Equal chunks give equal frames."""
+    # Chunks are compressed by several threads, which must not share a compressor. With the checksum, the zstd tool
+    # detects damage, too.
     return zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compress(data)
 
 
@@ -131,6 +133,7 @@ def decompress_chunk(frame: Buffer, chunk: Chunk, *, where: str) -> bytes:
 
 def _decompress(frame: Buffer, length: int, *, what: str, decompressor: zstandard.ZstdDecompressor) -> bytes:
     try:
+        # zstd allocates the memory that a header requests, and anyone can write a header, so it is checked first.
         _check_frame_header(frame, length, what)
         data = decompressor.decompress(frame, max_output_size=length, allow_extra_data=False)
     except zstandard.ZstdError as error:
@@ -160,6 +163,7 @@ def contents_frame(contents: Contents) -> tuple[bytes, ContentsLocation]:
     raw = contents.to_json()
     compressed = compress_chunk(raw)
     digest = blake3(compressed).digest()
+    # The footer is part of the skippable frame, so zstd and tar ignore it together with the table of contents.
     footer = _FOOTER.pack(_MAGIC, _FORMAT, 0, len(compressed), len(raw), digest)
     place = ContentsLocation(
         offset=contents.stored_length + SKIPPABLE_HEADER_BYTES,
@@ -203,6 +207,7 @@ def unpack_contents(compressed: Buffer, place: ContentsLocation, *, where: str) 
     """
     if len(compressed) != place.length or digest_of(compressed) != place.blake3:
         raise ArchiveError(f"The table of contents of {where} is damaged: its BLAKE3 digest does not match.")
+    # Parsing takes memory in proportion to the size and to the number of files, so both are limited first.
     _check_bounds(place, where)
     _check_plausible(compressed, place, where)
     contents = parse_contents(
@@ -211,6 +216,7 @@ def unpack_contents(compressed: Buffer, place: ContentsLocation, *, where: str) 
         ),
         what=f"the table of contents of {where}",
     )
+    # No digest would cover bytes in a gap between the chunks and the table of contents.
     if contents.stored_length + SKIPPABLE_HEADER_BYTES != place.offset:
         raise ArchiveError(f"{where} is damaged: the chunks in its table of contents do not fill the space before it.")
     return contents
@@ -219,8 +225,8 @@ def unpack_contents(compressed: Buffer, place: ContentsLocation, *, where: str) 
 def _check_bounds(place: ContentsLocation, where: str) -> None:
     if place.length > _MAX_PACKED_BYTES or place.raw_length > MAX_CONTENTS_BYTES:
         raise ArchiveError(
-            f"The table of contents of {where} has {place.length:,} bytes, or {place.raw_length:,} uncompressed. The limits "
-            f"are {_MAX_PACKED_BYTES:,} and {MAX_CONTENTS_BYTES:,}."
+            f"The table of contents of {where} has {place.length:,} bytes, or {place.raw_length:,} uncompressed. The "
+            f"limits are {_MAX_PACKED_BYTES:,} and {MAX_CONTENTS_BYTES:,}."
         )
 
 

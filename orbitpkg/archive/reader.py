@@ -84,6 +84,7 @@ class LocalArchive:
             StorageError: It cannot be read.
         """
         data = _read(self._descriptor, start, length, self.path)
+        # At the end of a file, pread returns fewer bytes without an error.
         if len(data) != length:
             raise ArchiveError(f"{self.path} became shorter while it was being read.")
         return data
@@ -122,6 +123,7 @@ class LocalArchive:
 
 def _read(descriptor: int, start: int, length: int, path: Path) -> bytes:
     with storage_errors(path, READ):
+        # pread has no position, so several threads can share the descriptor.
         return os.pread(descriptor, length, start)
 
 
@@ -131,6 +133,7 @@ def _read_contents(descriptor: int, path: Path) -> tuple[ContentsLocation, Conte
     place = parse_footer(footer, archive_size=size, where=where)
     header = _read(descriptor, place.offset - SKIPPABLE_HEADER_BYTES, SKIPPABLE_HEADER_BYTES, path)
     contents = unpack_contents(_read(descriptor, place.offset, place.length, path), place, where=where)
+    # Other tools skip the table of contents by this header. No digest covers it, so it is compared.
     if header != skippable_header(place):
         raise ArchiveError(f"{where} is damaged: the header before its table of contents is altered.")
     return place, contents
@@ -162,6 +165,7 @@ def verify_archive(archive: LocalArchive) -> None:
 def _verify_member(stream: _Stream, file: FileEntry, where: str) -> None:
     what = f"{file.path!r} in {where}"
     stream.expect(member_header(file.path, size=file.size, executable=file.executable), f"the tar header of {what}")
+    # An installer finds files by offset, and tar by headers. If these differ, the two extract different trees.
     if stream.offset != file.offset:
         raise ArchiveError(f"The tar stream and the table of contents give different offsets for {what}.")
     digest = blake3()
@@ -171,6 +175,7 @@ def _verify_member(stream: _Stream, file: FileEntry, where: str) -> None:
         raise ArchiveError(
             f"{what} is damaged: its BLAKE3 digest does not match the table of contents.", path=file.path
         )
+    # tar ignores the padding. Other bytes in it would give the same files another digest.
     stream.expect(bytes(padding_after(file.size)), f"the padding after {what}")
 
 

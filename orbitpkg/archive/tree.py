@@ -194,6 +194,7 @@ def _list_files(root: Path, *, own_archives: str) -> list[str]:
         folder = pending.pop()
         with os.scandir(root / folder) as entries:
             for entry in entries:
+                # A link to a directory may lead out of the package, or in a circle.
                 if entry.is_dir(follow_symlinks=False):
                     pending.append(f"{folder}{entry.name}/")
                 elif folder or not _is_own_archive(entry.name, own_archives):
@@ -214,6 +215,7 @@ def _source_files(root: Path, paths: Iterable[str]) -> tuple[list[SourceFile], l
         if isinstance(status, str):
             problems.append(_picks(path, status))
             continue
+        # The bits of group and others depend on the umask, and the archive must not.
         executable = bool(status.st_mode & stat.S_IXUSR)
         files.append(
             SourceFile(root=prefix, path=path, size=status.st_size, executable=executable, identity=_identity(status))

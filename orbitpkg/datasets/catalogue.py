@@ -165,6 +165,8 @@ class Catalogue:
             # The new name must sort after the replaced ones, even if a clock was wrong.
             now = max(datetime.now(UTC), newest + timedelta(microseconds=1))
             digest = digests_of(target).blake3[:_DIGITS]
+            # The old parts are deleted only after this one exists. Until then, nothing is lost if the process is
+            # killed.
             send_file(self._objects, part_key(self._dataset, now, digest), target)
         finally:
             target.unlink(missing_ok=True)
@@ -196,6 +198,7 @@ class Catalogue:
     def _is_kept(self, info: ObjectInfo) -> bool:
         path = self._kept / _name(info.key)
         try:
+            # The description is written last, so a part without it may be incomplete.
             return path.stat().st_size == info.size and _description_path(path).is_file()
         except OSError:
             return False
@@ -217,8 +220,10 @@ class Catalogue:
                         key=info.key,
                     )
                 description = describe_part(footer_of(part, where=where), where=where)
+                # A part that was copied from another dataset would add its rows to this one.
                 if description.dataset != self._dataset:
                     raise IntegrityError(f"{where} belongs to the dataset {description.dataset}.", key=info.key)
+                # The cache can be fetched again, so it is not synced to the disk.
                 move_file(part, path, durable=False)
                 atomic_write(_description_path(path), dump_json(description.replaces), durable=False)
             finally:
@@ -237,6 +242,7 @@ class Catalogue:
     def _in_effect(self, paths: Sequence[Path]) -> list[Path]:
         """Return the paths that no other part replaces, and mark them as used."""
         there = {path.name for path in paths}
+        # During and after an interrupted compaction, both the merged part and the parts that it replaces exist.
         replaced = {name for path in paths for name in _replaces(path)}
         chosen = [path for path in paths if path.name in there - replaced]
         for path in chosen:

@@ -119,6 +119,7 @@ class Stores:
 
     def note_failure(self, store: ObjectStore, error: OrbitError) -> None:
         """Remember that a store cannot be used."""
+        # Other errors concern a single object, such as a missing one, and do not exclude the store.
         if isinstance(error, CredentialsError | RepositoryUnreachable):
             self._failed[store.url] = error
 
@@ -174,6 +175,7 @@ def fetch(
                     result.fetched.append(path)
                     result.size += paths[path].size
         with storage_errors(folder, USER_FILE):
+            # One sync for all files: a sync for each of ten thousand small files would take longer than their download.
             sync_files([f"{folder}/{path}" for path in result.fetched], folder=str(folder))
         result.left = _left(folder, journal, paths, delete=delete)
     finally:
@@ -201,6 +203,7 @@ def _is_present(folder: Path, path: str, datum: Datum, journal: Journal) -> bool
         status = target.lstat()
         if journal.holds(path, status, datum.id):
             return True
+        # A file of another size cannot have the same content, and need not be hashed.
         if target.is_symlink() or not target.is_file() or datum.blake3 is None or status.st_size != datum.size:
             return False
         if _digest_of(target) != datum.blake3:
@@ -244,6 +247,7 @@ def _left(folder: Path, journal: Journal, paths: Mapping[str, object], *, delete
         left.append(path)
         if delete:
             with storage_errors(target, USER_FILE):
+                # Only files that an earlier run fetched, and that have not changed since, reach this line.
                 target.unlink(missing_ok=True)
             journal.forget(path)
             _remove_empty(target.parent, folder)
@@ -302,6 +306,7 @@ class _Job:
                 status = target.lstat()
             except FileNotFoundError:
                 return
+        # Not even --force may delete a directory.
         if target.is_dir() and not target.is_symlink():
             raise StorageError(f"Cannot write {target}: it is a directory.", path=str(target))
         if not self._force and not self._journal.holds(path, status):

@@ -256,6 +256,7 @@ def _register_one(
     before = _modified(file.path)
     digests, was_sent = sender.send(file.path)
     found = extract(file.path)
+    # The digests and the metadata are read one after the other, and must describe the same content.
     if _modified(file.path) != before:
         raise TreeChanged(f"{file.path} changed while it was being registered.", hint="Register it again.")
     datum = new_datum(

@@ -27,8 +27,8 @@ from orbitpkg.files.errors import storage_errors
 from orbitpkg.files.folders import make_folders, set_mode
 from orbitpkg.files.writing import write_at
 from orbitpkg.installer.batches import Batch, FrameBuffer
-from orbitpkg.installer.partial_file import PartialFile
 from orbitpkg.installer.local import present_chunks
+from orbitpkg.installer.partial_file import PartialFile
 from orbitpkg.installer.plan import plan_install, plan_requests
 from orbitpkg.model.contents import MAX_CHUNK_BYTES
 from orbitpkg.objects.retry import Retries, RetryPolicy
@@ -154,6 +154,7 @@ class _Fetch:
         readers = usable_cores() + 1 if left else 0
         self._pool.run([*works, *[partial(self._reuse_all, left)] * readers])
         self._pool.run(partial(self._request, request) for request in plan_requests(self._gone))
+        # A file that is not complete was never compared with its digest.
         holes = [path for path, partial_file in self._partial.items() if not partial_file.is_complete]
         if holes:
             raise IntegrityError(f"{holes[0]!r} in {self._where} is incomplete. Nothing was installed.", path=holes[0])
@@ -209,6 +210,7 @@ class _Fetch:
                 with self._pool.gate:
                     self._take(request, pending)
             except (ArchiveError, RepositoryUnreachable) as error:
+                # However often the connection breaks, a download that makes progress must be able to finish.
                 if len(pending) < before:
                     retries.reset()
                 if isinstance(error, RepositoryUnreachable):
@@ -235,6 +237,7 @@ class _Fetch:
                     return
                 self._check_time(deadline)
         except (ArchiveError, RepositoryUnreachable):
+            # The next try then requests only what is still missing.
             self._store(batch, pending)
             raise
         self._store(batch, pending)
@@ -269,6 +272,7 @@ class _Fetch:
     def _is_sound(self, file: FileEntry, digest: str) -> bool:
         if digest == file.blake3:
             return True
+        # Every chunk matches its digest, so another try would bring the same bytes.
         if self._by_chunk:
             raise IntegrityError(
                 f"{file.path!r} in {self._where} does not match its digest: the release is damaged or forged.",
@@ -282,6 +286,7 @@ class _Fetch:
         if not self._is_sound(file, blake3(data).hexdigest()):
             return
         path = self._staging.path(file)
+        # Several releases may share the file through hard links, so no app may write to it.
         mode = 0o555 if file.executable else 0o444
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)

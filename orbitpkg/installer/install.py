@@ -11,8 +11,8 @@ from orbitpkg.archive.reader import LocalArchive, verify_archive
 from orbitpkg.errors import ArchiveError, IntegrityError, NoSpace, StorageError, UnsupportedByStore, UsageError
 from orbitpkg.files.errors import storage_errors
 from orbitpkg.files.reading import read_bounded
-from orbitpkg.installer.agreement import check_manifest, manifest_entry
 from orbitpkg.files.space import free_bytes
+from orbitpkg.installer.agreement import check_manifest, manifest_entry
 from orbitpkg.installer.fetch import ByteSource, fetch
 from orbitpkg.installer.local import InstalledChunks, present_chunks
 from orbitpkg.installer.plan import InstallPlan, plan_install
@@ -119,6 +119,7 @@ def archive_manifest(archive: LocalArchive) -> Manifest:
     first = archive.contents.files[0]
     if first.path != MANIFEST_NAME:
         raise ArchiveError(f"{archive.path} does not begin with {MANIFEST_NAME}.")
+    # The file is read into memory.
     if first.size > MAX_MANIFEST_BYTES:
         raise ArchiveError(f"{MANIFEST_NAME} in {archive.path} is larger than {MAX_MANIFEST_BYTES:,} bytes.")
     return parse_manifest(archive.read_file(first), where=f"{MANIFEST_NAME} in {archive.path}")
@@ -131,6 +132,7 @@ def available_archive(archive: LocalArchive) -> Available:
         ManifestError: The manifest is invalid.
         ArchiveError: The archive is damaged or has no manifest.
     """
+    # A local file can come from anywhere, and no record gives its digest.
     verify_archive(archive)
     manifest = archive_manifest(archive)
     totals = ArchiveTotals(
@@ -213,12 +215,14 @@ def install(
     """
     release = available.release
     chosen = choose_files(available.contents, only)
+    # A file of a forbidden format must not reach the disk, not even in the staging folder.
     policy.check(Candidate.of_release(release, chosen, origin=available.origin))
 
     def waiting() -> None:
         reporter.note(f"Waiting for another process that is installing {release.label}")
 
     with store.lock(release, on_wait=waiting):
+        # Another process may have installed the release while this one waited for the lock.
         missing = _missing(store, available, chosen)
         installed = open_package(store.layout, release.key, release.version)
         if installed is not None and not missing:
@@ -275,7 +279,8 @@ def _check_same(installed: Package, available: Available) -> None:
         return
     release = available.release
     raise IntegrityError(
-        f"{release.label} from {available.origin} differs from the installed {release.label}, which came from {installed.origin}.",
+        f"{release.label} from {available.origin} differs from the installed {release.label}, which came from "
+        f"{installed.origin}.",
         hint=f"To replace the installed release, run orbitpkg remove {release} and install it again.",
     )
 
@@ -295,6 +300,7 @@ def _fill(
         present = present_chunks(available.contents, left, staging, pool)
         local = InstalledChunks(store.layout, release, available.contents)
         steps = plan_install(available.contents, left, present=present, local=local.digests)
+        # Fail before the download, not at its end.
         _check_space(staging, steps)
     with reporter.task(f"Installing {release.label}", steps.bytes_to_fetch) as task:
         fetch(

@@ -216,6 +216,8 @@ class DirectoryStore(SimpleStore):
                     f"{self.root} is on a file system with neither hard links nor locks: "
                     "two writers could overwrite each other."
                 )
+            # Without hard links, only the lock keeps another writer from creating the file between the check and the
+            # rename.
             if path.exists():
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
             move_file(temporary, path)
@@ -240,6 +242,7 @@ class DirectoryStore(SimpleStore):
         with _translate_errors(path):
             if not path.is_file():
                 return
+            # Without the lock, replace() could find the object unchanged, and then bring it back.
             with self._lock(), suppress(FileNotFoundError):
                 path.unlink()
                 sync_folder(path.parent)
@@ -279,6 +282,7 @@ class DirectoryStore(SimpleStore):
     def _temporary(self) -> Path:
         folder = self.root / TEMPORARY
         _make_folder(folder)
+        # A rename cannot cross file systems, so temporary files are below the root.
         return folder / token_hex(16)
 
     @contextmanager
@@ -296,6 +300,7 @@ class DirectoryStore(SimpleStore):
     def _rename(self, temporary: Path, key: str) -> ObjectInfo:
         path = self._path(key)
         _make_folder(path.parent)
+        # Once the file is visible, another writer can replace it, and this would describe the other file.
         info = _info(key, temporary.stat())
         move_file(temporary, path)
         return info
@@ -372,6 +377,7 @@ class _DirectoryUpload:
 
     def complete(self, *, create_only: bool = False) -> ObjectInfo:
         with self._writing(0) as fd:
+            # A part may have been sent twice, the second time with fewer bytes.
             os.ftruncate(fd, joined_length(self._parts))
             _seal(fd)
             if create_only:

@@ -79,6 +79,7 @@ class S3Upload:
     def reuse_part(self, number: int, offset: int, length: int) -> bool:
         """Count a part as sent; see ``Upload.reuse_part``."""
         size, etag = self._found.get(number, (-1, ""))
+        # The part was cut differently by the interrupted upload.
         if size != length:
             return False
         self._parts[number] = _Part(offset=offset, length=length, etag=etag)
@@ -193,6 +194,7 @@ class S3Upload:
                 **condition,
             )
         except foreign_errors() as error:
+            # S3 forgets an upload when it completes. If the reply was lost, a retry gets this error.
             if failure_of(error).code == "NoSuchUpload" and (etag := self._etag_if_complete(client)):
                 return etag
             raise

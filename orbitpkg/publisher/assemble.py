@@ -126,6 +126,7 @@ class Assembler:
         else:
             known = frames[0]
             yield from self._end_run()
+            # The waiting frames are too short for a part, and no earlier run exists to append them to.
             if 0 < len(self._sending) < self._least and self._ended is None:
                 yield from self._send(compress_chunk(encoded.plain))
                 return

@@ -173,6 +173,7 @@ class _EncodedTree:
     def __init__(
         self, tree: SourceTree, known: Mapping[Blake3, Sequence[KnownFrame]], progress: Callable[[int], None]
     ) -> None:
+        # Equal chunks give equal frames, so all known frames of a chunk have the same length.
         lengths = {digest: frames[0].stored for digest, frames in known.items()}
         self._encoder = TreeEncoder(tree, known=lengths, progress=progress)
         self._known = known
@@ -243,6 +244,8 @@ class _Job:
 
     def run(self, published: str, *, unsafe_single_writer: bool, dry_run: bool) -> Published:
         can_copy = self._can_copy() if dry_run else self._prepare(unsafe_single_writer=unsafe_single_writer)
+        # The upload may take hours, so a used version is reported before it. The create-only write of the record checks
+        # it again.
         existing = self._repository.find_release(self._manifest.key, self._manifest.version)
         if existing is not None:
             return self._compare(existing, dry_run=dry_run)
@@ -251,6 +254,7 @@ class _Job:
             return self._rehearse(published, known)
         with hold_claim(self._repository, self._manifest.key) as renew:
             release, sent = self._send(published, known, renew)
+            # Created before the record: if the process is killed in between, the marker makes readers list the records.
             marker = announce(self._repository, release.key)
             try:
                 self._repository.commit(release)
@@ -259,6 +263,8 @@ class _Job:
                 # Another publisher was faster, so the uploaded archive belongs to no release.
                 with contextlib.suppress(RepositoryError):
                     self._repository.objects.delete(release.archive.key)
+                # The winner may have published the same content, for instance from a repeated job. That is not an
+                # error.
                 winner = self._repository.find_release(release.key, release.version)
                 if winner is None:
                     raise
@@ -349,6 +355,7 @@ class _Job:
                 f"{self._repository.url} cannot copy parts of objects, so the whole archive is uploaded."
             )
             release, sent = self._send_with(published, {}, renew)
+        # Once the record exists, the release is permanent, so an archive that cannot be read must be noticed now.
         self._check(release)
         return release, sent
 

@@ -92,6 +92,8 @@ def send_parts(objects: ObjectStore, key: str, parts: Iterable[Part], *, journal
             sender.add(part)
         return sender.finish()
     except BaseException as error:
+        # If the network or the user stopped the upload, the next one can use the parts. After any other error, such as
+        # a changed tree, the parts belong to an archive that will never exist.
         sender.stop(keep=isinstance(error, RepositoryError | KeyboardInterrupt))
         raise
 
@@ -178,6 +180,7 @@ class _Sender:
 
     def _submit(self, part: Part) -> None:
         assert self._upload is not None
+        # Encoding can be faster than the network. Waiting for the oldest part bounds the memory.
         while len(self._pending) >= _SENDERS:
             self._pending.popleft().result()
         self._parts += 1
@@ -189,6 +192,7 @@ class _Sender:
 
     def _send(self, upload: Upload, number: int, offset: int, part: Part) -> None:
         identity = part_identity(part) if upload.id else ""
+        # The store may have discarded the part since, so the journal alone is not enough.
         if identity and self._journal.has(number, identity) and upload.reuse_part(number, offset, part.length):
             return
         match part:
@@ -198,6 +202,7 @@ class _Sender:
                 upload.put_part(number, offset, memoryview(part.data))
             case ComposedPart():
                 self._compose(upload, number, offset, part)
+        # Recorded only after the store accepted the part. If the process is killed before, the part is sent again.
         if identity:
             self._journal.arrived(number, identity)
 

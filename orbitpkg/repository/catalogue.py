@@ -10,8 +10,8 @@ Where an index and a record differ, the record is right, and the difference is r
 
 from __future__ import annotations
 
-from bisect import bisect_left
 import contextlib
+from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from orbitpkg.errors import AccessDenied, IntegrityError, ObjectNotFound, OfflineError, UnsupportedByStore
@@ -165,6 +165,7 @@ class Catalogue:
         known = self._parse_kept(kept, name)
         listed = None
         try:
+            # Listing this package would take several requests, and listing its markers takes one.
             if known is not None and len(known.releases) > self._one_page:
                 listed = list_package(self.repository, name) if has_markers(self.repository, name) else None
                 must_list = False
@@ -191,6 +192,7 @@ class Catalogue:
     def _parse_kept(self, kept: KeptIndex | None, name: str) -> Index | None:
         if kept is None:
             return None
+        # A damaged cache must not stop a command: the index is read again.
         try:
             return parse_index(kept.data, name=name)
         except IntegrityError:
@@ -238,13 +240,12 @@ class Catalogue:
             others = self.repository.indexes(name)
             entries = {version: entry for other in reversed(others) for version, entry in other.releases.items()}
             return index.with_entries(self._bound(name, entries, known))
+        # Without an ETag, a cached index could not be checked for changes.
         if self._cache and info.etag:
             self._cache.keep_index(url, name, KeptIndex(etag=info.etag, data=data))
         return index
 
-    def _bound(
-        self, name: str, entries: dict[Version, IndexEntry], known: Index | None
-    ) -> dict[Version, IndexEntry]:
+    def _bound(self, name: str, entries: dict[Version, IndexEntry], known: Index | None) -> dict[Version, IndexEntry]:
         """Add the entries that the repository sent itself; they bind the mirrors, except for what is yanked by now."""
         for version, entry in (known.releases if known is not None else {}).items():
             other = entries.setdefault(version, entry)
@@ -354,8 +355,8 @@ class Catalogue:
             return None
         if release.digest != digest:
             raise IntegrityError(
-                f"{release.label} in {self.repository.url} differs from the locked release: its digest is {release.digest}, "
-                f"and {digest} is expected.",
+                f"{release.label} in {self.repository.url} differs from the locked release: its digest is "
+                f"{release.digest}, and {digest} is expected.",
                 hint="Published releases never change: find out who replaced it before you lock it again.",
                 name=name,
                 version=str(version),

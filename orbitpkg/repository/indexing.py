@@ -174,6 +174,7 @@ def read_statuses(
     def read(item: tuple[Version, ObjectInfo]) -> tuple[Version, str | None, Status | None]:
         version, info = item
         etag, status = known.get(info.key, (None, None))
+        # Statuses rarely change, so one with the same ETag is not read again.
         if status is not None and etag == info.etag is not None:
             return version, etag, status
         return version, info.etag, repository.status(name, version)
@@ -250,6 +251,8 @@ def _settle(truth: _Truth, marker: str | None) -> Index:
             # The index may only be written under a marker, and from a listing made after the marker.
             marker = announce(repository, name)
             continue
+        # Some stores have no conditional writes. The next round reads the index again, and repairs it if another writer
+        # overwrote it.
         repository.objects.put(index_key(name), truth.index(index, listed.versions, statuses).to_json())
     else:
         raise RepositoryError(
@@ -306,6 +309,7 @@ def reindex(repository: Repository, name: str) -> Change:
         old = repository.index(name)
         differences += [f"{name} had no index."] if old is None else []
     except NewerIndexError:
+        # Nothing was changed, so readers can still rely on the index.
         withdraw(repository, marker)
         raise
     except IntegrityError as error:
@@ -349,6 +353,7 @@ def set_status(repository: Repository, name: str, versions: Iterable[Version], s
     """
     marker = announce(repository, name)
     for version in versions:
+        # A release without a status is available, so it needs no object.
         if status.state is State.AVAILABLE and repository.status(name, version) is None:
             continue
         repository.objects.put(status_key(name, version), status.to_json())

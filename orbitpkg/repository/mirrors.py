@@ -85,6 +85,7 @@ class MirroredStore:
         others = self._others(store)
         if others and store.url not in self._unreachable:
             self._tell(f"{store.url} does not respond; using {others[0]} instead.")
+        # Concurrent requests fail one after the other. The first failure is the one to report.
         self._unreachable.setdefault(store.url, error)
 
     def _others(self, store: ObjectStore) -> list[str]:

@@ -156,6 +156,7 @@ class Repository:
         )
         try:
             self.objects.create(CONFIG_KEY, config.to_json())
+        # Another process created the repository at the same time. Both use its configuration.
         except ObjectExists:
             return self.config(), report
         return config, report
@@ -319,12 +320,14 @@ class Repository:
         Raises:
             IntegrityError: It is missing, or its size differs from that in the record.
         """
+        # An archive never changes, so more bytes than the record gives are not read.
         size = release.archive.size
         with _report_missing_archive(release, self.url):
             data, _ = self.objects.get(release.archive.key, max_bytes=size)
         if len(data) != size:
             raise IntegrityError(
-                f"The archive of {release.label} in {self.url} has {len(data):,} bytes instead of the {size:,} in its record."
+                f"The archive of {release.label} in {self.url} has {len(data):,} bytes instead of the {size:,} in its "
+                "record."
             )
         return data
 

@@ -183,6 +183,7 @@ class Facts:
 
     def _reachable(self) -> Iterator[tuple[str, int, Requirement]]:
         keys = list(dict.fromkeys(requirement.key for requirement in self._asked))
+        # Dependencies can form cycles.
         seen = set(keys)
         for key in keys:
             package = self._packages.package(key)

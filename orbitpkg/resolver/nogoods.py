@@ -159,6 +159,7 @@ class Search:
             self._told[key] = self._told.get(key, 0) | state
             self._add(self._tell(key, state))
             self._propagate()
+        # The new nogoods may have undone this level or excluded the state. Then the search decides again.
         if self._level == level and key in self._open and self._possible[key] & state:
             self._level += 1
             self._narrow(key, state, None)
@@ -175,6 +176,7 @@ class Search:
 
     def _add(self, nogoods: Iterable[Nogood]) -> None:
         for nogood in nogoods:
+            # A nogood without terms always holds, so nothing can satisfy the request.
             if not nogood.terms:
                 raise Clash([nogood])
             for key in nogood.terms:
@@ -260,6 +262,7 @@ class Search:
             self._blamed[key] = self._blamed.get(key, 0) + 1
             if self._blamed[key] >= _SUSPECT:
                 self._suspects.add(key)
+        # At the earlier level, all terms but one of the learned nogood hold, so it excludes the states of that one.
         self._narrow(latest, ~terms[latest], learned)
 
     def _latest(self, terms: Mapping[str, int]) -> tuple[str, _Step, int]:

@@ -89,6 +89,7 @@ def resolve(
 
 def _resolution(chosen: Mapping[str, int], packages: Packages, source: Source, apps: Apps) -> Resolution:
     versions = {key: packages.package(key).version(state) for key, state in chosen.items()}
+    # Offers may come from an index, which can be outdated. Records contain the digests.
     releases = {key: source.release(key, version) for key, version in versions.items()}
     unchecked = {key: apps.verdict(release.compatibility).unchecked for key, release in releases.items()}
     return Resolution(

@@ -231,6 +231,7 @@ class _Search:
     # Always garbage.
 
     def _is_old(self, status: os.stat_result, seconds: float) -> bool:
+        # A file that was linked or renamed keeps its modification time, but its change time is new.
         return self._now - max(status.st_mtime, status.st_ctime) >= seconds
 
     def _item(self, kind: GarbageKind, path: str, size: int, status: os.stat_result) -> Item:
@@ -250,6 +251,7 @@ class _Search:
                 continue
             newest = max(files, key=_seen)
             if self._is_old(newest, self._grace):
+                # A file with more links is also a blob or part of a release, so deleting this name frees nothing.
                 size = sum(status.st_size for status in files[1:] or files if status.st_nlink == 1)
                 yield self._item(GarbageKind.STAGING, entry.path, size, newest)
 
@@ -260,6 +262,7 @@ class _Search:
 
     def _cached(self) -> Iterator[Item]:
         for path, status in _files(f"{self._layout.home}/cache"):
+            # Where the file system records access times, a file that is still read is kept.
             if self._is_old(status, _CACHE) and self._now - status.st_atime >= _CACHE:
                 yield self._item(GarbageKind.CACHE, path, status.st_size, status)
 

@@ -72,6 +72,7 @@ def register_lockfile(layout: Layout, path: Path, lock: Lock) -> None:
     """
     place = os.path.abspath(path)  # noqa: PTH100
     root = f"{layout.roots}/{hashlib.sha256(os.fsencode(place)).hexdigest()[:24]}.json"
+    # Stored beside the path, for the time in which the lockfile cannot be read.
     packages = [str(package) for package in lock.packages.values()]
     with contextlib.suppress(StorageError):
         _write(layout, root, {"format": _FORMAT, "lockfile": written_path(place), "packages": packages})
@@ -166,6 +167,7 @@ def _add(roots: Roots, path: str, document: dict[str, object], age: float) -> No
             if age > _LOCKFILE_GONE:
                 roots.stale.append(path)
                 return
+        # A lockfile that cannot be read now, for instance on a disk that is not mounted, may still need its releases.
         except (OSError, LockfileError):
             pass
     elif age > _DAY:

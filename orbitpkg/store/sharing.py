@@ -82,6 +82,8 @@ def share(home: str, *, mode: int, group: str | None = None) -> Shared:
             try:
                 _give(path, status, number, folder)
             except PermissionError as error:
+                # Without the home folder, nothing is shared. Any other path is reported, and its owner can run the
+                # command.
                 if path == home:
                     raise _not_yours(home, group) from error
                 left.append(path)
@@ -106,8 +108,8 @@ def _refuse_strange(home: str) -> None:
         names = set(os.listdir(home)) if os.path.lexists(home) else set()
     if names and not names & _OWN_NAMES:
         raise UsageError(
-            f"{home} is not a home folder of orbitpkg: it contains {min(names)}.",
-            hint="Use an empty folder or a new one.",
+            f"{home} is not a home directory of orbitpkg: it contains {min(names)}.",
+            hint="Use an empty directory or a new one.",
         )
 
 
@@ -123,7 +125,7 @@ def _give(path: str, status: os.stat_result, group: int | None, folder: int) -> 
 def _group_number(word: str) -> int:
     if os.name == "nt":
         raise UsageError(
-            "Sharing a store with a group is not supported on Windows.", hint="Set the folder's permissions instead."
+            "Sharing a store with a group is not supported on Windows.", hint="Set the directory's permissions instead."
         )
     import grp
 

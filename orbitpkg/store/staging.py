@@ -33,7 +33,8 @@ from orbitpkg.files.folders import apply_shared_mode, make_folders, set_mode
 from orbitpkg.files.names import disk_path
 from orbitpkg.files.removal import delete_contents, delete_tree
 from orbitpkg.files.sync import sync_files, sync_open_folder
-from orbitpkg.store.layout import CONTENTS_NAME, FILES_NAME, ORIGIN_NAME, RECORD_NAME, STATE_NAME
+from orbitpkg.store.layout import CONTENTS_NAME, FILES_NAME, LISTING_NAME, ORIGIN_NAME, RECORD_NAME, STATE_NAME
+from orbitpkg.store.presence import listing_of
 from orbitpkg.store.records import load_contents
 
 if TYPE_CHECKING:
@@ -44,13 +45,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Staging",
-    "offer_for_reuse",
     "add_files",
     "create_staging",
     "discard",
     "is_abandoned",
     "make_visible",
     "mark_complete",
+    "offer_for_reuse",
 ]
 
 _STATE = b'{"complete":false,"format":1}'
@@ -118,9 +119,11 @@ def create_staging(tmp: Anchor, release: Release, *, origin: str) -> Staging:
     """
     label = _label(release)
     name = f"{label}_{_owner()}_{secrets.token_hex(4)}"
+    # On some file systems, all files appear to have the same owner, which then proves nothing.
     owned = not tmp.exposed or keeps_owners(tmp.path)
     resumed = _take_over(tmp, label, name, owned=owned)
     if not resumed:
+        # In a shared store, other members could otherwise put links among the files before they are published.
         os.mkdir(f"{tmp.path}/{name}", 0o700)  # noqa: PTH102
     anchor = open_private(tmp, name, owned=owned, empty=not resumed)
     try:
@@ -199,7 +202,9 @@ def is_abandoned(folder: str) -> bool:
     except (ValueError, TypeError):  # its name has no owner
         return True
     try:
+        # If the process cannot be checked, only time shows that it no longer writes.
         return _is_idle(folder) if alive is None else not alive
+    # Its owner has just published or deleted it.
     except FileNotFoundError:
         return False
 
@@ -227,8 +232,10 @@ def _owner() -> str:
 
 def _is_alive(machine: str, system: str, space: str, process: str, start: str) -> bool | None:
     """Return whether the process that an owner's name stands for is running, or None if that cannot be checked."""
+    # A home directory may be on a network, and the process IDs of another machine mean nothing here.
     if machine != _machine():
         return None
+    # No process survives a restart.
     if system != _start_of_system():
         return False
     return None if space != _space() else _start_of(int(process)) == start
@@ -262,6 +269,7 @@ def _start_of(process: int) -> str:
     except OSError:
         pass
     try:
+        # Without /proc, as on macOS, signal 0 tells whether the process exists.
         os.kill(process, 0)
     except ProcessLookupError:
         return ""
@@ -273,6 +281,7 @@ def _start_of(process: int) -> str:
 def _is_idle(folder: str) -> bool:
     """Return whether nothing in a folder has changed for an hour, by the file system's clock, not this machine's."""
     probe = f"{folder}/.now-{secrets.token_hex(4)}"
+    # Read before the probe is created, because creating it changes the time of the folder.
     newest = max((os.stat(path).st_mtime for path in _all_below(folder)), default=0.0)  # noqa: PTH116
     os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
     now = os.stat(probe).st_mtime  # noqa: PTH116
@@ -306,12 +315,15 @@ def make_visible(
     write_file(f"{staging.folder}/{RECORD_NAME}", staging.release.raw)
     write_file(f"{staging.folder}/{CONTENTS_NAME}", compressed)
     write_file(f"{staging.folder}/{ORIGIN_NAME}", staging.origin.encode())
+    write_file(f"{staging.folder}/{LISTING_NAME}", listing_of(contents, staging.release.contents.blake3))
     _write_state(staging, complete=len(files) == len(contents.files))
+    # A folder that was taken over may contain files of another selection (--only), which were not verified.
     _keep_only(staging, files)
     # The umask's mode is that of a folder made without one of its own.
     mode = staging.shared_mode or stat.S_IMODE(os.stat(staging.files).st_mode)  # noqa: PTH116
     for name in os.listdir(staging.folder):
         apply_shared_mode(f"{staging.folder}/{name}", staging.shared_mode)
+    # After a power cut, a visible release counts as complete, so everything must be on the disk before the rename.
     sync_files([staging.path(file) for file in files], folder=staging.folder)
     # Only now can other users enter the folder: all that is left to do is to rename it.
     set_mode(staging.anchor.descriptor, mode)
@@ -354,11 +366,15 @@ def _rename_into(staging: Staging, open_parent: Callable[[], Anchor]) -> bool:
             try:
                 move_folder(source, target)
             except FileNotFoundError:
+                # If the parent was removed, another try creates it again. If the staging folder was, nothing is left to
+                # rename.
                 if not os.path.isdir(source):  # noqa: PTH112
                     raise
             except OSError as error:
+                # POSIX lets a file system report a folder that is not empty with either of the first two codes.
                 if error.errno not in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}:
                     raise
+                # A folder without a record is not a release, and must not block the version forever.
                 if os.path.lexists(f"{target}/{RECORD_NAME}"):
                     return False
                 _put_aside(staging, target)
@@ -404,6 +420,7 @@ def add_files(staging: Staging, contents: Contents, files: Sequence[FileEntry], 
         apply_shared_mode(staging.files, staging.shared_mode)
         sync_files([staging.path(file) for file in files], folder=staging.folder)
         try:
+            # The mark comes last: if the process is killed in between, the release still counts as partial.
             _move(staging, files, visible)
             _mark_complete(contents, visible)
         except FileNotFoundError as error:
@@ -449,6 +466,7 @@ def _move(staging: Staging, files: Sequence[FileEntry], visible: Anchor) -> None
                 name = os.path.basename(disk_path(file.path))  # noqa: PTH119
                 move_file(staging.path(file), name, target_folder=target.descriptor)
             sync_open_folder(target.descriptor)
+    # The entries of new folders must reach the disk, too. A crash could otherwise lose the folders with their files.
     for above in sorted({above for folder in by_folder for above in _folders_of(folder)}, reverse=True):
         with open_within(visible, *above.split("/")) as target:
             sync_open_folder(target.descriptor)

@@ -28,12 +28,12 @@ from orbitpkg.store.locks import LockHeldError, locked
 from orbitpkg.store.package import Package, installed_names, installed_packages, installed_versions, open_package
 from orbitpkg.store.staging import (
     Staging,
-    offer_for_reuse,
     add_files,
     create_staging,
     discard,
     make_visible,
     mark_complete,
+    offer_for_reuse,
 )
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Store:
                     held = stack.enter_context(waiting)
                 except LockHeldError as error:
                     raise LockTimeout(
-                        f"Another process is installing {release.label}, and has made no progress for {seconds:g} seconds.",
+                        f"Another process is installing {release.label}, without progress for {seconds:g} seconds.",
                         hint=f"Run the command again when it has finished, or set {_LOCK_VARIABLE} to wait longer.",
                     ) from error
             yield held
@@ -159,6 +159,7 @@ class Store:
         try:
             with self._open_blobs(file, make=False) as folder:
                 blob = f"{folder.path}/{_blob_name(file)}"
+                # A blob may have been damaged by the disk, or changed by an app that ignored its read-only mode.
                 if not _is_intact(blob, file):
                     os.unlink(blob)  # noqa: PTH108
                     return False
@@ -181,6 +182,7 @@ class Store:
         with storage_errors(self.layout.blobs), self._open_blobs(file, make=True) as folder:
             apply_shared_mode(path, inherited_mode(folder.path))
             with contextlib.suppress(FileExistsError):
+                # A copy would take space for a file that no other release may ever need.
                 clone_or_link(path, f"{folder.path}/{_blob_name(file)}", or_copy=False)
 
     def _open_blobs(self, file: FileEntry, *, make: bool) -> Anchor:
@@ -211,6 +213,7 @@ class Store:
         release = staging.release
         target = self.layout.release(release.key, release.version)
         with storage_errors(target):
+            # Where locks have no effect, another process may have installed the release since this one looked.
             if installed or os.path.exists(f"{target}/{RECORD_NAME}"):  # noqa: PTH110
                 with self._open_package(release, make=False) as parent:
                     add_files(staging, contents, files, parent)
@@ -269,6 +272,8 @@ class Store:
                     self._open(self.layout.tmp, make=True) as tmp,
                 ):
                     trash = f"{tmp.path}/removed-{secrets.token_hex(8)}"
+                    # The record is removed first, so that an interrupted removal leaves no release that looks
+                    # installed.
                     remove_folder(f"{parent.path}/{version}", trash=trash, first=RECORD_NAME)
             except FileNotFoundError:
                 raise NotInstalled(f"{key} {version} is not installed.", name=key) from None
@@ -285,6 +290,7 @@ class Store:
 
     def _drop_blobs(self, contents: Contents) -> int:
         unshared = {(file.blake3, file.executable): file for file in contents.files}
+        # There is no reference count that a crash could make wrong: what the other releases use is read from them.
         for name in installed_names(self.layout):
             for version in installed_versions(self.layout, name):
                 others = self._contents_of(name, version)

@@ -336,7 +336,7 @@ class TestKeeping:
         assert release is not None
         with pytest.raises(OfflineError, match=r"1\.0\.0"):
             offline.release("model", parse_version("1.0.0"))
-        with pytest.raises(OfflineError, match="other from .* is not cached"):
+        with pytest.raises(OfflineError, match=r"other from .* is not cached"):
             offline.stock("other")
 
 

@@ -105,9 +105,11 @@ def download_object(
         ObjectChanged: The object changed during the download; an existing file is unchanged.
         StorageError: The file cannot be written.
     """
+    # The ETag of this state is checked by every ranged read, so that the file is not a mixture of two states.
     info = store.head(key, version=version) if info is None else info
     with storage_errors(path, USER_FILE):
         path.parent.mkdir(parents=True, exist_ok=True)
+        # A rename could not replace a directory, which would be noticed only after the download.
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         with PartialFile(path, identity=_identity(store, key, info, version), size=info.size) as part:
@@ -191,6 +193,7 @@ def _fill_whole(
     position = 0
     for piece in store.stream(key):
         position += len(piece)
+        # The object changed, or the server sends an endless response.
         if position > info.size:
             break
         part.write(position - len(piece), piece)
@@ -279,6 +282,7 @@ class _Source:
 
     def read(self, start: int, length: int) -> bytes:
         data = os.pread(self._descriptor, length, start)
+        # At the end of a file, pread returns fewer bytes without an error.
         if len(data) != length:
             raise self._changed()
         self._hasher.update(data)
@@ -341,14 +345,17 @@ class _Parts:
 
     def send(self, metadata: Mapping[str, str] | None, *, create_only: bool) -> ObjectInfo:
         upload = self._resume() or self._start(metadata)
+        # Each part in flight is in memory, and the parts of a huge file are large, because their number is limited.
         at_once = max(1, min(WORKERS, _MEMORY_BYTES // self._part))
         try:
             with Pool(at_once, "orbitpkg-upload") as pool:
                 for _ in pool.map(partial(self._send, pool, upload), self._read(), ahead=at_once):
                     pass
+            # The last moment at which a change of the file can still prevent a mixed object.
             self._source.check()
             info = upload.complete(create_only=create_only)
         except BaseException as error:
+            # A store charges for the parts of an upload that nobody resumes.
             if self._journal is None or not upload.id or not _is_resumable(error):
                 upload.abort()
                 self._forget()

@@ -100,6 +100,7 @@ class PartialFile:
         self._descriptor = descriptor
         self._read_journal()
         self._journal = os.open(self._journal_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        # The last line may be torn. Without a line break, the next entry would be appended to it.
         if self._digests:
             os.write(self._journal, b"\n")
         else:
@@ -121,6 +122,7 @@ class PartialFile:
             first, *lines = self._journal_path.read_text("utf-8").splitlines() or [""]
         except (OSError, ValueError):
             return
+        # The ranges belong to an older state of the object.
         if load_json(first) != self._identity:
             return
         for line in lines:
@@ -179,7 +181,9 @@ class PartialFile:
         Raises:
             OSError: The file cannot be moved.
         """
+        # An earlier, longer state of the object may have left more bytes.
         os.ftruncate(self._descriptor, self._size)
+        # Read back from the file: what matters is what was written, not what was received.
         digest = self._synced_digest() if durable else self._digest()
         move_file(self._path, self._target, durable=durable)
         if self._journal is not None:
