@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Final
 from orbitpkg.objects.protocol import STREAM_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from orbitpkg.objects.patience import Patience
 
-__all__ = ["MAX_PAGE_BYTES", "AnswerError", "Pace", "bounded_pieces", "read_exactly"]
+__all__ = ["MAX_PAGE_BYTES", "OVERLOADED", "AnswerError", "Pace", "RefusalError", "bounded_pieces", "read_exactly"]
 
 MAX_PAGE_BYTES: Final = 16 << 20
 """The maximum size of an answer that is not an object, such as a page of a listing.
@@ -27,16 +27,43 @@ page has about 4 MiB.
 """
 
 
+OVERLOADED: Final = frozenset({429, 500, 502, 503, 504})
+"""The HTTP statuses of a server that cannot answer now."""
+
+
 class AnswerError(OSError):
     """An answer that no correct server sends. It is translated to ``RepositoryUnreachable``, so mirrors are asked.
 
     Args:
         cause: What is wrong with the answer, in a few words.
+        transient: Whether another try may succeed.
     """
 
-    def __init__(self, cause: str) -> None:
+    def __init__(self, cause: str, *, transient: bool = False) -> None:
         super().__init__(cause)
         self.cause = cause
+        self.transient = transient
+
+
+class RefusalError(OSError):
+    """An answer with a status other than 200.
+
+    Args:
+        status: The HTTP status.
+        body: The body, for the error code in it.
+        headers: The headers.
+    """
+
+    def __init__(self, status: int, body: str, headers: Mapping[str, str]) -> None:
+        super().__init__(f"HTTP status {status}")
+        self.status = status
+        self.body = body
+        self.headers = {name.lower(): value for name, value in headers.items()}
+
+    @property
+    def is_overload(self) -> bool:
+        """Whether the server answered that it cannot answer now."""
+        return self.status in OVERLOADED
 
 
 class Pace:

@@ -7,10 +7,7 @@ obstore's clients trust. urllib3 does not follow redirects here.
 
 from __future__ import annotations
 
-import io
-import time
 from http import HTTPStatus
-from http.client import HTTPResponse
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.awsrequest import (
@@ -23,11 +20,11 @@ from botocore.exceptions import HTTPClientError
 from botocore.httpsession import URLLib3Session
 from botocore.utils import get_environ_proxies
 
-from orbitpkg.objects.answers import MAX_PAGE_BYTES, AnswerError, Pace
+from orbitpkg.objects.answers import MAX_PAGE_BYTES, AnswerError
 from orbitpkg.objects.certificates import tls_context
+from orbitpkg.objects.paced_http import PacedResponse
 
 if TYPE_CHECKING:
-    import socket
     import ssl
 
     from orbitpkg.objects.certificates import Bundle
@@ -38,43 +35,8 @@ __all__ = ["PacedSession"]
 _READ_BYTES: Final = 64 * 1024
 
 
-class _PacedReader(io.RawIOBase):
-    """The bytes of one answer, as they arrive."""
-
-    def __init__(self, raw: io.RawIOBase, patience: Patience) -> None:
-        super().__init__()
-        self._raw = raw
-        self._pace = Pace(patience)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        before = time.monotonic()
-        count: int | None = self._raw.readinto(buffer)  # type: ignore[attr-defined, unused-ignore]
-        # The end of the connection is no slow answer.
-        if count:
-            self._pace.note(time.monotonic() - before, count)
-        return count
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
-
-
-class _PacedResponse(HTTPResponse):
-    """An answer whose headers and body are read through a ``_PacedReader``."""
-
-    patience: Patience
-
-    def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
-        super().__init__(sock, *args, **options)
-        self.fp.close()
-        self.fp = io.BufferedReader(_PacedReader(sock.makefile("rb", buffering=0), self.patience))  # type: ignore[arg-type, unused-ignore]
-
-
 def _pool_classes(patience: Patience) -> dict[str, type]:
-    response = type("PacedResponse", (_PacedResponse,), {"patience": patience})
+    response = type("PacedResponse", (PacedResponse,), {"patience": patience})
     plain = type("PacedConnection", (AWSHTTPConnection,), {"response_class": response})
     secure = type("PacedTLSConnection", (AWSHTTPSConnection,), {"response_class": response})
     return {

@@ -29,7 +29,7 @@ from orbitpkg.errors import (
     UnsupportedByStore,
 )
 from orbitpkg.escaping import shell_word
-from orbitpkg.objects.answers import AnswerError
+from orbitpkg.objects.answers import OVERLOADED, AnswerError, RefusalError
 from orbitpkg.objects.obstore_clients import NO_OTHER_HOST
 
 if TYPE_CHECKING:
@@ -69,7 +69,6 @@ _BELOW_HTTP: Final = (
 )
 
 _OTHER_REGION: Final = frozenset({"PermanentRedirect", "TemporaryRedirect", "IllegalLocationConstraintException"})
-_OVERLOADED: Final = frozenset({429, 500, 502, 503, 504})
 _OVERLOADED_CODES: Final = frozenset({"SlowDown", "RequestTimeout", "InternalError", "ServiceUnavailable"})
 _AGAIN: Final = frozenset({"ConditionalRequestConflict", "OperationAborted"})
 
@@ -109,7 +108,7 @@ class Failure:
     @property
     def overloaded(self) -> bool:
         """Whether the server answered that it cannot answer now."""
-        return self.status in _OVERLOADED or self.code in _OVERLOADED_CODES
+        return self.status in OVERLOADED or self.code in _OVERLOADED_CODES
 
     @property
     def brief(self) -> str:
@@ -148,6 +147,8 @@ def failure_of(error: Exception) -> Failure:
     """Parse an exception of obstore or botocore, or one about a server's answer."""
     if (answer := _answer_error(error)) is not None:
         return Failure(cause=answer.cause)
+    if isinstance(error, RefusalError):
+        return _from_refusal(error)
     response: object = getattr(error, "response", None)
     if isinstance(response, dict):
         return _from_response(response)
@@ -179,6 +180,20 @@ def _from_response(response: Mapping[str, Mapping[str, object]]) -> Failure:
     )
 
 
+def _from_refusal(error: RefusalError) -> Failure:
+    code, message = _CODE.search(error.body), _MESSAGE.search(error.body)
+    region = _REGION.search(error.body)
+    is_redirect = HTTPStatus.MULTIPLE_CHOICES <= error.status < HTTPStatus.BAD_REQUEST
+    elsewhere = error.headers.get("x-amz-bucket-region") if is_redirect else None
+    return Failure(
+        status=error.status,
+        code=code[1] if code else None,
+        message=_one_line(message[1]) if message else None,
+        region=elsewhere or (region[1] if region else None),
+        kind="redirect" if is_redirect and not (code or elsewhere) else None,
+    )
+
+
 def _botocore_cause(error: Exception) -> str:
     name = type(error).__name__
     if "Timeout" in name:
@@ -189,6 +204,8 @@ def _botocore_cause(error: Exception) -> str:
         )
     if name == "ResponseParserError":
         return "its answer is not that of an S3 server"
+    if name == "PaginationError":
+        return "its listing does not end"
     if name == "EndpointConnectionError":
         return "connection refused, or its name cannot be resolved"
     return "the connection was closed or reset"

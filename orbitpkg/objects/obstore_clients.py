@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from orbitpkg.objects.certificates import Bundle
     from orbitpkg.objects.patience import Patience
 
-__all__ = ["NO_OTHER_HOST", "client_options", "make_client"]
+__all__ = ["NO_OTHER_HOST", "client_options", "make_client", "proxy_of"]
 
 T = TypeVar("T")
 
@@ -71,19 +71,26 @@ def client_options(
         if bundle is not None:
             options["root_certificate"] = bundle.read()
     host = parts.hostname or ""
-    if (is_plain or has_credentials) and not _is_proxied(parts.scheme, host):
+    if (is_plain or has_credentials) and proxy_of(parts.scheme, host) is None:
         options["proxy_url"] = f"http://{NO_OTHER_HOST}"
         options["proxy_excludes"] = host
     return options
 
 
-def _is_proxied(scheme: str, host: str) -> bool:
-    names = [f"{scheme}_proxy", "all_proxy"]
-    if not any(os.environ.get(name) or os.environ.get(name.upper()) for name in names):
-        return False
+def proxy_of(scheme: str, host: str) -> str | None:
+    """Return the URL of the user's proxy for a host, or None.
+
+    reqwest, which obstore uses, and urllib3 read the same variables.
+    """
+    named = (os.environ.get(name) for name in (f"{scheme}_proxy", f"{scheme}_proxy".upper(), "all_proxy", "ALL_PROXY"))
+    proxy = next((value for value in named if value), None)
+    if proxy is None:
+        return None
     from urllib.request import proxy_bypass
 
-    return not proxy_bypass(host)
+    if proxy_bypass(host):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
 
 
 def make_client(make: Callable[[], T], address: str) -> T:

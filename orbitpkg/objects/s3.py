@@ -35,6 +35,7 @@ from orbitpkg.objects.protocol import (
 )
 from orbitpkg.objects.s3_config import resolve_s3
 from orbitpkg.objects.s3_connection import S3Connection, foreign_errors
+from orbitpkg.objects.s3_foreign import ForeignObjects
 from orbitpkg.objects.s3_upload import S3Upload, quoted
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ class S3Store:
         settings = resolve_s3(bucket, env=env) if settings is None else settings
         self._connection = S3Connection(settings, url=self.url, patience=patience)
         self._odd_ranges = threading.Event()
+        self.foreign: Final = ForeignObjects(self._connection, self._prefix, self.url)
 
     def get(self, key: str, *, max_bytes: int | None = None, version: str | None = None) -> tuple[bytes, ObjectInfo]:
         """Read a whole object; see ``ObjectStore.get``."""
@@ -131,9 +133,9 @@ class S3Store:
         path = self._path(key)
 
         def work() -> bool:
-            answer = self._connection.botocore().list_objects_v2(Bucket=self._connection.bucket, Prefix=path, MaxKeys=1)
             # Of the keys that begin with this one, the key itself is listed first.
-            return not any(row["Key"] == path for row in answer.get("Contents", []))
+            objects, _ = next(self._connection.pages(path))
+            return not any(found.key == path for found in objects)
 
         try:
             return self._connection.ask("list", key, work)
@@ -258,74 +260,43 @@ class S3Store:
 
     def list_folders(self, prefix: str) -> list[str]:
         """List the folders directly below a prefix; see ``ObjectStore.list_folders``."""
-        import obstore
-        from obstore.exceptions import InvalidPathError
+        path = self._prefix + check_prefix(prefix)
 
-        path = self._prefix + check_prefix(prefix).rpartition("/")[0]
-
-        def work() -> list[str] | None:
-            try:
-                return list(obstore.list_with_delimiter(self._connection.client(), path)["common_prefixes"])
-            except InvalidPathError:
-                return None
+        def work() -> set[str]:
+            pages = self._connection.pages(path, delimiter="/")
+            return {folder.removeprefix(path).rstrip("/") for _, folders in pages for folder in folders}
 
         folders = self._connection.ask("list", prefix, work)
-        if folders is not None:
-            return sorted(folder.rpartition("/")[2] for folder in folders)
+        if all(is_valid_key(f"{prefix}{folder}") for folder in folders):
+            return sorted(folders)
+        # Another tool wrote keys such as "./name": only the keys themselves show which folders have valid ones.
         rests = (info.key.removeprefix(prefix) for info in self.list(prefix))
         return sorted({rest.partition("/")[0] for rest in rests if "/" in rest})
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """List objects; see ``ObjectStore.list``."""
-        check_prefix(prefix)
-        # obstore takes a prefix for a folder, and would list all of the folder for the beginning of a name.
-        found = self._list_folder(prefix) if not prefix or prefix.endswith("/") else None
-        if found is None:
-            found = [*self.list_everything(prefix)]
-        return (info for info in found if info.key.startswith(prefix) and is_valid_key(info.key))
-
-    def _list_folder(self, prefix: str) -> builtins.list[ObjectInfo] | None:
-        """List what is below a folder, or return None if obstore cannot list it correctly."""
-        import obstore
-        from obstore.exceptions import InvalidPathError
-
-        path = self._prefix + prefix.rpartition("/")[0]
-
-        def work() -> builtins.list[ObjectInfo] | None:
-            try:
-                chunks = obstore.list(self._connection.client(), path, chunk_size=1000)
-                infos = [_info(meta["path"].removeprefix(self._prefix), meta) for chunk in chunks for meta in chunk]
-            except InvalidPathError:
-                # A single key that obstore does not accept, written by another tool, ends its listing.
-                return None
-            # Not every store lists in key order.
-            return sorted(infos, key=lambda info: info.key)
-
-        found = self._connection.ask("list", prefix, work)
-        # obstore reports an empty object "folder" where there is a marker "folder/".
-        return found if found is not None and all(info.size for info in found) else None
+        return (info for info in self.list_everything(check_prefix(prefix)) if is_valid_key(info.key))
 
     def list_everything(self, prefix: str) -> Iterator[ObjectInfo]:
         """List objects with any key; see ``ObjectStore.list_everything``.
 
-        Other tools write ``folder/`` for a folder, or keys with an empty part. obstore refuses such keys or changes
-        them.
+        Other tools write ``folder/`` for a folder, or keys with an empty part.
         """
         path = self._prefix + prefix
 
-        def work() -> list[ObjectInfo]:
-            pages = self._connection.botocore().get_paginator("list_objects_v2")
+        def work() -> builtins.list[ObjectInfo]:
             return [
                 ObjectInfo(
-                    key=row["Key"].removeprefix(self._prefix),
-                    size=row["Size"],
-                    etag=quoted(row.get("ETag")),
-                    modified=row["LastModified"],
+                    key=found.key.removeprefix(self._prefix),
+                    size=found.size,
+                    etag=quoted(found.etag),
+                    modified=found.modified,
                 )
-                for page in pages.paginate(Bucket=self._connection.bucket, Prefix=path)
-                for row in page.get("Contents", [])
+                for objects, _ in self._connection.pages(path)
+                for found in objects
             ]
 
+        # Not every store lists in key order.
         return iter(sorted(self._connection.ask("list", prefix, work), key=lambda info: info.key))
 
     def part_size(self, key: str) -> int | None:

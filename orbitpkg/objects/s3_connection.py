@@ -13,6 +13,7 @@ import threading
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+from urllib.parse import quote, urlsplit
 
 from orbitpkg.errors import CredentialsError, OrbitError
 from orbitpkg.objects.failures import Asked, Failure, failure_of, translate_error
@@ -23,7 +24,7 @@ from orbitpkg.objects.retry import RetryPolicy, outlasting, retry
 from orbitpkg.objects.s3_config import DEFAULT_REGION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from obstore.store import S3Credential
     from obstore.store import S3Store as Client
@@ -31,8 +32,10 @@ if TYPE_CHECKING:
 
     from orbitpkg.objects.botocore_session import PacedSession
     from orbitpkg.objects.failures import Operation
+    from orbitpkg.objects.paced_http import PageClient
     from orbitpkg.objects.patience import Patience
     from orbitpkg.objects.s3_config import Keys, S3Settings
+    from orbitpkg.objects.s3_listing import ListedObject
 
 __all__ = ["ClientKind", "S3Connection", "foreign_errors"]
 
@@ -65,6 +68,7 @@ class S3Connection:
         self._clients: dict[str, Client] = {}
         self._botocore: dict[bool, S3Client] = {}
         self._sessions: list[PacedSession] = []
+        self._pages: PageClient | None = None
 
     def client(self, kind: ClientKind = "plain") -> Client:
         """Return an obstore client: a patient one for requests that take long to send, an eager one without retries."""
@@ -80,6 +84,29 @@ class S3Connection:
             if patient not in self._botocore:
                 self._botocore[patient] = self._new_botocore(patient=patient)
             return self._botocore[patient]
+
+    def pages(self, prefix: str, *, delimiter: str = "") -> Iterator[tuple[list[ListedObject], list[str]]]:
+        """List the bucket in pages; see ``orbitpkg.objects.s3_listing.list_pages``."""
+        from orbitpkg.objects.paced_http import PageClient
+        from orbitpkg.objects.s3_listing import list_pages
+
+        settings = self._settings
+        parts = urlsplit(settings.address())
+        address = f"{parts.scheme}://{parts.netloc}"
+        with self._lock:
+            if self._pages is None:
+                self._pages = PageClient(address, self._patience, bundle=settings.ca_bundle)
+            client = self._pages
+        path = parts.path.rstrip("/") if settings.virtual_host else f"{parts.path.rstrip('/')}/{quote(self.bucket)}"
+        return list_pages(
+            client,
+            address,
+            path or "/",
+            prefix=prefix,
+            delimiter=delimiter,
+            region=settings.region or DEFAULT_REGION,
+            keys=settings.keys,
+        )
 
     def ask(self, operation: Operation, key: str | None, work: Callable[[], T]) -> T:
         """Do ``work``, which gets its client each time it is called, and translate its errors.
@@ -130,6 +157,9 @@ class S3Connection:
             for session in self._sessions:
                 session.close()
             self._sessions.clear()
+            if self._pages is not None:
+                self._pages.close()
+            self._pages = None
 
     def _error(self, error: Exception, failure: Failure, operation: Operation, key: str | None) -> OrbitError:
         if type(error).__name__ == "UnauthenticatedError" and failure.status is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from orbitpkg.objects.failures import failure_of
-from orbitpkg.objects.protocol import STREAM_BYTES, ObjectInfo, check_metadata, check_prefix, is_valid_key
+from orbitpkg.objects.protocol import STREAM_BYTES, ObjectInfo, check_metadata
 from orbitpkg.objects.read_only import check_size
 from orbitpkg.objects.s3 import S3Store
 from orbitpkg.objects.s3_connection import foreign_errors
@@ -83,15 +83,6 @@ class ForkedS3Store(S3Store):
             return answer
 
         return self._connection.ask("read", key, work)
-
-    def list_folders(self, prefix: str) -> list[str]:
-        """List the folders directly below a prefix; see ``ObjectStore.list_folders``."""
-        rests = (info.key.removeprefix(prefix) for info in self.list(prefix))
-        return sorted({rest.partition("/")[0] for rest in rests if "/" in rest})
-
-    def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """List objects; see ``ObjectStore.list``."""
-        return (info for info in self.list_everything(check_prefix(prefix)) if is_valid_key(info.key))
 
     def _write(
         self,

@@ -1,0 +1,244 @@
+"""HTTP answers read at a minimum speed, and small requests through the standard library alone.
+
+obstore reads whole pages of a listing before it returns, without a limit, and follows pages for ever. botocore takes
+longer to import than a small install takes. So listings, which every install needs, are requested here.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import os
+import socket
+import ssl
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote, urlsplit
+
+from orbitpkg.objects.answers import MAX_PAGE_BYTES, AnswerError, Pace, RefusalError
+from orbitpkg.objects.certificates import check_system_file, tls_context
+from orbitpkg.objects.obstore_clients import proxy_of
+from orbitpkg.objects.retry import RetryPolicy, retry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from orbitpkg.objects.certificates import Bundle
+    from orbitpkg.objects.patience import Patience
+
+__all__ = ["PacedResponse", "PageClient"]
+
+_READ_BYTES: Final = 64 * 1024
+_MAX_IDLE: Final = 4
+
+
+class _PacedReader(io.RawIOBase):
+    """The bytes of one answer, as they arrive."""
+
+    def __init__(self, raw: io.RawIOBase, patience: Patience) -> None:
+        super().__init__()
+        self._raw = raw
+        self._pace = Pace(patience)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        before = time.monotonic()
+        count: int | None = self._raw.readinto(buffer)  # type: ignore[attr-defined, unused-ignore]
+        # The end of the connection is no slow answer.
+        if count:
+            self._pace.note(time.monotonic() - before, count)
+        return count
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class PacedResponse(http.client.HTTPResponse):
+    """An answer whose headers and body arrive at the minimum speed of ``patience``; a subclass sets it."""
+
+    patience: Patience
+
+    def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
+        super().__init__(sock, *args, **options)
+        self.fp.close()
+        raw: Any = sock.makefile("rb", buffering=0)
+        paced: Any = io.BufferedReader(_PacedReader(raw, self.patience))
+        self.fp = paced
+
+
+class PageClient:
+    """A client for answers of at most ``MAX_PAGE_BYTES``. It follows no redirects. Safe to use from several threads.
+
+    Args:
+        address: The URL of the server, as scheme and host.
+        patience: How long to wait, and the minimum speed.
+        bundle: Certificates to trust in addition to the system's.
+
+    Raises:
+        RepositoryError: A file of certificates cannot be used.
+    """
+
+    def __init__(self, address: str, patience: Patience, *, bundle: Bundle | None = None) -> None:
+        parts = urlsplit(address)
+        self._host = parts.hostname or ""
+        self._port = parts.port
+        self._is_plain = parts.scheme == "http"
+        self._patience = patience
+        self._proxy = proxy_of(parts.scheme, self._host)
+        self._context = None
+        if not self._is_plain:
+            check_system_file(os.environ)
+            self._context = tls_context(bundle)
+        self._response = type("Response", (PacedResponse,), {"patience": patience})
+        self._lock = threading.Lock()
+        self._idle: list[http.client.HTTPConnection] = []
+        self._process = os.getpid()
+
+    def get(self, target: str, headers: Callable[[], Mapping[str, str]]) -> bytes:
+        """Return the body of an answer with status 200.
+
+        Args:
+            target: The path and the query.
+            headers: Returns the headers of a request; called for each try.
+
+        Raises:
+            RefusalError: The server answered with another status.
+            AnswerError: The server did not answer, or not as a correct server does.
+        """
+        policy = RetryPolicy(
+            tries=self._patience.retries + 1, first_pause=0.4, longest_pause=5.0, seconds=self._patience.retry
+        )
+
+        def may_retry(error: Exception) -> bool:
+            if isinstance(error, RefusalError):
+                return error.is_overload
+            return isinstance(error, AnswerError) and error.transient
+
+        return retry(lambda: self._get(target, headers()), policy=policy, when=may_retry)
+
+    def close(self) -> None:
+        """Close idle connections."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    def _get(self, target: str, headers: Mapping[str, str]) -> bytes:
+        connection, is_new = self._connect()
+        try:
+            return self._answer(connection, target, headers)
+        except RefusalError:
+            raise
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            connection.close()
+            # A server may close an idle connection at any time.
+            if not is_new and isinstance(error, http.client.RemoteDisconnected | ConnectionError):
+                return self._get(target, headers)
+            raise _translated(error) from error
+        except BaseException:
+            connection.close()
+            raise
+
+    def _connect(self) -> tuple[http.client.HTTPConnection, bool]:
+        with self._lock:
+            if self._process != os.getpid():
+                # The connections belong to the process that was forked.
+                self._idle, self._process = [], os.getpid()
+            if self._idle:
+                return self._idle.pop(), False
+        return self._new_connection(), True
+
+    def _new_connection(self) -> http.client.HTTPConnection:
+        proxy = urlsplit(self._proxy) if self._proxy else None
+        host, port = (proxy.hostname or "", proxy.port) if proxy else (self._host, self._port)
+        wait = self._patience.connect
+        if self._context is not None:
+            connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+                host, port or (80 if proxy else None), timeout=wait, context=self._context
+            )
+            if proxy:
+                connection.set_tunnel(self._host, self._port, headers=_proxy_headers(proxy.username, proxy.password))
+        else:
+            connection = http.client.HTTPConnection(host, port, timeout=wait)
+        connection.response_class = self._response
+        return connection
+
+    def _answer(self, connection: http.client.HTTPConnection, target: str, headers: Mapping[str, str]) -> bytes:
+        if connection.sock is None:
+            connection.connect()
+            opened: Any = connection.sock
+            opened.settimeout(self._patience.silence)
+        if self._proxy and self._is_plain:
+            proxy = urlsplit(self._proxy)
+            target = f"http://{headers['host']}{target}"
+            headers = {**headers, **_proxy_headers(proxy.username, proxy.password)}
+        connection.putrequest("GET", target, skip_host=True, skip_accept_encoding=True)
+        for name, value in headers.items():
+            connection.putheader(name, value)
+        connection.endheaders()
+        answer = connection.getresponse()
+        body = _read_page(answer)
+        if answer.will_close or len(self._idle) >= _MAX_IDLE:
+            connection.close()
+        else:
+            with self._lock:
+                self._idle.append(connection)
+        if answer.status != http.client.OK:
+            raise RefusalError(answer.status, body.decode("utf-8", "replace"), dict(answer.headers.items()))
+        return body
+
+
+def _read_page(answer: http.client.HTTPResponse) -> bytes:
+    page = bytearray()
+    while piece := answer.read(_READ_BYTES):
+        page += piece
+        if len(page) > MAX_PAGE_BYTES:
+            raise AnswerError(f"the answer is longer than {MAX_PAGE_BYTES >> 20} MiB")
+    if answer.length:
+        raise AnswerError("the answer was cut short", transient=True)
+    return bytes(page)
+
+
+def _proxy_headers(user: str | None, password: str | None) -> dict[str, str]:
+    if not user:
+        return {}
+    from base64 import b64encode
+
+    words = f"{unquote(user)}:{unquote(password or '')}".encode()
+    return {"Proxy-Authorization": f"Basic {b64encode(words).decode()}"}
+
+
+# The first kind that matches counts. The words are those that other libraries' failures are reported in.
+_CAUSES: Final[tuple[tuple[type[Exception], str, bool], ...]] = (
+    (TimeoutError, "no answer in time", True),
+    (socket.gaierror, "its name cannot be resolved", True),
+    (ConnectionRefusedError, "connection refused", True),
+    (http.client.RemoteDisconnected, "the connection was closed without an answer", True),
+    (ConnectionError, "the connection was reset", True),
+    (http.client.IncompleteRead, "the answer was cut short", True),
+    (ssl.SSLError, "the server does not use TLS: try an http:// address", False),
+    (http.client.HTTPException, "it does not use HTTP", False),
+    (ValueError, "it does not use HTTP", False),
+)
+
+
+def _translated(error: Exception) -> AnswerError:
+    if isinstance(error, AnswerError):
+        return error
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return AnswerError(_certificate_flaw(error))
+    for kind, cause, transient in _CAUSES:
+        if isinstance(error, kind):
+            return AnswerError(cause, transient=transient)
+    return AnswerError((getattr(error, "strerror", None) or type(error).__name__).lower())
+
+
+def _certificate_flaw(error: ssl.SSLCertVerificationError) -> str:
+    # OpenSSL's X509_V_ERR_…: 18 to 21 are about an unknown issuer.
+    if error.verify_code in {18, 19, 20, 21}:
+        return "the issuer of its certificate is unknown: set AWS_CA_BUNDLE to the issuer's certificate"
+    return "its certificate is not valid"
