@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from orbitpkg.errors import UsageError
 from orbitpkg.objects.addresses import parse_address, scheme_of
-from orbitpkg.objects.patience import DEFAULT_PATIENCE, Patience, patience_from
 from orbitpkg.objects.protocol import Capabilities, ObjectInfo, ObjectStore, PartLimits, Upload
 from orbitpkg.objects.registry import OpenRequest
 from orbitpkg.objects.schemes import find_scheme, needs_network
+from orbitpkg.objects.timeouts import DEFAULT_TIMEOUTS, Timeouts, timeouts_from
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +39,7 @@ def open_store(
     url: str,
     *,
     env: Mapping[str, str] | None = None,
-    patience: Patience = DEFAULT_PATIENCE,
+    timeouts: Timeouts = DEFAULT_TIMEOUTS,
     cache: Path | None = None,
     reporter: Reporter | None = None,
     offline: bool = False,
@@ -51,7 +51,7 @@ def open_store(
     Args:
         url: The address; see ``orbitpkg.objects.addresses``.
         env: The environment variables to read settings from; the process's own when None.
-        patience: How long to wait for a server.
+        timeouts: How long to wait for a server.
         cache: A folder for files that stores may keep between runs, in a subdirectory for each scheme.
         reporter: Receives progress and notes for the user.
         offline: Return a store that refuses every request if the address needs a network.
@@ -77,7 +77,7 @@ def open_store(
         OpenRequest(
             url=url,
             env=env,
-            patience=patience_from(env, patience),
+            timeouts=timeouts_from(env, timeouts),
             cache=cache / name.removesuffix("+") if cache is not None else None,
             reporter=reporter or SILENT,
             offline=offline,

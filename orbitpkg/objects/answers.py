@@ -15,7 +15,7 @@ from orbitpkg.objects.protocol import STREAM_BYTES
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from orbitpkg.objects.patience import Patience
+    from orbitpkg.objects.timeouts import Timeouts
 
 __all__ = ["MAX_PAGE_BYTES", "OVERLOADED", "AnswerError", "Pace", "RefusalError", "bounded_pieces", "read_exactly"]
 
@@ -72,12 +72,12 @@ class Pace:
     Only the time spent waiting for the server counts: the caller may take as long as it likes with a piece.
 
     Args:
-        patience: Contains the minimum speed and the time over which it is measured.
+        timeouts: Contains the minimum speed and the time over which it is measured.
     """
 
-    def __init__(self, patience: Patience) -> None:
-        self._speed = patience.min_speed
-        self._window = patience.window
+    def __init__(self, timeouts: Timeouts) -> None:
+        self._speed = timeouts.min_speed
+        self._window = timeouts.window
         self._waited = 0.0
         self._received = 0
 
@@ -96,18 +96,18 @@ class Pace:
         self._waited, self._received = 0.0, 0
 
 
-def bounded_pieces(pieces: Iterable[object], length: int, patience: Patience) -> Iterator[memoryview]:
+def bounded_pieces(pieces: Iterable[object], length: int, timeouts: Timeouts) -> Iterator[memoryview]:
     """Yield the pieces of a body of ``length`` bytes, in pieces of about ``STREAM_BYTES``.
 
     Args:
         pieces: The body as it arrives; each piece supports the buffer protocol.
         length: The length that the body must have, in bytes.
-        patience: The minimum speed.
+        timeouts: The minimum speed.
 
     Raises:
         AnswerError: The body is longer or shorter, or arrives too slowly.
     """
-    pace, arriving = Pace(patience), iter(pieces)
+    pace, arriving = Pace(timeouts), iter(pieces)
     waiting = bytearray()
     position = 0
     while True:
@@ -133,10 +133,10 @@ def bounded_pieces(pieces: Iterable[object], length: int, patience: Patience) ->
         yield memoryview(waiting)
 
 
-def read_exactly(pieces: Iterable[object], length: int, patience: Patience) -> bytearray:
+def read_exactly(pieces: Iterable[object], length: int, timeouts: Timeouts) -> bytearray:
     """Return a body of ``length`` bytes; see ``bounded_pieces``."""
     body = bytearray()
-    for piece in bounded_pieces(pieces, length, patience):
+    for piece in bounded_pieces(pieces, length, timeouts):
         # Memory is taken for what arrives, not for what is announced.
         body += piece
     return body

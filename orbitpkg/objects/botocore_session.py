@@ -28,15 +28,15 @@ if TYPE_CHECKING:
     import ssl
 
     from orbitpkg.objects.certificates import Bundle
-    from orbitpkg.objects.patience import Patience
+    from orbitpkg.objects.timeouts import Timeouts
 
 __all__ = ["PacedSession"]
 
 _READ_BYTES: Final = 64 * 1024
 
 
-def _pool_classes(patience: Patience) -> dict[str, type]:
-    response = type("PacedResponse", (PacedResponse,), {"patience": patience})
+def _pool_classes(timeouts: Timeouts) -> dict[str, type]:
+    response = type("PacedResponse", (PacedResponse,), {"timeouts": timeouts})
     plain = type("PacedConnection", (AWSHTTPConnection,), {"response_class": response})
     secure = type("PacedTLSConnection", (AWSHTTPSConnection,), {"response_class": response})
     return {
@@ -50,7 +50,7 @@ class PacedSession(URLLib3Session):
 
     Args:
         address: The URL of the server.
-        patience: How long to wait, and the minimum speed.
+        timeouts: How long to wait, and the minimum speed.
         silence: The maximum time between two reads, in seconds.
         connections: The maximum number of connections that are kept.
         bundle: Certificates to trust in addition to the system's.
@@ -60,17 +60,17 @@ class PacedSession(URLLib3Session):
     """
 
     def __init__(
-        self, address: str, patience: Patience, *, silence: float, connections: int, bundle: Bundle | None
+        self, address: str, timeouts: Timeouts, *, silence: float, connections: int, bundle: Bundle | None
     ) -> None:
         self._context = tls_context(bundle) if address.startswith("https:") else None
         super().__init__(
             proxies=get_environ_proxies(address),
-            timeout=(patience.connect, silence),  # type: ignore[arg-type]
+            timeout=(timeouts.connect, silence),  # type: ignore[arg-type]
             max_pool_connections=connections,
         )
         # Both names are private in botocore, and have been the same since 2018.
         manager: Any = self._manager  # type: ignore[attr-defined]
-        manager.pool_classes_by_scheme = self._pool_classes_by_scheme = _pool_classes(patience)
+        manager.pool_classes_by_scheme = self._pool_classes_by_scheme = _pool_classes(timeouts)
 
     def _get_ssl_context(self) -> ssl.SSLContext:
         context: ssl.SSLContext = self._context or super()._get_ssl_context()  # type: ignore[misc]

@@ -17,10 +17,10 @@ from orbitpkg.objects.failures import Asked, failure_of, translate_error
 from orbitpkg.objects.forks import claim_threads
 from orbitpkg.objects.obstore_clients import client_options, make_client
 from orbitpkg.objects.obstore_reads import open_stream, read_range, read_whole
-from orbitpkg.objects.patience import DEFAULT_PATIENCE, NO_RETRIES, Patience, retry_config
 from orbitpkg.objects.protocol import Capabilities, ObjectInfo, check_key, check_prefix, check_range
 from orbitpkg.objects.read_only import ReadOnlyStore
 from orbitpkg.objects.retry import outlasting, retry
+from orbitpkg.objects.timeouts import DEFAULT_TIMEOUTS, NO_RETRIES, Timeouts, retry_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -41,7 +41,7 @@ class HttpStore(ReadOnlyStore):
         url: The URL, without a user part, a query or a trailing slash.
         user: ``name:password`` for a server that requires them (RFC 7617).
         env: Environment variables, for ``AWS_CA_BUNDLE``.
-        patience: How long to wait.
+        timeouts: How long to wait.
     """
 
     capabilities = Capabilities(listing=False, writing=False, replacing=False, part_copies=False)
@@ -52,20 +52,20 @@ class HttpStore(ReadOnlyStore):
         *,
         user: str | None = None,
         env: Mapping[str, str] | None = None,
-        patience: Patience = DEFAULT_PATIENCE,
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
     ) -> None:
         from obstore.store import HTTPStore as ObstoreHttp
 
         self.url = url
-        self._patience = patience
+        self._timeouts = timeouts
         parts = urlsplit(url)
         self._host: Final = f"{parts.scheme}://{parts.netloc}"
-        options = client_options(url, patience, bundle=bundle_from(env or {}), has_credentials=user is not None)
+        options = client_options(url, timeouts, bundle=bundle_from(env or {}), has_credentials=user is not None)
         if user is not None:
             options["default_headers"] = {"authorization": f"Basic {b64encode(user.encode()).decode()}"}
         self._client, self._eager = make_client(
             lambda: (
-                ObstoreHttp(url, client_options=options, retry_config=retry_config(patience)),
+                ObstoreHttp(url, client_options=options, retry_config=retry_config(timeouts)),
                 ObstoreHttp(url, client_options=options, retry_config=NO_RETRIES),
             ),
             url,
@@ -93,7 +93,7 @@ class HttpStore(ReadOnlyStore):
                 describe=describe,
                 url=self.url,
                 max_bytes=max_bytes,
-                patience=self._patience,
+                timeouts=self._timeouts,
             ),
         )
 
@@ -115,7 +115,7 @@ class HttpStore(ReadOnlyStore):
         options: obstore.GetOptions = {"range": (start, start + length)}
         data = self._ask(
             key,
-            lambda: read_range(self._client, path, options, length, check=check, patience=self._patience),
+            lambda: read_range(self._client, path, options, length, check=check, timeouts=self._timeouts),
         )
         if len(data) != length:
             raise IntegrityError(f"{self.url}/{key} ends before byte {start + length}.", key=key)
@@ -124,7 +124,7 @@ class HttpStore(ReadOnlyStore):
     def stream(self, key: str, start: int = 0, length: int | None = None) -> Iterator[memoryview]:
         """Read in pieces; see ``ObjectStore.stream``."""
         path = check_key(key)
-        pieces = self._ask(key, lambda: open_stream(self._eager, path, start, length, patience=self._patience))
+        pieces = self._ask(key, lambda: open_stream(self._eager, path, start, length, timeouts=self._timeouts))
         while (piece := self._ask(key, lambda: next(pieces, None))) is not None:
             yield piece
 
@@ -165,7 +165,7 @@ class HttpStore(ReadOnlyStore):
             return isinstance(error, BaseError) and failure_of(error).overloaded
 
         try:
-            return retry(work, policy=outlasting(self._patience.retry), when=is_overloaded)
+            return retry(work, policy=outlasting(self._timeouts.retry), when=is_overloaded)
         except (BaseError, OSError) as error:
             asked = Asked(operation="read", name=f"{self.url}/{key}", key=key, host=self._host, url=self.url)
             # The text of obstore's errors is unreadable, and all of it that helps is in the translation.

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from orbitpkg.errors import RepositoryError
 from orbitpkg.objects.certificates import check_system_file
-from orbitpkg.objects.patience import BODY_SECONDS
+from orbitpkg.objects.timeouts import BODY_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from obstore.store import ClientConfig
 
     from orbitpkg.objects.certificates import Bundle
-    from orbitpkg.objects.patience import Patience
+    from orbitpkg.objects.timeouts import Timeouts
 
 __all__ = ["NO_OTHER_HOST", "client_options", "make_client", "proxy_of"]
 
@@ -40,7 +40,7 @@ NO_OTHER_HOST: Final = "127.0.0.1:1"
 
 def client_options(
     address: str,
-    patience: Patience,
+    timeouts: Timeouts,
     *,
     silence: float | None = None,
     bundle: Bundle | None = None,
@@ -50,8 +50,8 @@ def client_options(
 
     Args:
         address: The URL of the server.
-        patience: How long to wait.
-        silence: Overrides ``patience.silence``.
+        timeouts: How long to wait.
+        silence: Overrides ``timeouts.silence``.
         bundle: Certificates to trust in addition to the system's.
         has_credentials: Whether requests contain credentials.
 
@@ -62,8 +62,8 @@ def client_options(
     is_plain = parts.scheme == "http"
     options: ClientConfig = {
         "allow_http": is_plain,
-        "connect_timeout": timedelta(seconds=patience.connect),
-        "read_timeout": timedelta(seconds=patience.silence if silence is None else silence),
+        "connect_timeout": timedelta(seconds=timeouts.connect),
+        "read_timeout": timedelta(seconds=timeouts.silence if silence is None else silence),
         "timeout": timedelta(seconds=BODY_SECONDS),
     }
     if not is_plain:

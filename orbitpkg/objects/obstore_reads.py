@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import obstore
     from obstore.store import HTTPStore, S3Store
 
-    from orbitpkg.objects.patience import Patience
     from orbitpkg.objects.protocol import ObjectInfo
+    from orbitpkg.objects.timeouts import Timeouts
 
 __all__ = ["open_stream", "read_range", "read_whole"]
 
@@ -32,7 +32,7 @@ def read_whole(
     describe: Callable[[obstore.ObjectMeta], ObjectInfo],
     url: str,
     max_bytes: int | None,
-    patience: Patience,
+    timeouts: Timeouts,
 ) -> tuple[bytes, ObjectInfo] | None:
     """Read a whole object; return None if ``options`` contain a condition that it does not meet.
 
@@ -43,7 +43,7 @@ def read_whole(
         describe: Converts obstore's facts about the object.
         url: The address of the store, for messages.
         max_bytes: The maximum size of the object.
-        patience: The minimum speed of the answer.
+        timeouts: The minimum speed of the answer.
 
     Raises:
         IntegrityError: The object is larger than ``max_bytes``.
@@ -59,7 +59,7 @@ def read_whole(
         return None
     info = describe(result.meta)
     check_size(url, info, max_bytes)
-    return bytes(read_exactly(result.stream(min_chunk_size=_ANY_PIECE), info.size, patience)), info
+    return bytes(read_exactly(result.stream(min_chunk_size=_ANY_PIECE), info.size, timeouts)), info
 
 
 def read_range(
@@ -69,7 +69,7 @@ def read_range(
     length: int,
     *,
     check: Callable[[obstore.ObjectMeta], None],
-    patience: Patience,
+    timeouts: Timeouts,
 ) -> memoryview:
     """Read at most ``length`` bytes: fewer if the server announces fewer.
 
@@ -79,7 +79,7 @@ def read_range(
         options: The range, and the version to read.
         length: The length of the range in bytes.
         check: Raises an error if obstore's facts about the object are not as expected; called before the body is read.
-        patience: The minimum speed of the answer.
+        timeouts: The minimum speed of the answer.
 
     Raises:
         AnswerError: The body does not have the announced length, or arrives too slowly.
@@ -91,11 +91,11 @@ def read_range(
     check(result.meta)
     first, end = result.range
     announced = min(length, end - first)
-    return memoryview(read_exactly(result.stream(min_chunk_size=_ANY_PIECE), announced, patience))
+    return memoryview(read_exactly(result.stream(min_chunk_size=_ANY_PIECE), announced, timeouts))
 
 
 def open_stream(
-    client: S3Store | HTTPStore, path: str, start: int, length: int | None, *, patience: Patience
+    client: S3Store | HTTPStore, path: str, start: int, length: int | None, *, timeouts: Timeouts
 ) -> Iterator[memoryview]:
     """Request a range, or the whole object if no length is given, and return its pieces as they arrive.
 
@@ -114,4 +114,4 @@ def open_stream(
         if tuple(result.range) != (start, start + length):
             raise IntegrityError(f"{path} ends before byte {start + length}.", key=path)
     first, end = result.range
-    return bounded_pieces(result.stream(min_chunk_size=_ANY_PIECE), end - first, patience)
+    return bounded_pieces(result.stream(min_chunk_size=_ANY_PIECE), end - first, timeouts)

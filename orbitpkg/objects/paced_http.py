@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from orbitpkg.objects.certificates import Bundle
-    from orbitpkg.objects.patience import Patience
+    from orbitpkg.objects.timeouts import Timeouts
 
 __all__ = ["PacedResponse", "PageClient"]
 
@@ -36,10 +36,10 @@ _MAX_IDLE: Final = 4
 class _PacedReader(io.RawIOBase):
     """The bytes of one answer, as they arrive."""
 
-    def __init__(self, raw: io.RawIOBase, patience: Patience) -> None:
+    def __init__(self, raw: io.RawIOBase, timeouts: Timeouts) -> None:
         super().__init__()
         self._raw = raw
-        self._pace = Pace(patience)
+        self._pace = Pace(timeouts)
 
     def readable(self) -> bool:
         return True
@@ -58,15 +58,15 @@ class _PacedReader(io.RawIOBase):
 
 
 class PacedResponse(http.client.HTTPResponse):
-    """An answer whose headers and body arrive at the minimum speed of ``patience``; a subclass sets it."""
+    """An answer whose headers and body arrive at the minimum speed of ``timeouts``; a subclass sets it."""
 
-    patience: Patience
+    timeouts: Timeouts
 
     def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
         self.fp.close()
         raw: Any = sock.makefile("rb", buffering=0)
-        paced: Any = io.BufferedReader(_PacedReader(raw, self.patience))
+        paced: Any = io.BufferedReader(_PacedReader(raw, self.timeouts))
         self.fp = paced
 
 
@@ -75,25 +75,25 @@ class PageClient:
 
     Args:
         address: The URL of the server, as scheme and host.
-        patience: How long to wait, and the minimum speed.
+        timeouts: How long to wait, and the minimum speed.
         bundle: Certificates to trust in addition to the system's.
 
     Raises:
         RepositoryError: A file of certificates cannot be used.
     """
 
-    def __init__(self, address: str, patience: Patience, *, bundle: Bundle | None = None) -> None:
+    def __init__(self, address: str, timeouts: Timeouts, *, bundle: Bundle | None = None) -> None:
         parts = urlsplit(address)
         self._host = parts.hostname or ""
         self._port = parts.port
         self._is_plain = parts.scheme == "http"
-        self._patience = patience
+        self._timeouts = timeouts
         self._proxy = proxy_of(parts.scheme, self._host)
         self._context = None
         if not self._is_plain:
             check_system_file(os.environ)
             self._context = tls_context(bundle)
-        self._response = type("Response", (PacedResponse,), {"patience": patience})
+        self._response = type("Response", (PacedResponse,), {"timeouts": timeouts})
         self._lock = threading.Lock()
         self._idle: list[http.client.HTTPConnection] = []
         self._process = os.getpid()
@@ -110,7 +110,7 @@ class PageClient:
             AnswerError: The server did not answer, or not as a correct server does.
         """
         policy = RetryPolicy(
-            tries=self._patience.retries + 1, first_pause=0.4, longest_pause=5.0, seconds=self._patience.retry
+            tries=self._timeouts.retries + 1, first_pause=0.4, longest_pause=5.0, seconds=self._timeouts.retry
         )
 
         def may_retry(error: Exception) -> bool:
@@ -155,7 +155,7 @@ class PageClient:
     def _new_connection(self) -> http.client.HTTPConnection:
         proxy = urlsplit(self._proxy) if self._proxy else None
         host, port = (proxy.hostname or "", proxy.port) if proxy else (self._host, self._port)
-        wait = self._patience.connect
+        wait = self._timeouts.connect
         if self._context is not None:
             connection: http.client.HTTPConnection = http.client.HTTPSConnection(
                 host, port or (80 if proxy else None), timeout=wait, context=self._context
@@ -171,7 +171,7 @@ class PageClient:
         if connection.sock is None:
             connection.connect()
             opened: Any = connection.sock
-            opened.settimeout(self._patience.silence)
+            opened.settimeout(self._timeouts.silence)
         if self._proxy and self._is_plain:
             proxy = urlsplit(self._proxy)
             target = f"http://{headers['host']}{target}"

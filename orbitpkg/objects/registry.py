@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from orbitpkg.objects.patience import Patience
     from orbitpkg.objects.protocol import ObjectStore
+    from orbitpkg.objects.timeouts import Timeouts
     from orbitpkg.reporting import Reporter
 
 __all__ = [
@@ -46,7 +46,7 @@ class OpenRequest:
     Attributes:
         url: The address, with its scheme.
         env: The environment variables to read settings and credentials from.
-        patience: How long to wait for a server.
+        timeouts: How long to wait for a server.
         cache: A folder in which stores of this scheme may keep files between runs; it may not exist yet. None if
             they must not keep any.
         reporter: Receives progress and notes for the user.
@@ -55,7 +55,7 @@ class OpenRequest:
 
     url: str
     env: Mapping[str, str]
-    patience: Patience
+    timeouts: Timeouts
     cache: Path | None
     reporter: Reporter
     offline: bool

@@ -2,7 +2,7 @@
 
 Pauses grow exponentially and are random, which keeps clients that failed together from returning together (Brooker,
 "Exponential Backoff And Jitter", AWS Architecture Blog, 2015). obstore and botocore retry single requests themselves,
-as ``orbitpkg.objects.patience`` configures them; this module is for what they cannot retry.
+as ``orbitpkg.objects.timeouts`` configures them; this module is for what they cannot retry.
 """
 
 from __future__ import annotations

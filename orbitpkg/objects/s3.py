@@ -21,7 +21,6 @@ from orbitpkg.errors import (
 )
 from orbitpkg.objects.failures import failure_of
 from orbitpkg.objects.obstore_reads import open_stream, read_range, read_whole
-from orbitpkg.objects.patience import DEFAULT_PATIENCE, Patience
 from orbitpkg.objects.protocol import (
     Capabilities,
     ObjectInfo,
@@ -37,6 +36,7 @@ from orbitpkg.objects.s3_config import resolve_s3
 from orbitpkg.objects.s3_connection import S3Connection, foreign_errors
 from orbitpkg.objects.s3_foreign import ForeignObjects
 from orbitpkg.objects.s3_upload import S3Upload, quoted
+from orbitpkg.objects.timeouts import DEFAULT_TIMEOUTS, Timeouts
 
 if TYPE_CHECKING:
     import builtins
@@ -76,7 +76,7 @@ class S3Store:
         prefix: The prefix of every key, without leading and trailing slashes.
         env: The environment variables to read settings from; the process's own when None.
         settings: The settings, instead of those from the environment.
-        patience: How long to wait.
+        timeouts: How long to wait.
 
     Raises:
         CredentialsError: The environment refers to credentials that are not available.
@@ -93,13 +93,13 @@ class S3Store:
         *,
         env: Mapping[str, str] | None = None,
         settings: S3Settings | None = None,
-        patience: Patience = DEFAULT_PATIENCE,
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
     ) -> None:
         self.url: Final = f"s3://{bucket}/{prefix}" if prefix else f"s3://{bucket}"
         self._prefix = f"{prefix}/" if prefix else ""
-        self._patience = patience
+        self._timeouts = timeouts
         settings = resolve_s3(bucket, env=env) if settings is None else settings
-        self._connection = S3Connection(settings, url=self.url, patience=patience)
+        self._connection = S3Connection(settings, url=self.url, timeouts=timeouts)
         self._odd_ranges = threading.Event()
         self.foreign: Final = ForeignObjects(self._connection, self._prefix, self.url)
 
@@ -160,7 +160,7 @@ class S3Store:
                 describe=describe,
                 url=self.url,
                 max_bytes=max_bytes,
-                patience=self._patience,
+                timeouts=self._timeouts,
             )
 
         return self._read(key, work, version)
@@ -188,7 +188,7 @@ class S3Store:
 
         def work() -> memoryview:
             client = self._connection.client()
-            return read_range(client, path, options, length, check=check, patience=self._patience)
+            return read_range(client, path, options, length, check=check, timeouts=self._timeouts)
 
         return _whole(self._read(key, work, version), f"{self.url}/{key}", start, length)
 
@@ -221,7 +221,7 @@ class S3Store:
             pieces = connection.ask(
                 "read",
                 path,
-                lambda: open_stream(connection.client("eager"), path, start, length, patience=self._patience),
+                lambda: open_stream(connection.client("eager"), path, start, length, timeouts=self._timeouts),
             )
         except UnsupportedByStore:
             if length is None:

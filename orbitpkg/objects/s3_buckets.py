@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from orbitpkg.objects.failures import failure_of
-from orbitpkg.objects.patience import DEFAULT_PATIENCE
 from orbitpkg.objects.s3_config import DEFAULT_REGION, resolve_s3
 from orbitpkg.objects.s3_connection import S3Connection, foreign_errors
+from orbitpkg.objects.timeouts import DEFAULT_TIMEOUTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +39,7 @@ def list_buckets(*, env: Mapping[str, str] | None = None) -> list[BucketInfo]:
         RepositoryUnreachable: The server does not respond.
     """
     # No bucket has this name, and because of its dot it is not made part of the host name.
-    connection = S3Connection(resolve_s3(".", env=env), url="s3://", patience=DEFAULT_PATIENCE)
+    connection = S3Connection(resolve_s3(".", env=env), url="s3://", timeouts=DEFAULT_TIMEOUTS)
 
     def work() -> list[BucketInfo]:
         pages = connection.botocore().get_paginator("list_buckets")
@@ -63,7 +63,7 @@ def create_bucket(bucket: str, *, env: Mapping[str, str] | None = None) -> None:
         CredentialsError: The credentials are missing or wrong.
     """
     settings = resolve_s3(bucket, env=env)
-    connection = S3Connection(settings, url=f"s3://{bucket}", patience=DEFAULT_PATIENCE)
+    connection = S3Connection(settings, url=f"s3://{bucket}", timeouts=DEFAULT_TIMEOUTS)
     try:
         connection.ask("create bucket", None, lambda: _create_bucket(connection, settings.region or DEFAULT_REGION))
     finally:

@@ -19,9 +19,9 @@ from orbitpkg.errors import CredentialsError, OrbitError
 from orbitpkg.objects.failures import Asked, Failure, failure_of, translate_error
 from orbitpkg.objects.forks import claim_threads
 from orbitpkg.objects.obstore_clients import client_options, make_client
-from orbitpkg.objects.patience import NO_RETRIES, retry_config
 from orbitpkg.objects.retry import RetryPolicy, outlasting, retry
 from orbitpkg.objects.s3_config import DEFAULT_REGION
+from orbitpkg.objects.timeouts import NO_RETRIES, retry_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from orbitpkg.objects.botocore_session import PacedSession
     from orbitpkg.objects.failures import Operation
     from orbitpkg.objects.paced_http import PageClient
-    from orbitpkg.objects.patience import Patience
     from orbitpkg.objects.s3_config import Keys, S3Settings
     from orbitpkg.objects.s3_listing import ListedObject
+    from orbitpkg.objects.timeouts import Timeouts
 
 __all__ = ["ClientKind", "S3Connection", "foreign_errors"]
 
@@ -55,14 +55,14 @@ class S3Connection:
     Args:
         settings: The settings that ``resolve_s3`` found.
         url: The repository's address, for messages.
-        patience: How long to wait.
+        timeouts: How long to wait.
     """
 
-    def __init__(self, settings: S3Settings, *, url: str, patience: Patience) -> None:
+    def __init__(self, settings: S3Settings, *, url: str, timeouts: Timeouts) -> None:
         self.bucket: Final = settings.bucket
         self._settings = settings
         self._url = url
-        self._patience = patience
+        self._timeouts = timeouts
         self._lender = _Lender(settings.keys) if settings.keys is not None else None
         self._lock = threading.RLock()
         self._clients: dict[str, Client] = {}
@@ -95,7 +95,7 @@ class S3Connection:
         address = f"{parts.scheme}://{parts.netloc}"
         with self._lock:
             if self._pages is None:
-                self._pages = PageClient(address, self._patience, bundle=settings.ca_bundle)
+                self._pages = PageClient(address, self._timeouts, bundle=settings.ca_bundle)
             client = self._pages
         path = parts.path.rstrip("/") if settings.virtual_host else f"{parts.path.rstrip('/')}/{quote(self.bucket)}"
         return list_pages(
@@ -112,7 +112,7 @@ class S3Connection:
         """Do ``work``, which gets its client each time it is called, and translate its errors.
 
         The request is repeated if the bucket turns out to be in another region, if another write of the same key was
-        in the way, and for as long as the patience allows if the store is overloaded.
+        in the way, and for as long as the timeouts allow if the store is overloaded.
         """
         asked = self._settings
 
@@ -135,7 +135,7 @@ class S3Connection:
         try:
             return retry(
                 lambda: retry(attempt, policy=_CONFLICTS, when=may_retry),
-                policy=outlasting(self._patience.retry),
+                policy=outlasting(self._timeouts.retry),
                 when=is_overloaded,
             )
         except foreign_errors() as error:
@@ -210,9 +210,9 @@ class S3Connection:
 
         settings = self._settings
         address = settings.address()
-        silence = self._patience.upload if kind == "patient" else None
+        silence = self._timeouts.upload if kind == "patient" else None
         options = client_options(
-            address, self._patience, silence=silence, bundle=settings.ca_bundle, has_credentials=True
+            address, self._timeouts, silence=silence, bundle=settings.ca_bundle, has_credentials=True
         )
         # All settings are passed, because obstore takes missing ones from AWS_… variables of the process: a stale
         # AWS_SESSION_TOKEN, an endpoint that must be ignored.
@@ -229,7 +229,7 @@ class S3Connection:
                 # Without a provider, obstore rejects an AWS_ACCESS_KEY_ID that is empty, even for unsigned requests.
                 credential_provider=self._lender or _no_keys,
                 client_options=options,
-                retry_config=NO_RETRIES if kind == "eager" else retry_config(self._patience),
+                retry_config=NO_RETRIES if kind == "eager" else retry_config(self._timeouts),
             ),
             address,
         )
@@ -245,14 +245,14 @@ class S3Connection:
         session = Session(session_vars={"profile": (None, None, None, None)})
         session.set_config_variable("config_file", os.devnull)
         session.register_component("credential_provider", _resolver(self._lender))
-        silence = self._patience.upload if patient else self._patience.silence
+        silence = self._timeouts.upload if patient else self._timeouts.silence
         # botocore would also read an endpoint from the process's environment; its stubs lack the option against that.
         decided: Any = {"ignore_configured_endpoint_urls": True}
         config = Config(
             **decided,
             region_name=settings.region or DEFAULT_REGION,
             signature_version="s3v4" if self._lender is not None else _unsigned(),
-            connect_timeout=self._patience.connect,
+            connect_timeout=self._timeouts.connect,
             read_timeout=silence,
             retries={"mode": "standard", "total_max_attempts": 4 if patient else 2},
             max_pool_connections=_POOL,
@@ -268,7 +268,7 @@ class S3Connection:
         )
         client: Any = session.create_client("s3", endpoint_url=settings.endpoint, config=config)
         http = PacedSession(
-            settings.address(), self._patience, silence=silence, connections=_POOL, bundle=settings.ca_bundle
+            settings.address(), self._timeouts, silence=silence, connections=_POOL, bundle=settings.ca_bundle
         )
         # botocore sends nothing itself if a handler of this event returns an answer.
         client.meta.events.register("before-send.s3", lambda request, **_: http.send(request))

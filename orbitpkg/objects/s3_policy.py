@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from orbitpkg.errors import AccessDenied
 from orbitpkg.objects.failures import failure_of
-from orbitpkg.objects.patience import DEFAULT_PATIENCE
 from orbitpkg.objects.s3_config import resolve_s3
 from orbitpkg.objects.s3_connection import S3Connection, foreign_errors
+from orbitpkg.objects.timeouts import DEFAULT_TIMEOUTS
 
 __all__ = ["BucketPolicy"]
 
@@ -31,7 +31,7 @@ class BucketPolicy:
         settings = resolve_s3(bucket)
         self.is_aws = settings.endpoint is None
         self.region = settings.region
-        self._connection = S3Connection(settings, url=f"s3://{bucket}", patience=DEFAULT_PATIENCE)
+        self._connection = S3Connection(settings, url=f"s3://{bucket}", timeouts=DEFAULT_TIMEOUTS)
 
     def read(self) -> str | None:
         """Return the policy, or None if the bucket has none.

@@ -34,17 +34,17 @@ def _open_bucket(request: OpenRequest) -> ObjectStore:
     if is_forked():
         from orbitpkg.objects.s3_forked import ForkedS3Store
 
-        return ForkedS3Store(address.location, address.prefix, env=request.env, patience=request.patience)
+        return ForkedS3Store(address.location, address.prefix, env=request.env, timeouts=request.timeouts)
     from orbitpkg.objects.s3 import S3Store
 
-    return S3Store(address.location, address.prefix, env=request.env, patience=request.patience)
+    return S3Store(address.location, address.prefix, env=request.env, timeouts=request.timeouts)
 
 
 def _open_website(request: OpenRequest) -> ObjectStore:
     address = parse_address(request.url)
     from orbitpkg.objects.http import HttpStore
 
-    return HttpStore(address.location, user=address.user, env=request.env, patience=request.patience)
+    return HttpStore(address.location, user=address.user, env=request.env, timeouts=request.timeouts)
 
 
 _BUILTIN: Final = {

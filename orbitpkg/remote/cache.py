@@ -55,7 +55,7 @@ _SUFFIXES: Final = re.compile(r"[A-Za-z0-9._+-]{0,100}")
 _MAX_RECORD_BYTES: Final = 64 * 1024
 # An object that is rewritten every minute would fill the directory with records.
 _MAX_STATES: Final = 64
-_PATIENCE_SECONDS: Final = 900.0
+_TIMEOUT_SECONDS: Final = 900.0
 _NEVER: Final = 0.0
 _REPORTED_AFTER_SECONDS: Final = 2.0
 _NO_STORE: Final = StoreIdentity(place="", account=None)
@@ -420,7 +420,7 @@ def file_name(key: str) -> str:
 def _wait_for(descriptor: int, waiting: Callable[[], None]) -> None:
     begin, pause, reported = time.monotonic(), 0.01, False
     # The other process may be suspended in a terminal. Downloading twice is better than waiting for it.
-    while (waited := time.monotonic() - begin) < _PATIENCE_SECONDS:
+    while (waited := time.monotonic() - begin) < _TIMEOUT_SECONDS:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

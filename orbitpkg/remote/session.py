@@ -31,10 +31,10 @@ from orbitpkg.errors import (
 from orbitpkg.files.errors import USER_FILE, storage_errors
 from orbitpkg.files.names import disk_path
 from orbitpkg.objects import open_store
-from orbitpkg.objects.addresses import join_uri, split_object_uri
+from orbitpkg.objects.addresses import join_uri, split_object_uri, split_uri
 from orbitpkg.objects.identity import StoreIdentity, identify_store
 from orbitpkg.objects.offline import OfflineStore
-from orbitpkg.objects.patience import DEFAULT_PATIENCE, Patience
+from orbitpkg.objects.timeouts import DEFAULT_TIMEOUTS, Timeouts
 from orbitpkg.objects.transfer.files import download_object, follow_changes, upload_object
 from orbitpkg.remote.cache import file_name
 from orbitpkg.remote.local import LocalPath
@@ -62,7 +62,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-SHORT_TIMEOUTS: Final = Patience(connect=3.0, silence=5.0, retry=3.0, retries=1)
+SHORT_TIMEOUTS: Final = Timeouts(connect=3.0, silence=5.0, retry=3.0, retries=1)
 """The timeouts that apply when the cache can answer instead of the store."""
 
 # A failure that took longer than this, in seconds, would slow down every call. So the cache answers for three times as
@@ -156,7 +156,17 @@ class Session:
         Raises:
             UsageError: The URI is invalid.
         """
-        store, key = split_object_uri(uri)
+        return self._location(*split_object_uri(uri))
+
+    def locate_listed(self, uri: PathOrUri) -> Location:
+        """Parse the URI of an object that a listing reported, whose key may have any form.
+
+        Raises:
+            UsageError: The URI is invalid.
+        """
+        return self._location(*split_uri(uri))
+
+    def _location(self, store: str, key: str) -> Location:
         if store not in self._identities:
             self._identities[store] = identify_store(store, self._env)
         origin = self._identities[store]
@@ -176,8 +186,8 @@ class Session:
             return OfflineStore(without_user(url))
         with self._lock:
             if (url, short_timeouts) not in self._stores:
-                patience = SHORT_TIMEOUTS if short_timeouts else DEFAULT_PATIENCE
-                self._stores[url, short_timeouts] = open_store(url, env=self._env, patience=patience)
+                timeouts = SHORT_TIMEOUTS if short_timeouts else DEFAULT_TIMEOUTS
+                self._stores[url, short_timeouts] = open_store(url, env=self._env, timeouts=timeouts)
             return self._stores[url, short_timeouts]
 
     def _drop_store(self, url: str) -> None:

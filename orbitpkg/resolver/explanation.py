@@ -32,7 +32,7 @@ __all__ = ["explain"]
 
 # Each attempt to remove a fact costs a search while the user waits, and an explanation that needs more than these is
 # too long to read in any case.
-_PATIENCE = 1_000
+_MAX_CONFLICTS = 1_000
 _MAX_ATTEMPTS = 300
 _MAX_ASKED = 10
 _MAX_LINES = 12
@@ -49,7 +49,7 @@ def explain(request: Request, clash: Clash, source: Source) -> OrbitError:
         source: The source of releases.
     """
     # If the user requires an exact version, the search did not see the others, so its proof may not hold for them.
-    request = replace(request, packages=request.packages.whole(), patience=_PATIENCE)
+    request = replace(request, packages=request.packages.whole(), max_conflicts=_MAX_CONFLICTS)
     clash = _clash_of(request) or clash
     facts = _fewest(clash.nogoods, request)
     for fact in [fact for fact in facts if isinstance(fact, Required)][:_MAX_ASKED]:
@@ -91,7 +91,7 @@ def _proof(nogoods: Sequence[Nogood], packages: Packages) -> list[Nogood] | None
         lambda key: packages.package(key).all,
         lambda _, states: ABSENT << states.bit_length() - 1,
         lambda _key, _state: (),
-        max_conflicts=_PATIENCE,
+        max_conflicts=_MAX_CONFLICTS,
     )
     try:
         search.run(nogoods)

@@ -31,7 +31,7 @@ class Request:
         prefer: Versions to prefer to newer ones, by canonical name.
         prereleases: Whether pre-releases of all packages are candidates.
         yanked: Whether all yanked versions are candidates.
-        patience: The maximum number of conflicts before giving up.
+        max_conflicts: The maximum number of conflicts before giving up.
     """
 
     packages: Packages
@@ -39,7 +39,7 @@ class Request:
     prefer: Mapping[str, Version] = field(default_factory=dict)
     prereleases: bool = False
     yanked: bool = False
-    patience: int = _MAX_CONFLICTS
+    max_conflicts: int = _MAX_CONFLICTS
 
     def solve(self) -> dict[str, int]:
         """Select a version of each required package. Dependencies come before the packages that depend on them.
@@ -50,7 +50,7 @@ class Request:
         """
         facts = Facts(self.packages, self.asked, self.prefer, prereleases=self.prereleases, yanked=self.yanked)
         while True:
-            search = Search(facts.states, facts.choose, facts.facts_about, max_conflicts=self.patience)
+            search = Search(facts.states, facts.choose, facts.facts_about, max_conflicts=self.max_conflicts)
             try:
                 chosen = self._needed(search.run(facts.first()))
             except SupportFound:

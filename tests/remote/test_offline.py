@@ -15,8 +15,8 @@ import pytest
 
 from orbitpkg import remote
 from orbitpkg.errors import AccessDenied, CredentialsError, OfflineError, RepositoryError, RepositoryUnreachable
-from orbitpkg.objects.patience import Patience
 from orbitpkg.objects.retry import RetryPolicy
+from orbitpkg.objects.timeouts import Timeouts
 from tests.remote.conftest import enter
 from tests.servers.interposed import Answer, Request, interposed, silent
 from tests.servers.processes import free_port
@@ -36,9 +36,9 @@ EXPIRED = b"<?xml version='1.0'?><Error><Code>ExpiredToken</Code><Message>The to
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    patience = Patience(connect=2.0, silence=2.0, retry=0.5, retries=1)
-    monkeypatch.setattr("orbitpkg.remote.session.DEFAULT_PATIENCE", patience)
-    monkeypatch.setattr("orbitpkg.remote.session.SHORT_TIMEOUTS", patience)
+    timeouts = Timeouts(connect=2.0, silence=2.0, retry=0.5, retries=1)
+    monkeypatch.setattr("orbitpkg.remote.session.DEFAULT_TIMEOUTS", timeouts)
+    monkeypatch.setattr("orbitpkg.remote.session.SHORT_TIMEOUTS", timeouts)
     monkeypatch.setattr("orbitpkg.objects.transfer.files.OVERLOAD", RetryPolicy(first_pause=0.01))
 
 

@@ -40,10 +40,10 @@ def place(moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> Place:
 
 
 def cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    from orbitpkg.objects.patience import Patience
+    from orbitpkg.objects.timeouts import Timeouts
 
-    patience = Patience(connect=1.0, silence=1.0, retry=0.1, retries=0)
-    monkeypatch.setattr("orbitpkg.remote.session.DEFAULT_PATIENCE", patience)
+    timeouts = Timeouts(connect=1.0, silence=1.0, retry=0.1, retries=0)
+    monkeypatch.setattr("orbitpkg.remote.session.DEFAULT_TIMEOUTS", timeouts)
     for name in ("HTTP_PROXY", "http_proxy"):
         monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
     for name in ("NO_PROXY", "no_proxy"):

@@ -22,9 +22,9 @@ from orbitpkg.errors import (
 )
 from orbitpkg.objects import create_bucket, open_store
 from orbitpkg.objects.http import HttpStore
-from orbitpkg.objects.patience import Patience
 from orbitpkg.objects.s3 import S3Store
 from orbitpkg.objects.s3_config import Keys, S3Settings
+from orbitpkg.objects.timeouts import Timeouts
 from tests.servers.interposed import Answer, Request, answering, interposed, silent
 from tests.servers.processes import HOST, free_port
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from orbitpkg.objects import ObjectStore
     from tests.servers.processes import S3Server
 
-SHORT_TIMEOUTS = Patience(connect=2, silence=0.2, upload=0.2, retry=0.1, retries=1)
+SHORT_TIMEOUTS = Timeouts(connect=2, silence=0.2, upload=0.2, retry=0.1, retries=1)
 SECRET = "wrong+secret/that-nobody-may-see"
 
 
@@ -64,7 +64,7 @@ def keys() -> Keys:
 
 def hasty(endpoint: str) -> S3Store:
     settings = S3Settings(bucket="bucket", endpoint=endpoint, region="us-east-1", source="the test", keys=keys)
-    return S3Store("bucket", settings=settings, patience=SHORT_TIMEOUTS)
+    return S3Store("bucket", settings=settings, timeouts=SHORT_TIMEOUTS)
 
 
 class TestNoAnswer:
@@ -86,7 +86,7 @@ class TestNoAnswer:
 
     def test_a_web_server_that_never_answers_is_given_up(self) -> None:
         with silent() as url, pytest.raises(RepositoryUnreachable, match="no answer in time"):
-            HttpStore(url, patience=SHORT_TIMEOUTS).get("key")
+            HttpStore(url, timeouts=SHORT_TIMEOUTS).get("key")
 
     def test_a_host_that_does_not_exist_is_reported(self) -> None:
         told = pytest.raises(RepositoryUnreachable, match="its name cannot be resolved")
@@ -124,9 +124,9 @@ class TestNoAnswer:
                 threading.Event().wait(0.05)  # The one thing that is slow here on purpose: the link.
                 yield b"."
 
-        patience = Patience(connect=2, silence=1, upload=1, retry=0.1, retries=0)
+        timeouts = Timeouts(connect=2, silence=1, upload=1, retry=0.1, retries=0)
         with answering(drops()) as url:
-            assert HttpStore(url, patience=patience).get("key")[0] == b"." * 30
+            assert HttpStore(url, timeouts=timeouts).get("key")[0] == b"." * 30
 
     def test_a_servers_text_beside_its_code_is_not_repeated(self) -> None:
         body = (
@@ -199,7 +199,7 @@ class TestCredentials:
             raise CredentialsError("The login of profile x has expired.", hint="aws sso login --profile x")
 
         settings = S3Settings(bucket="bucket", endpoint="http://nowhere.invalid", source="profile x", keys=expired)
-        with closing(S3Store("bucket", settings=settings, patience=SHORT_TIMEOUTS)) as store:
+        with closing(S3Store("bucket", settings=settings, timeouts=SHORT_TIMEOUTS)) as store:
             for use in uses(store).values():
                 with pytest.raises(CredentialsError, match="The login of profile x has expired"):
                     use()

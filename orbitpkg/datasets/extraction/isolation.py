@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ReaderCrashedError", "ReaderFailedError", "read_apart", "work"]
 
-_PATIENCE_SECONDS: Final = 30.0
+_TIMEOUT_SECONDS: Final = 30.0
 """The time limit for a file. A damaged file can make its reader loop forever."""
 
 _WORKERS: Final = max(1, min(8, os.cpu_count() or 1))
@@ -83,7 +83,7 @@ class _Worker:
         """Send a request and return the answer, or None if the process died."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        timer = threading.Timer(_PATIENCE_SECONDS, self._process.kill)
+        timer = threading.Timer(_TIMEOUT_SECONDS, self._process.kill)
         timer.daemon = True
         timer.start()
         try:

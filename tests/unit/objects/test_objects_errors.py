@@ -32,8 +32,8 @@ from orbitpkg.objects import create_bucket, open_store
 from orbitpkg.objects.addresses import Address, parse_address
 from orbitpkg.objects.directory import DirectoryStore
 from orbitpkg.objects.failures import Asked, Failure, Operation, failure_of, translate_error
-from orbitpkg.objects.patience import DEFAULT_PATIENCE, Patience
 from orbitpkg.objects.protocol import is_valid_key, joined_length
+from orbitpkg.objects.timeouts import DEFAULT_TIMEOUTS, Timeouts
 from tests.faulty_store import Fault, Faults, FaultyStore
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ class TestWords:
 
 
 def test_a_host_that_does_not_answer_is_given_up_within_thirty_seconds() -> None:
-    assert DEFAULT_PATIENCE.worst <= 30
+    assert DEFAULT_TIMEOUTS.worst <= 30
 
 
 class TestAddresses:
@@ -426,7 +426,7 @@ class TestTracebacks:
             "AWS_REGION": "us-east-1",
             "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:1",
         }
-        store = open_store(url, env=env, patience=Patience(connect=1.0, silence=1.0, retry=0.1, retries=0))
+        store = open_store(url, env=env, timeouts=Timeouts(connect=1.0, silence=1.0, retry=0.1, retries=0))
         with pytest.raises(RepositoryUnreachable) as caught:
             store.get("key")
         shown = "".join(traceback.format_exception(caught.value))

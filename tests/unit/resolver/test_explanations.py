@@ -115,12 +115,12 @@ def pigeons(count: int) -> tuple[str, Registry]:
 def test_a_request_that_is_too_hard_ends_at_the_limit_of_conflicts() -> None:
     asked, source = pigeons(7)
     request = Request(
-        packages=Packages(source, APPS, {}), asked=tuple(map(parse_requirement, asked.split())), patience=100
+        packages=Packages(source, APPS, {}), asked=tuple(map(parse_requirement, asked.split())), max_conflicts=100
     )
     with pytest.raises(TooHardError):
         request.solve()
     with pytest.raises(Clash):
-        replace(request, patience=100_000).solve()
+        replace(request, max_conflicts=100_000).solve()
 
 
 def explanation_of(name: str) -> str:

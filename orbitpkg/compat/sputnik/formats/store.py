@@ -87,7 +87,7 @@ def open_sputnik_store(
 
 
 def _open(request: OpenRequest) -> SputnikStore:
-    opener = partial(open_store, env=request.env, patience=request.patience)
+    opener = partial(open_store, env=request.env, timeouts=request.timeouts)
     temporary = None if request.cache else tempfile.TemporaryDirectory(prefix="orbitpkg-")
     cache = Path(temporary.name) if temporary else request.cache
     assert cache is not None

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from obstore.store import RetryConfig
 
 __all__ = [
-    "DEFAULT_PATIENCE",
+    "DEFAULT_TIMEOUTS",
     "NO_RETRIES",
     "SPEED_VARIABLE",
-    "Patience",
-    "patience_from",
+    "Timeouts",
     "retry_config",
+    "timeouts_from",
 ]
 
 _SPEED_DIGITS: Final = 12
@@ -34,11 +34,11 @@ BODY_SECONDS: Final = 3600.0
 """The maximum duration of a body, which obstore requires."""
 
 SPEED_VARIABLE: Final = "ORBITPKG_MIN_SPEED"
-"""The environment variable that sets ``Patience.min_speed``."""
+"""The environment variable that sets ``Timeouts.min_speed``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class Timeouts:
     """Timeouts in seconds, and the number of retries.
 
     Attributes:
@@ -67,24 +67,24 @@ class Patience:
         return self.retry + max(self.connect, self.silence)
 
 
-DEFAULT_PATIENCE: Final = Patience()
+DEFAULT_TIMEOUTS: Final = Timeouts()
 
 
-def patience_from(env: Mapping[str, str], patience: Patience = DEFAULT_PATIENCE) -> Patience:
-    """Return ``patience`` with the minimum speed that ``ORBITPKG_MIN_SPEED`` sets, in bytes per second.
+def timeouts_from(env: Mapping[str, str], timeouts: Timeouts = DEFAULT_TIMEOUTS) -> Timeouts:
+    """Return ``timeouts`` with the minimum speed that ``ORBITPKG_MIN_SPEED`` sets, in bytes per second.
 
     Raises:
         UsageError: The variable is not a number.
     """
     text = env.get(SPEED_VARIABLE, "").strip()
     if not text:
-        return patience
+        return timeouts
     if not text.isascii() or not text.isdigit() or len(text) > _SPEED_DIGITS:
         raise UsageError(
             f"{SPEED_VARIABLE} is {text[:40]!r}, which is not a number of bytes per second.",
-            hint=f"Set it to a whole number, or unset it for {DEFAULT_PATIENCE.min_speed}. 0 permits any speed.",
+            hint=f"Set it to a whole number, or unset it for {DEFAULT_TIMEOUTS.min_speed}. 0 permits any speed.",
         )
-    return replace(patience, min_speed=int(text))
+    return replace(timeouts, min_speed=int(text))
 
 
 NO_RETRIES: Final[RetryConfig] = {
@@ -95,11 +95,11 @@ NO_RETRIES: Final[RetryConfig] = {
 """obstore's settings for requests that the caller retries."""
 
 
-def retry_config(patience: Patience) -> RetryConfig:
+def retry_config(timeouts: Timeouts) -> RetryConfig:
     """Return obstore's settings for retries: exponential backoff with jitter."""
     return {
-        "max_retries": patience.retries,
-        "retry_timeout": timedelta(seconds=patience.retry),
+        "max_retries": timeouts.retries,
+        "retry_timeout": timedelta(seconds=timeouts.retry),
         "backoff": {
             "init_backoff": timedelta(milliseconds=200),
             "max_backoff": timedelta(seconds=5),
