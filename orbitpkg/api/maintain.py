@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from orbitpkg.errors import IntegrityError, OrbitError
 from orbitpkg.model.requirements import parse_requirement
 from orbitpkg.reporting import SILENT
-from orbitpkg.store.condition import Finding, Flaw, check_release
+from orbitpkg.store.condition import Finding, FindingKind, check_release
 from orbitpkg.store.layout import ORIGIN_NAME, Layout
 from orbitpkg.store.package import installed_names, installed_versions, not_installed
 from orbitpkg.store.records import load_release
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from orbitpkg.store.garbage import Garbage, Policy
     from orbitpkg.store.store import Store
 
-__all__ = ["Checked", "check", "check_repository", "flaw_bits", "tidy"]
+__all__ = ["Checked", "check", "check_repository", "finding_bits", "tidy"]
 
-_BITS = {Flaw.MISSING: 16, Flaw.ALTERED: 32, Flaw.EXTRA: 64}
+_BITS = {FindingKind.MISSING: 16, FindingKind.ALTERED: 32, FindingKind.EXTRA: 64}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,11 +55,11 @@ class Checked:
     failure: OrbitError | None = None
 
 
-def flaw_bits(flaws: Iterable[str]) -> int:
-    """Return the flaws as bits: 16 for missing, 32 for altered, 64 for extra files."""
+def finding_bits(kinds: Iterable[str]) -> int:
+    """Return kinds of findings as bits: 16 for missing, 32 for altered, 64 for extra files."""
     bits = 0
-    for flaw in flaws:
-        bits |= _BITS[Flaw(flaw)]
+    for kind in kinds:
+        bits |= _BITS[FindingKind(kind)]
     return bits
 
 

@@ -219,7 +219,7 @@ def repo_verify(console: Console, url: str | None, *, read_data: bool, subset: s
         message = f"{count(len(verdict.faults), 'object')} in {address} {verb} damaged."
         error = IntegrityError(message, hint="To rebuild damaged indexes: orbitpkg repo reindex")
         console.fail(with_result(error, data))
-        raise click.exceptions.Exit(maintain.flaw_bits(fault.kind for fault in verdict.faults))
+        raise click.exceptions.Exit(maintain.finding_bits(fault.kind for fault in verdict.faults))
     return data
 
 

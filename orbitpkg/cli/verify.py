@@ -63,7 +63,7 @@ def verify(
     if not checked:
         console.note(f"No packages are installed in {home()}")
     data: dict[str, object] = {"packages": [_facts(each) for each in checked]}
-    bits = maintain.flaw_bits(finding.flaw for each in checked for finding in each.left)
+    bits = maintain.finding_bits(finding.kind for each in checked for finding in each.left)
     if bits:
         # Raising the error would exit with 1, which does not tell the kinds of damage apart.
         console.fail(with_result(_damage([each for each in checked if each.left]), data))
@@ -74,7 +74,7 @@ def verify(
 def _report(console: Console, checked: Checked) -> None:
     label = f"{checked.name} {checked.version}"
     console.lines([f"{label}  {_verdict(checked)}"])
-    console.lines(f"  {finding.flaw}  {finding.path}" for finding in checked.findings)
+    console.lines(f"  {finding.kind}  {finding.path}" for finding in checked.findings)
     if checked.aside is not None:
         console.note(f"Moved files that do not belong to {label} to {checked.aside}")
     if checked.failure is not None:
@@ -102,7 +102,7 @@ def _facts(checked: Checked) -> dict[str, object]:
 
 
 def _rows(findings: Sequence[Finding]) -> list[dict[str, str]]:
-    return [{"path": finding.path, "flaw": str(finding.flaw)} for finding in findings]
+    return [{"path": finding.path, "flaw": str(finding.kind)} for finding in findings]
 
 
 def _damage(damaged: Sequence[Checked]) -> IntegrityError:

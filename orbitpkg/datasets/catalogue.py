@@ -71,7 +71,7 @@ class Catalogue:
 
     Args:
         objects: The object store of the repository.
-        dataset: The canonical id of the dataset.
+        dataset: The canonical ID of the dataset.
         kept: The local cache directory for the parts of this catalogue.
         offline: Use only the cached parts, without accessing the repository.
     """

@@ -24,7 +24,7 @@ _ROW_GROUP: Final = 50_000
 def write_together(parts: Sequence[Path], target: Path, *, footer: str, spill: Path) -> int:
     """Merge parts into one file, in order, and return the number of rows.
 
-    The rows are not sorted, and only ids are compared, so a million rows can be streamed.
+    The rows are not sorted, and only IDs are compared, so a million rows can be streamed.
 
     Args:
         parts: The files, oldest first.

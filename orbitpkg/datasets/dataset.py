@@ -49,7 +49,7 @@ def dataset(identifier: str, repository: PathLike | None = None, *, offline: boo
         offline: Use the cached catalogue, without network access.
 
     Raises:
-        DatasetNotFound: The dataset does not exist. The message suggests similar ids.
+        DatasetNotFound: The dataset does not exist. The message suggests similar IDs.
         RepositoryError: The repository cannot be read.
     """
     from orbitpkg.config.repositories import is_offline, open_repository, repository_url
@@ -109,7 +109,7 @@ def create_dataset(
 
 
 def list_datasets(repository: PathLike | None = None, *, offline: bool = False) -> list[Dataset]:
-    """List the datasets of a repository, by id.
+    """List the datasets of a repository, by ID.
 
     Raises:
         RepositoryError: The repository cannot be read or listed.
@@ -179,7 +179,7 @@ class Dataset:
             files: The paths of files and directories.
             tags: Tags for all files.
             metadata: Metadata for all files, as JSON values. It overrides the metadata in the files.
-            lineage: The ids, or prefixes of ids, of the data from which the files were derived.
+            lineage: The ids, or prefixes of IDs, of the data from which the files were derived.
             reporter: Receives the progress.
 
         Returns:
@@ -242,7 +242,7 @@ class Dataset:
 
         Args:
             condition: A condition over the columns of the catalogue, in DuckDB's SQL. None selects all data.
-            ids: Select only data with these ids, or prefixes of ids.
+            ids: Select only data with these ids, or prefixes of IDs.
 
         Raises:
             UsageError: An id is invalid.
@@ -264,7 +264,7 @@ class Dataset:
         return self._catalogue.table(reporter=reporter)
 
     def _whole_ids(self, ids: Sequence[str]) -> list[str]:
-        """Complete prefixes of ids.
+        """Complete prefixes of IDs.
 
         Raises:
             UsageError: A prefix matches no datum, or several.

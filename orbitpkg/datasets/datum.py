@@ -51,7 +51,7 @@ class Datum:
         modified: The modification time of that object, UTC.
         tags: The tags given at registration.
         metadata: The metadata of the file, as JSON values.
-        lineage: The ids of the data from which it was derived.
+        lineage: The IDs of the data from which it was derived.
         supersedes: The id of the datum for an earlier state of the same object.
     """
 
@@ -133,15 +133,15 @@ def check_datum(datum: Datum) -> Datum:
         IntegrityError: A field has the wrong type or form, or the id is not the digest of the other fields.
     """
     try:
-        if _flaw_of(datum) is None and _recomputed(datum) == datum.id:
+        if _problem_of(datum) is None and _recomputed(datum) == datum.id:
             return datum
-        flaw = _flaw_of(datum) or "its id does not belong to its content"
+        flaw = _problem_of(datum) or "its id does not belong to its content"
     except (TypeError, ValueError, AttributeError):
         flaw = "a field has the wrong type"
     raise IntegrityError(f"The datum {str(datum.id)[:80]!r} is not valid: {flaw}.")
 
 
-def _flaw_of(datum: Datum) -> str | None:
+def _problem_of(datum: Datum) -> str | None:
     """Return what is wrong with the form of a datum, as a clause, or None."""
     texts = (datum.id, datum.name, datum.uri)
     optional = (datum.blake3, datum.sha256, datum.etag, datum.version, datum.supersedes)

@@ -88,7 +88,7 @@ def index_objects(
     Args:
         repository: The repository of the dataset. Its own objects are not indexed.
         catalogue: The catalogue of the dataset.
-        dataset: The canonical id of the dataset.
+        dataset: The canonical ID of the dataset.
         url: The address.
         tags: Tags for all objects.
         metadata: Metadata for all objects. It overrides the metadata of the objects.
@@ -132,8 +132,9 @@ def _place(url: str) -> tuple[str, str]:
 def _others(store: ObjectStore, prefix: str, home: str) -> Iterator[ObjectInfo]:
     """List objects, without directory markers and the objects of the dataset's own repository."""
     own = tuple(f"{home.rstrip('/')}/{name}" for name in _OWN)
-    for info in store.list(prefix):
-        if not info.key.endswith("/") and not join_uri(store.url, info.key).startswith(own):
+    for info in store.list_everything(prefix):
+        is_marker = info.key.endswith("/") and not info.size
+        if not is_marker and not join_uri(store.url, info.key).startswith(own):
             yield info
 
 
@@ -167,10 +168,13 @@ class _Indexer:
         if before is not None and before[1] == info.etag and (before[2] or not self._options.read):
             return None
         try:
+            check_key(info.key)
             return self._datum(info, uri, supersedes=before[0] if before else None)
-        except (AccessDenied, CredentialsError, RepositoryUnreachable):
+        except (CredentialsError, RepositoryUnreachable):
             raise
         except OrbitError as error:
+            if isinstance(error, AccessDenied) and not self._may_read_another(error):
+                raise
             self._result.failures.append(Failure(name=info.key, error=error))
             return None
 

@@ -48,7 +48,7 @@ def part_key(dataset: str, now: datetime, digest: str) -> str:
     """Return the key of a part of a catalogue.
 
     Args:
-        dataset: The canonical id of the dataset.
+        dataset: The canonical ID of the dataset.
         now: The time of creation, by which keys sort.
         digest: The first 32 digits of the BLAKE3 of the part.
     """

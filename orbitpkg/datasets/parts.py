@@ -33,7 +33,7 @@ class Description:
     """The description in the footer of a part.
 
     Attributes:
-        dataset: The canonical id of the dataset.
+        dataset: The canonical ID of the dataset.
         replaces: The names of the parts whose rows this part contains.
     """
 
@@ -52,7 +52,7 @@ def write_part(data: Sequence[Datum], *, dataset: str, known: Mapping[str, tuple
 
     Args:
         data: The rows, at least one.
-        dataset: The canonical id of the dataset.
+        dataset: The canonical ID of the dataset.
         known: The spelling and the type of the catalogue's columns, by case-folded name. They are reused if they can
             hold the values of this part, which gives other programs the same type in all parts.
 

@@ -32,6 +32,7 @@ from orbitpkg.errors import (
     UsageError,
 )
 from orbitpkg.files.errors import READ, storage_errors
+from orbitpkg.files.names import text_path
 from orbitpkg.model.jsontext import canonical_json
 from orbitpkg.reporting import SILENT
 
@@ -84,7 +85,7 @@ class Registered:
     """The result of registering files.
 
     Attributes:
-        data: The names and ids of all registered files, in the given order, including those registered before.
+        data: The names and IDs of all registered files, in the given order, including those registered before.
         new: The number of files that were not registered before.
         sent: The number of bytes uploaded.
         failures: The files that could not be registered.
@@ -112,7 +113,7 @@ def find_files(words: Iterable[str | os.PathLike[str]]) -> list[NamedFile]:
         if not path.exists():
             hint = "It is a broken symbolic link." if path.is_symlink() else None
             raise UsageError(f"{path} does not exist.", hint=hint, path=str(path))
-        for each in _below(path) if path.is_dir() else [NamedFile(path=path, name=path.name)]:
+        for each in _below(path) if path.is_dir() else [NamedFile(path=path, name=text_path(path.name))]:
             found.setdefault((each.name, str(each.path)), each)
     if not found:
         raise UsageError("No files to register were found.")
@@ -125,7 +126,7 @@ def _below(folder: Path) -> Iterator[NamedFile]:
         for name in sorted(names):
             path = Path(root, name)
             if not name.startswith(".") and path.is_file() and not is_sidecar(path):
-                yield NamedFile(path=path, name=path.relative_to(folder).as_posix())
+                yield NamedFile(path=path, name=text_path(path.relative_to(folder).as_posix()))
 
 
 class Recorder:
@@ -133,7 +134,7 @@ class Recorder:
 
     Args:
         catalogue: The catalogue.
-        dataset: The canonical id of the dataset.
+        dataset: The canonical ID of the dataset.
         known: The columns of the catalogue.
     """
 
@@ -194,11 +195,11 @@ def register_files(
     Args:
         objects: The object store of the repository.
         catalogue: The catalogue of the dataset.
-        dataset: The canonical id of the dataset.
+        dataset: The canonical ID of the dataset.
         files: The files to register.
         tags: Tags for all files.
         metadata: Metadata for all files. It overrides the metadata in the files.
-        lineage: The ids of the data from which the files were derived.
+        lineage: The IDs of the data from which the files were derived.
         reporter: Receives the progress.
 
     Raises:

@@ -89,7 +89,7 @@ def source_key(identifier: str) -> str:
         return canonical_name(identifier)
     except UsageError as error:
         raise UsageError(
-            f"{identifier[:200]!r} is not a valid dataset id: {error.data['reason']}.", hint=error.hint
+            f"{identifier[:200]!r} is not a valid dataset ID: {error.data['reason']}.", hint=error.hint
         ) from None
 
 
@@ -154,7 +154,7 @@ def read_source(repository: Repository, identifier: str) -> Source:
     """Read the record of a dataset.
 
     Raises:
-        DatasetNotFound: The dataset does not exist. The message suggests similar ids.
+        DatasetNotFound: The dataset does not exist. The message suggests similar IDs.
     """
     found = find_source(repository, identifier)
     if found is not None:

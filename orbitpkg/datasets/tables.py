@@ -186,7 +186,7 @@ class Table:
         return int(number), int(size)
 
     def present(self, ids: Sequence[str]) -> set[str]:
-        """Return which of these ids are in the catalogue."""
+        """Return which of these IDs are in the catalogue."""
         found = self._connection.execute("SELECT DISTINCT id FROM data WHERE id IN (SELECT unnest(?))", [list(ids)])
         return {str(row[0]) for row in found.fetchall()}
 
@@ -215,7 +215,7 @@ class Table:
         )
 
     def _finds_repeated(self, condition: str) -> bool:
-        """Find data with several rows by comparing ids, and return whether there are any."""
+        """Find data with several rows by comparing IDs, and return whether there are any."""
         query = f"SELECT id FROM data WHERE {condition} GROUP BY id HAVING count(*) > 1"  # noqa: S608
         self._connection.execute(f"CREATE OR REPLACE TEMP TABLE repeated AS {query}")
         return self._finds("SELECT 1 FROM repeated")

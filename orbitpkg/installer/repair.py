@@ -11,23 +11,24 @@ import os
 import threading
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from orbitpkg.archive.frames import unpack_contents
 from orbitpkg.archive.reader import LocalArchive
 from orbitpkg.archive.tree_stream import TreeStream
 from orbitpkg.errors import IntegrityError, ObjectNotFound, StorageError, UnsupportedByStore
+from orbitpkg.files.anchors import read_regular
 from orbitpkg.files.names import disk_path
 from orbitpkg.installer.fetch import fetch
 from orbitpkg.installer.install import Available, available_release
 from orbitpkg.installer.local import InstalledChunks, present_chunks
 from orbitpkg.installer.plan import plan_install
-from orbitpkg.store.condition import Condition, Finding, Flaw, check_release, find_flaws
-from orbitpkg.store.layout import CONTENTS_NAME, ORIGIN_NAME, RECORD_NAME
+from orbitpkg.store.condition import Condition, Finding, FindingKind, check_release, list_findings
+from orbitpkg.store.layout import CONTENTS_NAME, LISTING_NAME, ORIGIN_NAME, RECORD_NAME
 from orbitpkg.store.package import open_package
-from orbitpkg.store.records import load_release
-from orbitpkg.store.repair import move_aside, replace_files, restore_files
+from orbitpkg.store.presence import listing_of
+from orbitpkg.store.records import load_packed, load_release
+from orbitpkg.store.repair import move_aside, replace_files, restore_files, restore_mode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -194,13 +195,14 @@ def repair(store: Store, condition: Condition, supplier: Supplier, *, pool: Pool
         reporter.note(f"Waiting for another process that is installing {release.label}")
 
     with store.lock(release, on_wait=waiting):
-        _put_own_files_back(store, condition, release, compressed, supplier.url)
+        _put_own_files_back(store, condition, release, compressed, contents, supplier.url)
         package = open_package(store.layout, key, version)
         if package is None:
             raise StorageError(f"{release.label} was removed while it was being repaired.")
-        findings = condition.findings if condition.package else find_flaws(package)
+        findings = condition.findings if condition.package else list_findings(package)
         aside = move_aside(store.layout, key, version, _in_the_way(package, findings))
         broken = [contents.by_path[each.path] for each in findings if each.path in contents.by_path]
+        broken = [file for file in broken if not restore_mode(store.layout, key, version, file)]
         fetched = 0
         if broken:
             fetched = _refill(store, package, release, contents, broken, supplier, pool, reporter)
@@ -213,29 +215,34 @@ def repair(store: Store, condition: Condition, supplier: Supplier, *, pool: Pool
 def _table(store: Store, condition: Condition, supplier: Supplier) -> tuple[Release, bytes, Contents]:
     home = store.layout.release(condition.key, condition.version)
     if condition.package is not None:
-        return load_release(home), Path(home, CONTENTS_NAME).read_bytes(), condition.package.contents
+        return load_release(home), load_packed(home), condition.package.contents
     record_is_broken = any(each.path == f"../{RECORD_NAME}" for each in condition.findings)
     release = supplier.release(condition.key, condition.version) if record_is_broken else load_release(home)
-    with contextlib.suppress(OSError, IntegrityError):
-        compressed = Path(home, CONTENTS_NAME).read_bytes()
+    with contextlib.suppress(StorageError, IntegrityError):
+        compressed = load_packed(home)
         return release, compressed, unpack_contents(compressed, release.contents, where=f"{release.label} in the store")
     return release, *supplier.contents(release)
 
 
-def _put_own_files_back(store: Store, condition: Condition, release: Release, compressed: bytes, url: str) -> None:
+def _put_own_files_back(  # noqa: PLR0917 - one step of repair()
+    store: Store, condition: Condition, release: Release, compressed: bytes, contents: Contents, url: str
+) -> None:
     home = store.layout.release(condition.key, condition.version)
     # The contents come first, because they are read only through a record.
     right = {CONTENTS_NAME: compressed, RECORD_NAME: release.raw}
     wrong = {name: data for name, data in right.items() if condition.package is None and _differs(home, name, data)}
-    if not os.path.exists(f"{home}/{ORIGIN_NAME}"):  # noqa: PTH110
+    if not os.path.isfile(f"{home}/{ORIGIN_NAME}"):  # noqa: PTH113
         wrong[ORIGIN_NAME] = url.encode()
+    listing = listing_of(contents, release.contents.blake3)
+    if _differs(home, LISTING_NAME, listing):
+        wrong[LISTING_NAME] = listing
     if wrong:
         restore_files(store.layout, home, wrong)
 
 
 def _differs(home: str, name: str, data: bytes) -> bool:
     try:
-        return Path(home, name).read_bytes() != data
+        return read_regular(f"{home}/{name}", len(data) + 1)[0] != data
     except OSError:
         return True
 
@@ -244,11 +251,11 @@ def _in_the_way(package: Package, findings: Sequence[Finding]) -> Iterator[str]:
     """Yield the paths of files that do not belong to the release, and of folders in the place of a file."""
     for finding in findings:
         place = package.path / disk_path(finding.path)
-        if finding.flaw is Flaw.EXTRA or (finding.flaw is Flaw.MISSING and place.is_dir()):
+        if finding.kind is FindingKind.EXTRA or (finding.kind is FindingKind.MISSING and place.is_dir()):
             yield finding.path
 
 
-def _refill(  # noqa: PLR0917 - one step of repair(), which has these at hand
+def _refill(  # noqa: PLR0917 - one step of repair()
     store: Store,
     package: Package,
     release: Release,

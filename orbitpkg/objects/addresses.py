@@ -285,10 +285,10 @@ def split_object_uri(uri: PathOrUri) -> tuple[str, str]:
         raise UsageError(f"{shown} does not name an object.", hint=f"Add its key: {shown.rstrip('/')}/KEY")
     if key.endswith("/") and is_valid_key(key.rstrip("/")):
         raise UsageError(f"{shown} is a directory, not an object.", hint="Remove the slash at the end, or list it.")
-    raise UsageError(f"The key of {shown[:200]!r} is not valid: {_flaw_of(key)}.")
+    raise UsageError(f"The key of {shown[:200]!r} is not valid: {_problem_of(key)}.")
 
 
-def _flaw_of(key: str) -> str:
+def _problem_of(key: str) -> str:
     if len(key.encode(errors="replace")) > MAX_KEY_BYTES:
         return f"it is longer than {MAX_KEY_BYTES} bytes"
     if any(part in (".", "..") for part in key.split("/")):

@@ -354,14 +354,14 @@ def check_key(key: str) -> str:
             encoded in UTF-8, or is longer than ``MAX_KEY_BYTES``. This is not a ``ValueError``, because keys also
             come from documents in the repository.
     """
-    if flaw := _flaw_of(key):
+    if flaw := _problem_of(key):
         raise RepositoryError(f"The object key {key[:200]!r} is not valid: {flaw}.", key=key[:MAX_KEY_BYTES])
     return key
 
 
 def is_valid_key(key: str) -> bool:
     """Return whether ``check_key`` accepts ``key``."""
-    return _flaw_of(key) is None
+    return _problem_of(key) is None
 
 
 def check_prefix(prefix: str) -> str:
@@ -379,7 +379,7 @@ def check_prefix(prefix: str) -> str:
     return prefix
 
 
-def _flaw_of(key: str) -> str | None:
+def _problem_of(key: str) -> str | None:
     if any(part in ("", ".", "..") for part in key.split("/")):
         return "it has an empty part, a '.' or a '..'"
     if not key.isprintable() or "\\" in key:

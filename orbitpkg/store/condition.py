@@ -18,9 +18,11 @@ from blake3 import blake3
 from orbitpkg.errors import IntegrityError
 from orbitpkg.files.anchors import READ_SAFELY
 from orbitpkg.files.errors import storage_errors
+from orbitpkg.files.folders import keeps_modes
 from orbitpkg.files.names import disk_path, text_path
-from orbitpkg.store.layout import CONTENTS_NAME, ORIGIN_NAME, RECORD_NAME
+from orbitpkg.store.layout import CONTENTS_NAME, LISTING_NAME, ORIGIN_NAME, RECORD_NAME
 from orbitpkg.store.package import open_package
+from orbitpkg.store.presence import listing_of, read_listing_bytes
 from orbitpkg.store.records import load_release
 
 if TYPE_CHECKING:
@@ -31,15 +33,15 @@ if TYPE_CHECKING:
     from orbitpkg.store.layout import Layout
     from orbitpkg.store.package import Package
 
-__all__ = ["OWN_FILES", "Condition", "Finding", "Flaw", "check_release", "file_digest", "find_flaws"]
+__all__ = ["OWN_FILES", "Condition", "Finding", "FindingKind", "check_release", "file_digest", "list_findings"]
 
 _READ_BYTES = 1024 * 1024
 
-OWN_FILES = {f"../{name}": name for name in (RECORD_NAME, CONTENTS_NAME, ORIGIN_NAME)}
+OWN_FILES = {f"../{name}": name for name in (RECORD_NAME, CONTENTS_NAME, ORIGIN_NAME, LISTING_NAME)}
 """The store's own files of a release, by their path relative to its files. No package contains paths with ``..``."""
 
 
-class Flaw(StrEnum):
+class FindingKind(StrEnum):
     """The ways in which an installed file can differ from its release."""
 
     MISSING = "missing"
@@ -53,11 +55,11 @@ class Finding:
 
     Attributes:
         path: The path relative to the release's files; for the store's own files, one of :data:`OWN_FILES`.
-        flaw: How it differs.
+        kind: How it differs.
     """
 
     path: str
-    flaw: Flaw
+    kind: FindingKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,10 +107,11 @@ def check_release(
     home = layout.release(key, version)
     package, findings = _open(layout, key, version)
     if package is not None:
-        findings += find_flaws(package, quick=quick, progress=progress)
+        findings += list_findings(package, quick=quick, progress=progress)
         if not os.path.exists(f"{home}/{ORIGIN_NAME}"):  # noqa: PTH110
-            findings.append(Finding(path=f"../{ORIGIN_NAME}", flaw=Flaw.MISSING))
-    if not os.path.isdir(home):  # noqa: PTH112
+            findings.append(Finding(path=f"../{ORIGIN_NAME}", kind=FindingKind.MISSING))
+        findings += _check_listing(package, home)
+    if _is_empty(home):
         return None
     return Condition(
         name=key if package is None else package.name,
@@ -119,24 +122,44 @@ def check_release(
     )
 
 
+def _is_empty(home: str) -> bool:
+    """Return whether a folder is missing or empty. Programs that delete old files often leave the folders."""
+    try:
+        return not os.listdir(home)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+
+
+def _check_listing(package: Package, home: str) -> list[Finding]:
+    """Compare the listing with the contents that it is derived from. Releases of older installs have none."""
+    place = f"{home}/{LISTING_NAME}"
+    if not os.path.lexists(place):
+        return []
+    digest = load_release(home).contents.blake3
+    listed = read_listing_bytes(home)
+    is_good = listed == listing_of(package.contents, digest)
+    return [] if is_good else [Finding(path=f"../{LISTING_NAME}", kind=FindingKind.ALTERED)]
+
+
 def _open(layout: Layout, key: str, version: Version) -> tuple[Package | None, list[Finding]]:
     home = layout.release(key, version)
     for name in (RECORD_NAME, CONTENTS_NAME):
         if not os.path.exists(f"{home}/{name}"):  # noqa: PTH110
-            return None, [Finding(path=f"../{name}", flaw=Flaw.MISSING)]
+            return None, [Finding(path=f"../{name}", kind=FindingKind.MISSING)]
     try:
         load_release(home)
     except IntegrityError:
-        return None, [Finding(path=f"../{RECORD_NAME}", flaw=Flaw.ALTERED)]
+        return None, [Finding(path=f"../{RECORD_NAME}", kind=FindingKind.ALTERED)]
     package = open_package(layout, key, version)
-    try:
-        assert package is None or package.contents
-    except IntegrityError:
-        return None, [Finding(path=f"../{CONTENTS_NAME}", flaw=Flaw.ALTERED)]
+    if package is not None:
+        try:
+            package.contents  # noqa: B018 - reading it verifies it
+        except IntegrityError:
+            return None, [Finding(path=f"../{CONTENTS_NAME}", kind=FindingKind.ALTERED)]
     return package, []
 
 
-def find_flaws(
+def list_findings(
     package: Package, *, quick: bool = False, progress: Callable[[int], None] | None = None
 ) -> list[Finding]:
     """Return the files of an installed release that differ from its contents, by path.
@@ -155,23 +178,40 @@ def find_flaws(
     with storage_errors(root):
         found = set(_paths(root)) if os.path.isdir(root) else set()  # noqa: PTH112
         recorded = os.stat(f"{home}/{RECORD_NAME}").st_mtime_ns if quick else None  # noqa: PTH116
-    findings = [Finding(path=path, flaw=Flaw.EXTRA) for path in found - expected.keys()]
+    modes = _Modes(root)
+    findings = [Finding(path=path, kind=FindingKind.EXTRA) for path in found - expected.keys()]
     if package.is_complete:
-        findings += [Finding(path=path, flaw=Flaw.MISSING) for path in expected.keys() - found]
+        findings += [Finding(path=path, kind=FindingKind.MISSING) for path in expected.keys() - found]
     for path in sorted(expected.keys() & found):
         place = f"{root}/{disk_path(path)}"
         with storage_errors(place):
-            if not _is_good(place, expected[path], recorded):
-                findings.append(Finding(path=path, flaw=Flaw.ALTERED))
+            if not _is_good(place, expected[path], recorded, modes):
+                findings.append(Finding(path=path, kind=FindingKind.ALTERED))
         if progress:
             progress(expected[path].size)
     return sorted(findings, key=lambda finding: finding.path)
 
 
-def _is_good(path: str, file: FileEntry, recorded: int | None) -> bool:
+class _Modes:
+    """Whether the file system of a folder keeps modes. Tried when a file lacks a mode, and only then."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._are_kept: bool | None = None
+
+    def are_kept(self) -> bool:
+        if self._are_kept is None:
+            # Where nothing can be written, nothing shows that modes are not kept.
+            self._are_kept = keeps_modes(self._folder) is not False
+        return self._are_kept
+
+
+def _is_good(path: str, file: FileEntry, recorded: int | None, modes: _Modes) -> bool:
     status = os.lstat(path)
     # Checked before it is opened: opening a FIFO would wait for a writer.
     if not stat.S_ISREG(status.st_mode) or status.st_size != file.size:
+        return False
+    if file.executable and not status.st_mode & 0o100 and modes.are_kept():
         return False
     if recorded is not None and status.st_mtime_ns <= recorded:
         return True

@@ -1,7 +1,7 @@
 """Changes to a store.
 
 Every change follows the same order: write under ``tmp``, verify, sync, rename into place, sync the folder. If the
-process is killed at any point, the store is in the old state or the new one, and the next install can use what is left
+process is killed at any point, the store is in the old state or the new one, and the next install can use the files left
 under ``tmp``. Locks only save duplicate work: the store stays correct where locks have no effect.
 """
 
@@ -21,7 +21,7 @@ from orbitpkg.files.atomic import remove_folder
 from orbitpkg.files.content import clone_or_link
 from orbitpkg.files.errors import storage_errors
 from orbitpkg.files.folders import apply_shared_mode, inherited_mode, make_folders
-from orbitpkg.store.condition import Finding, Flaw, file_digest, find_flaws
+from orbitpkg.store.condition import Finding, FindingKind, file_digest, list_findings
 from orbitpkg.store.folders import open_folder
 from orbitpkg.store.layout import RECORD_NAME, Layout
 from orbitpkg.store.locks import LockHeldError, locked
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from orbitpkg.model.versions import Version
     from orbitpkg.store.locks import HeldLock
 
-__all__ = ["MIN_BLOB_BYTES", "Finding", "Flaw", "Staging", "Store", "file_digest", "lock_seconds"]
+__all__ = ["MIN_BLOB_BYTES", "Finding", "FindingKind", "Staging", "Store", "file_digest", "lock_seconds"]
 
 MIN_BLOB_BYTES = 32 * 1024
 """The minimum size of a blob. Linking a smaller file takes as long as writing it."""
@@ -99,7 +99,8 @@ class Store:
                     held = stack.enter_context(waiting)
                 except LockHeldError as error:
                     raise LockTimeout(
-                        f"Another process is installing {release.label}, without progress for {seconds:g} seconds.",
+                        f"Another process has been installing {release.label} for more than {seconds:g} seconds without "
+                        "progress.",
                         hint=f"Run the command again when it has finished, or set {_LOCK_VARIABLE} to wait longer.",
                     ) from error
             yield held
@@ -312,7 +313,7 @@ class Store:
             IntegrityError: The record or the contents are altered.
             StorageError: A file cannot be read.
         """
-        return find_flaws(package, progress=progress)
+        return list_findings(package, progress=progress)
 
     def _open(self, path: str, *, make: bool = False) -> Anchor:
         return open_folder(self.layout, path, make=make)

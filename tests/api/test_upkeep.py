@@ -14,7 +14,7 @@ from orbitpkg.api.install import install
 from orbitpkg.config.repositories import default_repository
 from orbitpkg.config.repositories import home as home_folder
 from orbitpkg.errors import IntegrityError, LockTimeout, NotInstalled, UsageError
-from orbitpkg.store.condition import Finding, Flaw
+from orbitpkg.store.condition import Finding, FindingKind
 from orbitpkg.store.store import Store
 from tests.packages import archive_of, make_package, noise, tree_of
 
@@ -66,8 +66,8 @@ def only(checked: list[maintain.Checked]) -> maintain.Checked:
     return one
 
 
-def flaws(checked: maintain.Checked) -> dict[str, Flaw]:
-    return {finding.path: finding.flaw for finding in checked.findings}
+def flaws(checked: maintain.Checked) -> dict[str, FindingKind]:
+    return {finding.path: finding.kind for finding in checked.findings}
 
 
 class TestChecking:
@@ -81,8 +81,12 @@ class TestChecking:
         (package.path / "data/a").unlink()
         (package.path / "data/c").touch()
         found = only(maintain.check())
-        assert flaws(found) == {"big.bin": Flaw.ALTERED, "data/a": Flaw.MISSING, "data/c": Flaw.EXTRA}
-        assert maintain.flaw_bits(finding.flaw for finding in found.findings) == 16 + 32 + 64
+        assert flaws(found) == {
+            "big.bin": FindingKind.ALTERED,
+            "data/a": FindingKind.MISSING,
+            "data/c": FindingKind.EXTRA,
+        }
+        assert maintain.finding_bits(finding.kind for finding in found.findings) == 16 + 32 + 64
         assert found.left == found.findings
 
     @pytest.mark.parametrize("bits", range(16, 128, 16))
@@ -95,7 +99,7 @@ class TestChecking:
         os.utime(record, ns=(0, record.stat().st_mtime_ns - 1))
         change(package.path / "data/a", lambda path: path.write_bytes(b"longer"))
         change(package.path / "data/b", lambda path: path.write_bytes(b"x\n"))
-        assert flaws(only(maintain.check(quick=True))) == {"data/a": Flaw.ALTERED, "data/b": Flaw.ALTERED}
+        assert flaws(only(maintain.check(quick=True))) == {"data/a": FindingKind.ALTERED, "data/b": FindingKind.ALTERED}
 
     def test_a_quick_check_accepts_files_with_unchanged_size_and_time(self, package: Package) -> None:
         path = package.path / "data/a"
@@ -103,7 +107,7 @@ class TestChecking:
         change(path, lambda path: path.write_bytes(b"x\n"))
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
         assert only(maintain.check(quick=True)).findings == ()
-        assert flaws(only(maintain.check())) == {"data/a": Flaw.ALTERED}
+        assert flaws(only(maintain.check())) == {"data/a": FindingKind.ALTERED}
 
     def test_files_that_are_newer_than_their_release_and_right_are_right(self, package: Package) -> None:
         os.utime(package.path / "data/a", ns=(0, (package.path.parent / "release.json").stat().st_mtime_ns + 10**9))
@@ -114,22 +118,22 @@ class TestChecking:
         os.mkfifo(package.path / "data/a")
         (package.path / "data/b").unlink()
         (package.path / "data/b").symlink_to("/dev/zero")
-        assert flaws(only(maintain.check())) == {"data/a": Flaw.ALTERED, "data/b": Flaw.ALTERED}
+        assert flaws(only(maintain.check())) == {"data/a": FindingKind.ALTERED, "data/b": FindingKind.ALTERED}
 
     def test_a_folder_that_a_link_stands_for_is_not_entered(self, package: Package) -> None:
         (package.path / "loop").symlink_to("..")
-        assert flaws(only(maintain.check())) == {"loop": Flaw.EXTRA}
+        assert flaws(only(maintain.check())) == {"loop": FindingKind.EXTRA}
 
     @pytest.mark.parametrize("name", ["release.json", "contents", "origin"])
     def test_files_of_the_store_beside_a_release_are_checked(self, package: Package, name: str) -> None:
         (package.path.parent / name).unlink()
-        assert flaws(only(maintain.check())) == {f"../{name}": Flaw.MISSING}
+        assert flaws(only(maintain.check())) == {f"../{name}": FindingKind.MISSING}
 
     @pytest.mark.parametrize("name", ["release.json", "contents"])
     @pytest.mark.parametrize("data", [b"", b"{}", b'{"format":1,"name":"model","version":"1.0.0"}'])
     def test_an_altered_record_stops_no_look_at_the_others(self, package: Package, name: str, data: bytes) -> None:
         (package.path.parent / name).write_bytes(data)
-        assert flaws(only(maintain.check())) == {f"../{name}": Flaw.ALTERED}
+        assert flaws(only(maintain.check())) == {f"../{name}": FindingKind.ALTERED}
 
     @pytest.mark.usefixtures("package")
     def test_only_requested_files_are_examined(self, tmp_path: Path) -> None:
@@ -240,7 +244,7 @@ class TestRepairing:
         archive_of(make_package(tmp_path / "q", files={"data/labels.csv": b"forged"}), tmp_path / "p.tar.zst")
         done = only(maintain.check(repair=True))
         assert isinstance(done.failure, IntegrityError)
-        assert flaws(done)["data/labels.csv"] is Flaw.MISSING
+        assert flaws(done)["data/labels.csv"] is FindingKind.MISSING
         assert not package.has_file("data/labels.csv")
 
     def test_one_that_cannot_be_repaired_stops_no_other(self, package: Package, tmp_path: Path) -> None:
@@ -251,7 +255,7 @@ class TestRepairing:
         (package.path / "data/a").unlink()
         model, gone = maintain.check(repair=True)
         assert (model.left, model.failure) == ((), None)
-        assert gone.left == (Finding(path="x", flaw=Flaw.MISSING),)
+        assert gone.left == (Finding(path="x", kind=FindingKind.MISSING),)
         assert gone.failure is not None
 
     def test_omitted_files_stay_omitted(self, folder: Path) -> None:

@@ -77,7 +77,7 @@ def test_an_archive_that_is_gone_or_of_another_size_is_found_unread(place: Path)
     verdict = maintain.check_repository(place)
     keys = [str(path.relative_to(place)) for path in (gone, short)]
     assert faults(verdict) == {(keys[0], "missing"), (keys[1], "altered")}
-    assert maintain.flaw_bits(fault.kind for fault in verdict.faults) == 16 + 32
+    assert maintain.finding_bits(fault.kind for fault in verdict.faults) == 16 + 32
 
 
 @pytest.mark.parametrize("at", [0, 2_000_000, -100, -70])

@@ -109,7 +109,7 @@ class TestOldVersions:
         assert (done, done.size) == (planned, used(home))
         assert done.freed == before - used(home)
         assert installed() == ["3.0.0"]
-        assert maintain.flaw_bits(f.flaw for each in maintain.check() for f in each.findings) == 0
+        assert maintain.finding_bits(f.kind for each in maintain.check() for f in each.findings) == 0
         assert three[2].read_bytes("shared.bin") == noise(50_000)
 
     def test_keeping_no_versions_removes_all(self, three: list[Package], home: Path) -> None:

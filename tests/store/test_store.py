@@ -29,7 +29,7 @@ from orbitpkg.errors import (
 from orbitpkg.files.content import clone_or_link
 from orbitpkg.files.errors import storage_errors
 from orbitpkg.files.sync import sync_files
-from orbitpkg.store.store import Finding, Flaw, Store
+from orbitpkg.store.store import Finding, FindingKind, Store
 from tests.packages import archive_of, make_package, noise, tree_of
 
 if TYPE_CHECKING:
@@ -365,9 +365,9 @@ class TestVerifying:
             (
                 package,
                 [
-                    Finding(path="data/extra", flaw=Flaw.EXTRA),
-                    Finding(path="data/labels.csv", flaw=Flaw.ALTERED),
-                    Finding(path="empty", flaw=Flaw.MISSING),
+                    Finding(path="data/extra", kind=FindingKind.EXTRA),
+                    Finding(path="data/labels.csv", kind=FindingKind.ALTERED),
+                    Finding(path="empty", kind=FindingKind.MISSING),
                 ],
             )
         ]
