@@ -28,7 +28,7 @@ def require(module: str, *, extra: str, what: str) -> ModuleType:
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
-        # An installed library that lacks a dependency of its own is a different problem, which its error explains.
+        # If an installed library lacks one of its dependencies, its own error explains the problem better.
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise
         raise MissingExtra(

@@ -131,8 +131,8 @@ def publish(
     Args:
         path: The directory, or the archive.
         repository: The repository to publish to, as for :func:`settings`.
-        unsafe_single_writer: Publish even to a store that ignores create-only writes. The caller guarantees that there
-            is no other publisher.
+        unsafe_single_writer: Publish even to a store that ignores create-only writes. The caller guarantees to be
+            the only publisher.
         dry_run: Do everything except changing the repository.
         offline: Refuse a repository that needs the network.
         reporter: Receives progress.

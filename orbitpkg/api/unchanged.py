@@ -60,7 +60,7 @@ def find_unchanged(requirements: Sequence[str], *, repository: str | None = None
         OrbitError: The policy refuses a release.
     """
     origin = repository or read_variable("ORBITPKG_REPOSITORY")
-    # Offline, an installed release may come from any repository, unless the one that is named needs no network.
+    # Offline, an installed release may come from any repository, unless the given one needs no network.
     if origin is not None and (not _is_plain_address(origin) or read_variable("ORBITPKG_OFFLINE")):
         return None
     if read_variable("ORBITPKG_FORBID") or has_settings():

@@ -145,7 +145,7 @@ def _linked_folder_problem(root: Path, entry: IncludeEntry) -> Problem | None:
         folder /= disk_path(part)
         if folder.is_symlink() and folder.is_dir():
             place = text_path(folder.relative_to(root).as_posix())
-            hint = f'"{place}" {_LINKED_FOLDER}; replace the link with the folder itself'
+            hint = f'"{place}" {_LINKED_FOLDER}; replace the link with the directory itself'
             return Problem(entry.pointer, f"{entry} matches no file", hint, entry.line)
     return None
 

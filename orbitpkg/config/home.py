@@ -44,8 +44,7 @@ def user_config_file() -> str | None:
     """Return the file of the user's configuration: ``ORBITPKG_CONFIG``, or else one in the platform's directory for it.
 
     Returns:
-        The path; None if ``ORBITPKG_CONFIG`` is unset and the user has no home directory, so that there is no such
-        file.
+        The path; None if ``ORBITPKG_CONFIG`` is unset and the user has no home directory.
     """
     configured = read_variable("ORBITPKG_CONFIG")
     if configured is not None:

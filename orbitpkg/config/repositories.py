@@ -181,7 +181,7 @@ def _open_repository(
 def _is_lasting(url: str) -> bool:
     """Return whether what was read from a store once can be expected of it for ever.
 
-    A store in memory begins anew with each process, and the stores of plug-ins may convert a record again.
+    A store in memory starts empty in each process, and the stores of plug-ins may convert a record again.
     """
     return url.startswith(("file:", "s3:", "https:", "http:"))
 

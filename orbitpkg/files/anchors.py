@@ -51,7 +51,7 @@ class Anchor:
 
     Attributes:
         name: Its plain path, for messages.
-        descriptor: The open folder.
+        descriptor: The open folder; -1 once it is closed.
         path: The path to use for what is in it.
         exposed: Whether other users can write to the store that it is in.
     """
@@ -69,8 +69,10 @@ class Anchor:
             _names[through] = name
 
     def close(self) -> None:
-        """Close the folder. Its path must not be used any more."""
-        os.close(self.descriptor)
+        """Close the folder, unless it is closed. Its path must not be used any more."""
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor != -1:
+            os.close(descriptor)
 
     def __enter__(self) -> Self:
         return self
@@ -155,7 +157,7 @@ def open_private(anchor: Anchor, name: str, *, owned: bool, empty: bool) -> Anch
     foreign = owned and os.fstat(descriptor).st_uid != os.geteuid()
     if foreign or (empty and os.listdir(descriptor)):
         os.close(descriptor)
-        raise StorageError(f"Another user replaced {path}, a folder that was just created.", path=path)
+        raise StorageError(f"Another user replaced {path}, a directory that was just created.", path=path)
     return Anchor(path, descriptor, exposed=anchor.exposed)
 
 
@@ -198,7 +200,7 @@ def _own_link(part: str, parent: int, name: str) -> str:
             os.close(link)
     raise StorageError(
         f"{name} is a link, and another user of this shared directory made it.",
-        hint="Nothing was followed or changed. Ask who made it, and delete the link.",
+        hint="The link was not followed. Find out who made it, and delete it.",
         path=name,
     )
 

@@ -30,7 +30,7 @@ def file_lock(path: str | os.PathLike[str], *, on_wait: Callable[[], object] | N
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
-        # Any other error than that of a lock which is held means that there are no locks.
+        # Every error except that of a held lock means that the file system does not support locks.
         with contextlib.suppress(OSError):
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

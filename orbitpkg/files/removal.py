@@ -20,7 +20,7 @@ def delete_tree(path: str | os.PathLike[str]) -> bool:
     """Delete a folder with everything in it, or a file or a link. What cannot be deleted stays.
 
     Returns:
-        Whether nothing is left.
+        Whether everything was removed.
     """
     name = os.fspath(path)
     if not _BY_DESCRIPTOR:  # Windows
@@ -49,7 +49,7 @@ def _open(name: str, folder: int | None = None) -> int:
 
 def _delete_below(folder: int) -> None:
     """Empty an open folder, and close it."""
-    # The folders above the open one: the name of the next, the identity to find on the way back, what is left to do.
+    # The folders above the open one: the name of the next, the identity to expect on the way back, the remaining names.
     above: list[tuple[str, tuple[int, int], list[str]]] = []
     try:
         left = _delete_files(folder)

@@ -118,7 +118,7 @@ def _problem(store: str) -> str | None:
     if scheme == "file":
         return "it leads to a file on this machine"
     if scheme not in _SCHEMES:
-        return f"{scheme}:// is none of s3, https and http"
+        return f"the scheme {scheme}:// is not supported, only s3, https and http are"
     if scheme not in {"https", "http"}:
         return None
     host = (urlsplit(store).hostname or "").rstrip(".").lower()

@@ -191,7 +191,7 @@ class MemoryStore(SimpleStore):
         return iter(())
 
     def abort_upload(self, info: UploadInfo) -> None:
-        """Do nothing: there is none to abort; see ``ObjectStore.abort_upload``."""
+        """Do nothing, because uploads keep no state. See ``ObjectStore.abort_upload``."""
 
     def _name(self, key: str) -> str:
         return f"{self.url}/{key}"

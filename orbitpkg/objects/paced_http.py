@@ -47,7 +47,7 @@ class _PacedReader(io.RawIOBase):
     def readinto(self, buffer: Any) -> int | None:
         before = time.monotonic()
         count: int | None = self._raw.readinto(buffer)  # type: ignore[attr-defined, unused-ignore]
-        # The end of the connection is no slow answer.
+        # The end of the connection does not count as a slow answer.
         if count:
             self._pace.note(time.monotonic() - before, count)
         return count

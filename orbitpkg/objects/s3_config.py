@@ -147,7 +147,7 @@ def find_endpoint(env: Mapping[str, str]) -> str | None:
 def find_account(env: Mapping[str, str]) -> str | None:
     """Return a name for the account whose credentials are set, without contacting a server; None without credentials.
 
-    It is the access key, or the profile for keys that are renewed: a new session key is no new account.
+    It is the access key, or the profile for renewed keys: a new session key belongs to the same account.
 
     Raises:
         CredentialsError: The settings name a profile that does not exist, or half a pair of keys.

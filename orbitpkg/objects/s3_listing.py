@@ -66,7 +66,7 @@ def list_pages(
 
     Raises:
         RefusalError: The server refused the request.
-        AnswerError: The answers are not those of a correct server: they repeat, never end, or are no listing.
+        AnswerError: The answers are not those of a correct server: they repeat, never end, or are not listings.
     """
     query = {"list-type": "2", "encoding-type": "url", "prefix": prefix}
     if delimiter:
@@ -83,7 +83,7 @@ def list_pages(
         empty = empty + 1 if not objects and not folders else 0
         listed += len(objects) + len(folders)
         if listed > MAX_LISTED:
-            raise AnswerError(f"it lists more than {MAX_LISTED:,} objects; list a folder of them")
+            raise AnswerError(f"it lists more than {MAX_LISTED:,} objects; list a directory of them")
         yield objects, folders
         if token is None:
             return

@@ -12,8 +12,8 @@ The directory of an object's records is named by the SHA-256 of its URI and of t
 same URI is another object at another endpoint or for another account.
 
 Only the last part of a key becomes a file name, so no key can escape the directory or block another. The modification
-time of a record is when the store last confirmed that state as current. The cache has neither an index nor a global lock.
-Files appear by a rename, and any file may be deleted at any time.
+time of a record is when the store last confirmed that state as current. The cache has neither an index nor a global
+lock. Files appear by a rename, and any file may be deleted at any time.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class Entry:
 
 
 def folder_mode(file_mode: int) -> int:
-    """Return the mode of directories for files of ``file_mode``: the owner can write, and readers of the files can enter."""
+    """Return the mode of directories for files of ``file_mode``: the owner can write, readers can enter."""
     return file_mode | 0o700 | (file_mode & 0o444) >> 2
 
 

@@ -105,7 +105,7 @@ def _store_time(repository: Repository, objects: Iterable[ObjectInfo]) -> dateti
                 store.delete(key)
     except (AccessDenied, ReadOnlyRepository, UnsupportedByStore):
         modified = None  # a user who may only read can still see what another would delete
-    # The time of the newest object is in the past: less is taken for garbage, never more.
+    # The time of the newest object is in the past, so fewer objects count as garbage, never more.
     times = [modified] if modified is not None else [info.modified for info in objects if info.modified is not None]
     return max(times, default=datetime.now(UTC))
 

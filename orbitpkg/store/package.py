@@ -11,6 +11,7 @@ import os
 
 from orbitpkg.errors import FileNotInPackage, NotInstalled, StorageError, UsageError
 from orbitpkg.files.names import disk_path
+from orbitpkg.model.names import canonical_name, is_valid_name
 from orbitpkg.model.requirements import Requirement, find_newest
 from orbitpkg.model.versions import Version, parse_version
 from orbitpkg.store.layout import FILES_NAME, ORIGIN_NAME, RECORD_NAME, STATE_NAME, Layout
@@ -38,6 +39,7 @@ __all__ = [
     "installed_versions",
     "not_installed",
     "open_package",
+    "report_skipped",
 ]
 
 
@@ -47,6 +49,8 @@ _REGULAR = 0o100000
 # Also defined in orbitpkg.model.release, which takes too long to import at an app's start.
 _RECORD_FORMAT = 1
 _MAX_RECORD_BYTES = 64 * 1024
+# Also defined in orbitpkg.files.anchors.
+_READ_SAFELY = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 class Package:
@@ -123,6 +127,11 @@ class Package:
         from pathlib import Path
 
         return Path(self._files)
+
+    @property
+    def folder(self) -> str:
+        """The folder of its files, as text."""
+        return self._files
 
     @property
     def origin(self) -> str:
@@ -291,13 +300,26 @@ class Package:
 
 
 def installed_names(layout: Layout) -> list[str]:
-    """List the canonical names of installed packages, sorted."""
-    return [name for name in _folders(layout.packages) if _folders(layout.package(name))]
+    """List the canonical names of installed packages, sorted. A folder that cannot be read is reported and skipped."""
+    return [name for name in _folders(layout.packages) if _is_key(name) and _versions(layout, name)]
+
+
+def _is_key(name: str) -> bool:
+    # Foreign folders among the packages, such as lost+found, are left alone.
+    return is_valid_name(name) and canonical_name(name) == name
 
 
 def installed_versions(layout: Layout, key: str) -> list[Version]:
-    """List the installed versions of a package, oldest first."""
-    return sorted(filter(None, map(_version, _folders(layout.package(key)))))
+    """List the versions of a package that have a folder in the store, oldest first. Their records may be damaged."""
+    return _versions(layout, key)
+
+
+def _versions(layout: Layout, key: str) -> list[Version]:
+    try:
+        return sorted(filter(None, map(_version, _folders(layout.package(key)))))
+    except StorageError as error:
+        report_skipped(error)
+        return []
 
 
 def _version(folder: str) -> Version | None:
@@ -318,34 +340,66 @@ def _folders(path: str) -> list[str]:
         raise StorageError(f"{path} cannot be read: {error.strerror}.", hint=hint) from error
 
 
+_skipped: set[str] = set()
+
+
+def report_skipped(error: StorageError) -> None:
+    """Log that a damaged or unreadable release is skipped, once for each process."""
+    if error.message not in _skipped:
+        _skipped.add(error.message)
+        import logging
+
+        logging.getLogger("orbitpkg.store").warning("Skipped: %s", error)
+
+
 def find_package(layout: Layout, requirement: Requirement, *, prereleases: bool = False) -> Package:
-    """Return the newest installed release that matches a requirement.
+    """Return the newest installed release that matches a requirement. One that is damaged is reported and skipped.
 
     Raises:
         NotInstalled: No installed version matches. The message lists the installed ones.
+        StorageError: Every version that matches is damaged.
     """
+    damaged: list[StorageError] = []
+    found: list[Package] = []
+
+    def is_usable(version: Version) -> bool:
+        try:
+            package = open_package(layout, requirement.key, version)
+        except StorageError as error:
+            damaged.append(error)
+            return False
+        if package is not None:
+            found.append(package)
+        return package is not None
+
     versions = installed_versions(layout, requirement.key)
-    version = find_newest(versions, [requirement.range], prereleases=prereleases)
+    version = find_newest(versions, [requirement.range], prereleases=prereleases, accept=is_usable)
     if version is None:
-        raise not_installed(layout, requirement, versions)
-    package = open_package(layout, requirement.key, version)
-    if package is None:
-        raise not_installed(layout, requirement, [])
-    return package
+        if damaged:
+            raise damaged[0]
+        raise not_installed(layout, requirement, [each for each in versions if _has_record(layout, requirement, each)])
+    for error in damaged:
+        report_skipped(error)
+    return found[-1]
+
+
+def _has_record(layout: Layout, requirement: Requirement, version: Version) -> bool:
+    return os.path.lexists(f"{layout.release(requirement.key, version)}/{RECORD_NAME}")
 
 
 def open_package(layout: Layout, key: str, version: Version) -> Package | None:
     """Return an installed release, or None if it is not installed."""
     home = layout.release(key, version)
     try:
-        with open(f"{home}/{RECORD_NAME}", "rb") as file:  # noqa: PTH123
+        # A link is not followed, and a FIFO not waited for: in a shared store, another user may have put it there.
+        with open(os.open(f"{home}/{RECORD_NAME}", _READ_SAFELY), "rb") as file:  # noqa: PTH123
             raw = file.read(_MAX_RECORD_BYTES + 1)
         record = json.loads(raw) if len(raw) <= _MAX_RECORD_BYTES else None
         if not isinstance(record, dict) or record["version"] != str(version) or not _is_sound(record):
             raise ValueError  # noqa: TRY301
         if record["format"] > _RECORD_FORMAT:
             raise _newer(home, record["format"])
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise StorageError(f"{home} cannot be read: {error.strerror}.") from error
@@ -403,10 +457,14 @@ def not_installed(layout: Layout, requirement: Requirement, versions: list[Versi
 
 
 def installed_packages(layout: Layout) -> list[Package]:
-    """List the installed packages, by name, oldest version first."""
-    found = (
-        open_package(layout, name, version)
-        for name in installed_names(layout)
-        for version in installed_versions(layout, name)
-    )
-    return [package for package in found if package is not None]
+    """List the installed packages, by name, oldest version first. Those that are damaged are reported and skipped."""
+    found = []
+    for name in installed_names(layout):
+        for version in installed_versions(layout, name):
+            try:
+                package = open_package(layout, name, version)
+            except StorageError as error:
+                report_skipped(error)
+            else:
+                found += [] if package is None else [package]
+    return found

@@ -156,7 +156,7 @@ def _keep_own_files(top: str, *, owned: bool) -> None:
     folders = [top]
     while folders:
         folder = folders.pop()
-        # First of all, so that nothing in the folder can be replaced after it was looked at.
+        # This comes first. Otherwise, files in the folder could be replaced after they were checked.
         set_mode(folder, stat.S_IMODE(os.stat(folder).st_mode) & ~0o022)  # noqa: PTH116
         with os.scandir(folder) as entries:
             found = [(entry.path, entry.stat(follow_symlinks=False)) for entry in entries]
@@ -187,10 +187,12 @@ def _open_to_group(top: str, mode: int) -> None:
 
 
 def discard(staging: Staging) -> None:
-    """Delete a staging folder and its files."""
-    delete_contents(staging.anchor.descriptor)
-    with contextlib.suppress(OSError):  # another user may have renamed it
-        os.rmdir(f"{staging.tmp.path}/{staging.name}")  # noqa: PTH106
+    """Delete a staging folder and its files, unless it has been published or renamed."""
+    with contextlib.suppress(OSError):
+        named = os.stat(staging.name, dir_fd=staging.tmp.descriptor, follow_symlinks=False)
+        if os.path.samestat(named, os.fstat(staging.anchor.descriptor)):
+            delete_contents(staging.anchor.descriptor)
+            os.rmdir(staging.name, dir_fd=staging.tmp.descriptor)
     staging.close()
 
 
@@ -319,7 +321,7 @@ def make_visible(
     _write_state(staging, complete=len(files) == len(contents.files))
     # A folder that was taken over may contain files of another selection (--only), which were not verified.
     _keep_only(staging, files)
-    # The umask's mode is that of a folder made without one of its own.
+    # A folder that is created without an explicit mode has the mode of the umask.
     mode = staging.shared_mode or stat.S_IMODE(os.stat(staging.files).st_mode)  # noqa: PTH116
     for name in os.listdir(staging.folder):
         apply_shared_mode(f"{staging.folder}/{name}", staging.shared_mode)

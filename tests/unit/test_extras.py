@@ -23,7 +23,7 @@ def test_one_that_is_missing_is_named_with_its_extra(module: str) -> None:
         require(module, extra="hdf5", what="Reading HDF5 files")
     library = module.partition(".")[0]
     assert caught.value.message == f"Reading HDF5 files needs {library}, which is not installed."
-    assert caught.value.hint == "pip install 'orbitpkg[hdf5]'"
+    assert caught.value.hint == "To install it: pip install 'orbitpkg[hdf5]'"
     assert caught.value.data == {"extra": "hdf5", "module": module}
 
 

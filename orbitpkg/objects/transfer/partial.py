@@ -2,7 +2,7 @@
 
 The hidden file and its journal are named after the target, so a later download finds and continues them. The process
 that holds the lock on the hidden file uses it. A process that cannot lock it (because another one downloads the same
-file, or locks are not supported) uses a file of its own, which is never continued. Correctness does not depend on the
+file, or locks are not supported) uses a separate file, which is never resumed. Correctness does not depend on the
 lock: it comes from the final rename and from digests.
 """
 
