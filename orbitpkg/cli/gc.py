@@ -53,7 +53,7 @@ def gc(
     console.sentence(_summary(garbage, dry_run=dry_run))
     over = max(0, garbage.size - policy.max_size) if policy.max_size is not None else 0
     if over:
-        console.note(f"The store exceeds --max-size by {size(over)}: the remaining files are in use or too new.")
+        console.note(f"The store exceeds --max-size by {size(over)}: the remaining files are in use or too new")
     return {
         "dry_run": dry_run,
         "deleted": [{"kind": str(item.kind), "name": item.name, "bytes": item.size} for item in garbage.items],

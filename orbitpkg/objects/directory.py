@@ -534,7 +534,9 @@ def _make_folder(folder: Path) -> None:
         # The names of new folders must reach the disk too, or a crash loses the files in them.
         make_folders(str(folder), durable=True)
     except (FileExistsError, NotADirectoryError) as error:
-        raise StorageError(f"{folder} is not a directory: another file has that name.") from error
+        place = folder.parent if folder.name == TEMPORARY else folder
+        obstacle = next((each for each in (folder, *folder.parents) if each.exists() and not each.is_dir()), folder)
+        raise StorageError(f"Cannot create {place}: {obstacle} is not a directory.", path=str(place)) from error
 
 
 @contextmanager

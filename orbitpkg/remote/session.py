@@ -292,7 +292,7 @@ class Session:
                 return self._fetch_uncached(location, info, version, error)
 
     def _report_wait(self, location: Location) -> None:
-        self.reporter.note(f"Waiting for another process that is downloading {location.uri}.")
+        self.reporter.note(f"Waiting for another process that is downloading {location.uri}")
 
     def _fetch_uncached(
         self, location: Location, info: ObjectInfo, version: str | None, reason: Exception

@@ -57,7 +57,7 @@ def test_all_options_must_apply_to_a_deleted_version(two: Machine) -> None:
 def test_a_size_that_cannot_be_reached_is_noted(furnished: Machine) -> None:
     done = furnished.run("gc", "--max-size", "1kB")
     assert done.code == 0
-    assert "the remaining files are in use or too new." in done.err
+    assert "the remaining files are in use or too new" in done.err
 
 
 def test_a_release_locked_by_a_project_is_kept_with_a_note(two: Machine) -> None:

@@ -320,6 +320,13 @@ def test_validate_reports_unmatched_patterns_together_with_other_problems(machin
     assert 'line 4, /include/0: "*.csv" matches no file' in done.err
 
 
+def test_repo_init_below_a_file_names_the_file(machine: Machine) -> None:
+    (machine.folder / "plain").touch()
+    assert machine.run("repo", "init", "./plain/x") == Result(
+        1, "", f"error: Cannot create {machine.folder}/plain/x: {machine.folder}/plain is not a directory.\n"
+    )
+
+
 def test_a_missing_default_repository_is_called_that(machine: Machine) -> None:
     assert machine.run("search") == Result(
         1,
