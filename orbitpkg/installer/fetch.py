@@ -138,7 +138,7 @@ class _Fetch:
         self._progress = progress
         self._pool = pool
         self._partial: dict[str, PartialFile] = {}
-        self._gone: list[ChunkWork] = []
+        self._unavailable: list[ChunkWork] = []
         self._mismatched: list[FileEntry] = []
 
     def run(self) -> list[FileEntry]:
@@ -153,7 +153,7 @@ class _Fetch:
         left = deque(self._plan.reuse)
         readers = usable_cores() + 1 if left else 0
         self._pool.run([*works, *[partial(self._reuse_all, left)] * readers])
-        self._pool.run(partial(self._request, request) for request in plan_requests(self._gone))
+        self._pool.run(partial(self._request, request) for request in plan_requests(self._unavailable))
         # A file that is not complete was never compared with its digest.
         holes = [path for path, partial_file in self._partial.items() if not partial_file.is_complete]
         if holes:
@@ -197,7 +197,7 @@ class _Fetch:
                 if self._local.read_into(work.chunk, data, verify=self._by_chunk):
                     batch.add(work, data)
                 else:
-                    self._gone.append(work)
+                    self._unavailable.append(work)
             self._write(batch)
 
     def _request(self, request: RangeRequest) -> None:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from orbitpkg.archive.reader import LocalArchive, verify_archive
 from orbitpkg.errors import ArchiveError, IntegrityError, NoSpace, StorageError, UnsupportedByStore, UsageError
 from orbitpkg.files.errors import storage_errors
+from orbitpkg.files.names import disk_path
 from orbitpkg.files.reading import read_bounded
 from orbitpkg.files.space import free_bytes
 from orbitpkg.installer.agreement import check_manifest, manifest_entry
-from orbitpkg.installer.fetch import ByteSource, fetch
+from orbitpkg.installer.fetch import ByteSource, ChunkSource, fetch
 from orbitpkg.installer.local import InstalledChunks, present_chunks
 from orbitpkg.installer.plan import InstallPlan, plan_install
 from orbitpkg.installer.policy import Candidate
@@ -22,18 +23,22 @@ from orbitpkg.model.names import nearest
 from orbitpkg.model.patterns import compile_glob
 from orbitpkg.model.release import ArchiveTotals, new_release
 from orbitpkg.reporting import SILENT
+from orbitpkg.store.layout import FILES_NAME
 from orbitpkg.store.package import open_package
+from orbitpkg.store.presence import find_missing
+from orbitpkg.store.repair import move_aside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from orbitpkg.concurrency.pool import Pool
     from orbitpkg.installer.policy import Policy
-    from orbitpkg.model.contents import Contents, FileEntry
+    from orbitpkg.model.contents import Chunk, Contents, FileEntry
     from orbitpkg.model.manifest import Manifest
     from orbitpkg.model.release import Release
     from orbitpkg.reporting import Reporter
     from orbitpkg.repository.repository import Repository
+    from orbitpkg.store.locks import HeldLock
     from orbitpkg.store.package import Package
     from orbitpkg.store.store import Staging, Store
 
@@ -221,7 +226,13 @@ def install(
     def waiting() -> None:
         reporter.note(f"Waiting for another process that is installing {release.label}")
 
-    with store.lock(release, on_wait=waiting):
+    def needless() -> bool:
+        return _is_complete(store, release)
+
+    installed = open_package(store.layout, release.key, release.version)
+    if installed is not None and installed.is_complete and not _missing(store, available, chosen):
+        return installed  # without a lock, because a store that has everything may be read-only
+    with store.lock(release, on_wait=waiting, needless=needless) as held:
         # Another process may have installed the release while this one waited for the lock.
         missing = _missing(store, available, chosen)
         installed = open_package(store.layout, release.key, release.version)
@@ -229,11 +240,14 @@ def install(
             return _complete_if_possible(store, installed, available)
         staging = store.stage(release, origin=available.origin)
         try:
-            _fill(store, staging, available, missing, pool=pool, reporter=reporter)
+            _fill(store, staging, available, missing, pool=pool, held=held, reporter=reporter)
             _check_agreement(staging, available, missing)
-            return store.commit(
-                staging, available.compressed, available.contents, missing, installed=installed is not None
-            )
+            if installed is not None:
+                _clear_way(store, release, missing)
+            with held.while_system_works():
+                return store.commit(
+                    staging, available.compressed, available.contents, missing, installed=installed is not None
+                )
         except (IntegrityError, StorageError):
             # Wrong data stays wrong, and a full disk needs its space. Only work that the network or the user
             # interrupted is worth continuing.
@@ -242,6 +256,34 @@ def install(
         except BaseException:
             store.offer_for_reuse(staging)
             raise
+
+
+def _is_complete(store: Store, release: Release) -> bool:
+    """Return whether a release is complete by its record, which is quick to see."""
+    try:
+        package = open_package(store.layout, release.key, release.version)
+    except StorageError:
+        return False
+    return package is not None and package.is_complete and package.digest == release.digest
+
+
+def _clear_way(store: Store, release: Release, missing: Sequence[FileEntry]) -> None:
+    """Move away folders that are at the path of a missing file: a rename replaces everything else."""
+    root = f"{store.layout.release(release.key, release.version)}/{FILES_NAME}"
+    wrong = [file.path for file in missing if os.path.isdir(f"{root}/{disk_path(file.path)}")]  # noqa: PTH112
+    move_aside(store.layout, release.key, release.version, wrong)
+
+
+class _ReportingChunks:
+    """A source of chunks that reports progress to the processes that wait for the lock of an install."""
+
+    def __init__(self, source: ChunkSource, held: HeldLock) -> None:
+        self._source = source
+        self._held = held
+
+    def read_into(self, chunk: Chunk, buffer: memoryview, *, verify: bool) -> bool:
+        self._held.progress()
+        return self._source.read_into(chunk, buffer, verify=verify)
 
 
 def _check_agreement(staging: Staging, available: Available, files: Sequence[FileEntry]) -> None:
@@ -261,17 +303,20 @@ def _complete_if_possible(store: Store, installed: Package, available: Available
 
 
 def _missing(store: Store, available: Available, files: Sequence[FileEntry]) -> tuple[FileEntry, ...]:
-    """Return the files that are not installed."""
+    """Return the files that are not installed, or are not as the release has them by their status."""
     release = available.release
-    installed = open_package(store.layout, release.key, release.version)
+    try:
+        installed = open_package(store.layout, release.key, release.version)
+    except StorageError:  # damaged, and restored by an install
+        installed = None
     if installed is not None and installed.digest != release.digest:
         _check_same(installed, available)
     if installed is None:
         return tuple(files)
-    if installed.is_complete:
-        return ()
-    folder = installed.path
-    return tuple(file for file in files if not os.path.exists(f"{folder}/{file.path}"))  # noqa: PTH110
+    lost = frozenset(find_missing(installed, [file.path for file in files]))
+    if any(path.startswith("../") for path in lost):
+        return tuple(files)
+    return tuple(file for file in files if file.path in lost)
 
 
 def _check_same(installed: Package, available: Available) -> None:
@@ -292,40 +337,46 @@ def _fill(
     files: Sequence[FileEntry],
     *,
     pool: Pool,
+    held: HeldLock,
     reporter: Reporter,
 ) -> None:
     release = available.release
-    with storage_errors(staging.folder):
-        left = _adopt(store, staging, files, pool)
+    with storage_errors(staging.folder), held.while_system_works():
+        left = _link_blobs(store, staging, files, pool)
         present = present_chunks(available.contents, left, staging, pool)
         local = InstalledChunks(store.layout, release, available.contents)
         steps = plan_install(available.contents, left, present=present, local=local.digests)
         # Fail before the download, not at its end.
         _check_space(staging, steps)
     with reporter.task(f"Installing {release.label}", steps.bytes_to_fetch) as task:
+
+        def advance(amount: int) -> None:
+            held.progress()
+            task.advance(amount)
+
         fetch(
             steps,
             available.source,
             staging,
             contents=available.contents,
             pool=pool,
-            local=local,
+            local=_ReportingChunks(local, held),
             where=f"{release.label} in {available.origin}",
             finished=store.keep_blob,
-            progress=task.advance,
+            progress=advance,
         )
 
 
-def _adopt(store: Store, staging: Staging, files: Sequence[FileEntry], pool: Pool) -> list[FileEntry]:
+def _link_blobs(store: Store, staging: Staging, files: Sequence[FileEntry], pool: Pool) -> list[FileEntry]:
     """Create the files that blobs supply, and return the others."""
-    adopted: set[str] = set()
+    linked: set[str] = set()
 
     def link(file: FileEntry) -> None:
         if store.link_blob(file, staging.path(file)):
-            adopted.add(file.path)
+            linked.add(file.path)
 
     pool.run(partial(link, file) for file in files if store.has_blob(file))
-    return [file for file in files if file.path not in adopted]
+    return [file for file in files if file.path not in linked]
 
 
 def _check_space(staging: Staging, steps: InstallPlan) -> None:

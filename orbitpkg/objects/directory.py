@@ -206,9 +206,9 @@ class DirectoryStore(SimpleStore):
         except OSError as error:
             if error.errno not in NO_LINKS:
                 raise
-            self._claim(temporary, path)
+            self._create_locked(temporary, path)
 
-    def _claim(self, temporary: Path, path: Path) -> None:
+    def _create_locked(self, temporary: Path, path: Path) -> None:
         """Do the work of ``_link`` under a lock, on a file system without hard links (FAT, some FUSE)."""
         with self._lock() as locked:
             if not locked:

@@ -179,8 +179,8 @@ class _Search:
         self._usage = _Usage()
         self._blobs: dict[str, set[tuple[str, Version]]] = defaultdict(set)
         self._blobs_of: dict[tuple[str, Version], set[str]] = defaultdict(set)
-        self._gone: set[tuple[str, Version]] = set()
-        self._gone_owners: set[object] = set()
+        self._removed: set[tuple[str, Version]] = set()
+        self._removed_owners: set[object] = set()
         self._packages: dict[tuple[str, Version], Package] = {}
         self._installed: dict[tuple[str, Version], int] = {}
 
@@ -333,9 +333,9 @@ class _Search:
 
     def _freed_with(self, release: tuple[str, Version]) -> int:
         """Return the bytes that deleting a release frees after the earlier ones, with blobs that become unused."""
-        self._gone.add(release)
-        blobs = (name for name in self._blobs_of[release] if self._blobs[name] <= self._gone)
-        return self._usage.freed({release, *(("blob", name) for name in blobs)}, besides=self._gone_owners)
+        self._removed.add(release)
+        blobs = (name for name in self._blobs_of[release] if self._blobs[name] <= self._removed)
+        return self._usage.freed({release, *(("blob", name) for name in blobs)}, besides=self._removed_owners)
 
 
 def _key(name: str) -> str:

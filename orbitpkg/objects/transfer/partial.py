@@ -79,11 +79,11 @@ class PartialFile:
         self._descriptor = -1
 
     def __enter__(self) -> Self:
-        if not (self._identity and self._size > _RESUMABLE_BYTES and self._adopt()):
+        if not (self._identity and self._size > _RESUMABLE_BYTES and self._resume()):
             self._create()
         return self
 
-    def _adopt(self) -> bool:
+    def _resume(self) -> bool:
         """Continue the file of an earlier attempt, or begin one that a later attempt can continue."""
         try:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
