@@ -15,7 +15,7 @@ from orbitpkg.errors import OrbitError, UsageError
 from orbitpkg.escaping import shell_word
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from orbitpkg.cli.console import Console
     from orbitpkg.remote.files import RemoteFiles
@@ -89,7 +89,7 @@ def remote_rm(console: Console, uris: tuple[str, ...], *, recursive: bool, dry_r
     if dry_run:
         console.paths((size(each.stat.size), each.stat.uri) for each in found)
     else:
-        _each(found, lambda each: remote_files.delete(each.uri))
+        _each(found, lambda each: remote_files.delete(each.uri, listed=each.is_listed))
     total = sum(each.stat.size for each in found)
     console.report(f"{'Would delete' if dry_run else 'Deleted'} {count(len(found), 'object')} ({size(total)})")
     return {"dry_run": dry_run, "deleted": [each.stat.uri for each in found], "bytes": total}
@@ -110,7 +110,8 @@ def _transfer(
             hint=f"To create it as a directory, add a slash: {shell_word(f'{target}/')}",
         )
     below = many and _is_folder(target)
-    pairs = {each.stat.uri: _below(target, each.name) if below else target for each in found}
+    pairs = {each.stat.uri: _below(target, each) if below else target for each in found}
+    _check_targets(pairs)
     if dry_run:
         console.paths((size(each.stat.size), each.stat.uri, pairs[each.stat.uri]) for each in found)
     else:
@@ -121,6 +122,18 @@ def _transfer(
     console.report(f"{verb[dry_run, moves]} {count(len(found), 'object')} ({size(total)})")
     key = "moved" if moves else "copied"
     return {"dry_run": dry_run, key: [{"from": uri, "to": to} for uri, to in pairs.items()], "bytes": total}
+
+
+def _check_targets(pairs: Mapping[str, str]) -> None:
+    """Refuse to write two sources to one target.
+
+    Raises:
+        UsageError: Two sources have the same target.
+    """
+    sources: dict[str, str] = {}
+    for source, target in pairs.items():
+        if sources.setdefault(target, source) != source:
+            raise UsageError(f"Both {sources[target]} and {source} would become {target}.", hint="Copy one at a time.")
 
 
 def _selected(files: RemoteFiles, words: Sequence[str], *, recursive: bool) -> list[Selected]:
@@ -139,11 +152,16 @@ def _is_folder(target: str) -> bool:
     return target.endswith("/") or path.is_dir() or path.name in ("", ".", "..")
 
 
-def _below(target: str, name: str) -> str:
+def _below(target: str, source: Selected) -> str:
     from urllib.parse import quote
 
     from orbitpkg.files.names import disk_path
+    from orbitpkg.objects.addresses import local_path_of
+    from orbitpkg.remote.selection import local_name
 
+    name = source.name
+    if local_path_of(target) is not None and local_path_of(source.uri) is None:
+        name = local_name(name)
     if "://" not in target:
         name = disk_path(name)
     elif not target.startswith(("s3://", "memory://")):

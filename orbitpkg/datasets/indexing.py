@@ -24,6 +24,7 @@ from orbitpkg.errors import AccessDenied, CredentialsError, OrbitError, Reposito
 from orbitpkg.model.jsontext import parse_json
 from orbitpkg.objects import open_store
 from orbitpkg.objects.addresses import join_uri, scheme_of, split_uri
+from orbitpkg.objects.protocol import check_key
 from orbitpkg.reporting import SILENT
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ __all__ = ["Indexed", "index_objects"]
 
 _WORKERS: Final = 16
 _BATCH: Final = 1000
+_IN_VAIN: Final = 32
 _MAX_HEADER_BYTES: Final = 2**20
 _JSON_HEADER: Final = "metajson"
 _NAME_HEADER: Final = "filename"
@@ -160,6 +162,7 @@ class _Indexer:
         self._prefix = prefix
         self._options = options
         self._result = result
+        self._denied = 0
 
     def index(self, info: ObjectInfo, known: Mapping[str, tuple[str, str | None, bool]]) -> Datum | None:
         """Return the datum of an object, or None if it is already indexed or cannot be read."""
@@ -169,14 +172,18 @@ class _Indexer:
             return None
         try:
             check_key(info.key)
-            return self._datum(info, uri, supersedes=before[0] if before else None)
+            datum = self._datum(info, uri, supersedes=before[0] if before else None)
         except (CredentialsError, RepositoryUnreachable):
             raise
         except OrbitError as error:
-            if isinstance(error, AccessDenied) and not self._may_read_another(error):
+            # One object may be forbidden. Many in a row mean that the credentials do not permit reading at all.
+            self._denied = self._denied + 1 if isinstance(error, AccessDenied) else 0
+            if self._denied == _IN_VAIN:
                 raise
             self._result.failures.append(Failure(name=info.key, error=error))
             return None
+        self._denied = 0
+        return datum
 
     def _datum(self, listed: ObjectInfo, uri: str, *, supersedes: str | None) -> Datum:
         info = self._store.head(listed.key)

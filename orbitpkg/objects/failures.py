@@ -83,8 +83,8 @@ class Failure:
         message: The server's message. It may be shown only where it is known to contain no secret.
         region: The bucket's region, if the answer contains it.
         cause: The cause below HTTP, in a few words.
-        kind: ``precondition``, ``exists``, ``not-partial``, ``redirect`` or ``wrong-region`` if the library reports it
-            in another way than by status and code.
+        kind: ``precondition``, ``exists``, ``not-partial``, ``redirect``, ``headers`` (they are not in ASCII) or
+            ``wrong-region`` if the library reports it in another way than by status and code.
     """
 
     status: int | None = None
@@ -235,6 +235,8 @@ def _kind(error: Exception, text: str, debug: str) -> str | None:
         return "exists"
     if "Received non-partial response" in text or "Range request not supported" in text:
         return "not-partial"
+    if "ToStrError" in debug or "non UTF-8 characters" in text:
+        return "headers"
     # An address that is neither http:// nor https:// was refused earlier, so this one comes from a redirect.
     if f" {NO_OTHER_HOST}," in debug or "BadScheme" in debug:
         return "redirect"
@@ -262,6 +264,13 @@ def translate_error(failure: Failure, asked: Asked) -> OrbitError:
     for rule in _RULES:
         if failure.code in rule.codes or failure.kind in rule.kinds or failure.status in rule.statuses:
             return rule.translate(failure, asked)
+    if failure.kind == "headers":
+        return RepositoryError(
+            f"Could not {asked.operation} {asked.name}: a header or the metadata of the object is not in ASCII.",
+            hint="Write its metadata again, in ASCII.",
+            key=asked.key,
+            headers=True,
+        )
     if (failure.status or 0) >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return _overloaded(failure, asked)
     if failure.status is None and failure.cause is not None:
@@ -309,6 +318,14 @@ def _no_page(failure: Failure, asked: Asked) -> OrbitError:
         f"{asked.host} answered 404 for {asked.name}, but not as an S3 server does.",
         hint="Check the endpoint (AWS_ENDPOINT_URL_S3, or endpoint_url in the profile).",
         host=asked.host,
+    )
+
+
+def _archived(_: Failure, asked: Asked) -> OrbitError:
+    return RepositoryError(
+        f"{asked.name} is archived, for instance in S3 Glacier, and cannot be read.",
+        hint="Restore the object first (aws s3api restore-object), or leave it out.",
+        key=asked.key,
     )
 
 
@@ -429,6 +446,7 @@ class _Rule(NamedTuple):
 _RULES: Final = (
     _Rule(_no_bucket, frozenset({"NoSuchBucket"})),
     _Rule(_no_key, frozenset({"NoSuchKey", "NoSuchVersion"})),
+    _Rule(_archived, frozenset({"InvalidObjectState"})),
     _Rule(_no_upload, frozenset({"NoSuchUpload"})),
     _Rule(_expired, frozenset({"ExpiredToken", "TokenRefreshRequired", "ExpiredTokenException"})),
     _Rule(_wrong_clock, frozenset({"RequestTimeTooSkewed"})),

@@ -7,6 +7,7 @@ caller that depends on such writes first tries them on a key without importance.
 
 from __future__ import annotations
 
+import copy
 import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -105,9 +106,33 @@ class S3Store:
 
     def get(self, key: str, *, max_bytes: int | None = None, version: str | None = None) -> tuple[bytes, ObjectInfo]:
         """Read a whole object; see ``ObjectStore.get``."""
-        found = self._get(key, _of(version), max_bytes, version)
-        assert found is not None
-        return found
+
+        def work() -> tuple[bytes, ObjectInfo]:
+            found = self._get(key, _of(version), max_bytes, version)
+            assert found is not None
+            return found
+
+        return self._or_botocore(work, lambda store: store.get(key, max_bytes=max_bytes, version=version))
+
+    def _or_botocore(self, work: Callable[[], T], other: Callable[[S3Store], T]) -> T:
+        """Do ``work``, or ``other`` through botocore for an object with headers that are not in ASCII.
+
+        HTTP does not allow such headers (RFC 9110, section 5.5), but browsers and other tools send them, and servers
+        store them. obstore refuses the whole answer.
+        """
+        try:
+            return work()
+        except RepositoryError as error:
+            if not error.data.get("headers"):
+                raise
+        return other(self._through_botocore())
+
+    def _through_botocore(self) -> S3Store:
+        from orbitpkg.objects.s3_forked import ForkedS3Store
+
+        other = copy.copy(self)
+        other.__class__ = ForkedS3Store
+        return other
 
     def _read(self, key: str, work: Callable[[], T], version: str | None = None) -> T:
         """Do ``work``, which reads an object, and distinguish a missing object from a forbidden one if possible.
@@ -144,7 +169,10 @@ class S3Store:
 
     def get_if_changed(self, key: str, *, etag: str, max_bytes: int | None = None) -> tuple[bytes, ObjectInfo] | None:
         """Read an object unless it is unchanged; see ``ObjectStore.get_if_changed``."""
-        return self._get(key, {"if_none_match": etag}, max_bytes)
+        return self._or_botocore(
+            lambda: self._get(key, {"if_none_match": etag}, max_bytes),
+            lambda store: store.get_if_changed(key, etag=etag, max_bytes=max_bytes),
+        )
 
     def _get(
         self, key: str, options: obstore.GetOptions, max_bytes: int | None, version: str | None = None
@@ -172,7 +200,10 @@ class S3Store:
         check_range(start, length)
         if not self._odd_ranges.is_set():
             try:
-                return self._get_range(key, start, length, etag, version)
+                return self._or_botocore(
+                    lambda: self._get_range(key, start, length, etag, version),
+                    lambda store: store._get_range(key, start, length, etag, version),  # noqa: SLF001
+                )
             except UnsupportedByStore:
                 # rclone answers 200 with a Content-Range and the requested bytes, which obstore refuses.
                 self._odd_ranges.set()
@@ -229,6 +260,11 @@ class S3Store:
             self._odd_ranges.set()
             yield memoryview(self._get_odd_range(key, start, length))
             return
+        except RepositoryError as error:
+            if not error.data.get("headers"):
+                raise
+            yield from self._through_botocore().stream(key, start, length)
+            return
         while (piece := connection.ask("read", path, lambda: next(pieces, None))) is not None:
             yield piece
 
@@ -238,12 +274,19 @@ class S3Store:
 
     def head(self, key: str, *, version: str | None = None) -> ObjectInfo:
         """Return the facts about an object; see ``ObjectStore.head``."""
-        return self._read(key, lambda: _info(key, self._described(key, version).meta), version)
+        return self._or_botocore(
+            lambda: self._read(key, lambda: _info(key, self._described(key, version).meta), version),
+            lambda store: store.head(key, version=version),
+        )
 
     def metadata(self, key: str, *, version: str | None = None) -> dict[str, str]:
         """Return an object's metadata; see ``ObjectStore.metadata``."""
-        attributes = self._read(key, lambda: self._described(key, version).attributes, version)
-        return {name.lower(): value for name, value in attributes.items() if name not in _HEADERS}
+
+        def work() -> dict[str, str]:
+            attributes = self._read(key, lambda: self._described(key, version).attributes, version)
+            return {name.lower(): value for name, value in attributes.items() if name not in _HEADERS}
+
+        return self._or_botocore(work, lambda store: store.metadata(key, version=version))
 
     def _described(self, key: str, version: str | None) -> obstore.GetResult:
         import obstore

@@ -14,7 +14,7 @@ from secrets import token_hex
 from typing import IO, TYPE_CHECKING, Protocol
 
 from orbitpkg.errors import FileMissing, ObjectExists, OfflineError, OrbitError, ReadOnlyRepository
-from orbitpkg.files.atomic import HIDDEN, create_file, move_folder, publish_file
+from orbitpkg.files.atomic import HIDDEN, move_folder, publish_file, publish_new_file
 from orbitpkg.files.errors import USER_FILE, storage_errors
 from orbitpkg.files.names import disk_path
 from orbitpkg.remote.session import with_hint
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from orbitpkg.remote.session import Location, Session
 
 __all__ = ["Draft", "LocalDraft", "RemoteDraft", "draft_writer"]
+
+_MAX_SUFFIX_BYTES = 100
 
 
 class Draft(Protocol):
@@ -150,7 +152,10 @@ class LocalDraft:
                 raise IsADirectoryError(21, os.strerror(21), str(target))
             target.parent.mkdir(parents=True, exist_ok=True)
         # Many libraries choose the format by the suffixes, so the temporary name keeps them.
-        self.path = target.with_name(f"{HIDDEN}{token_hex(6)}{''.join(target.suffixes[-2:])}")
+        suffixes = "".join(target.suffixes[-2:])
+        if len(os.fsencode(suffixes)) > _MAX_SUFFIX_BYTES:
+            suffixes = ""
+        self.path = target.with_name(f"{HIDDEN}{token_hex(6)}{suffixes}")
 
     def commit(self) -> None:
         """Rename the file to its final path.
@@ -166,11 +171,9 @@ class LocalDraft:
                 publish_file(self.path, self._target)
                 return
             try:
-                create_file(self.path, self._target)
+                publish_new_file(self.path, self._target)
             except FileExistsError as error:
                 raise ObjectExists(f"{self._target} already exists.", path=str(self._target)) from error
-            finally:
-                self.path.unlink()
 
     def discard(self) -> None:
         """Remove the file."""

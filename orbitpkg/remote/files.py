@@ -13,7 +13,7 @@ import stat
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, TypeAlias
+from typing import IO, TYPE_CHECKING, Final, Protocol, TypeAlias, runtime_checkable
 
 from orbitpkg.errors import AccessDenied, FileMissing, ObjectNotFound, StorageError, UnsupportedByStore, UsageError
 from orbitpkg.files.errors import USER_FILE, storage_errors
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from orbitpkg.objects.addresses import PathOrUri
     from orbitpkg.objects.protocol import ObjectInfo
+    from orbitpkg.objects.s3_foreign import ForeignObjects
     from orbitpkg.remote.drafts import Draft
     from orbitpkg.remote.session import Location, Session
 
@@ -39,6 +40,7 @@ __all__ = ["RemoteFiles", "Stat"]
 Paths: TypeAlias = "list[str]"
 
 _NEWEST = Reading()
+_RENAME: Final = "Rename the object with the tool that wrote it."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +60,15 @@ class Stat:
     etag: str | None
     modified: datetime | None
     version: str | None = None
+
+
+@runtime_checkable
+class HasForeignObjects(Protocol):
+    """A store that can handle the keys which ``is_valid_key`` refuses."""
+
+    @property
+    def foreign(self) -> ForeignObjects:
+        """The objects by any key."""
 
 
 class RemoteFiles:
@@ -196,7 +207,8 @@ class RemoteFiles:
             return
         url, key = split_uri(prefix)
         shown = without_user(url)
-        for info in self.session.store(url).list(key):
+        # Objects with keys that orbitpkg would not write are reported too: copying a directory copies all of it.
+        for info in self.session.store(url).list_everything(key):
             yield _stat(join_uri(shown, info.key), info)
 
     def list(self, prefix: PathOrUri) -> Paths:
@@ -206,9 +218,16 @@ class RemoteFiles:
     # Changes.
 
     def copy(self, source: PathOrUri, target: PathOrUri, *, exactly: bool = False) -> None:
-        """Copy an object or a file; see ``orbitpkg.remote.copy``. With ``exactly``, the target is never a directory."""
+        """Copy an object or a file; see ``orbitpkg.remote.copy``.
+
+        With ``exactly``, the target is never a directory, and the source is one that a listing reported, so its key may
+        have any form.
+        """
         target = target if exactly else _resolve_target(source, target)
         from_path, to_path = local_path_of(source), local_path_of(target)
+        if exactly and from_path is None and not is_valid_key(split_uri(source)[1]):
+            self._copy_foreign(self.session.locate_listed(source), target)
+            return
         if from_path is not None and to_path is not None:
             _copy_file(from_path, to_path)
         elif to_path is not None:
@@ -227,6 +246,41 @@ class RemoteFiles:
                 source,
                 lambda store: download_object(store, source.key, target, info=info, progress=task.advance),
             )
+
+    def _copy_foreign(self, source: Location, target: PathOrUri) -> None:
+        """Copy an object whose key no other kind of store can hold."""
+        objects = self._foreign(source)
+        path = local_path_of(target)
+        if path is None:
+            url, key = split_uri(target)
+            if url != source.store:
+                raise UsageError(f"{source.uri[:200]!r} has a key that no other store can hold.", hint=_RENAME)
+            self.session.request(source, lambda _: objects.copy(source.key, key))
+            self.session.forget(self.session.locate_listed(target))
+            return
+        size = next((found.size for found in self.scan(source.uri) if found.uri == source.uri), 0)
+        if source.key.endswith("/") and not size:
+            # Other tools mark directories with empty objects of this form.
+            with storage_errors(path, USER_FILE):
+                path.mkdir(parents=True, exist_ok=True)
+            return
+        draft = LocalDraft(path)
+        try:
+            with draft.path.open("xb") as file, self.session.reporter.task(source.uri, size) as task:
+                descriptor = file.fileno()
+                self.session.request(
+                    source, lambda _: objects.download(source.key, descriptor, size=size, progress=task.advance)
+                )
+            draft.commit()
+        except BaseException:
+            draft.discard()
+            raise
+
+    def _foreign(self, location: Location) -> ForeignObjects:
+        store = self.session.store(location.store)
+        if not isinstance(store, HasForeignObjects):
+            raise UsageError(f"The key of {location.uri[:200]!r} is not valid.", hint=_RENAME)
+        return store.foreign
 
     def _copy(self, source: Location, target: Location) -> None:
         if source.store == target.store:
@@ -257,18 +311,26 @@ class RemoteFiles:
         if _is_same(source, target):
             return
         self.copy(source, target, exactly=True)
-        self.delete(source)
+        self.delete(source, listed=exactly)
 
-    def delete(self, uri: PathOrUri) -> None:
-        """Delete an object or a file; see ``orbitpkg.remote.delete``."""
+    def delete(self, uri: PathOrUri, *, listed: bool = False) -> None:
+        """Delete an object or a file; see ``orbitpkg.remote.delete``.
+
+        Args:
+            uri: The object or the file.
+            listed: Whether a listing reported the object, in which case its key may have any form.
+        """
         path = local_path_of(uri)
         if path is not None:
             with storage_errors(path, USER_FILE):
                 path.unlink(missing_ok=True)
             return
-        location = self.session.locate(uri)
+        location = self.session.locate_listed(uri) if listed else self.session.locate(uri)
         with contextlib.suppress(ObjectNotFound):
-            self.session.request(location, lambda store: store.delete(location.key))
+            if is_valid_key(location.key):
+                self.session.request(location, lambda store: store.delete(location.key))
+            else:
+                self.session.request(location, lambda _: self._foreign(location).delete(location.key))
         self.session.forget(location)
 
 

@@ -10,9 +10,11 @@ import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 from orbitpkg.errors import FileMissing, UsageError
 from orbitpkg.files.names import text_path
+from orbitpkg.model.paths import relative_problem
 from orbitpkg.model.patterns import compile_glob
 from orbitpkg.objects.addresses import local_path_of, split_uri
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
     from orbitpkg.remote.files import RemoteFiles, Stat
 
-__all__ = ["Selected", "is_glob", "select"]
+__all__ = ["Selected", "is_glob", "local_name", "select"]
 
 _SPECIAL: Final = re.compile(r"[*?\[]")
 
@@ -34,11 +36,13 @@ class Selected:
         stat: Its status.
         uri: Its URI or path as given, which may contain a user.
         name: Its path below the directory that the argument names; of a single object, the last part of its key.
+        is_listed: Whether a listing reported it, in which case its key may have any form.
     """
 
     stat: Stat
     uri: str
     name: str
+    is_listed: bool = False
 
 
 def is_glob(argument: str) -> bool:
@@ -83,7 +87,7 @@ def _single(files: RemoteFiles, argument: str) -> list[Selected]:
 def _below(files: RemoteFiles, argument: str) -> Iterator[Selected]:
     folder = argument if argument.endswith("/") else f"{argument}/"
     for found in files.scan(folder):
-        yield Selected(stat=found, uri=found.uri, name=_relative(found.uri, folder))
+        yield Selected(stat=found, uri=found.uri, name=_relative(found.uri, folder), is_listed=True)
 
 
 def _matching(files: RemoteFiles, argument: str) -> Iterator[Selected]:
@@ -97,7 +101,7 @@ def _matching(files: RemoteFiles, argument: str) -> Iterator[Selected]:
     for found in files.scan(prefix):
         name = _relative(found.uri, folder)
         if pattern.fullmatch(name):
-            yield Selected(stat=found, uri=found.uri, name=name)
+            yield Selected(stat=found, uri=found.uri, name=name, is_listed=True)
 
 
 def _relative(uri: str, folder: str) -> str:
@@ -105,6 +109,25 @@ def _relative(uri: str, folder: str) -> str:
     if path is not None:
         return text_path(os.path.relpath(str(local_path_of(uri)), path))
     return split_uri(uri)[1].removeprefix(split_uri(folder)[1])
+
+
+def local_name(name: str) -> str:
+    """Return the local path for the name of an object below a directory.
+
+    A name that is not such a path is percent-encoded where it differs from one, so that it stays within the directory
+    and can be decoded: ``a//b`` becomes ``a/%/b``, ``../b`` becomes ``%2E%2E/b``. The slash at the end of a directory
+    marker is dropped.
+    """
+    plain = name.rstrip("/") if name.rstrip("/") else name
+    if relative_problem(plain) is None:
+        return plain
+    return "/".join(_local_part(part) for part in plain.split("/"))
+
+
+def _local_part(part: str) -> str:
+    if part in {"", ".", ".."}:
+        return part.replace(".", "%2E") or "%"
+    return "".join(quote(each, safe="") if relative_problem(f"a{each}") or each == "%" else each for each in part)
 
 
 def _is_folder(argument: str) -> bool:

@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from orbitpkg.concurrency.pool import Pool
 from orbitpkg.errors import (
-    AccessDenied,
-    IntegrityError,
+    CredentialsError,
     NoSpace,
-    ObjectChanged,
     ObjectNotFound,
+    OfflineError,
     OrbitError,
+    ReadOnlyRepository,
+    RepositoryNotFound,
+    RepositoryUnreachable,
     StorageError,
-    TreeChanged,
 )
 from orbitpkg.files.errors import USER_FILE, storage_errors
 from orbitpkg.files.names import disk_path
@@ -49,8 +50,10 @@ __all__ = ["Failed", "SyncResult", "save_state", "sync", "sync_trees"]
 T = TypeVar("T")
 
 _AT_ONCE: Final = 16
-# These errors concern one path, and the sync goes on with the others. All other errors end it.
-_PATH_ERRORS: Final = (AccessDenied, IntegrityError, ObjectChanged, ObjectNotFound, StorageError, TreeChanged)
+# These errors concern the store or this machine and end a sync. All other errors concern one path.
+_FINAL_ERRORS: Final = (CredentialsError, NoSpace, OfflineError, ReadOnlyRepository, RepositoryNotFound)
+# A store that answers, but fails for this many paths in a row, fails for all of them.
+_IN_VAIN: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,7 +213,9 @@ def _compare(pair: Pair, local: LocalTree, remote: RemoteTree, reporter: Reporte
         def compare(path: str) -> bool:
             try:
                 return is_same(pair.store, remote.files[path], pair.root / disk_path(path), surely=wanted[path])
-            except _PATH_ERRORS:
+            except OrbitError as error:
+                if _is_final(error):
+                    raise
                 return False  # the transfer reports the error, unless the path is a conflict anyway
             finally:
                 task.advance(local.files[path].size)
@@ -228,6 +233,13 @@ def _all_of(works: Mapping[str, Callable[[], T]]) -> dict[str, T]:
     with Pool(_AT_ONCE, "orbitpkg-sync") as pool:
         pool.run(partial(do, path) for path in works)
     return {path: done[path] for path in works}
+
+
+def _is_final(error: OrbitError) -> bool:
+    """Return whether an error ends the sync. A server that answered with a status may fail for one object alone."""
+    if isinstance(error, RepositoryUnreachable):
+        return error.data.get("status") is None
+    return isinstance(error, _FINAL_ERRORS)
 
 
 def _blocked(plan: SyncPlan, local: LocalTree) -> dict[str, str]:
@@ -269,6 +281,7 @@ class _Run:
         self._done: list[Step] = []
         self._failed: list[Failed] = []
         self._edited: list[Conflict] = []
+        self._in_vain = 0
 
     def do(self, steps: Sequence[Step]) -> tuple[list[Step], list[Failed], list[Conflict]]:
         if not steps:
@@ -315,11 +328,13 @@ class _Run:
             synced = transfers.do(step)
         except EditedError as error:
             self._edited.append(Conflict(path=step.path, reason=str(error)))
-        except NoSpace:
-            raise
-        except _PATH_ERRORS as error:
+        except OrbitError as error:
+            self._in_vain = self._in_vain + 1 if isinstance(error, RepositoryUnreachable) else 0
+            if _is_final(error) or self._in_vain == _IN_VAIN:
+                raise
             self._failed.append(Failed(path=step.path, error=error))
         else:
+            self._in_vain = 0
             self._done.append(step)
             if synced is None:
                 self._pair.state.files.pop(step.path, None)
