@@ -47,7 +47,7 @@ recursive_option = click.option("-R", "--recursive", is_flag=True, help="Include
 unsafe_single_writer_option = click.option(
     "--unsafe-single-writer",
     is_flag=True,
-    help="Write even if the store ignores create-only writes. Only safe while nobody else writes there.",
+    help="Write even if the store ignores create-only writes. Only safe without other writers.",
 )
 
 
