@@ -99,8 +99,9 @@ class S3Store:
         self.url: Final = f"s3://{bucket}/{prefix}" if prefix else f"s3://{bucket}"
         self._prefix = f"{prefix}/" if prefix else ""
         self._timeouts = timeouts
+        renew = partial(resolve_s3, bucket, env=env) if settings is None else None
         settings = resolve_s3(bucket, env=env) if settings is None else settings
-        self._connection = S3Connection(settings, url=self.url, timeouts=timeouts)
+        self._connection = S3Connection(settings, url=self.url, timeouts=timeouts, renew=renew)
         self._odd_ranges = threading.Event()
         self.foreign: Final = ForeignObjects(self._connection, self._prefix, self.url)
 

@@ -45,6 +45,11 @@ ClientKind = Literal["plain", "patient", "eager"]
 _POOL: Final = 32
 """The number of connections that a botocore client keeps: more than the 16 threads that upload or read."""
 
+_OUTDATED_KEYS: Final = frozenset(
+    {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "InvalidToken", "InvalidAccessKeyId"}
+)
+"""Codes for keys that were replaced while this process ran, as session keys in the shared credentials file are."""
+
 _CONFLICTS: Final = RetryPolicy(tries=4)
 """For a write that met another one of the same key: AWS answers 409 and asks the client to repeat it."""
 
@@ -56,9 +61,18 @@ class S3Connection:
         settings: The settings that ``resolve_s3`` found.
         url: The repository's address, for messages.
         timeouts: How long to wait.
+        renew: Reads the settings again, after the store has refused the keys.
     """
 
-    def __init__(self, settings: S3Settings, *, url: str, timeouts: Timeouts) -> None:
+    def __init__(
+        self,
+        settings: S3Settings,
+        *,
+        url: str,
+        timeouts: Timeouts,
+        renew: Callable[[], S3Settings] | None = None,
+    ) -> None:
+        self._renew = renew
         self.bucket: Final = settings.bucket
         self._settings = settings
         self._url = url
@@ -112,7 +126,8 @@ class S3Connection:
         """Do ``work``, which gets its client each time it is called, and translate its errors.
 
         The request is repeated if the bucket turns out to be in another region, if another write of the same key was
-        in the way, and for as long as the timeouts allow if the store is overloaded.
+        in the way, if the keys expired and others are configured by now, and for as long as the timeouts allow if the
+        store is overloaded.
         """
         asked = self._settings
 
@@ -127,6 +142,8 @@ class S3Connection:
             failure = failure_of(error)
             # AWS redirects requests for a bucket in another region (User Guide, "Request redirection").
             is_elsewhere = failure.other_region or (failure.kind == "redirect" and asked.endpoint is None)
+            if failure.code in _OUTDATED_KEYS:
+                return self._renew_keys(asked)
             return failure.conflict or (is_elsewhere and self._follow(asked, failure.region))
 
         def is_overloaded(error: Exception) -> bool:
@@ -192,6 +209,22 @@ class S3Connection:
                 return False
             self.close()
             self._settings = replace(asked, region=region)
+            return True
+
+    def _renew_keys(self, asked: S3Settings) -> bool:
+        """Read the settings again and switch to their keys; return False if they are the ones that were refused."""
+        with self._lock:
+            if self._settings is not asked:
+                return True
+            try:
+                settings = self._renew() if self._renew is not None else asked
+                if settings.keys is None or (asked.keys is not None and settings.keys() == asked.keys()):
+                    return False
+            except OrbitError:
+                return False  # the refusal is the error to report
+            self.close()
+            self._settings = replace(settings, region=asked.region)
+            self._lender = _Lender(settings.keys)
             return True
 
     def _find_region(self) -> str | None:
