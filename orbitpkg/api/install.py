@@ -9,7 +9,7 @@ from orbitpkg.config.home import home_folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
     from orbitpkg.api.options import PathLike
     from orbitpkg.installer.plan import InstallPlan
@@ -126,7 +126,7 @@ def install_all(requirements: Sequence[PathLike], options: InstallOptions | None
         asked = dict.fromkeys(requirement.key for requirement in wanted)
         policy = read_policy(apps)
         if source is not None:
-            install_releases(
+            before -= install_releases(
                 store,
                 source,
                 resolution.releases,
@@ -153,7 +153,8 @@ def install_releases(
     repositories: Mapping[str, str | None],
     only: Mapping[str, Sequence[str]],
     reporter: Reporter,
-) -> None:
+    whole: Container[str] = (),
+) -> set[str]:
     """Install releases, several at a time, with one pool of workers for all transfers.
 
     Args:
@@ -164,20 +165,31 @@ def install_releases(
         repositories: By canonical name, the name of the repository the release comes from; None when unknown.
         only: By canonical name, globs of the files to install; the whole release when empty or absent.
         reporter: Receives progress.
+        whole: The canonical names of releases that are known to be installed with all of their files.
+
+    Returns:
+        The digests of the releases that were not installed before, or lacked files.
     """
     from functools import partial
 
     from orbitpkg.concurrency.pool import Pool
     from orbitpkg.installer.install import install as install_available
+    from orbitpkg.installer.mending import mend
     from orbitpkg.store.roots import protect_releases
 
     _check_installed(store.layout, releases, policy)
-    keys = [key for key, release in releases.items() if only.get(key) or not _is_complete(store.layout, release)]
+    lacking = {
+        key: release.digest
+        for key, release in releases.items()
+        if key not in whole and not _is_complete(store.layout, release)
+    }
+    keys = [key for key in releases if only.get(key) or key in lacking]
     if not keys:
-        return
+        return set()
 
     def install_one(key: str) -> None:
         with source.opened(releases[key], repository=repositories.get(key)) as available:
+            mend(store, available, pool=pool, reporter=reporter)
             install_available(store, available, policy=policy, pool=pool, only=only.get(key, ()), reporter=reporter)
 
     with (
@@ -186,25 +198,38 @@ def install_releases(
         Pool(_PACKAGES_AT_ONCE, "orbitpkg-install", stopping=pool.stopping) as packages,
     ):
         packages.run(partial(install_one, key) for key in keys)
+    return set(lacking.values())
 
 
 def _check_installed(layout: Layout, releases: Mapping[str, Release], policy: Policy) -> None:
     """Check the releases that are installed already: another project, with another policy, may have installed them."""
+    from contextlib import suppress
+
     from orbitpkg.api.policy import check_package
+    from orbitpkg.errors import IntegrityError, StorageError
     from orbitpkg.store.package import open_package
 
     for key, release in releases.items():
-        package = open_package(layout, key, release.version)
-        if package is not None:
-            check_package(package, policy)
+        # A damaged release is installed again, and checked then.
+        with suppress(StorageError, IntegrityError):
+            package = open_package(layout, key, release.version)
+            if package is not None:
+                check_package(package, policy)
 
 
 def _is_complete(layout: Layout, release: Release) -> bool:
     """Return whether this very release is installed with all of its files, so that no repository is needed."""
+    from orbitpkg.errors import StorageError
     from orbitpkg.store.package import open_package
+    from orbitpkg.store.presence import find_missing
 
-    package = open_package(layout, release.key, release.version)
-    return package is not None and package.digest == release.digest and package.is_complete
+    try:
+        package = open_package(layout, release.key, release.version)
+    except StorageError:
+        return False
+    if package is None or package.digest != release.digest or not package.is_complete:
+        return False
+    return not find_missing(package)
 
 
 def find_installed(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from orbitpkg.escaping import shell_word
 from orbitpkg.model.requirements import Requirement, parse_requirement
 
 TYPE_CHECKING = False
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
 
     from orbitpkg.api.options import InstallOptions, PathLike
+    from orbitpkg.errors import OrbitError
     from orbitpkg.installer.install import Available
     from orbitpkg.installer.sources import RepositorySource
     from orbitpkg.resolver.apps import Apps
@@ -77,6 +79,7 @@ def choose_releases(
     effect = settings(options.repository)
     remote = [needs_network(setting.url) for setting in effect.repositories]
     local_only = is_offline(requested=options.offline) and any(remote)
+    damage: Sequence[str] = ()
     exact = not archives and all(requirement.range.exact for requirement in wanted)
     if exact or (local_only and not archives):
         # A package must come from the repository that the user names; without one, its origin does not matter.
@@ -87,10 +90,24 @@ def choose_releases(
         except OrbitError as error:
             if local_only and all(remote):
                 error.hint = f"In offline mode, only installed packages count. {error.hint or ''}".rstrip()
+                _mention_damage(error, installed.damage, wanted)
                 raise
+            damage = installed.damage
     from orbitpkg.installer.sources import RepositorySource, resolve_as_recorded
     from orbitpkg.store.store import Store
 
-    repositories = open_repositories(options.repository, offline=options.offline, reporter=options.reporter)
-    source = RepositorySource(repositories, Store(layout.home), archives)
-    return resolve_as_recorded(wanted, source, apps=apps, prereleases=options.prereleases), source
+    try:
+        repositories = open_repositories(options.repository, offline=options.offline, reporter=options.reporter)
+        source = RepositorySource(repositories, Store(layout.home), archives)
+        return resolve_as_recorded(wanted, source, apps=apps, prereleases=options.prereleases), source
+    except OrbitError as error:
+        _mention_damage(error, damage, wanted)
+        raise
+
+
+def _mention_damage(error: OrbitError, damage: Sequence[str], wanted: Sequence[Requirement]) -> None:
+    """Mention installed releases that would have done, if they did not lack files, in the hint of an error."""
+    if damage:
+        requirements = " ".join(shell_word(str(requirement)) for requirement in wanted)
+        restore = f"To restore the files: orbitpkg verify --repair {requirements}"
+        error.hint = " ".join([*dict.fromkeys(damage), restore, *filter(None, [error.hint])])

@@ -18,6 +18,7 @@ from orbitpkg.model.release_rules import follows_rules
 from orbitpkg.model.requirements import parse_requirement
 from orbitpkg.store.layout import Layout
 from orbitpkg.store.package import open_package
+from orbitpkg.store.presence import is_whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def find_unchanged(requirements: Sequence[str], *, repository: str | None = None
         package = open_package(layout, wanted.key, version) if version is not None else None
         if package is None or wanted.key in found or not package.is_complete:
             return None
-        if origin is not None and package.origin != origin:
+        if (origin is not None and package.origin != origin) or not is_whole(package):
             return None
         Policy().check(Candidate.of_package(package))
         facts = _read_facts(package, wanted.key)

@@ -23,6 +23,7 @@ __all__ = [
     "file_mode",
     "inherited_file_mode",
     "inherited_mode",
+    "keeps_modes",
     "list_tree",
     "make_folders",
     "make_private_folder",
@@ -50,6 +51,24 @@ def set_mode(path: int | str | os.PathLike[str], mode: int, *, folder: int | Non
     except OSError as error:
         if error.errno not in _NO_MODES:
             raise
+
+
+def keeps_modes(folder: str) -> bool | None:
+    """Return whether the file system of a folder keeps the modes of files; None if nothing can be written there."""
+    probe = f"{folder}/.new-{secrets.token_hex(8)}"
+    try:
+        descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError:
+        return None
+    try:
+        set_mode(descriptor, 0o700)
+        with_bits = os.fstat(descriptor).st_mode & 0o700
+        set_mode(descriptor, 0o600)
+        without = os.fstat(descriptor).st_mode & 0o700
+    finally:
+        os.close(descriptor)
+        os.unlink(probe)  # noqa: PTH108
+    return (with_bits, without) == (0o700, 0o600)
 
 
 def make_private_folder(path: str) -> None:

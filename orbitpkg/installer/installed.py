@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
-from orbitpkg.errors import NotInstalled
+from orbitpkg.errors import NotInstalled, StorageError
 from orbitpkg.model.names import nearest
 from orbitpkg.model.patterns import compile_glob
 from orbitpkg.resolver.offers import Offer
 from orbitpkg.store.package import installed_names, installed_versions, open_package
+from orbitpkg.store.presence import find_missing
 from orbitpkg.store.records import load_release
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["InstalledSource"]
 
+_NAMED_FILES = 3
+
 
 class InstalledSource:
     """The installed releases.
@@ -30,12 +32,17 @@ class InstalledSource:
         layout: The layout of the store.
         origin: Consider only releases that came from this address.
         only: Globs of the files that an incomplete release must have to be considered.
+
+    Attributes:
+        damage: Sentences about releases that were not considered because they are damaged or files are missing.
     """
 
     def __init__(self, layout: Layout, *, origin: str | None = None, only: Sequence[str] = ()) -> None:
         self._layout = layout
         self._origin = origin
         self._only = only
+        self._whole: dict[tuple[str, Version], bool] = {}
+        self.damage: list[str] = []
 
     def versions(self, name: str) -> list[Version]:
         """List the versions of a package; empty when none is installed."""
@@ -43,7 +50,9 @@ class InstalledSource:
 
     def offer(self, name: str, version: Version) -> Offer | None:
         """Return the metadata of a version; None if it is not installed."""
-        return Offer.of(self.release(name, version)) if self._usable(name, version) else None
+        if not self._usable(name, version) or not self._is_whole(name, version):
+            return None
+        return Offer.of(self.release(name, version))
 
     def release(self, name: str, version: Version) -> Release:
         """Read the record of a release.
@@ -65,14 +74,28 @@ class InstalledSource:
         return NotInstalled(f"{name} is not installed in {self._layout.home}.", hint=hint, name=name)
 
     def _usable(self, name: str, version: Version) -> bool:
-        package = open_package(self._layout, name, version)
-        if package is None or (self._origin is not None and package.origin != self._origin):
+        try:
+            package = open_package(self._layout, name, version)
+            if package is None or (self._origin is not None and package.origin != self._origin):
+                return False
+        except StorageError as error:  # a damaged release keeps no other one from being used
+            self.damage.append(error.message)
             return False
         return package.is_complete or (bool(self._only) and self._has_wanted(package))
 
     def _has_wanted(self, package: Package) -> bool:
-        folder = package.path
         wanted = [
             path for glob in self._only for path in filter(compile_glob(glob).fullmatch, package.contents.by_path)
         ]
-        return bool(wanted) and all(os.path.exists(f"{folder}/{path}") for path in wanted)  # noqa: PTH110
+        return bool(wanted) and not find_missing(package, wanted)
+
+    def _is_whole(self, name: str, version: Version) -> bool:
+        """Return whether the files of a usable release are there. Each release is looked at once."""
+        if (name, version) not in self._whole:
+            package = open_package(self._layout, name, version)
+            missing = find_missing(package) if package is not None and package.is_complete else []
+            if missing:
+                paths = ", ".join(missing[:_NAMED_FILES]) + (" and others" if len(missing) > _NAMED_FILES else "")
+                self.damage.append(f"Files of the installed {name} {version} are missing or damaged: {paths}.")
+            self._whole[name, version] = not missing
+        return self._whole[name, version]

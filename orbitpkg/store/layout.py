@@ -5,6 +5,7 @@
     store/v1/packages/<name>/<version>/release.json   the release's record, as published
                                        contents       its compressed contents, as published
                                        origin         the address of the repository or archive it came from
+                                       listing        the paths and sizes of the files, derived from the contents
                                        state.json     present while only some of the files are installed
                                        files/…        the files, read-only
     store/v1/blobs/<2 hex>/<64 hex>[x]                a file's content under its BLAKE3; x: executable
@@ -20,11 +21,22 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["CONTENTS_NAME", "FILES_NAME", "FORMAT", "ORIGIN_NAME", "RECORD_NAME", "STATE_NAME", "Layout", "newer_store"]
+__all__ = [
+    "CONTENTS_NAME",
+    "FILES_NAME",
+    "FORMAT",
+    "LISTING_NAME",
+    "ORIGIN_NAME",
+    "RECORD_NAME",
+    "STATE_NAME",
+    "Layout",
+    "newer_store",
+]
 
 RECORD_NAME = "release.json"
 CONTENTS_NAME = "contents"
 ORIGIN_NAME = "origin"
+LISTING_NAME = "listing"
 STATE_NAME = "state.json"
 FILES_NAME = "files"
 

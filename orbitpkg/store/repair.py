@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 from typing import TYPE_CHECKING
 
+from orbitpkg.files.anchors import READ_SAFELY
 from orbitpkg.files.atomic import move_file, move_folder, temporary_name
 from orbitpkg.files.content import write_file
 from orbitpkg.files.errors import storage_errors
-from orbitpkg.files.folders import apply_shared_mode
+from orbitpkg.files.folders import apply_shared_mode, set_mode
 from orbitpkg.files.names import disk_path
 from orbitpkg.files.sync import sync_files, sync_open_folder
+from orbitpkg.store.condition import file_digest
 from orbitpkg.store.folders import open_folder
 from orbitpkg.store.layout import FILES_NAME
 
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from orbitpkg.store.layout import Layout
     from orbitpkg.store.store import Staging
 
-__all__ = ["move_aside", "replace_files", "restore_files"]
+__all__ = ["move_aside", "replace_files", "restore_files", "restore_mode"]
 
 
 def restore_files(layout: Layout, home: str, files: Mapping[str, bytes]) -> None:
@@ -96,6 +99,34 @@ def move_aside(layout: Layout, key: str, version: Version, paths: Iterable[str])
 def _new_aside(layout: Layout, home: str) -> str:
     *_, key, version = home.split("/")
     return f"{layout.aside}/{key}-{version}-{secrets.token_hex(8)}"
+
+
+def restore_mode(layout: Layout, key: str, version: Version, file: FileEntry) -> bool:
+    """Make an intact file executable again, if its release has it so. Returns whether nothing else was wrong with it.
+
+    Args:
+        layout: The layout of the store.
+        key: The canonical name of the package.
+        version: The version of the release.
+        file: The file.
+    """
+    path = f"{layout.release(key, version)}/{FILES_NAME}/{disk_path(file.path)}"
+    if not file.executable:
+        return False
+    try:
+        descriptor = os.open(path, READ_SAFELY)
+    except OSError:
+        return False
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_mode & 0o100 or file_digest(path) != file.blake3:
+            return False
+        set_mode(descriptor, status.st_mode & 0o777 | (status.st_mode & 0o444) >> 2)
+        return bool(os.fstat(descriptor).st_mode & 0o100)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
 
 
 def replace_files(layout: Layout, staging: Staging, files: Sequence[FileEntry]) -> None:

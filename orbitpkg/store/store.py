@@ -1,8 +1,8 @@
 """Changes to a store.
 
 Every change follows the same order: write under ``tmp``, verify, sync, rename into place, sync the folder. If the
-process is killed at any point, the store is in the old state or the new one, and the next install can use the files left
-under ``tmp``. Locks only save duplicate work: the store stays correct where locks have no effect.
+process is killed at any point, the store is in the old state or the new one, and the next install can use the files
+left under ``tmp``. Locks only save duplicate work: the store stays correct where locks have no effect.
 """
 
 from __future__ import annotations
@@ -99,8 +99,8 @@ class Store:
                     held = stack.enter_context(waiting)
                 except LockHeldError as error:
                     raise LockTimeout(
-                        f"Another process has been installing {release.label} for more than {seconds:g} seconds without "
-                        "progress.",
+                        f"Another process has been installing {release.label} for more than {seconds:g} seconds, "
+                        "and has made no progress.",
                         hint=f"Run the command again when it has finished, or set {_LOCK_VARIABLE} to wait longer.",
                     ) from error
             yield held

@@ -191,7 +191,7 @@ def _install(
         key: new.get(key) or load_release(store.layout.release(key, package.version))
         for key, package in lock.packages.items()
     }
-    install_releases(
+    before -= install_releases(
         store,
         source,
         releases,
@@ -199,6 +199,7 @@ def _install(
         repositories={package.key: package.repository for package in missing},
         only={},
         reporter=options.reporter,
+        whole=lock.packages.keys() - {package.key for package in missing},
     )
     result = find_installed(store.layout, releases, [key for key in asked if key in releases], before)
     if frozen:
@@ -220,12 +221,15 @@ def _yanked_when_locked(lock: Lock, result: Installed) -> list[str]:
 
 
 def _is_installed(layout: Layout, package: LockedPackage) -> bool:
-    from orbitpkg.errors import NotInstalled
+    """Return whether a locked package is installed with all of its files, as far as a look at their status shows."""
+    from orbitpkg.errors import NotInstalled, StorageError
+    from orbitpkg.store.presence import find_missing
     from orbitpkg.store.project import locked_package
 
     try:
-        return locked_package(layout, package).is_complete
-    except NotInstalled:
+        found = locked_package(layout, package)
+        return found.is_complete and not find_missing(found)
+    except (NotInstalled, StorageError):  # a damaged one is installed again
         return False
 
 
@@ -243,7 +247,7 @@ def _refuse_missing(missing: Sequence[LockedPackage], source: RepositorySource, 
     if remote:
         names = ", ".join(map(str, remote))
         raise OfflineError(
-            f"Offline mode is on, and these locked packages are not installed: {names}.",
+            f"Offline mode is on, and these locked packages are not installed, or lack files: {names}.",
             hint="Omit --offline, or unset ORBITPKG_OFFLINE.",
             missing=[str(package) for package in remote],
         )
