@@ -146,7 +146,7 @@ def _print_answer(console: Console, requirement: str, found: Objection) -> None:
         console.sentence(f"{requirement} can be installed:")
         console.lines(f"  {name} {version}" for name, version in found.releases.items())
         for line in found.warnings:
-            console.note(line)
+            console.warn(line)
         return
     for line in found.error.message.split("\n"):
         console.sentence(line)

@@ -34,7 +34,7 @@ def test_damage_is_listed_and_sets_the_exit_code(furnished: Machine) -> None:
     done = furnished.run("repo", "verify", "--quiet")
     key = path.relative_to(furnished.home / "repository")
     assert done.code == 16
-    assert done.out.splitlines()[0] == f"missing  {key}  It is the archive of tiny==1.0.0."
+    assert done.out.splitlines()[0] == f"missing  {key}  It is the archive of tiny 1.0.0."
     assert done.err.splitlines()[0] == f"error: 1 object in {furnished.repository} is damaged."
 
 
