@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     PathLike: TypeAlias = str | os.PathLike[str]
 
-__all__ = ["Removed", "package", "packages", "remove", "verify"]
+__all__ = ["Removed", "find_dependents", "package", "packages", "remove", "verify"]
 
 
 class Removed:

@@ -58,7 +58,7 @@ def test_a_package_with_a_forbidden_file_is_refused(
         monkeypatch.setenv("ORBITPKG_FORBID", "notebook, pickle")
     else:
         (project if where == "project" else tmp_path / "config.toml").write_text('forbid = ["pickle"]\n')
-    with pytest.raises(ForbiddenFormat, match=r"has pickle files.*data/model\.pkl") as caught:
+    with pytest.raises(ForbiddenFormat, match=r"forbidden format: data/model\.pkl \(pickle") as caught:
         orbitpkg.install(archive)
     assert caught.value.data["formats"] == {"pickle": ["data/model.pkl"]}
     assert orbitpkg.packages() == []
@@ -69,7 +69,7 @@ def test_a_package_with_a_forbidden_file_is_refused(
 
 def test_a_dry_run_refuses_forbidden_formats_too(archive: Path, project: Path) -> None:
     project.write_text('forbid = ["pickle"]\n')
-    with pytest.raises(ForbiddenFormat, match=r"has pickle files.*data/model\.pkl"):
+    with pytest.raises(ForbiddenFormat, match=r"forbidden format: data/model\.pkl \(pickle"):
         plan_all([archive])
     ((_, plan),) = plan_all([archive], InstallOptions(only=("data/*.csv",)))
     assert {file.path for file in plan.files} == {"data/labels.csv", "package.json"}

@@ -128,7 +128,7 @@ def test_of_two_installs_of_different_releases_as_one_version_one_fails(store: S
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ORBITPKG_HOME", str(archive.parent / "another home"))
         contents = open_package("model").contents
-    with pytest.raises(IntegrityError, match=r"installed different contents as model==1\.0\.0"):
+    with pytest.raises(IntegrityError, match=r"installed different contents as model 1\.0\.0"):
         store.commit(staging, packed, contents, files, installed=False)
     assert verify() == [(installed, [])]
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-__all__ = ["add_repository", "remove_repository"]
+__all__ = ["add_repository", "has_repository", "remove_repository"]
 
 
 def add_repository(
