@@ -85,7 +85,7 @@ def _report(console: Console, checked: Checked) -> None:
 def _verdict(checked: Checked) -> str:
     if checked.left:
         return "damaged"
-    return "repaired" if checked.findings else "ok"
+    return "repaired" if checked.findings else "good"
 
 
 def _facts(checked: Checked) -> dict[str, object]:

@@ -133,7 +133,7 @@ def test_closed_standard_files_do_not_matter(furnished: Machine) -> None:
     assert shell(furnished, "$orbitpkg path nope 2>&-") == Result(1, "", "")
     assert shell(furnished, "$orbitpkg list <&- 2>&-").out.startswith("tiny  1.0.0")
     done = shell(furnished, "rm -r home/store; $orbitpkg install tiny <&- >&- 2>&-; $orbitpkg verify")
-    assert done == Result(0, "tiny 1.0.0  ok\n", "")
+    assert done == Result(0, "tiny 1.0.0  good\n", "")
 
 
 def test_names_with_spaces_and_any_letters_are_kept(machine: Machine) -> None:

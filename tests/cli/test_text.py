@@ -270,7 +270,7 @@ def installed_file(machine: Machine, path: str) -> Path:
 
 
 def test_verify_reports_an_undamaged_package_as_ok(furnished: Machine) -> None:
-    assert furnished.run("verify") == Result(0, "tiny 1.0.0  ok\n", "")
+    assert furnished.run("verify") == Result(0, "tiny 1.0.0  good\n", "")
 
 
 def test_verify_lists_damage_and_encodes_it_in_the_exit_code(furnished: Machine) -> None:
@@ -293,7 +293,7 @@ def test_verify_repairs_and_moves_foreign_files_away(furnished: Machine) -> None
     assert (done.code, done.out) == (0, "tiny 1.0.0  repaired\n  missing  data/words.txt\n  extra  more\n")
     (aside,) = (furnished.home / "store" / "v1" / "aside").iterdir()
     assert done.err.splitlines()[-1] == f"note: Moved files that do not belong to tiny 1.0.0 to {aside}"
-    assert furnished.run("verify") == Result(0, "tiny 1.0.0  ok\n", "")
+    assert furnished.run("verify") == Result(0, "tiny 1.0.0  good\n", "")
 
 
 def test_verify_explains_a_failed_repair(furnished: Machine) -> None:
