@@ -205,7 +205,7 @@ def repo_verify(console: Console, url: str | None, *, read_data: bool, subset: s
     verdict = maintain.check_repository(address, share=share, reporter=console.reporter())
     console.rows((str(fault.kind), fault.key, fault.detail) for fault in verdict.faults)
     checked = f"{count(verdict.packages, 'package')}, {count(verdict.releases, 'release')}, {size(verdict.size)}"
-    console.sentence(f"{checked}; {size(verdict.read)} read: {'damaged' if verdict.faults else 'ok'}")
+    console.sentence(f"{checked}; {size(verdict.read)} read: {'damaged' if verdict.faults else 'good'}")
     data: dict[str, object] = {
         "repository": address,
         "packages": verdict.packages,

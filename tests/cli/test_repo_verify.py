@@ -19,12 +19,12 @@ def archive(machine: Machine) -> Path:
 
 
 @pytest.mark.parametrize("words", [(), ("--read-data",), ("--read-data", "--subset", "100%")])
-def test_an_undamaged_repository_is_ok(furnished: Machine, words: tuple[str, ...]) -> None:
+def test_an_undamaged_repository_is_good(furnished: Machine, words: tuple[str, ...]) -> None:
     done = furnished.run("repo", "verify", *words, "--quiet")
     size = archive(furnished).stat().st_size
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith(f"1 package, 1 release, {size} bytes; ")
-    assert done.out.endswith(" read: ok\n")
+    assert done.out.endswith(" read: good\n")
     assert done.out.count(" 0 bytes read") == (not words)
 
 
