@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "JsonValue",
     "canonical_json",
+    "decode_json",
     "dump_json",
     "escape_pointer",
     "json_text",
@@ -27,6 +28,7 @@ __all__ = [
     "lines_of",
     "load_json",
     "parse_json",
+    "parse_json_text",
     "pretty_json",
     "syntax_hint",
 ]
@@ -80,10 +82,27 @@ def parse_json(data: bytes, *, what: str, max_bytes: int, max_depth: int = 64) -
         IntegrityError: The document is invalid or exceeds a limit. ``data`` has ``reason``, and the ``line`` and
             ``column`` (from 1, in characters) if the error has a position.
     """
+    return parse_json_text(decode_json(data, what=what, max_bytes=max_bytes), what=what, max_depth=max_depth)
+
+
+def decode_json(data: bytes, *, what: str, max_bytes: int) -> str:
+    """Decode a JSON document; the first half of :func:`parse_json`, for documents too large to keep twice.
+
+    Raises:
+        IntegrityError: The document is too large, or not plain UTF-8.
+    """
     if len(data) > max_bytes:
         reason = f"too large: it has {len(data):,} bytes; the maximum is {max_bytes:,}"
         raise IntegrityError(f"{as_subject(what)} is {reason}.", what=what, reason=reason)
-    text = _decode(data, what)
+    return _decode(data, what)
+
+
+def parse_json_text(text: str, *, what: str, max_depth: int = 64) -> object:
+    """Parse a decoded JSON document; the second half of :func:`parse_json`.
+
+    Raises:
+        IntegrityError: The document is not valid.
+    """
     _check_depth(text, what, max_depth)
     try:
         value: object = json.loads(

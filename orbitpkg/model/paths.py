@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_left
+from itertools import islice
 from typing import TYPE_CHECKING, Self
 
 from orbitpkg.errors import IntegrityError
@@ -32,8 +34,10 @@ _RESERVED = frozenset(
 # Windows forbids these in names. ":" also starts an alternate stream and, after one letter, ends a drive.
 _FORBIDDEN = frozenset('\\:*?"<>|')
 # Nearly every path matches this. Checking a million paths takes a second this way, and six with the separate rules.
-_PLAIN_PART = r"(?!(?:con|prn|aux|nul|(?:com|lpt)[0-9])(?:[./]|$))[a-z0-9_.-]*[a-z0-9_-]"
+_PLAIN_PART = r"(?!(?:con|prn|aux|nul|(?:com|lpt)[0-9])(?:[./\n]|$))[a-z0-9_.-]*[a-z0-9_-]"
 _PLAIN = re.compile(rf"{_PLAIN_PART}(?:/{_PLAIN_PART})*", re.ASCII | re.IGNORECASE)
+_PLAIN_LINES = re.compile(rf"{_PLAIN.pattern}(?:\n{_PLAIN.pattern})*+", re.ASCII | re.IGNORECASE)
+_BATCH = 4096
 
 
 def path_problem(path: str) -> str | None:
@@ -139,12 +143,48 @@ def tree_problems(paths: Iterable[str]) -> Iterator[tuple[str, str]]:
     Two paths conflict if they differ only in letter case, or if one names a file and the other a directory. For invalid
     paths, see :func:`path_problem`.
     """
+    listed = paths if isinstance(paths, list) else list(paths)
+    if _is_plain_tree(listed):
+        return
     files: dict[str, str] = {}
     folders: dict[str, str] = {}
-    for path in paths:
+    for path in listed:
         problem = path_problem(path) or _claim(path, files, folders)
         if problem:
             yield path, problem
+
+
+def _is_plain_tree(paths: list[str]) -> bool:
+    """Return whether all paths are valid, in ASCII, and without conflicts; False means that this is unknown.
+
+    Nearly every tree is one. Checking a million paths takes half a second here, and otherwise two seconds and 100 MB.
+    """
+    if not all(_are_plain(paths[start : start + _BATCH]) for start in range(0, len(paths), _BATCH)):
+        return False
+    folders = {path[: path.rindex("/")] for path in paths if "/" in path}
+    pending = folders
+    while pending := {folder[: folder.rindex("/")] for folder in pending if "/" in folder} - folders:
+        folders |= pending
+    is_lower = all(map(str.__eq__, paths, map(str.lower, paths)))
+    ordered = sorted(paths if is_lower else map(str.lower, paths))
+    if any(map(str.__eq__, ordered, islice(ordered, 1, None))):
+        return False
+    return len(set(map(str.lower, folders))) == len(folders) and not any(
+        _contains(ordered, folder) for folder in map(str.lower, folders)
+    )
+
+
+def _contains(ordered: list[str], path: str) -> bool:
+    at = bisect_left(ordered, path)
+    return at < len(ordered) and ordered[at] == path
+
+
+def _are_plain(paths: list[str]) -> bool:
+    # One match for many paths takes a third of the time of a match for each.
+    text = "\n".join(paths)
+    if max(map(len, paths)) > MAX_PART_BYTES or text.count("\n") != len(paths) - 1:
+        return False
+    return _PLAIN_LINES.fullmatch(text) is not None
 
 
 def _claim(path: str, files: dict[str, str], folders: dict[str, str]) -> str | None:
