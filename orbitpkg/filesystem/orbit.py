@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 from orbitpkg.api.policy import read_policy
 from orbitpkg.errors import (
     FileNotInPackage,
+    IntegrityError,
     NotInstalled,
     PackageNotFound,
     ReadOnlyRepository,
@@ -228,7 +229,13 @@ class OrbitFileSystem(AbstractFileSystem):  # type: ignore[misc]
     def _left_out(self, package: Package, file: FileEntry) -> Tree:
         """Return the published release of a package of which only some files are installed."""
         wanted = parse_requirement(f"{package.name}=={package.version}")
-        tree = self._from_repository(wanted, self._repository or package.origin)
+        try:
+            tree = self._from_repository(wanted, self._repository or package.origin)
+        except IntegrityError as error:
+            if "found" not in error.data:
+                raise
+            package.file_path(file.path)  # another release under this version does not have the file either
+            raise
         there = tree.file(file.path)
         if there is None or there.blake3 != file.blake3:
             package.file_path(file.path)  # raises an error that tells how to install the file

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from orbitpkg.archive.frames import decompress_chunk
 from orbitpkg.concurrency.pool import Pool
 from orbitpkg.errors import ArchiveError, UnsupportedByStore
+from orbitpkg.installer.agreement import check_manifest, manifest_entry
 from orbitpkg.installer.plan import ChunkWork, RangeRequest, plan_requests
 
 if TYPE_CHECKING:
@@ -132,12 +133,19 @@ class PublishedFiles:
             data = repository.whole_archive(release)
             self._whole = memoryview(data)
             _, self.contents = repository.contents(release, archive=data)
+            self._check_manifest()
             return
         try:
             _, self.contents = repository.contents(release)
         except UnsupportedByStore as error:
             error.hint = f"To install the release instead: orbitpkg install {release.key}=={release.version}"
             raise
+        self._check_manifest()
+
+    def _check_manifest(self) -> None:
+        """Compare the manifest in the archive with the record, as an installation does."""
+        entry = manifest_entry(self.release, self.contents)
+        check_manifest(self.release, self.read(entry, 0, entry.size), where=self.origin)
 
     def read(self, file: FileEntry, start: int, end: int) -> bytes:
         """Return the bytes of a file from ``start`` to ``end``, exclusive; fewer if the file is shorter.

@@ -19,6 +19,7 @@ from orbitpkg.archive.tree_stream import TreeStream
 from orbitpkg.errors import IntegrityError, ObjectNotFound, StorageError, UnsupportedByStore
 from orbitpkg.files.anchors import read_regular
 from orbitpkg.files.names import disk_path
+from orbitpkg.installer.agreement import check_manifest, read_manifest
 from orbitpkg.installer.fetch import fetch
 from orbitpkg.installer.install import Available, available_release
 from orbitpkg.installer.local import InstalledChunks, present_chunks
@@ -190,6 +191,11 @@ def repair(store: Store, condition: Condition, supplier: Supplier, *, pool: Pool
     """
     key, version = condition.key, condition.version
     release, compressed, contents = _table(store, condition, supplier)
+    if condition.package is None and _is_broken(condition, RECORD_NAME):
+        # The record is new to this machine, so it is compared with the archive, as when a release is installed.
+        with supplier.opened(release) as source:
+            manifest = read_manifest(release, contents, source, where=f"{release.label} in {supplier.url}")
+        check_manifest(release, manifest, where=supplier.url)
 
     def waiting() -> None:
         reporter.note(f"Waiting for another process that is installing {release.label}")
@@ -216,12 +222,17 @@ def _table(store: Store, condition: Condition, supplier: Supplier) -> tuple[Rele
     home = store.layout.release(condition.key, condition.version)
     if condition.package is not None:
         return load_release(home), load_packed(home), condition.package.contents
-    record_is_broken = any(each.path == f"../{RECORD_NAME}" for each in condition.findings)
-    release = supplier.release(condition.key, condition.version) if record_is_broken else load_release(home)
+    is_broken = _is_broken(condition, RECORD_NAME)
+    release = supplier.release(condition.key, condition.version) if is_broken else load_release(home)
     with contextlib.suppress(StorageError, IntegrityError):
         compressed = load_packed(home)
         return release, compressed, unpack_contents(compressed, release.contents, where=f"{release.label} in the store")
     return release, *supplier.contents(release)
+
+
+def _is_broken(condition: Condition, name: str) -> bool:
+    """Return whether a file that the store keeps beside the files of a release is broken."""
+    return any(each.path == f"../{name}" for each in condition.findings)
 
 
 def _put_own_files_back(  # noqa: PLR0917 - one step of repair()

@@ -179,8 +179,9 @@ def _install(
     from orbitpkg.store.store import Store
 
     store = Store(home())
-    # Without named apps, the lockfile alone decides: it may be for another machine's interpreter.
-    apps = read_apps(options.apps, python=options.python) if options.apps else None
+    apps = read_apps(options.apps, python=options.python)
+    # Apps that happen to be installed for this interpreter only cause warnings: the packages may be for another one.
+    is_named = bool(options.apps) or options.python is not None
     register_lockfile(store.layout, path, lock)
     before = {package.digest for package in store.packages() if package.is_complete}
     missing = [package for package in lock.packages.values() if not _is_installed(store.layout, package)]
@@ -195,7 +196,7 @@ def _install(
         store,
         source,
         releases,
-        policy=read_policy(apps, project=path.parent),
+        policy=read_policy(apps if is_named else None, project=path.parent),
         repositories={package.key: package.repository for package in missing},
         only={},
         reporter=options.reporter,
@@ -206,6 +207,11 @@ def _install(
         result.warnings = [*_yanked_when_locked(lock, result), *source.repositories.differences]
     else:
         result.warnings = collect_warnings(source, result)
+    for key, release in releases.items():
+        verdict = apps.verdict(release.compatibility)
+        result.warnings += [f"{release.label} does not work with {app}." for app in verdict.excluded]
+        if verdict.unchecked:
+            result.unchecked[key] = verdict.unchecked
     return result
 
 
