@@ -286,6 +286,7 @@ def hash_tree(tree: SourceTree, *, progress: Callable[[int], None] | None = None
         StorageError: A file cannot be read.
     """
     files: list[FileEntry] = []
+    # The pieces are not used, but cutting them is how the files are read and digested.
     for piece in _Cutter(tree, files, progress).pieces():
         piece.release()
     tree.check_unchanged()

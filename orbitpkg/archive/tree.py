@@ -210,6 +210,7 @@ def _source_files(root: Path, paths: Iterable[str]) -> tuple[list[SourceFile], l
     """Return the files, and the problems of those that cannot be in a package."""
     files, problems = [], []
     prefix, inside = str(root / "x")[:-1], root.resolve()
+    # Problems are collected, so that the author sees all of them at once.
     for path in paths:
         status = _status(prefix + disk_path(path), inside)
         if isinstance(status, str):

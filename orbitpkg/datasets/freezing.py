@@ -98,6 +98,7 @@ def freeze(
     paths, failures = local_paths(data)
     if pack:
         failures += [_unfit(path, problem) for path in paths if (problem := path_problem(f"{DATA_FOLDER}/{path}"))]
+    # All files are checked before any is downloaded, because a download can take hours.
     refuse_failures(failures, f"{len(failures):,} files cannot be part of a release.")
     if not paths:
         where = "".join(f" --where {shell_word(each)}" for each in origin.filters)
@@ -222,6 +223,7 @@ class Frozen:
             hint = f"Did you mean {close[0]}?" if close else None
             raise FileNotInPackage(f"{self.package.name} {self.package.version} has no file {wanted}.", hint=hint)
         path = RelativePath(wanted)
+        # The files of a packed release were verified by its installation.
         if self.is_packed:
             return self.package.file_path(DATA_FOLDER, path)
         datum = self.data[path]

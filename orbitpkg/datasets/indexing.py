@@ -110,6 +110,7 @@ def index_objects(
     with catalogue.table(reporter=reporter) as table:
         recorder = Recorder(catalogue, dataset, known=table.kinds())
     with contextlib.ExitStack() as stack:
+        # Even after an error, the objects that were read are recorded.
         stack.callback(recorder.flush)
         pool = stack.enter_context(Pool(_WORKERS, "orbitpkg-index"))
         for batch in _batches(_others(store, prefix, repository.url)):
@@ -135,6 +136,7 @@ def _others(store: ObjectStore, prefix: str, home: str) -> Iterator[ObjectInfo]:
     """List objects, without directory markers and the objects of the dataset's own repository."""
     own = tuple(f"{home.rstrip('/')}/{name}" for name in _OWN)
     for info in store.list_everything(prefix):
+        # The S3 console creates an empty object for a folder.
         is_marker = info.key.endswith("/") and not info.size
         if not is_marker and not join_uri(store.url, info.key).startswith(own):
             yield info
@@ -168,11 +170,13 @@ class _Indexer:
         """Return the datum of an object, or None if it is already indexed or cannot be read."""
         uri = join_uri(self._store.url, info.key)
         before = known.get(uri)
+        # An object with the same ETag has the same content, and needs no request.
         if before is not None and before[1] == info.etag and (before[2] or not self._options.read):
             return None
         try:
             check_key(info.key)
             datum = self._datum(info, uri, supersedes=before[0] if before else None)
+        # These concern the store, so every other object would fail in the same way.
         except (CredentialsError, RepositoryUnreachable):
             raise
         except OrbitError as error:

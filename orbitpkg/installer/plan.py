@@ -113,6 +113,7 @@ def plan_install(
         present: The digests of chunks that are written already.
         local: The digests of chunks that installed releases contain.
     """
+    # The files may come from a generator, and are needed twice.
     wanted = tuple(files)
     targets: defaultdict[Blake3, list[Target]] = defaultdict(list)
     first: dict[Blake3, Chunk] = {}

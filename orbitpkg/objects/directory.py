@@ -136,6 +136,12 @@ class DirectoryStore(SimpleStore):
         """List objects; see ``ObjectStore.list``."""
         folder = check_prefix(prefix).rpartition("/")[0]
         with _translate_errors(self.root / disk_path(folder)):
+            yield from (info for info in self._walk(folder, prefix, frozenset()) if is_valid_key(info.key))
+
+    def list_everything(self, prefix: str) -> Iterator[ObjectInfo]:
+        """List objects with any key; see ``ObjectStore.list_everything``."""
+        folder = check_prefix(prefix).rpartition("/")[0]
+        with _translate_errors(self.root / disk_path(folder)):
             yield from self._walk(folder, prefix, frozenset())
 
     def _walk(self, folder: str, prefix: str, above: frozenset[tuple[int, int]]) -> Iterator[ObjectInfo]:
@@ -143,7 +149,7 @@ class DirectoryStore(SimpleStore):
         for name, found in self._look(folder):
             key = f"{folder}/{name}" if folder else name
             if stat.S_ISREG(found.st_mode):
-                if key.startswith(prefix) and is_valid_key(key):
+                if key.startswith(prefix):
                     yield _info(key, found)
             # `above` stops at a symbolic link that leads back up.
             elif key.startswith(prefix) and (found.st_dev, found.st_ino) not in above:
@@ -154,6 +160,7 @@ class DirectoryStore(SimpleStore):
 
         The key "a.b" sorts before "a/b" ('.' < '/'), so a folder is sorted, and named, with its slash.
         """
+        # Temporary files are not objects, and may be half written.
         if folder.partition("/")[0] == TEMPORARY:
             return []
         found = []
@@ -270,6 +277,7 @@ class DirectoryStore(SimpleStore):
 
     def abort_upload(self, info: UploadInfo) -> None:
         """Delete a temporary file; see ``ObjectStore.abort_upload``."""
+        # The identifier comes from a listing, and must not lead out of the folder.
         path = self.root / TEMPORARY / check_key(info.id)
         with _translate_errors(path):
             path.unlink(missing_ok=True)

@@ -306,6 +306,7 @@ class _Job:
         if self._is_gone(existing):
             return self._restore(existing, dry_run=dry_run)
         _, contents = self._repository.contents(existing)
+        # Files are compared, not archives: another version of the encoder writes the same files as other bytes.
         with self._reporter.task(f"Comparing {self._title}", self._source.size) as task:
             same = self._source.files(task.advance) == contents.identities
         if not same:

@@ -145,6 +145,7 @@ class Catalogue:
             RepositoryError: The repository did not respond, and no mirror has the package.
             IntegrityError: There is only a damaged index.
         """
+        # One answer per command, so that all decisions of a resolution are based on the same releases.
         if name not in self._stocks:
             before = self.repository.outage
             stock = self._look(name)

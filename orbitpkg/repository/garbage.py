@@ -65,6 +65,7 @@ def find_garbage(repository: Repository, *, grace: timedelta, now: datetime | No
     objects = [info for prefix in (ARCHIVES, PROBES) for info in repository.objects.list(prefix)]
     try:
         uploads = list(repository.objects.list_uploads())
+    # A store without multipart uploads has no unfinished ones.
     except UnsupportedByStore:
         uploads = []
     if not objects and not uploads:

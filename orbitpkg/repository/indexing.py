@@ -243,6 +243,7 @@ def update_index(repository: Repository, name: str, *, marker: str | None = None
 def _settle(truth: _Truth, marker: str | None) -> Index:
     repository, name = truth.repository, truth.name
     for _ in range(_ROUNDS):
+        # The index is read after the listing. If it agrees with the listing, it was current at that moment.
         listed, statuses = truth.look()
         index = _index_or_new(repository, name)
         if _agrees(index, listed.versions, statuses) and (marker or not listed.markers):

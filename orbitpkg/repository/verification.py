@@ -174,6 +174,7 @@ class _Verification:
         right = Index(name=name).with_releases(known)
         right = right.with_entries({v: entry.with_status(statuses.get(v)) for v, entry in right.releases.items()})
         lines = compare(_without(index or Index(name=name), listed.versions - known.keys()), right)
+        # While a publisher is between the record and the index, they differ, which is not a fault.
         if not lines or self._is_changing(name, listed):
             return
         if index is None:
@@ -199,6 +200,7 @@ class _Verification:
 
     def _chosen(self, chunks: Sequence[Chunk]) -> Iterator[list[Chunk]]:
         for run in _runs(chunks):
+            # The reads are spread evenly, so a partial verification also reaches the end of each archive.
             self._due += self._share
             if self._due >= 1:
                 self._due -= 1

@@ -66,6 +66,7 @@ class PackageVersions:
 
     def allowed(self, range_: VersionRange) -> int:
         """Return the states that a range matches."""
+        # A search evaluates the same range for many versions.
         found = self._allowed.get(range_.text)
         if found is None:
             found = sum((ABSENT << end + 1) - (ABSENT << at + 1) for at, end in range_.allowed_slices(self._points))

@@ -267,6 +267,7 @@ class _Search:
                 yield self._item(GarbageKind.CACHE, path, status.st_size, status)
 
     def _stale_roots(self) -> Iterator[Item]:
+        # Another garbage collection may have deleted the root already.
         for path in self._roots.stale:
             with contextlib.suppress(FileNotFoundError):
                 status = os.stat(path)  # noqa: PTH116
@@ -280,6 +281,7 @@ class _Search:
         left = [release for release in left if release not in kept]
         staying = set(self._packages)
         items: list[Item] = []
+        # Removing a release can make its dependencies removable, so the next one is searched after each removal.
         while (release := self._next(left, staying)) is not None:
             if self._policy.max_size is not None and size <= self._policy.max_size:
                 break
