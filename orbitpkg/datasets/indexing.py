@@ -41,7 +41,7 @@ __all__ = ["Indexed", "index_objects"]
 
 _WORKERS: Final = 16
 _BATCH: Final = 1000
-_IN_VAIN: Final = 32
+_MAX_DENIED: Final = 32
 _MAX_HEADER_BYTES: Final = 2**20
 _JSON_HEADER: Final = "metajson"
 _NAME_HEADER: Final = "filename"
@@ -182,7 +182,7 @@ class _Indexer:
         except OrbitError as error:
             # One object may be forbidden. Many in a row mean that the credentials do not permit reading at all.
             self._denied = self._denied + 1 if isinstance(error, AccessDenied) else 0
-            if self._denied == _IN_VAIN:
+            if self._denied == _MAX_DENIED:
                 raise
             self._result.failures.append(Failure(name=info.key, error=error))
             return None
