@@ -210,10 +210,10 @@ class TestFooter:
             ({"length": 1}, "is damaged: its BLAKE3 digest does not match."),
             ({"length": 1 << 20}, "footer points outside"),
             ({"length": 2**64 - 1}, "footer points outside"),
-            ({"raw_length": 0}, "bytes, not of 0"),
-            ({"raw_length": 1}, "bytes, not of 1"),
-            ({"raw_length": (512 << 20) + 1}, "are the limits"),
-            ({"raw_length": 2**64 - 1}, "are the limits"),
+            ({"raw_length": 0}, "bytes after decompression instead of 0."),
+            ({"raw_length": 1}, "bytes after decompression instead of 1."),
+            ({"raw_length": (512 << 20) + 1}, "The limits are"),
+            ({"raw_length": 2**64 - 1}, "The limits are"),
             ({"blake3": bytes(32)}, "is damaged: its BLAKE3 digest does not match."),
         ],
         ids=str,
@@ -224,7 +224,7 @@ class TestFooter:
         assert reason in refusal(target, data).message
 
     def test_a_newer_format_is_distinguished_from_damage(self, target: Path) -> None:
-        assert "Upgrade" in str(refusal(target, seal(b"{}", format=7)))
+        assert "To upgrade orbitpkg" in str(refusal(target, seal(b"{}", format=7)))
 
     def test_contents_larger_than_any_may_be_are_refused_before_they_are_read(self) -> None:
         length = 1 << 30
@@ -267,7 +267,7 @@ class TestChunkTable:
             chunks["stored"][0] += by
             chunks["stored"][1] -= by
 
-        assert "Chunk 0 of" in refusal(target, spoiled_chunks(shift)).message
+        assert "(chunk 0 cannot be decompressed)" in refusal(target, spoiled_chunks(shift)).message
 
     @pytest.mark.parametrize("by", [-1, 1])
     def test_chunks_that_end_before_or_after_the_contents_begin_are_refused(self, target: Path, by: int) -> None:
@@ -310,7 +310,7 @@ class TestChunkTable:
     def test_chunks_in_another_order_are_refused(self, target: Path) -> None:
         forgery = forge()
         forgery.frames[0], forgery.frames[1] = forgery.frames[1], forgery.frames[0]
-        assert "Chunk 0 of" in refusal(target, forgery.seal()).message
+        assert "(chunk 0 cannot be decompressed)" in refusal(target, forgery.seal()).message
 
     def test_a_stream_longer_than_numbers_go_is_refused(self, target: Path) -> None:
         forgery = forge()
@@ -340,7 +340,7 @@ class TestFrames:
         data = self.first_chunk()
         block = ((len(data) << 3) | 1).to_bytes(3, "little")
         frame = b"\x28\xb5\x2f\xfd\x00" + bytes([(30 - 10) << 3]) + block + data
-        assert "takes 1,073,741,824 bytes of memory" in refusal(target, self.with_first_frame(frame)).message
+        assert "needs 1,073,741,824 bytes of memory" in refusal(target, self.with_first_frame(frame)).message
         small_window = frame[:5] + bytes([(15 - 10) << 3]) + frame[6:]
         assert read_whole(target, self.with_first_frame(small_window))["data/big"] == HONEST[1].data
 
@@ -356,11 +356,11 @@ class TestFrames:
 
     @pytest.mark.parametrize("frame", [b"x", b"\x50\x2a\x4d\x18\0\0\0\0", b"\x28\xb5\x2f\xfd", b"BZh91AY&SY"])
     def test_an_invalid_frame_is_refused(self, target: Path, frame: bytes) -> None:
-        assert "Chunk 0 of" in refusal(target, self.with_first_frame(frame)).message
+        assert "chunk 0 " in refusal(target, self.with_first_frame(frame)).message.lower()
 
     def test_other_bytes_of_the_right_length_are_refused(self, target: Path) -> None:
         frame = compress(bytes(16 * 1024))
-        assert "its BLAKE3 is not" in refusal(target, self.with_first_frame(frame)).message
+        assert "is damaged: its BLAKE3 digest does not match the table of contents." in refusal(target, self.with_first_frame(frame)).message
 
     def test_contents_that_are_two_frames_are_refused(self, target: Path) -> None:
         raw = json.dumps(forge().table).encode()
@@ -395,7 +395,7 @@ class TestFileTable:
     def test_files_without_any_chunk_are_refused(self, target: Path) -> None:
         forgery = forge([Member("package.json", b"")], stream=b"")
         forgery.column("files", "offset")[0] = 0
-        assert "is truncated: the tar header of 'package.json' is incomplete" in refusal(target, forgery.seal()).message
+        assert "is truncated: the tar header of 'package.json' in" in refusal(target, forgery.seal()).message
 
     def test_no_files_are_refused(self, target: Path) -> None:
         assert "0 files are listed" in refusal(target, forge([]).seal()).message
