@@ -71,6 +71,7 @@ def choose_releases(
         ResolutionError: No set of releases meets the requirements.
         RepositoryError: A repository cannot be read.
     """
+    from orbitpkg.config.home import home_folder
     from orbitpkg.config.repositories import is_offline, needs_network, open_repositories, settings
     from orbitpkg.errors import OrbitError
     from orbitpkg.installer.installed import InstalledSource
@@ -78,7 +79,9 @@ def choose_releases(
 
     effect = settings(options.repository)
     remote = [needs_network(setting.url) for setting in effect.repositories]
-    local_only = is_offline(requested=options.offline) and any(remote)
+    # Without any configured repository, the default one counts only if it exists.
+    is_alone = not effect.source and not Path(home_folder(), "repository").is_dir()
+    local_only = is_offline(requested=options.offline) and (any(remote) or is_alone)
     damage: Sequence[str] = ()
     exact = not archives and all(requirement.range.exact for requirement in wanted)
     if exact or (local_only and not archives):
@@ -88,7 +91,7 @@ def choose_releases(
         try:
             return resolve(wanted, installed, apps=apps, prereleases=options.prereleases), None
         except OrbitError as error:
-            if local_only and all(remote):
+            if local_only and (all(remote) or is_alone):
                 error.hint = f"In offline mode, only installed packages count. {error.hint or ''}".rstrip()
                 _mention_damage(error, installed.damage, wanted)
                 raise

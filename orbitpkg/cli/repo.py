@@ -284,9 +284,15 @@ def repo_add(
     and its other settings are kept.
     """
     from orbitpkg.api.project.repositories import add_repository, has_repository
+    from orbitpkg.config.home import user_config_file
 
     verb = "Changed" if has_repository(name, user=user) else "Added"
     path = add_repository(name, url, packages=packages, mirrors=mirrors, user=user)
+    if any(redacted(each) != each for each in (url, *mirrors)) and str(path) != user_config_file():
+        console.warn(
+            f"{path} now contains a password, which everyone who gets the project can read. Remove the repository, and "
+            "add it to your own configuration: orbitpkg repo add --user"
+        )
     url = redacted(url)
     console.report(f"{verb} repository {name} ({url})", f"in {path}")
     return {
