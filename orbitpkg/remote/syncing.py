@@ -53,7 +53,7 @@ _AT_ONCE: Final = 16
 # These errors concern the store or this machine and end a sync. All other errors concern one path.
 _FINAL_ERRORS: Final = (CredentialsError, NoSpace, OfflineError, ReadOnlyRepository, RepositoryNotFound)
 # A store that answers, but fails for this many paths in a row, fails for all of them.
-_IN_VAIN: Final = 8
+_MAX_UNANSWERED: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,7 +281,7 @@ class _Run:
         self._done: list[Step] = []
         self._failed: list[Failed] = []
         self._edited: list[Conflict] = []
-        self._in_vain = 0
+        self._unanswered = 0
 
     def do(self, steps: Sequence[Step]) -> tuple[list[Step], list[Failed], list[Conflict]]:
         if not steps:
@@ -329,12 +329,12 @@ class _Run:
         except EditedError as error:
             self._edited.append(Conflict(path=step.path, reason=str(error)))
         except OrbitError as error:
-            self._in_vain = self._in_vain + 1 if isinstance(error, RepositoryUnreachable) else 0
-            if _is_final(error) or self._in_vain == _IN_VAIN:
+            self._unanswered = self._unanswered + 1 if isinstance(error, RepositoryUnreachable) else 0
+            if _is_final(error) or self._unanswered == _MAX_UNANSWERED:
                 raise
             self._failed.append(Failed(path=step.path, error=error))
         else:
-            self._in_vain = 0
+            self._unanswered = 0
             self._done.append(step)
             if synced is None:
                 self._pair.state.files.pop(step.path, None)
