@@ -162,7 +162,7 @@ def test_a_refusal_of_contents_is_one_of_their_archive() -> None:
 def test_a_newer_format_of_contents_gives_a_hint_to_upgrade() -> None:
     with pytest.raises(ArchiveError, match="has format 2; this version of orbitpkg supports format 1") as caught:
         read_contents(b'{"format": 2, "new": []}')
-    assert "Upgrade" in str(caught.value)
+    assert "To upgrade orbitpkg" in str(caught.value)
 
 
 class TestRecords:
@@ -181,7 +181,7 @@ class TestRecords:
         with pytest.raises(IntegrityError, match="has format 2; this version of orbitpkg supports format 1") as caught:
             read_record(b'{"format": 2, "name": "model", "version": "1.0.0", "new": []}')
         assert caught.value.hint is not None
-        assert "Upgrade" in caught.value.hint
+        assert "To upgrade orbitpkg" in caught.value.hint
 
     @pytest.mark.parametrize("value", [0, -1, 1.0])
     def test_a_format_that_never_was_is_refused(self, value: float) -> None:

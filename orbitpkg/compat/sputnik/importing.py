@@ -127,7 +127,9 @@ def _check_source(source: str, *, offline: bool) -> None:
     if not is_sputnik_address(source):
         raise UsageError(
             f"{redacted(source)} is not a valid Sputnik repository address.",
-            hint="Use sputnik+s3://BUCKET, sputnik+https://HOST or sputnik+file:///DIR.",
+            hint=f"For a repository of Sputnik or PyOrbital, write sputnik+{redacted(source)}."
+            if "://" in source
+            else "Use sputnik+s3://BUCKET, sputnik+https://HOST or sputnik+file:///DIR.",
         )
     refuse_offline(source, requested=offline)
 
