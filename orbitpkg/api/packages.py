@@ -173,11 +173,17 @@ def verify(
         IntegrityError: The record or the contents of a release are altered.
     """
     from orbitpkg.reporting import SILENT
-    from orbitpkg.store.package import not_installed
+    from orbitpkg.store.package import installed_names, installed_versions, not_installed, open_package
     from orbitpkg.store.store import Store
 
     store = Store(home_folder())
-    chosen = store.packages()
+    # A damaged release is an error here, whereas a list of packages leaves it out.
+    chosen = [
+        package
+        for name in installed_names(store.layout)
+        for version in installed_versions(store.layout, name)
+        if (package := open_package(store.layout, name, version)) is not None
+    ]
     if requirements:
         wanted = [parse_requirement(word) for word in requirements]
         for requirement in wanted:

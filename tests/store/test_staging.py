@@ -173,9 +173,9 @@ def test_a_release_with_a_damaged_record_is_reported_and_can_be_reinstalled(
     place.write_bytes(record)
     with pytest.raises(StorageError, match="is damaged"):
         open_package("model")
-    for use in (packages, verify):
-        with pytest.raises(OrbitError):
-            use()
+    with pytest.raises(OrbitError):
+        verify()
+    assert packages() == []
     assert [removed.version for removed in remove("model==1.0.0")] == ["1.0.0"]
     assert install(archive).is_complete
 

@@ -196,7 +196,7 @@ class TestUsing:
 class TestInstalling:
     def test_every_file_is_at_its_documented_path(self, package: Package, home: Path) -> None:
         folder = home / "store/v1/packages/model/1.0.0"
-        assert sorted(os.listdir(folder)) == ["contents", "files", "origin", "release.json"]
+        assert sorted(os.listdir(folder)) == ["contents", "files", "listing", "origin", "release.json"]
         assert package.path == folder / "files"
         assert os.listdir(home / "store/v1/tmp") == []
 

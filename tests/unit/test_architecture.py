@@ -66,6 +66,7 @@ JSON_HOMES = {
     "orbitpkg/model/jsontext.py": "the one home",
     "orbitpkg/api/unchanged.py": "runs before an app's first line, and reads a record that was checked when installed",
     "orbitpkg/store/package.py": "runs before an app's first line, and reads a record that was checked when installed",
+    "orbitpkg/store/presence.py": "runs before click is loaded, and reads what the store derived itself",
     "orbitpkg/datasets/extraction/jsonable.py": "metadata of others may hold NaN, which is a warning and no error",
     "orbitpkg/compat/sputnik/__main__.py": "prints what Sputnik prints",
     "orbitpkg/compat/sputnik/api/packages.py": "reads and writes what Sputnik reads and writes",

@@ -29,6 +29,8 @@ STORE = {
     "orbitpkg.config.environment",
     "orbitpkg.config.home",
     "orbitpkg.errors",
+    "orbitpkg.files",
+    "orbitpkg.files.names",
     "orbitpkg.model",
     "orbitpkg.model.names",
     "orbitpkg.model.requirements",
@@ -54,6 +56,7 @@ UNCHANGED = QUICK | {
     "orbitpkg.model.executables",
     "orbitpkg.model.release_rules",
     "orbitpkg.model.wording",
+    "orbitpkg.store.presence",
 }
 COMMAND = {
     "orbitpkg.cli.console",
