@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -79,6 +80,7 @@ class Row:
         sha1: The expected hash.
         stimulus_set_identifier: The stimulus set of an assembly. Empty if it has none.
         version_id: The version of the object. Empty for the newest.
+        is_installed: Whether an installed package supplies the row, rather than a file that the caller names.
     """
 
     identifier: str
@@ -89,6 +91,7 @@ class Row:
     sha1: str
     stimulus_set_identifier: str = ""
     version_id: str = ""
+    is_installed: bool = field(default=False, compare=False)
 
     @property
     def suffix(self) -> str:
@@ -118,7 +121,11 @@ def read_installed_catalogues() -> list[Catalogue]:
         IntegrityError: A catalogue cannot be read. The message names it.
     """
     found = {entry.name: entry for entry in entry_points(group=GROUP)}
-    return [_installed(entry) for _, entry in sorted(found.items())]
+    return [_mark_installed(_installed(entry)) for _, entry in sorted(found.items())]
+
+
+def _mark_installed(catalogue: Catalogue) -> Catalogue:
+    return replace(catalogue, rows=tuple(replace(row, is_installed=True) for row in catalogue.rows))
 
 
 def _installed(entry: EntryPoint) -> Catalogue:
@@ -181,7 +188,7 @@ def _read_file(path: Path, identifier: str) -> Catalogue:
 def _parse_rows(records: Iterable[Mapping[str, Any]], where: str) -> tuple[Row, ...]:
     rows = []
     for number, record in enumerate(records, start=2):
-        values = {column: str(record.get(column) or "").strip() for column in (*COLUMNS, _VERSION)}
+        values: dict[str, Any] = {column: str(record.get(column) or "").strip() for column in (*COLUMNS, _VERSION)}
         if values["lookup_type"] not in (ASSEMBLY, STIMULUS_SET) or not values["identifier"]:
             raise IntegrityError(f"{where}, line {number}: {values['lookup_type']!r} is not a lookup type.")
         del values["lookup_source"]
@@ -264,7 +271,7 @@ def _lock_of(path: Path) -> Path:
 
     folder = home() / "assemblies" / "locks"
     folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{blake3(str(path.resolve()).encode()).hexdigest()[:32]}.lock"
+    return folder / f"{blake3(os.fsencode(path.resolve())).hexdigest()[:32]}.lock"
 
 
 def check_duplicates(catalogue: Catalogue, rows: Iterable[Row]) -> None:

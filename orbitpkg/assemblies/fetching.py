@@ -20,8 +20,11 @@ from orbitpkg.assemblies.pins import hash_file, parse_pin
 from orbitpkg.errors import AccessDenied, CredentialsError, IntegrityError, ObjectNotFound, UsageError
 from orbitpkg.files.atomic import replace_folder
 from orbitpkg.files.errors import USER_FILE, storage_errors
+from orbitpkg.files.names import disk_path
+from orbitpkg.model.paths import RelativePath
 from orbitpkg.objects import open_store
 from orbitpkg.objects.addresses import join_uri, split_object_uri
+from orbitpkg.objects.foreign import ForeignAddress
 from orbitpkg.objects.transfer.files import download_object
 
 if TYPE_CHECKING:
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
 
     from orbitpkg.objects.protocol import ObjectStore
 
-__all__ = ["LOCATION_TYPES", "bucket_url", "fetch_file", "home", "unzip", "uri_of"]
+__all__ = ["LOCATION_TYPES", "bucket_url", "check_location", "fetch_file", "home", "unzip", "uri_of"]
 
 LOCATION_TYPES: Final = ("S3", "FILE", "HTTP", "HTTPS", "MEMORY")
 """The location types in catalogues. BrainIO supports S3 only."""
@@ -63,7 +66,7 @@ def fetch_file(location_type: str, location: str, sha1: str, version_id: str | N
     """
     pin = parse_pin(sha1)
     uri = uri_of(location_type, location)
-    path = home() / pin.folder / PurePosixPath(split_object_uri(uri)[1]).name
+    path = home() / pin.folder / disk_path(PurePosixPath(split_object_uri(uri)[1]).name)
     with storage_errors(path, USER_FILE):
         if path.is_file():
             if pin.matches(path):
@@ -123,6 +126,18 @@ def _s3_uri(location: str) -> str:
         if found:
             return f"s3://{bucket}/{path}"
     return f"s3://{path}"
+
+
+def check_location(location_type: str, location: str) -> None:
+    """Refuse a location from a catalogue of others that leads to this machine, unless the user trusts it.
+
+    Raises:
+        UsageError: The location or its type is invalid.
+        IntegrityError: The location leads to this machine or to its link.
+    """
+    from orbitpkg.config.trust import trusted_addresses
+
+    ForeignAddress(uri_of(location_type, location), trusted=trusted_addresses()).check_host()
 
 
 def bucket_url(bucket: str) -> str:
@@ -186,9 +201,8 @@ def unzip(path: Path) -> Path:
         with zipfile.ZipFile(path) as archive:
             members = [info for info in archive.infolist() if not info.is_dir()]
             for info in members:
-                parts = PurePosixPath(info.filename.replace("\\", "/"))
-                if parts.is_absolute() or ".." in parts.parts:
-                    raise IntegrityError(f"{path.name} contains a path outside its directory: {info.filename!r}.")
+                # Windows writes backslashes, which Linux would take for a part of the name.
+                info.filename = disk_path(RelativePath(info.filename.replace("\\", "/")))
             if not _is_extracted(target, members):
                 _extract(archive, target)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:

@@ -27,6 +27,7 @@ from orbitpkg.assemblies.netcdf import write_netcdf
 from orbitpkg.assemblies.pins import digests_of
 from orbitpkg.assemblies.stimuli import write_stimulus_set
 from orbitpkg.errors import ObjectExists, ObjectNotFound, UsageError
+from orbitpkg.files.atomic import temporary_name
 from orbitpkg.model.names import nearest
 from orbitpkg.objects import open_store
 from orbitpkg.objects.transfer.files import download_object, upload_object
@@ -250,7 +251,7 @@ def _find_uploaded(store: ObjectStore, path: Path) -> Stored | None:
     except ObjectNotFound:
         return None
     digests = digests_of(path)
-    copy = path.with_name(f"{path.name}.existing")
+    copy = Path(temporary_name(path.parent))
     if info.size == digests.size:
         download_object(store, path.name, copy, info=info)
         if digests_of(copy) == digests:

@@ -16,6 +16,8 @@ import pandas as pd
 
 from orbitpkg.errors import IntegrityError, UsageError
 from orbitpkg.files.errors import USER_FILE, storage_errors
+from orbitpkg.files.names import disk_path
+from orbitpkg.model.paths import RelativePath
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -107,7 +109,7 @@ def read_stimulus_set(csv_path: Path, folder: Path, *, identifier: str) -> Stimu
         names = stimuli[_FILE_NAME].astype(str)
     except (ValueError, KeyError, UsageError) as error:
         raise IntegrityError(f"The table of the stimulus set {identifier} cannot be read: {error}.") from error
-    paths = {key: folder / name for key, name in zip(stimuli[column], names, strict=True)}
+    paths = {key: folder / disk_path(RelativePath(name)) for key, name in zip(stimuli[column], names, strict=True)}
     missing = [path.name for path in paths.values() if not path.is_file()]
     if missing:
         raise IntegrityError(

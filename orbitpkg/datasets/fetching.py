@@ -33,6 +33,7 @@ from orbitpkg.errors import (
 )
 from orbitpkg.files.atomic import HIDDEN, move_file
 from orbitpkg.files.errors import USER_FILE, WRITE, storage_errors
+from orbitpkg.files.names import disk_path, text_path
 from orbitpkg.files.sync import sync_files
 from orbitpkg.objects import ObjectInfo, open_store
 from orbitpkg.objects.foreign import ForeignAddress
@@ -157,7 +158,7 @@ def fetch(
     result = Fetched(failures=failures)
     with storage_errors(folder, USER_FILE):
         folder.mkdir(parents=True, exist_ok=True)
-    _sweep({folder, *((folder / path).parent for path in paths)})
+    _sweep({folder, *((folder / disk_path(path)).parent for path in paths)})
     missing = {path: datum for path, datum in paths.items() if not _is_present(folder, path, datum, journal)}
     result.present = len(paths) - len(missing)
     try:
@@ -192,13 +193,13 @@ def fetch_one(datum: Datum, target: Path, *, stores: Stores) -> None:
         StorageError: The file cannot be written.
     """
     journal = Journal(target.with_name(".journal"))  # of nothing, and never saved
-    _Job(target.parent, stores, journal, force=True, progress=lambda _: None).fetch(target.name, datum)
+    _Job(target.parent, stores, journal, force=True, progress=lambda _: None).fetch(text_path(target.name), datum)
     with storage_errors(target, USER_FILE):
         sync_files([str(target)], folder=str(target.parent))
 
 
 def _is_present(folder: Path, path: str, datum: Datum, journal: Journal) -> bool:
-    target = folder / path
+    target = folder / disk_path(path)
     try:
         status = target.lstat()
         if journal.holds(path, status, datum.id):
@@ -236,7 +237,7 @@ def _sweep(folders: set[Path]) -> None:
 def _left(folder: Path, journal: Journal, paths: Mapping[str, object], *, delete: bool) -> list[str]:
     left = []
     for path in journal.others(paths):
-        target = folder / path
+        target = folder / disk_path(path)
         try:
             is_ours = journal.holds(path, target.lstat())
         except OSError:
@@ -274,7 +275,7 @@ class _Job:
         self._progress = progress
 
     def fetch(self, path: str, datum: Datum) -> None:
-        target = self._folder / path
+        target = self._folder / disk_path(path)
         self._check_free(target, path)
         with storage_errors(target, USER_FILE):
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -18,6 +18,7 @@ from orbitpkg.datasets.registration import Failure
 from orbitpkg.errors import UsageError
 from orbitpkg.files.atomic import atomic_write
 from orbitpkg.model.jsontext import dump_json, load_json
+from orbitpkg.model.paths import MAX_PART_BYTES
 
 if TYPE_CHECKING:
     import os
@@ -51,9 +52,9 @@ def local_paths(data: Iterable[Datum]) -> tuple[dict[str, Datum], list[Failure]]
             continue
         if not _is_free(name, files, folders):
             plain = PurePosixPath(name)
-            name = str(plain.with_name(f"{plain.stem}-{datum.id[:_DIGITS]}{plain.suffix}"))
+            name = _marked(plain, datum.id[:_DIGITS])
             if not _is_free(name, files, folders):
-                name = str(plain.with_name(f"{plain.stem}-{datum.id}{plain.suffix}"))
+                name = _marked(plain, datum.id)
         if not _is_free(name, files, folders):
             message = f"The datum {datum.id} cannot be written to a file: {datum.name} is also a directory."
             error = UsageError(message, id=datum.id)
@@ -63,6 +64,14 @@ def local_paths(data: Iterable[Datum]) -> tuple[dict[str, Datum], list[Failure]]
         folders.update(_folded(str(parent)) for parent in PurePosixPath(name).parents)
         paths[name] = datum
     return paths, failures
+
+
+def _marked(path: PurePosixPath, mark: str) -> str:
+    """Return a path with a mark before its suffix. A name that would become too long is cut."""
+    suffix = path.suffix if len(path.suffix.encode()) < MAX_PART_BYTES // 2 else ""
+    most = MAX_PART_BYTES - len(f"-{mark}{suffix}".encode())
+    stem = path.name.removesuffix(suffix).encode()[:most].decode(errors="ignore")
+    return str(path.with_name(f"{stem}-{mark}{suffix}"))
 
 
 def _is_free(name: str, files: set[str], folders: set[str]) -> bool:

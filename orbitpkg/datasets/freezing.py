@@ -23,6 +23,7 @@ from orbitpkg.datasets.registration import Failure
 from orbitpkg.errors import FileNotInPackage, IntegrityError, PartlyDone, StorageError, UsageError
 from orbitpkg.escaping import shell_word
 from orbitpkg.files.errors import storage_errors
+from orbitpkg.files.names import disk_path
 from orbitpkg.model.jsontext import canonical_json, parse_json, pretty_json
 from orbitpkg.model.paths import RelativePath, path_problem
 from orbitpkg.model.wording import as_subject
@@ -228,7 +229,7 @@ class Frozen:
             return self.package.file_path(DATA_FOLDER, path)
         datum = self.data[path]
         folder = home() / "cache" / "datasets" / "files" / datum.id[:2] / _content_id(datum)
-        kept = RelativePath(path.rpartition("/")[2]).below(folder)
+        kept = folder / disk_path(RelativePath(path.rpartition("/")[2]))
         # A cached file was verified before it became visible, and the name of its directory identifies its content.
         if kept.is_symlink() or not kept.is_file() or kept.stat().st_size != datum.size:
             fetch_one(datum, kept, stores=self._stores())

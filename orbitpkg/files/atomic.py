@@ -36,6 +36,7 @@ __all__ = [
     "move_file",
     "move_folder",
     "publish_file",
+    "publish_new_file",
     "remove_folder",
     "replace_folder",
     "temporary_name",
@@ -153,12 +154,16 @@ def publish_file(part: StrPath, target: StrPath, *, durable: bool = True) -> Non
         OSError: The file cannot be synced or renamed.
     """
     if durable:
-        descriptor = os.open(part, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _sync_file(part)
     move_file(part, target, durable=durable)
+
+
+def _sync_file(path: StrPath) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def move_file(source: StrPath, target: StrPath, *, durable: bool = True, target_folder: int | None = None) -> None:
@@ -206,6 +211,35 @@ def create_file(part: StrPath, target: StrPath, *, durable: bool = True) -> None
             raise
     if durable:
         _sync_folder_of(target)
+
+
+def publish_new_file(part: StrPath, target: StrPath) -> None:
+    """Give a finished file, which something else wrote, its name, unless a file of that name exists.
+
+    On file systems without hard links, other processes can see an empty file of that name for a moment.
+
+    Args:
+        part: The file, in the folder of ``target``. It is deleted.
+        target: Its new path.
+
+    Raises:
+        FileExistsError: A file of that name exists.
+        OSError: The file cannot be synced or renamed.
+    """
+    try:
+        _sync_file(part)
+        try:
+            create_file(part, target)
+        except FileExistsError:
+            raise
+        except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
+            os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+            move_file(part, target)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(part)  # noqa: PTH108
 
 
 def write_new_file(path: StrPath, data: bytes) -> None:

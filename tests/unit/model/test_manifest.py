@@ -481,6 +481,6 @@ def test_the_schema_of_records_refuses(fields: dict[str, object]) -> None:
 
 
 def test_an_installation_without_its_schemas_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(schemas, "_FOLDERS", (tmp_path,))
+    monkeypatch.setattr(schemas, "_folders", lambda: [tmp_path])
     with pytest.raises(IntegrityError, match=r"package\.schema\.json is missing"):
         schemas.load_schema("package")

@@ -20,6 +20,7 @@ from orbitpkg.compat.sputnik.formats.conversion import convert_manifest
 from orbitpkg.errors import ArchiveError, IntegrityError, ManifestError
 from orbitpkg.files.content import clone_or_link
 from orbitpkg.files.errors import storage_errors
+from orbitpkg.files.names import disk_path, text_path
 from orbitpkg.files.reading import read_bounded
 from orbitpkg.model.jsontext import load_json, parse_json, pretty_json
 from orbitpkg.model.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, parse_manifest
@@ -99,7 +100,7 @@ def _pick(folder: Path, include: object, archive: Path) -> list[str]:
     """List the included files except the archive itself, as paths with slashes."""
     found: set[str] = set()
     for entry in include if isinstance(include, list) else [include]:
-        pattern = "/".join(_parts(entry, folder))
+        pattern = disk_path("/".join(_parts(entry, folder)))
         for path in glob.iglob(pattern, root_dir=folder, recursive=True):  # noqa: PTH207 - Path.glob takes dotfiles
             file = folder / path
             if file.is_file() and not (archive.exists() and file.samefile(archive)):
@@ -107,7 +108,7 @@ def _pick(folder: Path, include: object, archive: Path) -> list[str]:
                     raise InvalidPathException(
                         f"{file} is a link to a file outside {folder}.", hint="Replace the link with a copy."
                     )
-                found.add(Path(path).as_posix())
+                found.add(text_path(Path(path).as_posix()))
     found.discard(MANIFEST_NAME)
     if not found:
         raise EmptyArchiveException(
@@ -135,9 +136,9 @@ def _staged(folder: Path, paths: Iterable[str], manifest: bytes, scratch: Path) 
     """Place the selected files and the manifest in an empty directory."""
     with storage_errors(str(scratch)):
         for path in paths:
-            target = scratch / path
+            target = scratch / disk_path(path)
             target.parent.mkdir(parents=True, exist_ok=True)
-            clone_or_link(str((folder / path).resolve()), str(target))
+            clone_or_link(str((folder / disk_path(path)).resolve()), str(target))
         (scratch / MANIFEST_NAME).write_bytes(manifest)
     try:
         return read_tree(scratch)

@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING
 from orbitpkg.archive.tree import read_tree
 from orbitpkg.errors import ArchiveError, IntegrityError, NoSpace
 from orbitpkg.files.errors import storage_errors
+from orbitpkg.files.names import disk_path
 from orbitpkg.files.space import free_bytes
 from orbitpkg.model.manifest import MANIFEST_NAME
 
@@ -110,7 +111,7 @@ def _check_space(folder: Path, needed: int, where: str) -> None:
 
 
 def _write_member(file: IO[bytes], start: int, member: Member, folder: Path, *, where: str) -> None:
-    target = folder / member.path
+    target = folder / disk_path(member.path)
     target.parent.mkdir(parents=True, exist_ok=True)
     digest, engine = hashlib.new(member.algorithm, usedforsecurity=False), zlib.decompressobj(_GZIP_WINDOW)
     file.seek(start + member.start)
