@@ -68,7 +68,7 @@ def repo_policy(
         policy = new_policy(target, audience, right, create_only=bucket.is_aws)
         if apply:
             return _apply(console, where, bucket, policy)
-    console.lines(pretty_json(policy).split("\n"))
+    console.lines(pretty_json(policy).splitlines())
     return {"repository": where, "policy": policy, "applied": False}
 
 
