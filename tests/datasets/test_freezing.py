@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from blake3 import blake3
 
 import orbitpkg
-from orbitpkg.datasets.layout import blob_key
+from orbitpkg.datasets.datum import new_datum
+from orbitpkg.datasets.layout import blob_key, part_key
+from orbitpkg.datasets.parts import write_part
 from orbitpkg.errors import (
     FileNotInPackage,
     IntegrityError,
@@ -17,10 +25,11 @@ from orbitpkg.errors import (
     ReleaseExists,
     UsageError,
 )
+from orbitpkg.objects import open_store
 from tests.packages import make_package, noise
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
     from orbitpkg.datasets.dataset import Dataset
 
@@ -135,3 +144,134 @@ def test_a_frozen_release_with_damaged_lines_is_named(filled: Dataset, tmp_path:
     orbitpkg.install("broken", repository=filled.repository)
     with pytest.raises(IntegrityError, match=r"(?i)line 1 of"):
         orbitpkg.frozen("broken")
+
+
+def forge(filled: Dataset, change: Callable[[dict[str, Any]], None]) -> orbitpkg.Frozen:
+    """Install a release of a frozen selection whose description someone has changed, and return it."""
+    found = freeze(filled, pack=False)
+    folder = Path(filled.repository.removeprefix("file://")).parent / "forged"
+    folder.mkdir()
+    rows = [json.loads(line) for line in found.package.read_text("data.jsonl").splitlines()]
+    for row in rows:
+        change(row)
+    (folder / "data.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    metadata = {"dataset": {"id": "recordings", "packed": False}}
+    manifest = {"name": "evil", "version": "1.0.0", "include": ["data.jsonl"], "metadata": metadata}
+    (folder / "package.json").write_text(json.dumps(manifest))
+    orbitpkg.publish(folder, filled.repository)
+    orbitpkg.install("evil", repository=filled.repository)
+    return orbitpkg.frozen("evil")
+
+
+def update_id(row: dict[str, Any]) -> None:
+    """Give a row the id that belongs to its other fields."""
+    facts = {name: row[name] for name in ("name", "size", "uri", "blake3", "sha256", "etag", "version", "supersedes")}
+    made = new_datum(
+        **facts,
+        registered=datetime.fromisoformat(row["registered"]),
+        modified=datetime.fromisoformat(row["modified"]) if row["modified"] else None,
+        tags=row["tags"],
+        metadata=row["metadata"],
+        lineage=row["lineage"],
+    )
+    row["id"] = made.id
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"id": "../../../../../../.ssh"},
+        {"id": "/root/.ssh"},
+        {"id": "0" * 32},
+        {"id": None},
+        {"path": "../authorized_keys"},
+        {"path": "/root/.ssh/authorized_keys"},
+        {"path": "a/../../b"},
+        {"path": ""},
+        {"blake3": "../" * 20 + "aaaa"},
+        {"blake3": None},
+        {"size": -1},
+        {"size": True},
+        {"size": 2**70},
+        {"lineage": ["../../x"]},
+        {"name": 5},
+        {"registered": "0001-01-01T00:00:00+23:00"},
+    ],
+    ids=str,
+)
+def test_a_forged_description_is_refused_and_writes_no_file(
+    filled: Dataset, tmp_path: Path, change: dict[str, object]
+) -> None:
+    def apply(row: dict[str, Any]) -> None:
+        row.update(change)
+        if "id" not in change and isinstance(row["name"], str):
+            with suppress(Exception):
+                update_id(row)
+
+    with pytest.raises(IntegrityError, match=r"not a valid datum|is not valid|The path"):
+        forge(filled, apply)
+    assert not list(tmp_path.rglob("authorized_keys"))
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+def test_an_address_of_this_machine_in_a_release_is_read_only_if_the_user_trusts_it(
+    filled: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, trusted: bool
+) -> None:
+    (tmp_path / "private").mkdir()
+    secret = tmp_path / "private" / "id_ed25519"
+
+    def apply(row: dict[str, Any]) -> None:
+        secret.write_bytes(noise(row["size"]))
+        row["uri"] = secret.as_uri()
+        row["blake3"] = blake3(secret.read_bytes()).hexdigest()
+        row["sha256"] = None
+        update_id(row)
+
+    found = forge(filled, apply)
+    if trusted:
+        monkeypatch.setenv("ORBITPKG_TRUSTED_ADDRESSES", (tmp_path / "private").as_uri())
+        assert found.file_path("run 3#%.bin").read_bytes() == secret.read_bytes()
+        return
+    with pytest.raises(IntegrityError, match="leads to a file on this machine") as caught:
+        found.file_path("run 3#%.bin")
+    assert "ORBITPKG_TRUSTED_ADDRESSES" in str(caught.value.hint)
+    assert [failure.error.code for failure in found.fetch(tmp_path / "out").failures] == ["integrity"] * 2
+
+
+def test_a_row_of_a_catalogue_never_leads_to_a_file_of_this_machine(filled: Dataset, tmp_path: Path) -> None:
+    secret = tmp_path / "id_ed25519"
+    secret.write_bytes(b"the private key")
+    forged = new_datum(
+        name="key", size=15, uri=secret.as_uri(), registered=datetime.now(UTC), etag=info_of(secret), metadata={}
+    )
+    broken = replace(forged, id="../../../../../../../tmp/x")
+    for datum in (forged, broken):
+        data = write_part([datum], dataset="recordings", known={})
+        filled.objects.put(part_key("recordings", datetime.now(UTC), blake3(data).hexdigest()[:32]), data)
+    done = filled.where().fetch(tmp_path / "out")
+    assert sorted(failure.name for failure in done.failures) == ["key", "key"]
+    assert not (tmp_path / "out" / "key").exists()
+    assert len(done.fetched) == 4
+    for pack in (True, False):
+        with pytest.raises((PartlyDone, IntegrityError)):
+            filled.where("name = 'key'").freeze("keys==1.0.0", pack=pack)
+
+
+def info_of(path: Path) -> str:
+    etag = open_store(path.parent.as_uri()).head(path.name).etag
+    assert etag is not None
+    return etag
+
+
+def test_data_of_a_directory_that_the_user_indexed_can_be_fetched_by_this_user_alone(
+    recordings: Dataset, tmp_path: Path, home: Path
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.bin").write_bytes(b"a")
+    assert recordings.index((tmp_path / "data").as_uri()).new == 1
+    assert recordings.where().fetch(tmp_path / "out").fetched == ["a.bin"]
+    (remembered,) = (home / "cache" / "datasets").glob("trusted-*.json")
+    remembered.chmod(0o666)
+    (tmp_path / "out" / "a.bin").unlink()
+    done = recordings.where().fetch(tmp_path / "out")
+    assert [failure.error.code for failure in done.failures] == ["integrity"]
