@@ -12,13 +12,14 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 from orbitpkg.errors import IntegrityError, ManifestError, Problem
 from orbitpkg.model.jsontext import json_text, lines_of, parse_json, pretty_json, syntax_hint
 from orbitpkg.model.manifest_checks import manifest_problems
 from orbitpkg.model.names import canonical_name, nearest
-from orbitpkg.model.patterns import compile_glob, is_literal, literal_prefix
+from orbitpkg.model.patterns import compile_glob, is_literal, literal_prefix, literal_suffix
 from orbitpkg.model.requirements import parse_range
 from orbitpkg.model.versions import parse_version
 
@@ -41,6 +42,10 @@ __all__ = [
 MANIFEST_NAME = "package.json"
 MAX_MANIFEST_BYTES = 1024 * 1024
 
+# Below this number of paths, comparing them takes less time than looking for fewer.
+_FEW = 16
+# Guessing what a pattern was meant to be takes milliseconds.
+_MOST_GUESSES = 20
 _MOST_COMPARED = 2000
 """The maximum number of paths compared for a "did you mean" hint. Each comparison takes 10 µs or more."""
 
@@ -136,17 +141,17 @@ class Manifest:
         Args:
             paths: The relative, ``/``-separated paths of all regular files in the directory.
         """
-        ordered = sorted(paths)
+        tree = _Paths(paths)
         chosen: set[str] = set()
         unmatched = []
         for entry in self.include:
-            matches = _matches(entry.glob, ordered)
+            matches = tree.matching(entry.glob)
             chosen.update(matches)
             if not matches and entry.glob != MANIFEST_NAME:
                 unmatched.append(entry)
         for entry in self.exclude:
-            chosen.difference_update(_matches(entry.glob, ordered))
-        problems = [_unmatched_problem(entry, ordered) for entry in unmatched]
+            chosen.difference_update(tree.matching(entry.glob))
+        problems = [_unmatched_problem(entry, tree, guess=at < _MOST_GUESSES) for at, entry in enumerate(unmatched)]
         return Selection(
             files=tuple(sorted(chosen | {MANIFEST_NAME})), unmatched=tuple(unmatched), problems=tuple(problems)
         )
@@ -186,12 +191,10 @@ def find_unmatched(data: bytes, paths: Iterable[str]) -> list[Problem]:
     broken = [problem for problem in manifest_problems(document) if problem.pointer.startswith("/include")]
     if broken or not isinstance(document, dict) or "include" not in document:
         return []
-    ordered = sorted(paths)
-    return [
-        _unmatched_problem(entry, ordered)
-        for entry in _entries(document, "include", lines_of(data))
-        if entry.glob != MANIFEST_NAME and not _matches(entry.glob, ordered)
-    ]
+    tree = _Paths(paths)
+    entries = _entries(document, "include", lines_of(data))
+    unmatched = [entry for entry in entries if entry.glob != MANIFEST_NAME and not tree.matching(entry.glob)]
+    return [_unmatched_problem(entry, tree, guess=at < _MOST_GUESSES) for at, entry in enumerate(unmatched)]
 
 
 def new_manifest(name: str, version: str) -> bytes:
@@ -260,32 +263,57 @@ def _entries(document: dict[str, Any], key: str, lines: dict[str, int]) -> tuple
     )
 
 
-def _matches(glob: str, ordered: Sequence[str]) -> list[str]:
-    """Return the paths that a glob matches. Only the sorted paths with its literal prefix are tested."""
-    if is_literal(glob):
-        at = bisect_left(ordered, glob)
-        return [glob] if ordered[at : at + 1] == [glob] else []
-    prefix = literal_prefix(glob)
+class _Paths:
+    """The paths of a directory, searched by globs.
+
+    A glob is compiled and compared only with the paths that have its literal prefix, or those that have its literal
+    suffix, whichever are fewer. A manifest may have thousands of globs, most of which match few paths.
+    """
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self.ordered = sorted(paths)
+
+    @cached_property
+    def _reversed(self) -> list[str]:
+        return sorted(path[::-1] for path in self.ordered)
+
+    def __contains__(self, path: str) -> bool:
+        at = bisect_left(self.ordered, path)
+        return at < len(self.ordered) and self.ordered[at] == path
+
+    def matching(self, glob: str) -> list[str]:
+        """Return the paths that a glob matches."""
+        if is_literal(glob):
+            return [glob] if glob in self else []
+        found = _starting_with(self.ordered, literal_prefix(glob))
+        if len(found) > _FEW and literal_suffix(glob):
+            ending = _starting_with(self._reversed, literal_suffix(glob)[::-1])
+            found = [path[::-1] for path in ending] if len(ending) < len(found) else found
+        return list(filter(compile_glob(glob).fullmatch, found)) if found else []
+
+
+def _starting_with(ordered: list[str], prefix: str) -> list[str]:
     first = bisect_left(ordered, prefix)
     last = bisect_right(ordered, prefix, lo=first, key=lambda path: path[: len(prefix)])
-    return list(filter(compile_glob(glob).fullmatch, ordered[first:last]))
+    return ordered[first:last]
 
 
-def _unmatched_problem(entry: IncludeEntry, ordered: Sequence[str]) -> Problem:
-    return Problem(entry.pointer, f"{entry} matches no file", _unmatched_hint(entry.glob, ordered), entry.line)
+def _unmatched_problem(entry: IncludeEntry, tree: _Paths, *, guess: bool) -> Problem:
+    hint = _unmatched_hint(entry.glob, tree) if guess else None
+    return Problem(entry.pointer, f"{entry} matches no file", hint, entry.line)
 
 
-def _unmatched_hint(glob: str, ordered: Sequence[str]) -> str | None:
-    if _matches(f"{glob}/**", ordered):
+def _unmatched_hint(glob: str, tree: _Paths) -> str | None:
+    if tree.matching(f"{glob}/**"):
         return f'it is a directory; did you mean "{glob}/**"?'
-    if glob in ordered:
+    if glob in tree:
         return f'to match a "[" in a file name, write "{glob.replace("[", "[[]")}"'
     folder = literal_prefix(glob).rpartition("/")[0]
-    if folder and not _matches(f"{folder}/**", ordered):
-        near = nearest(folder, _folders(ordered), 1)
+    if folder and not tree.matching(f"{folder}/**"):
+        near = nearest(folder, _folders(tree.ordered), 1)
         rest = glob.removeprefix(folder)
         return f'there is no directory "{folder}"' + (f'; did you mean "{near[0]}{rest}"?' if near else "")
-    near = nearest(glob, _matches(f"{folder}/*".lstrip("/"), ordered)[:_MOST_COMPARED], 1)
+    near = nearest(glob, tree.matching(f"{folder}/*".lstrip("/"))[:_MOST_COMPARED], 1)
     return f'did you mean "{near[0]}"?' if near else None
 
 

@@ -15,7 +15,7 @@ from orbitpkg.errors import Problem, UsageError
 from orbitpkg.model.jsontext import canonical_json, escape_pointer, json_text
 from orbitpkg.model.names import canonical_name, is_valid_name, nearest
 from orbitpkg.model.paths import path_problem
-from orbitpkg.model.patterns import glob_problem
+from orbitpkg.model.patterns import glob_problem, is_literal
 from orbitpkg.model.requirements import parse_range
 from orbitpkg.model.schemas import load_schema
 from orbitpkg.model.versions import parse_version
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["manifest_problems"]
 
+# A pattern with wildcards may have to be compared with every file of the directory.
+_MAX_GLOBS = 10_000
 _MAX_COPIED_BYTES = 60 * 1024
 """The size limit of the values that the release record copies from a manifest. The record is limited to 64 KiB, and
 everything else in it takes less than 4 KiB."""
@@ -112,12 +114,21 @@ def _strings(document: Mapping[str, object], key: str) -> Iterator[tuple[str, st
 
 def _pattern_problems(document: Mapping[str, object], key: str) -> Iterator[Problem]:
     entries = document.get(key)
+    globs = sum(map(_has_wildcard, entries if isinstance(entries, list) else ()))
+    if globs > _MAX_GLOBS:
+        yield Problem(f"/{key}", f"has {globs:,} patterns with wildcards; the maximum is {_MAX_GLOBS:,}")
+        return
     for index, entry in enumerate(entries if isinstance(entries, list) else ()):
         pointer = f"/{key}/{index}"
         if isinstance(entry, str):
             yield from _glob_problems(pointer, entry, entry)
         elif isinstance(entry, list) and entry and all(isinstance(part, str) for part in entry):
             yield from _parts_problems(pointer, entry)
+
+
+def _has_wildcard(entry: object) -> bool:
+    parts = entry if isinstance(entry, list) else [entry]
+    return not all(is_literal(part) for part in parts if isinstance(part, str))
 
 
 def _parts_problems(pointer: str, parts: list[str]) -> Iterator[Problem]:

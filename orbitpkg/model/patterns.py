@@ -16,7 +16,7 @@ from functools import lru_cache
 
 from orbitpkg.model.paths import path_problem
 
-__all__ = ["compile_glob", "glob_problem", "is_literal", "literal_prefix"]
+__all__ = ["compile_glob", "glob_problem", "is_literal", "literal_prefix", "literal_suffix"]
 
 _SPECIAL = re.compile(r"[*?\[]")
 _ANY_DEPTH = "**"
@@ -32,6 +32,12 @@ def literal_prefix(glob: str) -> str:
     """Return the text before the first wildcard, with which every matching path starts."""
     found = _SPECIAL.search(glob)
     return glob[: found.start()] if found else glob
+
+
+def literal_suffix(glob: str) -> str:
+    """Return the text after the last wildcard, with which every matching path ends."""
+    # A "]" that ends no class is left out without harm, and so is the "/" of "**/", which may match nothing.
+    return re.split(r"[*?\]\[]", glob)[-1].removeprefix("/")
 
 
 @lru_cache(maxsize=1024)
