@@ -20,7 +20,7 @@ from botocore.exceptions import HTTPClientError
 from botocore.httpsession import URLLib3Session
 from botocore.utils import get_environ_proxies
 
-from orbitpkg.objects.answers import MAX_PAGE_BYTES, AnswerError
+from orbitpkg.objects.answers import MAX_PAGE_BYTES, AnswerError, RefusalError
 from orbitpkg.objects.certificates import tls_context
 from orbitpkg.objects.paced_http import PacedResponse
 
@@ -93,10 +93,24 @@ class PacedSession(URLLib3Session):
             response: Any = super().send(request)
         finally:
             request.stream_output = is_object
+        _check_headers(response)
         # botocore itself reads the body of an error, also where it expects an object.
         if not is_object or response.status_code >= HTTPStatus.MULTIPLE_CHOICES:
             response._content = _read_page(response.raw)  # noqa: SLF001 - where AWSResponse.content keeps it
         return response
+
+
+def _check_headers(response: Any) -> None:
+    """Raise an error for headers that botocore does not expect: it parses them without a check, or loops."""
+    length = response.headers.get("Content-Length")
+    if length is not None and not (str(length).isascii() and str(length).isdigit()):
+        response.raw.close()
+        raise AnswerError("its answer has no valid length")
+    status = response.status_code
+    is_redirect = HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST and status != HTTPStatus.NOT_MODIFIED
+    if is_redirect and response.headers.get("Location"):
+        body = _read_page(response.raw).decode("utf-8", "replace")
+        raise RefusalError(status, body, dict(response.headers.items()))
 
 
 def _read_page(raw: Any) -> bytes:

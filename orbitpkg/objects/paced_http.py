@@ -181,7 +181,12 @@ class PageClient:
             connection.putheader(name, value)
         connection.endheaders()
         answer = connection.getresponse()
-        body = _read_page(answer)
+        try:
+            body = _read_page(answer)
+        except BaseException:
+            # An answer without length holds the socket after the connection has given it up.
+            answer.close()
+            raise
         if answer.will_close or len(self._idle) >= _MAX_IDLE:
             connection.close()
         else:

@@ -20,6 +20,7 @@ from orbitpkg.errors import (
     RepositoryError,
     UnsupportedByStore,
 )
+from orbitpkg.objects.answers import AnswerError
 from orbitpkg.objects.failures import failure_of
 from orbitpkg.objects.obstore_reads import open_stream, read_range, read_whole
 from orbitpkg.objects.protocol import (
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
     from orbitpkg.objects.protocol import ObjectStore
     from orbitpkg.objects.s3_config import S3Settings
 
-__all__ = ["S3Store"]
+__all__ = ["S3Store", "read_body"]
 
 T = TypeVar("T")
 Data = TypeVar("Data", bytes, memoryview)
@@ -238,8 +239,7 @@ class S3Store:
                 self._check_etag(key, answer.get("ETag"), etag)
                 if not answer.get("ContentRange", "").startswith(f"bytes {start}-"):
                     raise UnsupportedByStore(f"{self.url} does not support ranged reads.")
-                data: bytes = body.read()
-                return data
+                return read_body(body, length)
 
         return _whole(self._read(key, work, version), f"{self.url}/{key}", start, length)
 
@@ -508,6 +508,18 @@ def _info(key: str, meta: obstore.ObjectMeta) -> ObjectInfo:
 
 def _of(version: str | None) -> obstore.GetOptions:
     return {} if version is None else {"version": version}
+
+
+def read_body(body: Any, length: int) -> bytes:
+    """Return the body of botocore's answer, which has at most ``length`` bytes.
+
+    Raises:
+        AnswerError: The body is longer.
+    """
+    data: bytes = body.read(length + 1)
+    if len(data) > length:
+        raise AnswerError("the answer is longer than announced")
+    return data
 
 
 def _whole(data: Data, name: str, start: int, length: int) -> Data:

@@ -119,7 +119,9 @@ def resolve_s3(bucket: str, *, env: Mapping[str, str] | None = None) -> S3Settin
     keys = _environment_keys(env)
     region = _environment_region(env)
     endpoint = _environment_endpoint(env)
-    if keys is not None and (endpoint or (region and not _config_matters(env))):
+    # A bundle of the profile counts also for an endpoint from the environment.
+    settled = _BUNDLE_WORDS if endpoint else _WORDS
+    if keys is not None and (endpoint or region) and not _config_matters(env, settled):
         return _settings(bucket, env, endpoint=endpoint, region=region, keys=lambda: keys, source=_FROM_ENVIRONMENT)
     try:
         return _from_files(bucket, env, keys)
@@ -292,13 +294,17 @@ def _profile(env: Mapping[str, str]) -> str | None:
     return env.get("AWS_DEFAULT_PROFILE", "").strip() or env.get("AWS_PROFILE", "").strip() or None
 
 
-def _config_matters(env: Mapping[str, str]) -> bool:
-    """Return whether the shared config file may contain an endpoint or an addressing style."""
+_BUNDLE_WORDS: Final = (b"ca_bundle",)
+_WORDS: Final = (b"endpoint_url", b"addressing_style", *_BUNDLE_WORDS)
+
+
+def _config_matters(env: Mapping[str, str], words: tuple[bytes, ...] = _WORDS) -> bool:
+    """Return whether the shared config file may contain one of these settings."""
     try:
         text = _config_file(env).read_bytes()
     except OSError:
         return False
-    return any(word in text for word in (b"endpoint_url", b"addressing_style", b"ca_bundle"))
+    return any(word in text for word in words)
 
 
 def _from_files(bucket: str, env: Mapping[str, str], keys: Keys | None) -> S3Settings:

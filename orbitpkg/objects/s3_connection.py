@@ -373,6 +373,8 @@ def foreign_errors() -> tuple[type[Exception], ...]:
     with suppress(KeyError):
         botocore = sys.modules["botocore.exceptions"]
         errors += [botocore.BotoCoreError, botocore.ClientError]
+        # Raised while the body of an object is read.
+        errors.append(sys.modules["urllib3.exceptions"].HTTPError)
     with suppress(KeyError):
         # A truncated or foreign answer; this exception has no base class of botocore.
         errors.append(sys.modules["botocore.parsers"].ResponseParserError)

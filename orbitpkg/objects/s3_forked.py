@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from orbitpkg.objects.answers import AnswerError
 from orbitpkg.objects.failures import failure_of
 from orbitpkg.objects.protocol import STREAM_BYTES, ObjectInfo, check_metadata
 from orbitpkg.objects.read_only import check_size
-from orbitpkg.objects.s3 import S3Store
+from orbitpkg.objects.s3 import S3Store, read_body
 from orbitpkg.objects.s3_connection import foreign_errors
 from orbitpkg.objects.s3_upload import quoted
 
@@ -46,7 +47,10 @@ class ForkedS3Store(S3Store):
             with answer["Body"] as body:
                 info = _info(key, answer)
                 check_size(self.url, info, max_bytes)
-                return body.read(), info
+                data = read_body(body, info.size)
+            if len(data) < info.size:
+                raise AnswerError("the answer was cut short")
+            return data, info
 
         return self._connection.ask("read", key, work)
 
@@ -119,6 +123,8 @@ def _which(version: str | None) -> dict[str, str]:
 
 
 def _info(key: str, answer: Any) -> ObjectInfo:
+    if "ContentLength" not in answer or "LastModified" not in answer:
+        raise AnswerError("its answer does not describe the object")
     return ObjectInfo(
         key=key,
         size=answer["ContentLength"],
