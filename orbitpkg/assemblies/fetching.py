@@ -21,7 +21,7 @@ from orbitpkg.errors import AccessDenied, CredentialsError, IntegrityError, Obje
 from orbitpkg.files.atomic import replace_folder
 from orbitpkg.files.errors import USER_FILE, storage_errors
 from orbitpkg.files.names import disk_path
-from orbitpkg.model.paths import RelativePath
+from orbitpkg.model.paths import RelativePath, relative_problem
 from orbitpkg.objects import open_store
 from orbitpkg.objects.addresses import join_uri, split_object_uri
 from orbitpkg.objects.foreign import ForeignAddress
@@ -202,7 +202,10 @@ def unzip(path: Path) -> Path:
             members = [info for info in archive.infolist() if not info.is_dir()]
             for info in members:
                 # Windows writes backslashes, which Linux would take for a part of the name.
-                info.filename = disk_path(RelativePath(info.filename.replace("\\", "/")))
+                name = info.filename.replace("\\", "/")
+                if relative_problem(name):
+                    raise IntegrityError(f"{path.name} contains a path outside its directory: {info.filename!r}.")
+                info.filename = disk_path(RelativePath(name))
             if not _is_extracted(target, members):
                 _extract(archive, target)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:

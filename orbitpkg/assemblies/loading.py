@@ -17,7 +17,7 @@ from orbitpkg.assemblies.arrays import (
     without_indexes,
 )
 from orbitpkg.assemblies.catalogues import ASSEMBLY, STIMULUS_SET, Row, find_rows
-from orbitpkg.assemblies.fetching import bucket_url, fetch_file, unzip
+from orbitpkg.assemblies.fetching import bucket_url, check_location, fetch_file, unzip
 from orbitpkg.assemblies.netcdf import read_groups, read_netcdf
 from orbitpkg.assemblies.stimuli import ID_COLUMNS, id_column, read_stimulus_set
 from orbitpkg.errors import IntegrityError
@@ -166,6 +166,8 @@ def _require_file(rows: dict[str, Row], suffix: str, identifier: str) -> Row:
 
 
 def _fetch_row(row: Row) -> Path:
+    if row.is_installed:
+        check_location(row.location_type, row.location)
     return fetch_file(row.location_type, row.location, row.sha1, row.version_id or None)
 
 

@@ -270,6 +270,15 @@ def test_an_archive_with_a_path_outside_its_directory_is_not_extracted(tmp_path:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.zip", "b.zip"]
 
 
+@pytest.mark.parametrize("name", ["../../secret.png", "/etc/passwd", "a/../../secret.png", "."])
+def test_a_table_of_stimuli_cannot_name_files_outside_its_directory(tmp_path: Path, name: str) -> None:
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "set.csv").write_text(f"stimulus_id,filename\n1,{name}\n")
+    with pytest.raises(IntegrityError, match="The path"):
+        StimulusSet.from_files(tmp_path / "a" / "set.csv", tmp_path / "a" / "b")
+
+
 def test_modified_stimuli_are_extracted_again(lookup: Path, bucket: Path, stimuli: StimulusSet) -> None:
     package_stimulus_set(lookup, stimuli, "lab.Faces", bucket.as_uri())
     first = get_stimulus_set("lab.Faces", catalogue=lookup)

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from orbitpkg.compat.sputnik.formats.meta import ARCHIVE_NAME, MAX_META_BYTES, META_NAME
+from orbitpkg.config.trust import trusted_addresses
 from orbitpkg.errors import IntegrityError, ObjectNotFound, RepositoryNotFound, UsageError
 from orbitpkg.model.jsontext import parse_json
 from orbitpkg.objects import open_store
 from orbitpkg.objects.addresses import parse_address
+from orbitpkg.objects.foreign import ForeignAddress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -199,6 +201,10 @@ class ServerRepository:
         netloc = own.netloc if same else parts.netloc
         url = f"{parts.scheme}://{netloc}{folder}"
         if url not in self._stores:
+            # The user named this server. An index on this machine may name other ports of it.
+            place = f"{parts.scheme}://{parts.netloc}"
+            trusted = [*trusted_addresses(), *([place] if parts.hostname == own.hostname else [])]
+            ForeignAddress(f"{place}{parts.path}", trusted=trusted).check_host()
             self._stores[url] = self._opener(url)
         return self._stores[url], unquote(name)
 
