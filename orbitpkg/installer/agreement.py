@@ -78,8 +78,8 @@ def check_manifest(release: Release, manifest: bytes, *, where: str) -> None:
     wrong = [name for name, (one, other) in pairs.items() if one != other]
     if wrong:
         raise IntegrityError(
-            f"{MANIFEST_NAME} in the archive of {release.label} in {where} does not agree with the record of the release "
-            f"about: {', '.join(wrong)}.",
+            f"{MANIFEST_NAME} in the archive of {release.label} in {where} does not agree with the record of the "
+            f"release about: {', '.join(wrong)}.",
             hint="The record or the archive was altered. Report it to the owner of the repository.",
             name=release.name,
             version=str(release.version),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from orbitpkg.concurrency.pool import Pool
@@ -20,7 +20,6 @@ from orbitpkg.repository.layout import ARCHIVES, PROBES, package_of_archive
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import timedelta
 
     from orbitpkg.model.versions import Version
     from orbitpkg.objects.protocol import ObjectInfo, UploadInfo
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["Garbage", "collect_garbage", "find_garbage"]
 
 _READERS = 16
+# The temporary files of a directory include those of writes that take a moment, and that no publisher claims.
+_SHORT_WRITE = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +75,12 @@ def find_garbage(repository: Repository, *, grace: timedelta, now: datetime | No
         now = _store_time(repository, objects)
     before = now - grace
     claimed = claimed_packages(repository, now)
-    uploads = [upload for upload in uploads if upload.started < before and not _is_claimed(upload.key, claimed)]
+    uploads = [
+        upload
+        for upload in uploads
+        if upload.started < (before if upload.key else min(before, now - _SHORT_WRITE))
+        and not _is_claimed(upload.key, claimed)
+    ]
     objects = [
         info
         for info in objects

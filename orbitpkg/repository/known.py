@@ -75,8 +75,8 @@ class KnownReleases:
         if self._remembered(name, version) == known:
             accept = f"delete {self._path(name, version)}"
         return IntegrityError(
-            f"{title} in {self._url} or a mirror of it is not the release that this machine knows: its digest is {found}, "
-            f"and {known} is expected.",
+            f"{title} in {self._url} or a mirror of it is not the release that this machine knows: its digest is "
+            f"{found}, and {known} is expected.",
             hint=f"Published releases never change: find out who replaced it. To accept it nevertheless: {accept}",
             name=name,
             version=str(version),

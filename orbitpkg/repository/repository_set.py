@@ -3,8 +3,8 @@
 1. A package that is bound to a repository comes from that repository; no other is searched.
 2. A package that is not bound must be in exactly one repository. Otherwise, a package published elsewhere under the
    same name could replace it.
-3. A repository that is not there, because its address is wrong or its share is not mounted, is an error, too.
-4. A repository that does not respond is an error. Another repository cannot replace it, because it may have the package.
+3. A repository that is not there, because its address is wrong or its share is not mounted, is an error.
+4. So is a repository that does not respond. Another one cannot replace it, because it may have the package.
 """
 
 from __future__ import annotations
