@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
+import re
 import secrets
 import time
 from collections import defaultdict
@@ -21,31 +23,47 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from orbitpkg.errors import NotInstalled, OrbitError, UsageError
+from orbitpkg.errors import IntegrityError, NotInstalled, OrbitError, UsageError
 from orbitpkg.files.atomic import remove_folder
 from orbitpkg.files.errors import storage_errors
 from orbitpkg.model.requirements import parse_range
 from orbitpkg.model.versions import Version, parse_version
+from orbitpkg.store.folders import open_folder
 from orbitpkg.store.layout import RECORD_NAME
 from orbitpkg.store.locks import LockHeldError, locked
 from orbitpkg.store.package import installed_names, installed_versions, open_package
 from orbitpkg.store.processes import find_releases_in_use
-from orbitpkg.store.roots import read_roots
+from orbitpkg.store.roots import Roots, read_roots
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import timedelta
 
+    from orbitpkg.files.anchors import Anchor
     from orbitpkg.store.layout import Layout
     from orbitpkg.store.package import Package
     from orbitpkg.store.store import Store
 
 __all__ = ["Garbage", "GarbageKind", "Item", "Kept", "Policy", "collect", "find_garbage"]
 
+_log = logging.getLogger("orbitpkg.store")
+
 _HOUR = 3600.0
 _DAY = 24 * _HOUR
 _STAGING, _JOURNAL, _CACHE = _DAY, 7 * _DAY, 90 * _DAY
 _DIGEST_DIGITS = 16
+# Only files of these names are deleted. The home folder may hold files of others: it is a folder that users name.
+_HIDDEN = re.compile(r"\.(?:orbitpkg-[0-9a-f]{24}\.tmp|new-[0-9a-f]{16})")
+_TEMPORARY = re.compile(
+    rf"(?:removed|scratch)-[0-9a-f]{{16}}|[^/_]+-[0-9a-f]{{16}}(?:_[0-9a-f]*){{0,6}}|{_HIDDEN.pattern}"
+)
+_BLOB_NAME = re.compile(r"[0-9a-f]{2}/[0-9a-f]{64}x?")
+_JOURNAL_NAME = re.compile(r"[^/]+-[^/]+-[0-9a-f]{1,24}\.jsonl")
+_CACHE_NAME = re.compile(
+    r"index/[0-9a-f]{1,16}/[^/]+\.json|records/[0-9a-f]{2}/[0-9a-f]{64}\.json"
+    r"|datasets/(?:[0-9a-f]{16}|files/[0-9a-f]{2})/.+|sync/[0-9a-f]{32}\.json"
+    r"|remote/content/[0-9a-f]{2}/[0-9a-f]{64}/[^/]+|remote/entries/[0-9a-f]{2}/[0-9a-f]{64}/[^/]+\.json"
+)
 # A missing file, or a folder instead of it. Any other error does not show that the file is damaged.
 _DAMAGED = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR}
 
@@ -174,7 +192,7 @@ class _Search:
         self._policy = policy
         self._grace = grace
         self._now = now
-        self._roots = read_roots(layout, now=now)
+        self._roots = _read_roots(layout, policy, now=now)
         self._in_use = in_use(layout) if policy.takes_releases else set()
         self._usage = _Usage()
         self._blobs: dict[str, set[tuple[str, Version]]] = defaultdict(set)
@@ -240,11 +258,13 @@ class _Search:
     def _loose_blobs(self) -> Iterator[Item]:
         for path, status in _files(self._layout.blobs):
             name = os.path.basename(path)  # noqa: PTH119
+            if not _BLOB_NAME.fullmatch(path[len(self._layout.blobs) + 1 :]):
+                continue
             if name not in self._blobs and self._is_old(status, self._grace):
                 yield self._item(GarbageKind.BLOB, path, self._usage.freed({("blob", name)}, besides=set()), status)
 
     def _unfinished(self) -> Iterator[Item]:
-        for entry in _entries(self._layout.tmp):
+        for entry in self._entries_left_behind():
             try:
                 files = [entry.stat(follow_symlinks=False), *(status for _, status in _files(entry.path))]
             except FileNotFoundError:
@@ -255,13 +275,27 @@ class _Search:
                 size = sum(status.st_size for status in files[1:] or files if status.st_nlink == 1)
                 yield self._item(GarbageKind.STAGING, entry.path, size, newest)
 
+    def _entries_left_behind(self) -> Iterator[os.DirEntry[str]]:
+        yield from (entry for entry in _entries(self._layout.tmp) if _TEMPORARY.fullmatch(entry.name))
+        # Where a folder cannot be renamed, it is copied beside its target. A crash leaves the copy there.
+        layout = self._layout
+        folders = [layout.packages, layout.roots, layout.locks, layout.aside, layout.blobs]
+        for parent in (layout.packages, layout.blobs):
+            folders += [entry.path for entry in _entries(parent) if entry.is_dir(follow_symlinks=False)]
+        for folder in folders:
+            yield from (entry for entry in _entries(folder) if _HIDDEN.fullmatch(entry.name))
+
     def _journals(self) -> Iterator[Item]:
-        for path, status in _files(f"{self._layout.home}/uploads"):
-            if self._is_old(status, _JOURNAL):
+        folder = f"{self._layout.home}/uploads"
+        for path, status in _files(folder):
+            if _JOURNAL_NAME.fullmatch(path[len(folder) + 1 :]) and self._is_old(status, _JOURNAL):
                 yield self._item(GarbageKind.UPLOAD, path, status.st_size, status)
 
     def _cached(self) -> Iterator[Item]:
-        for path, status in _files(f"{self._layout.home}/cache"):
+        folder = f"{self._layout.home}/cache"
+        for path, status in _files(folder):
+            if not _CACHE_NAME.fullmatch(path[len(folder) + 1 :]):
+                continue  # a user's file, or a draft that could not be uploaded
             # Where the file system records access times, a file that is still read is kept.
             if self._is_old(status, _CACHE) and self._now - status.st_atime >= _CACHE:
                 yield self._item(GarbageKind.CACHE, path, status.st_size, status)
@@ -346,6 +380,17 @@ def _key(name: str) -> str:
     return canonical_name(name)
 
 
+def _read_roots(layout: Layout, policy: Policy, *, now: float) -> Roots:
+    try:
+        return read_roots(layout, now=now)
+    except IntegrityError as error:
+        if policy.takes_releases:
+            raise
+        # Without a policy, no release is deleted, so it does not matter which ones the damaged root protects.
+        _log.warning("%s", error)
+        return Roots()
+
+
 class _Usage:
     """The bytes that each owner uses. A file with several names is freed when the last one is deleted."""
 
@@ -417,13 +462,15 @@ def _delete(store: Store, item: Item) -> bool:
     if item.kind is GarbageKind.RELEASE:
         return _delete_release(store, item)
     path = f"{store.layout.home}/{item.name}"
+    name = os.path.basename(path)  # noqa: PTH119
     with storage_errors(path):
         try:
-            if item.kind is GarbageKind.STAGING:
-                return _delete_staging(store, path, item.seen)
-            if _seen(os.lstat(path)) != item.seen:
-                return False
-            os.unlink(path)  # noqa: PTH108
+            with open_folder(store.layout, os.path.dirname(path)) as folder:  # noqa: PTH120
+                if item.kind is GarbageKind.STAGING:
+                    return _delete_staging(store, folder, name, item.seen)
+                if _seen(os.stat(name, dir_fd=folder.descriptor, follow_symlinks=False)) != item.seen:
+                    return False
+                os.unlink(name, dir_fd=folder.descriptor)
         except FileNotFoundError:
             return False
     return True
@@ -445,15 +492,16 @@ def _delete_release(store: Store, item: Item) -> bool:
     return True
 
 
-def _delete_staging(store: Store, path: str, seen: int) -> bool:
-    with _lock_of(store.layout, os.path.basename(path)) as is_free:  # noqa: PTH119
+def _delete_staging(store: Store, folder: Anchor, name: str, seen: int) -> bool:
+    path = f"{folder.path}/{name}"
+    with _lock_of(store.layout, name) as is_free, open_folder(store.layout, store.layout.tmp, make=True) as tmp:
         statuses = [os.lstat(path), *(status for _, status in _files(path))]
         if not is_free or max(map(_seen, statuses)) != seen:
             return False
         # Renamed first: an install that looks for the folder finds all of it or nothing.
-        away = f"{store.layout.tmp}/removed-{secrets.token_hex(8)}"
+        away = f"{tmp.path}/removed-{secrets.token_hex(8)}"
         remove_folder(path, trash=away, durable=False)
-    return not (os.path.lexists(path) or os.path.lexists(away))
+        return not (os.path.lexists(path) or os.path.lexists(away))
 
 
 @contextlib.contextmanager

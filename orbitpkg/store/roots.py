@@ -2,12 +2,17 @@
 
 ::
 
-    store/v1/roots/<24 hex>.json           a lockfile, and the releases it listed when it was last installed
+    store/v1/roots/<24 hex>.json           a lockfile, its folder, and the releases it listed when it was last installed
     store/v1/roots/running-<16 hex>.json   the releases of a running install; deleted when it ends
 
 The root of a lockfile contains its path, and the lockfile is read to find the releases. If it cannot be read (its disk
 is not mounted, its folder is private), the releases that it listed last are kept. If it has been missing for a month,
 the root is stale. The root of an install is valid for a day, as a running install writes more often than that.
+
+One path can lead to different lockfiles: every container may have its own ``/app/orbit.lock``, and two machines that
+share a store their own home folders. So a root also contains the machine and the device and inode numbers of the
+lockfile's folder, and there is one root for each of these. A root whose folder is not the one at its path now keeps the
+releases that it listed last for a month, besides those that the lockfile at its path lists.
 """
 
 from __future__ import annotations
@@ -15,12 +20,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import platform
 import secrets
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from orbitpkg.errors import IntegrityError, LockfileError, OrbitError, StorageError
+from orbitpkg.files.anchors import read_regular
 from orbitpkg.files.atomic import HIDDEN, atomic_write
 from orbitpkg.files.errors import READ, storage_errors
 from orbitpkg.files.names import parse_written_path, written_path
@@ -29,7 +36,7 @@ from orbitpkg.model.jsontext import canonical_json, parse_json
 from orbitpkg.model.lockfile import MAX_LOCK_BYTES, parse_lock
 from orbitpkg.model.names import canonical_name
 from orbitpkg.model.versions import Version, parse_version
-from orbitpkg.store.folders import make_folder
+from orbitpkg.store.folders import open_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -71,11 +78,30 @@ def register_lockfile(layout: Layout, path: Path, lock: Lock) -> None:
         lock: The content of the lockfile.
     """
     place = os.path.abspath(path)  # noqa: PTH100
-    root = f"{layout.roots}/{hashlib.sha256(os.fsencode(place)).hexdigest()[:24]}.json"
+    folder = _identify_folder(place)
+    identity = canonical_json({"lockfile": os.fsencode(place).hex(), "folder": folder})
+    name = f"{hashlib.sha256(identity).hexdigest()[:24]}.json"
     # Stored beside the path, for the time in which the lockfile cannot be read.
     packages = [str(package) for package in lock.packages.values()]
     with contextlib.suppress(StorageError):
-        _write(layout, root, {"format": _FORMAT, "lockfile": written_path(place), "packages": packages})
+        _write(
+            layout,
+            name,
+            {"format": _FORMAT, "lockfile": written_path(place), "folder": folder, "packages": packages},
+        )
+
+
+def _identify_folder(lockfile: str) -> str | None:
+    """Return a text that only this folder of a lockfile has, on this machine until it restarts; None if unknown.
+
+    The folder and not the file, because writing a lockfile replaces it.
+    """
+    try:
+        status = os.stat(os.path.dirname(lockfile))  # noqa: PTH116, PTH120
+    except OSError:
+        return None
+    machine = hashlib.sha256(platform.node().encode()).hexdigest()[:16]
+    return f"{machine} {status.st_dev} {status.st_ino}"
 
 
 @contextlib.contextmanager
@@ -89,20 +115,19 @@ def protect_releases(layout: Layout, releases: Iterable[object]) -> Iterator[Non
     Raises:
         StorageError: The store cannot be written.
     """
-    root = f"{layout.roots}/{_RUNNING}{secrets.token_hex(8)}.json"
+    name = f"{_RUNNING}{secrets.token_hex(8)}.json"
     # Not synced: the install does not survive a crash of the system either.
-    _write(layout, root, {"format": _FORMAT, "packages": [str(release) for release in releases]}, durable=False)
+    _write(layout, name, {"format": _FORMAT, "packages": [str(release) for release in releases]}, durable=False)
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):
-            os.unlink(root)  # noqa: PTH108
+        with contextlib.suppress(OSError, StorageError), open_folder(layout, layout.roots) as folder:
+            os.unlink(name, dir_fd=folder.descriptor)
 
 
-def _write(layout: Layout, root: str, document: dict[str, object], *, durable: bool = True) -> None:
-    with storage_errors(root):
-        make_folder(layout, layout.roots)
-        atomic_write(root, canonical_json(document), durable=durable)
+def _write(layout: Layout, name: str, document: dict[str, object], *, durable: bool = True) -> None:
+    with storage_errors(f"{layout.roots}/{name}"), open_folder(layout, layout.roots, make=True) as folder:
+        atomic_write(f"{folder.path}/{name}", canonical_json(document), durable=durable, follow=False)
 
 
 def read_roots(layout: Layout, *, now: float | None = None) -> Roots:
@@ -124,8 +149,7 @@ def read_roots(layout: Layout, *, now: float | None = None) -> Roots:
         path = f"{layout.roots}/{name}"
         with storage_errors(path, READ):
             try:
-                with open(path, "rb") as file:  # noqa: PTH123
-                    data, status = file.read(_MAX_BYTES), os.fstat(file.fileno())
+                data, status = read_regular(path, _MAX_BYTES)
             except FileNotFoundError:
                 continue
             except PermissionError:
@@ -162,7 +186,7 @@ def _add(roots: Roots, path: str, document: dict[str, object], age: float) -> No
     if isinstance(lockfile, str):
         reason = lockfile
         try:
-            texts = _read_locked(parse_written_path(lockfile))
+            listed = _read_locked(parse_written_path(lockfile))
         except FileNotFoundError:
             if age > _LOCKFILE_GONE:
                 roots.stale.append(path)
@@ -170,6 +194,12 @@ def _add(roots: Roots, path: str, document: dict[str, object], age: float) -> No
         # A lockfile that cannot be read now, for instance on a disk that is not mounted, may still need its releases.
         except (OSError, LockfileError):
             pass
+        else:
+            # Another folder may be at the path: that of another container, or the same one after a restart, which
+            # changes the device numbers of some file systems. So the lockfile there counts in any case.
+            folder = document.get("folder")
+            is_same = folder is None or folder == _identify_folder(parse_written_path(lockfile))
+            texts = listed if is_same or age > _LOCKFILE_GONE else [*texts, *listed]
     elif age > _DAY:
         roots.stale.append(path)
         return

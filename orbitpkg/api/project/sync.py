@@ -136,8 +136,8 @@ def sync(
         )
     result = update_lock(options) if reasons else None
     current = result.lock if result is not None else current
-    assert current is not None
-    assert folder is not None
+    if current is None or folder is None:
+        raise LockfileError(f"No {LOCK_NAME} was found.", hint="Create it: orbitpkg lock")
     source = open_source(repository, offline=offline, reporter=reporter)
     asked = [requirement.key for requirement in found.document.requirements] if found is not None else []
     return result, _install(folder / LOCK_NAME, current, source, options, asked=asked, frozen=frozen)
