@@ -38,7 +38,7 @@ torture: $(VENV)/.has-tests
 
 SECONDS := 60
 FUZZED := json manifest contents record index status lockfile requirement range version archive \
-	sealed-archive
+	sealed-archive sputnik-meta sputnik-archive frozen catalogue stimuli settings tar-headers
 fuzz: $(FUZZED:%=fuzz-%)
 
 fuzz-%: $(VENV)/.has-fuzz

@@ -179,10 +179,14 @@ def _read_file(path: Path, identifier: str) -> Catalogue:
     except (OSError, UnicodeDecodeError) as error:
         raise IntegrityError(f"The catalogue {path} cannot be read: {error}.") from error
     reader = csv.DictReader(io.StringIO(text, newline=""))
-    missing = [column for column in COLUMNS[:-1] if column not in (reader.fieldnames or ())]
+    try:
+        missing = [column for column in COLUMNS[:-1] if column not in (reader.fieldnames or ())]
+        records = [] if missing else list(reader)
+    except csv.Error as error:  # a field longer than 128 KiB, or a NUL
+        raise IntegrityError(f"The catalogue {path} cannot be read: {error}.") from error
     if missing:
         raise IntegrityError(f"The catalogue {path} has no columns {', '.join(missing)}.")
-    return Catalogue(identifier=identifier, path=path, rows=_parse_rows(list(reader), str(path)))
+    return Catalogue(identifier=identifier, path=path, rows=_parse_rows(records, str(path)))
 
 
 def _parse_rows(records: Iterable[Mapping[str, Any]], where: str) -> tuple[Row, ...]:

@@ -106,7 +106,7 @@ def read_stimulus_set(csv_path: Path, folder: Path, *, identifier: str) -> Stimu
     try:
         stimuli = StimulusSet(pd.read_csv(csv_path))
         column = id_column(stimuli)
-        names = stimuli[_FILE_NAME].astype(str)
+        names = stimuli[_FILE_NAME].fillna("").astype(str)
     except (ValueError, KeyError, UsageError) as error:
         raise IntegrityError(f"The table of the stimulus set {identifier} cannot be read: {error}.") from error
     paths = {key: folder / disk_path(RelativePath(name)) for key, name in zip(stimuli[column], names, strict=True)}

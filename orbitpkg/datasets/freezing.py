@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     PathLike: TypeAlias = str | os.PathLike[str]
 
-__all__ = ["DATA_FOLDER", "DATA_NAME", "Frozen", "Origin", "freeze", "frozen", "refuse_failures"]
+__all__ = ["DATA_FOLDER", "DATA_NAME", "Frozen", "Origin", "freeze", "frozen", "parse_frozen", "refuse_failures"]
 
 DATA_NAME: Final = "data.jsonl"
 DATA_FOLDER: Final = "data"
@@ -307,13 +307,22 @@ def _content_id(datum: Datum) -> str:
 
 def _read(path: Path) -> Iterator[tuple[RelativePath, Datum]]:
     with storage_errors(str(path)), path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
+        # A line may be as long as the file, so it is read only up to the limit.
+        for number, line in enumerate(iter(lambda: file.readline(_MAX_LINE + 1), b""), start=1):
             where = f"line {number} of {path}"
-            fields = parse_json(line, what=where, max_bytes=_MAX_LINE)
-            try:
-                yield _datum(fields)
-            except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
-                raise IntegrityError(f"{as_subject(where)} is not a valid datum.") from None
+            yield parse_frozen(parse_json(line, what=where, max_bytes=_MAX_LINE), where=where)
+
+
+def parse_frozen(fields: Any, *, where: str = "the line") -> tuple[RelativePath, Datum]:
+    """Parse a line of the list of a frozen selection.
+
+    Raises:
+        IntegrityError: A field is missing or invalid, or the path leads out of a folder.
+    """
+    try:
+        return _datum(fields)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        raise IntegrityError(f"{as_subject(where)} is not a valid datum.") from None
 
 
 def _datum(fields: Any) -> tuple[RelativePath, Datum]:

@@ -10,7 +10,7 @@ import json
 import os
 import shlex
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -78,7 +78,7 @@ def evil(tmp_path_factory: pytest.TempPathFactory) -> Machine:
 
     machine = Machine(tmp_path_factory.mktemp("evil"))
     metadata = {f"key {EVIL}": EVIL, "nested": {EVIL: [EVIL]}, "url": SEEMS_SECRET}
-    facts = {"description": f"A model {EVIL}", "keywords": [f"word {EVIL}"], "license": f"MIT {EVIL}"}
+    facts: dict[str, Any] = {"description": f"A model {EVIL}", "keywords": [f"word {EVIL}"], "license": f"MIT {EVIL}"}
     write_package(machine.folder / "evil", "evil", metadata=metadata, **facts)
     machine.succeed("publish", "evil")
     machine.succeed("install", "evil")

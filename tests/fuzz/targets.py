@@ -6,19 +6,26 @@ Where there is a way back, what was understood is written and read again, and mu
 from __future__ import annotations
 
 import tempfile
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orbitpkg.archive.reader import LocalArchive, verify_archive
-from orbitpkg.compat.sputnik.formats.archives import open_converted
+from orbitpkg.assemblies.catalogues import open_catalogue
+from orbitpkg.assemblies.stimuli import read_stimulus_set
+from orbitpkg.compat.sputnik.formats.archives import SputnikArchive, open_converted
 from orbitpkg.compat.sputnik.formats.meta import parse_meta
-from orbitpkg.errors import OrbitError
+from orbitpkg.datasets.freezing import parse_frozen
+from orbitpkg.errors import OrbitError, UsageError
 from orbitpkg.model.contents import parse_contents
 from orbitpkg.model.jsontext import canonical_json, parse_json
 from orbitpkg.model.lockfile import parse_lock
 from orbitpkg.model.manifest import parse_manifest
+from orbitpkg.model.paths import relative_problem
+from orbitpkg.model.project import bound_to, parse_project
 from orbitpkg.model.release import parse_release
 from orbitpkg.model.requirements import parse_range, parse_requirement
+from orbitpkg.model.tomltext import load_toml
 from orbitpkg.model.versions import parse_version
 from orbitpkg.repository.index import parse_index
 from orbitpkg.repository.status import parse_status
@@ -115,6 +122,55 @@ def _sputnik(data: bytes) -> None:
         assert sorted(each.name for each in Path(folder).rglob("*")) == ["fuzzed.sputnik", "scratch"]
 
 
+def _frozen(data: bytes) -> None:
+    """A line of the data.jsonl of a frozen selection. Its path must stay below a folder."""
+    path, datum = parse_frozen(parse_json(data, what="the line", max_bytes=1 << 20))
+    assert relative_problem(path) is None
+    assert datum.id.isalnum()
+
+
+def _with_file(name: str, data: bytes, read: Callable[[Path], object]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, name)
+        path.write_bytes(data)
+        read(path)
+        assert [each.name for each in Path(folder).rglob("*")] == [name]
+
+
+def _catalogue(data: bytes) -> None:
+    _with_file("lookup.csv", data, open_catalogue)
+
+
+def _stimuli(data: bytes) -> None:
+    """The table of a stimulus set. Its only file exists for the names that stay below the folder."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pandas warns about odd columns
+        _with_file("stimuli.csv", data, lambda path: read_stimulus_set(path, path.parent, identifier="fuzzed"))
+
+
+def _settings(data: bytes) -> None:
+    try:
+        table = load_toml(data.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        raise UsageError("The text is not TOML.") from None
+    document = parse_project(table, where="orbit.toml")
+    for repository in document.repositories:
+        bound_to("model", [repository])
+
+
+def _tar_headers(data: bytes) -> None:
+    """A Sputnik archive in which the checksum of every block that looks like a header is right."""
+    blocks = [data[start : start + 512] for start in range(0, len(data), 512)]
+    for number, block in enumerate(blocks):
+        if block[257:262] == b"ustar":
+            total = sum(block) - sum(block[148:156]) + 8 * 32
+            blocks[number] = block[:148] + b"%06o\0 " % total + block[156:]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "fuzzed.sputnik")
+        path.write_bytes(b"".join(blocks))
+        SputnikArchive.read(path)
+
+
 TARGETS: Mapping[str, Callable[[bytes], None]] = {
     "json": _json,
     "manifest": _manifest,
@@ -130,6 +186,11 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
     "sealed-archive": _sealed,
     "sputnik-meta": _meta,
     "sputnik-archive": _sputnik,
+    "frozen": _frozen,
+    "catalogue": _catalogue,
+    "stimuli": _stimuli,
+    "settings": _settings,
+    "tar-headers": _tar_headers,
 }
 
 

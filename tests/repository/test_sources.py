@@ -133,10 +133,10 @@ class Website(FaultyStore):
         self.listings += 1
         return super().list(prefix)
 
-    def get(self, key: str, *, max_bytes: int) -> tuple[bytes, ObjectInfo]:
+    def get(self, key: str, *, max_bytes: int | None = None, version: str | None = None) -> tuple[bytes, ObjectInfo]:
         """Count reads of records."""
         self.records += key.startswith(releases_prefix("model"))
-        return super().get(key, max_bytes=max_bytes)
+        return super().get(key, max_bytes=max_bytes, version=version)
 
 
 def index_without_records(store: FaultyStore, number: int) -> None:
