@@ -177,7 +177,7 @@ def fetch(
                     result.size += paths[path].size
         with storage_errors(folder, USER_FILE):
             # One sync for all files: a sync for each of ten thousand small files would take longer than their download.
-            sync_files([f"{folder}/{path}" for path in result.fetched], folder=str(folder))
+            sync_files([f"{folder}/{disk_path(path)}" for path in result.fetched], folder=str(folder))
         result.left = _left(folder, journal, paths, delete=delete)
     finally:
         journal.save()

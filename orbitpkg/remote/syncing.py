@@ -319,7 +319,7 @@ class _Run:
 
     def _sync_downloads(self) -> None:
         # A file that a power cut emptied must not look like an edit, which the next sync would upload.
-        paths = [f"{self._pair.root}/{step.path}" for step in self._done if step.act is Act.DOWNLOAD]
+        paths = [f"{self._pair.root}/{disk_path(step.path)}" for step in self._done if step.act is Act.DOWNLOAD]
         with storage_errors(self._pair.root, USER_FILE):
             sync_files(paths, folder=str(self._pair.root))
 

@@ -98,10 +98,17 @@ class Life:
 
     def run(self, *words: str) -> str:
         """Run a command, which must succeed, in the project; return its output."""
+        return self._execute("-m", "orbitpkg", *words)
+
+    def python(self, program: str) -> str:
+        """Run a program, which must succeed, in the project; return its output."""
+        return self._execute("-c", program)
+
+    def _execute(self, *words: str) -> str:
         variables = {key: text for key, text in os.environ.items() if not key.startswith(("ORBITPKG_", "XDG_"))}
         variables |= {"HOME": str(self.folder), "ORBITPKG_HOME": str(self.home), **self.environment.variables}
         done = subprocess.run(
-            [*self._tracer(), sys.executable, *self.environment.options, "-m", "orbitpkg", *words],
+            [*self._tracer(), sys.executable, *self.environment.options, *words],
             cwd=self.project,
             env=variables,
             check=False,
@@ -109,7 +116,7 @@ class Life:
             preexec_fn=self._limit() if self.environment.limits else None,
         )
         output = (done.stdout + done.stderr).decode(errors="replace")
-        assert done.returncode == 0, f"orbitpkg {' '.join(words)}: {output}"
+        assert done.returncode == 0, f"{' '.join(words)}: {output}"
         return output
 
     def _tracer(self) -> list[str]:
@@ -235,3 +242,55 @@ def test_a_package_lives_in_a_store_that_came_with_an_image(tmp_path: Path) -> N
             subprocess.run(["umount", merged.folder], check=True)
     finally:
         subprocess.run(["umount", tmp_path / "disk"], check=True)
+
+
+NAME = "gr\u00fc\u00dfe \u03b1.csv"
+LOCALES = ["latin-1", "c-locale"]
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("life", LOCALES, indirect=True)
+def test_files_keep_their_names_in_syncs_copies_and_datasets_whatever_the_locale(life: Life) -> None:
+    source = life.folder / "source"
+    for name in ("folder/" + NAME, NAME):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_bytes(name.encode())
+    bucket = life.folder / "bucket"
+    bucket.mkdir()
+    life.run("remote", "sync", "../source", f"{bucket.as_uri()}/synced/")
+    assert tree_of(bucket / "synced") == tree_of(source)
+    life.run("remote", "sync", f"{bucket.as_uri()}/synced/", "../down")
+    assert tree_of(life.folder / "down") == tree_of(source)
+    life.run("remote", "cp", "-R", "../source/", f"{bucket.as_uri()}/copied/")
+    life.run("remote", "cp", "-R", f"{bucket.as_uri()}/copied/", "../back/")
+    assert tree_of(life.folder / "back") == tree_of(source)
+    life.run("remote", "mv", "-R", f"{bucket.as_uri()}/copied/", f"{bucket.as_uri()}/moved/")
+    assert tree_of(bucket / "moved") == tree_of(source)
+    repository = str(life.folder / "repository")
+    life.run("repo", "init", repository)
+    life.run("dataset", "create", "names", "--repository", repository)
+    life.run("dataset", "register", "names", "../source", "--repository", repository)
+    life.run("dataset", "download", "names", "--dir", "../fetched", "--repository", repository)
+    assert tree_of(life.folder / "fetched") == tree_of(source)
+    life.run("dataset", "freeze", "names", "--as", "frozen==1.0.0", "--pack", "-r", repository)
+    life.run("install", "frozen", "--repository", repository)
+    life.run("dataset", "thaw", "frozen", "--dir", "../thawed")
+    assert tree_of(life.folder / "thawed") == tree_of(source)
+
+
+@pytest.mark.parametrize("life", LOCALES, indirect=True)
+def test_a_program_finds_the_files_of_packages_whatever_its_locale(life: Life) -> None:
+    life.run("publish", "../first", "--repository", str(life.folder / "repository"))
+    life.run("install", "model", "--repository", str(life.folder / "repository"))
+    program = f"""
+import orbitpkg, pickle
+package = pickle.loads(pickle.dumps(orbitpkg.package("model")))
+names = {sorted(FILES)!a}
+assert sorted({{*package.files()}} - {{"package.json"}}) == names, package.files()
+for name in names:
+    assert package.file_path(name).is_file()
+    assert package.has_file(*name.split("/"))
+    assert package.file_path(name).parent == package.dir_path(*name.split("/")[:-1])
+assert package.read_text("notes", "gr\\u00fc\\u00dfe.txt") == "gr\\u00fc\\u00dfe"
+"""
+    life.python(program)
