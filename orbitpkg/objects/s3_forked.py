@@ -45,7 +45,7 @@ class ForkedS3Store(S3Store):
                     return None
                 raise
             with answer["Body"] as body:
-                info = _info(key, answer)
+                info = _info(key, _described(answer))
                 check_size(self.url, info, max_bytes)
                 data = read_body(body, info.size)
             if len(data) < info.size:
@@ -76,7 +76,7 @@ class ForkedS3Store(S3Store):
             client: Any = self._connection.botocore()
             request = {"Bucket": self._connection.bucket, "Key": self._path(key), **_which(version)}
             try:
-                return client.head_object(**request)
+                return _described(client.head_object(**request))
             except foreign_errors() as error:
                 status = failure_of(error).status
                 if status is None or status >= 500:  # noqa: PLR2004
@@ -84,7 +84,7 @@ class ForkedS3Store(S3Store):
             # The answer to a HEAD has no body that says what is wrong, or whether the key or the bucket is missing.
             answer = client.get_object(**request)
             answer["Body"].close()
-            return answer
+            return _described(answer)
 
         return self._connection.ask("read", key, work)
 
@@ -122,9 +122,13 @@ def _which(version: str | None) -> dict[str, str]:
     return {} if version is None else {"VersionId": version}
 
 
-def _info(key: str, answer: Any) -> ObjectInfo:
+def _described(answer: Any) -> Any:
     if "ContentLength" not in answer or "LastModified" not in answer:
         raise AnswerError("its answer does not describe the object")
+    return answer
+
+
+def _info(key: str, answer: Any) -> ObjectInfo:
     return ObjectInfo(
         key=key,
         size=answer["ContentLength"],

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orbitpkg.archive.frames import digest_of
-from orbitpkg.files.content import write_file
+from orbitpkg.files.anchors import read_regular
+from orbitpkg.files.atomic import atomic_write
 from orbitpkg.files.folders import make_folders
 from orbitpkg.model.jsontext import dump_json, load_json
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+_MAX_BYTES = 16 * 1024 * 1024
 
 __all__ = ["Journal", "sent_identity"]
 
@@ -32,6 +36,11 @@ def sent_identity(data: bytes | bytearray | memoryview) -> str:
 class _Start:
     key: str
     upload: str
+
+
+def _open_regular(path: str, flags: int) -> int:
+    """Open a file, but neither a link nor a FIFO, which another user of a shared folder may have put there."""
+    return os.open(path, (flags & ~os.O_CREAT) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o666)
 
 
 class Journal:
@@ -71,14 +80,14 @@ class Journal:
         self._start, self._parts = _Start(key=key, upload=upload), {}
         with contextlib.suppress(OSError):
             make_folders(str(self._path.parent))
-            self._path.unlink(missing_ok=True)  # it may belong to another user
-            write_file(str(self._path), dump_json({"key": key, "upload": upload}) + b"\n", sync=False)
+            # Replaced rather than changed: it may belong to another user, or be a link to one of this user's files.
+            atomic_write(self._path, dump_json({"key": key, "upload": upload}) + b"\n", durable=False, follow=False)
 
     def arrived(self, number: int, identity: str) -> None:
         """Record that a part arrived. May be called from several threads."""
         with self._lock:
             self._parts[number] = identity
-            with contextlib.suppress(OSError), self._path.open("ab") as file:
+            with contextlib.suppress(OSError), open(self._path, "ab", opener=_open_regular) as file:
                 file.write(dump_json({"number": number, "part": identity}) + b"\n")
 
     def forget(self) -> None:
@@ -89,7 +98,7 @@ class Journal:
 
     def _read(self) -> None:
         try:
-            lines = self._path.read_text(encoding="utf-8").splitlines()
+            lines = read_regular(str(self._path), _MAX_BYTES)[0].decode().splitlines()
             head = load_json(lines[0])
             start = _Start(key=str(head["key"]), upload=str(head["upload"]))
             parts = {}
