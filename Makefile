@@ -33,7 +33,8 @@ torture: $(VENV)/.has-tests
 	@rm -f $(VENV)/tally.txt
 	ORBITPKG_TORTURE=$(SCALE) ORBITPKG_TALLY=$(CURDIR)/$(VENV)/tally.txt \
 		nice -n 10 $(PY) -m pytest -n 3 --dist=worksteal --timeout=1800 tests/torture tests/fuzz tests/bad_inputs \
-		tests/store tests/repository tests/installer tests/api tests/property/test_resolver.py; \
+		tests/store tests/repository tests/installer tests/api tests/property/test_resolver.py \
+		tests/servers/test_hostile_answers.py; \
 		status=$$?; $(PY) tests/torture/figures.py $(VENV)/tally.txt; exit $$status
 
 SECONDS := 60

@@ -25,6 +25,7 @@ VARIABLES: Mapping[str, str] = {
     "ORBITPKG_OFFLINE": "whether to use no network",
     "ORBITPKG_FORBID": "file formats that may not be installed",
     "ORBITPKG_LOCK_TIMEOUT": "how many seconds to wait for another process that installs the same release",
+    "ORBITPKG_MIN_SPEED": "the minimum speed of a server, in bytes per second",
     "ORBITPKG_DEBUG": "whether whole tracebacks are shown: of bugs, and of errors in Python programs",
 }
 """Every variable of orbitpkg's own, and what it sets."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from orbitpkg.objects.certificates import Bundle
     from orbitpkg.objects.timeouts import Timeouts
 
-__all__ = ["NO_OTHER_HOST", "client_options", "make_client", "proxy_of"]
+__all__ = ["NO_OTHER_HOST", "check_system_certificates", "client_options", "make_client", "proxy_of"]
 
 T = TypeVar("T")
 
@@ -67,7 +67,7 @@ def client_options(
         "timeout": timedelta(seconds=BODY_SECONDS),
     }
     if not is_plain:
-        check_system_file(os.environ)
+        check_system_certificates()
         if bundle is not None:
             options["root_certificate"] = bundle.read()
     host = parts.hostname or ""
@@ -75,6 +75,15 @@ def client_options(
         options["proxy_url"] = f"http://{NO_OTHER_HOST}"
         options["proxy_excludes"] = host
     return options
+
+
+def check_system_certificates() -> None:
+    """Check the file that ``SSL_CERT_FILE`` names; the TLS libraries read the variable from the process's environment.
+
+    Raises:
+        RepositoryError: The file has no valid certificate.
+    """
+    check_system_file(os.environ)
 
 
 def proxy_of(scheme: str, host: str) -> str | None:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
 from orbitpkg.objects.answers import MAX_PAGE_BYTES, AnswerError, Pace, RefusalError
-from orbitpkg.objects.certificates import check_system_file, tls_context
-from orbitpkg.objects.obstore_clients import proxy_of
+from orbitpkg.objects.certificates import tls_context
+from orbitpkg.objects.obstore_clients import check_system_certificates, proxy_of
 from orbitpkg.objects.retry import RetryPolicy, retry
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class PageClient:
         self._proxy = proxy_of(parts.scheme, self._host)
         self._context = None
         if not self._is_plain:
-            check_system_file(os.environ)
+            check_system_certificates()
             self._context = tls_context(bundle)
         self._response = type("Response", (PacedResponse,), {"timeouts": timeouts})
         self._lock = threading.Lock()

@@ -7,7 +7,6 @@ caller that depends on such writes first tries them on a key without importance.
 
 from __future__ import annotations
 
-import copy
 import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -79,6 +78,8 @@ class S3Store:
         env: The environment variables to read settings from; the process's own when None.
         settings: The settings, instead of those from the environment.
         timeouts: How long to wait.
+        botocore_reader: Returns a store over the same connection that reads through botocore, for answers that obstore
+            cannot parse. Without it, reading them is an error.
 
     Raises:
         CredentialsError: The environment refers to credentials that are not available.
@@ -96,6 +97,7 @@ class S3Store:
         env: Mapping[str, str] | None = None,
         settings: S3Settings | None = None,
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
+        botocore_reader: Callable[[S3Store], S3Store] | None = None,
     ) -> None:
         self.url: Final = f"s3://{bucket}/{prefix}" if prefix else f"s3://{bucket}"
         self._prefix = f"{prefix}/" if prefix else ""
@@ -104,6 +106,7 @@ class S3Store:
         settings = resolve_s3(bucket, env=env) if settings is None else settings
         self._connection = S3Connection(settings, url=self.url, timeouts=timeouts, renew=renew)
         self._odd_ranges = threading.Event()
+        self._botocore_reader = botocore_reader
         self.foreign: Final = ForeignObjects(self._connection, self._prefix, self.url)
 
     def get(self, key: str, *, max_bytes: int | None = None, version: str | None = None) -> tuple[bytes, ObjectInfo]:
@@ -127,14 +130,13 @@ class S3Store:
         except RepositoryError as error:
             if not error.data.get("headers"):
                 raise
-        return other(self._through_botocore())
+            store = self._through_botocore(error)
+        return other(store)
 
-    def _through_botocore(self) -> S3Store:
-        from orbitpkg.objects.s3_forked import ForkedS3Store
-
-        other = copy.copy(self)
-        other.__class__ = ForkedS3Store
-        return other
+    def _through_botocore(self, error: RepositoryError) -> S3Store:
+        if self._botocore_reader is None:
+            raise error
+        return self._botocore_reader(self)
 
     def _read(self, key: str, work: Callable[[], T], version: str | None = None) -> T:
         """Do ``work``, which reads an object, and distinguish a missing object from a forbidden one if possible.
@@ -264,7 +266,7 @@ class S3Store:
         except RepositoryError as error:
             if not error.data.get("headers"):
                 raise
-            yield from self._through_botocore().stream(key, start, length)
+            yield from self._through_botocore(error).stream(key, start, length)
             return
         while (piece := connection.ask("read", path, lambda: next(pieces, None))) is not None:
             yield piece

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 from orbitpkg.objects.answers import AnswerError
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from orbitpkg.objects.failures import Operation
 
-__all__ = ["ForkedS3Store"]
+__all__ = ["ForkedS3Store", "read_through_botocore"]
 
 
 class ForkedS3Store(S3Store):
@@ -116,6 +117,14 @@ class ForkedS3Store(S3Store):
         """Delete an object; see ``ObjectStore.delete``."""
         client, path = self._connection.botocore(), self._path(key)
         self._connection.ask("delete", key, lambda: client.delete_object(Bucket=self._connection.bucket, Key=path))
+
+
+def read_through_botocore(store: S3Store) -> ForkedS3Store:
+    """Return a store over the connection of another one."""
+    other = copy.copy(store)
+    other.__class__ = ForkedS3Store
+    assert isinstance(other, ForkedS3Store)
+    return other
 
 
 def _which(version: str | None) -> dict[str, str]:

@@ -16,6 +16,7 @@ READERS = {
     "config/home.py",
     "files/reading.py",
     "objects/__init__.py",
+    "objects/obstore_clients.py",  # what the libraries read from it: proxies, and SSL_CERT_FILE
     "objects/s3_config.py",
     "store/store.py",
     "cli/terminal.py",

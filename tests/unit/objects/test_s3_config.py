@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from orbitpkg.errors import CredentialsError, OrbitError, UsageError
+from orbitpkg.errors import CredentialsError, OrbitError, RepositoryError, UsageError
+from orbitpkg.objects import open_store
 from orbitpkg.objects.certificates import Bundle
 from orbitpkg.objects.s3_config import Keys, S3Settings, resolve_s3
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIAENV", "AWS_SECRET_ACCESS_KEY": "env-secret"}
 PROFILES = """\
@@ -256,3 +259,68 @@ def test_every_failure_is_an_orbit_error(home: dict[str, str]) -> None:
 def test_keys_may_have_an_expiry_time() -> None:
     until = datetime(2026, 1, 1, tzinfo=UTC)
     assert Keys(access_key="a", secret_key="b", expires_at=until).expires_at == until
+
+
+class TestBrokenSettings:
+    """Values that came with a line end, files without certificates, and processes that print no keys."""
+
+    @pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"])
+    @pytest.mark.parametrize("value", ["key\n", "key\r\n", " key", "k\ney"])
+    def test_a_key_with_a_line_end_is_named_but_not_shown(self, empty: dict[str, str], name: str, value: str) -> None:
+        with pytest.raises(CredentialsError, match=name) as caught:
+            resolve_s3("bucket", env=empty | KEYS | {"AWS_ENDPOINT_URL": "https://host", name: value})
+        assert "key" not in caught.value.message.replace("KEY", "")
+
+    @pytest.mark.parametrize("name", ["AWS_REGION", "AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_CA_BUNDLE"])
+    def test_a_setting_with_a_line_end_is_named(self, empty: dict[str, str], name: str) -> None:
+        with pytest.raises(RepositoryError, match=f"{name} begins or ends with a line end"):
+            resolve_s3("bucket", env=empty | KEYS | {name: "value\n"})
+
+    @pytest.mark.parametrize("value", ["", " "])
+    def test_an_empty_profile_is_none(self, empty: dict[str, str], value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AWS_PROFILE", value)
+        settings = resolve_s3("bucket", env=empty | {"AWS_PROFILE": value})
+        assert (settings.keys, settings.profile) == (None, None)
+
+    @pytest.mark.parametrize(
+        ("process", "reason"),
+        [
+            ("/bin/echo Signed in", "not the JSON object"),
+            ("/bin/true", "not the JSON object"),
+            ("/bin/echo '[1]'", "not the JSON object"),
+            ("/no/such/program secret-argument", "does not exist"),
+            ("/bin/echo 'x", "not closed"),
+        ],
+    )
+    def test_a_credential_process_that_does_not_work_is_named(
+        self, empty: dict[str, str], tmp_path: Path, process: str, reason: str
+    ) -> None:
+        config = tmp_path / "broken"
+        config.write_text(f"[default]\ncredential_process = {process}\n")
+        with pytest.raises(CredentialsError, match=reason) as caught:
+            resolve_s3("bucket", env=empty | {"AWS_CONFIG_FILE": str(config)})
+        assert process.split(maxsplit=1)[0] in caught.value.message
+        assert "profile default" in caught.value.message
+        assert "secret-argument" not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        "content", [b"", b"text", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", None]
+    )
+    @pytest.mark.parametrize("variable", ["AWS_CA_BUNDLE", "SSL_CERT_FILE"])
+    def test_a_file_without_certificates_is_named(
+        self, tmp_path: Path, content: bytes | None, variable: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        file = tmp_path / "ca.pem"
+        if content is not None:
+            file.write_bytes(content)
+        monkeypatch.setenv(variable, str(file))
+        for url in ("https://host", "s3://bucket"):
+            env = {**KEYS, "AWS_ENDPOINT_URL": "https://host", variable: str(file)}
+            with pytest.raises(RepositoryError, match=f"set by {variable}"):
+                open_store(url, env=env).get("key")
+
+    @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["directory", "fifo"])
+    def test_a_bundle_that_is_not_a_file_is_refused(self, tmp_path: Path, make: Callable[[Path], None]) -> None:
+        make(tmp_path / "ca.pem")
+        with pytest.raises(RepositoryError, match="cannot be read"):
+            Bundle(str(tmp_path / "ca.pem"), "AWS_CA_BUNDLE").read()
