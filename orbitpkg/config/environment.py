@@ -20,6 +20,7 @@ VARIABLES: Mapping[str, str] = {
     "ORBITPKG_REPOSITORY": "the repository to use when a command or a call names none",
     "ORBITPKG_CONFIG": "the path of the user's configuration file",
     "ORBITPKG_TRUSTED_FOLDERS": "directories in which settings and lockfiles of other users count",
+    "ORBITPKG_TRUSTED_ADDRESSES": "addresses that may be read even if others wrote them into a catalogue or a release",
     "ORBITPKG_REMOTE_CACHE": "the directory that caches remote files",
     "ORBITPKG_REMOTE_FILE_MODE": "the permissions of cached remote files, in octal digits",
     "ORBITPKG_OFFLINE": "whether to use no network",

@@ -9,6 +9,7 @@ from orbitpkg.objects.registry import OpenRequest, StoreScheme, find_plugin, fin
 
 if TYPE_CHECKING:
     from orbitpkg.objects.protocol import ObjectStore
+    from orbitpkg.objects.s3 import S3Store
 
 __all__ = ["check_address", "find_scheme", "is_builtin", "needs_network"]
 
@@ -37,7 +38,19 @@ def _open_bucket(request: OpenRequest) -> ObjectStore:
         return ForkedS3Store(address.location, address.prefix, env=request.env, timeouts=request.timeouts)
     from orbitpkg.objects.s3 import S3Store
 
-    return S3Store(address.location, address.prefix, env=request.env, timeouts=request.timeouts)
+    return S3Store(
+        address.location,
+        address.prefix,
+        env=request.env,
+        timeouts=request.timeouts,
+        botocore_reader=_read_through_botocore,
+    )
+
+
+def _read_through_botocore(store: S3Store) -> S3Store:
+    from orbitpkg.objects.s3_forked import read_through_botocore
+
+    return read_through_botocore(store)
 
 
 def _open_website(request: OpenRequest) -> ObjectStore:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from orbitpkg.remote.drafts import Draft
     from orbitpkg.remote.session import Location, Session
 
-__all__ = ["RemoteFiles", "Stat"]
+__all__ = ["HasForeignObjects", "RemoteFiles", "Stat"]
 
 Paths: TypeAlias = "list[str]"
 

@@ -118,7 +118,7 @@ def local_name(name: str) -> str:
     and can be decoded: ``a//b`` becomes ``a/%/b``, ``../b`` becomes ``%2E%2E/b``. The slash at the end of a directory
     marker is dropped.
     """
-    plain = name.rstrip("/") if name.rstrip("/") else name
+    plain = name.rstrip("/") or name
     if relative_problem(plain) is None:
         return plain
     return "/".join(_local_part(part) for part in plain.split("/"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from orbitpkg.files.atomic import atomic_write
+from orbitpkg.files.atomic import write_below
 from orbitpkg.model.jsontext import dump_json, load_json
 from orbitpkg.remote.sync_plan import Synced
 
@@ -60,8 +60,10 @@ class SyncState:
             OSError: The file cannot be written.
         """
         document = {"format": _FORMAT, "pair": self._pair, "files": _rows(self.files)}
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(self._path, dump_json(document))
+        # The folder of state files is cache/sync in the home folder.
+        home = self._path.parents[2]
+        home.mkdir(parents=True, exist_ok=True)
+        write_below(home, self._path, dump_json(document))
 
 
 def _rows(files: Mapping[str, Synced]) -> dict[str, list[object]]:
