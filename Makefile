@@ -7,12 +7,13 @@ PIP := $(PY) -m pip --disable-pip-version-check --no-input --quiet
 # Many tests wait for servers and subprocesses, so four workers keep two cores busy.
 PYTEST_OPTIONS := -n 4 --dist=worksteal
 
-.PHONY: help demo test torture fuzz check lint types format test-lowest bench clean
+.PHONY: help demo test test-slow test-all torture fuzz check lint types format test-lowest bench clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo         build, publish and install a model, and use it on another machine"
-	@echo "make test         run the tests, with real servers if they are installed"
+	@echo "make test         run the tests, except the slow ones, in less than five minutes"
+	@echo "make test-all     run all tests, with real servers if they are installed"
 	@echo "make torture      test kills, faults, races and bad inputs exhaustively (SCALE=0.1 for a tenth)"
 	@echo "make fuzz         fuzz every parser with coverage guidance (SECONDS=60 for each)"
 	@echo "make check        check style (make lint) and types (make types)"
@@ -25,7 +26,12 @@ demo: $(VENV)/.has-demo
 	$(PY) sample_packages/demo.py
 
 test: $(VENV)/.has-tests
-	$(PY) -m pytest $(PYTEST_OPTIONS)
+	$(PY) -m pytest $(PYTEST_OPTIONS) -m "not slow"
+
+test-slow: $(VENV)/.has-tests
+	$(PY) -m pytest $(PYTEST_OPTIONS) -m slow
+
+test-all: test test-slow
 
 # The counts of all tests are summed at the end.
 SCALE := 1
@@ -60,7 +66,7 @@ format: $(VENV)/.has-tests
 
 test-lowest: $(VENV)/.has-tests
 	$(PY) tests/lowest.py > $(VENV)/lowest.txt
-	$(MAKE) VENV=.venv-lowest PIP_CONSTRAINT=$(CURDIR)/$(VENV)/lowest.txt test
+	$(MAKE) VENV=.venv-lowest PIP_CONSTRAINT=$(CURDIR)/$(VENV)/lowest.txt test-all
 
 # The benchmarked tools have a separate environment, because DVC would constrain orbitpkg's dependencies.
 BENCH_DEBIAN := restic nginx-light zstd iproute2 util-linux radosgw ceph-mon ceph-osd ceph-mgr ceph-common \

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,31 @@ if TYPE_CHECKING:
 __all__ = ["pytest_plugins"]
 
 pytest_plugins = ["tests.servers.fixtures"]
+
+# Their tests are marked as slow: they start servers, kill processes at many points, or run whole tools.
+SLOW = (
+    "compat/test_importing.py",
+    "compat/test_readmes.py",
+    "compat/test_repositories.py",
+    "datasets/test_object_stores.py",
+    "datasets/test_workflows.py",
+    "remote/test_calls.py",
+    "remote/test_offline.py",
+    "remote/test_sync.py",
+    "remote/test_sync_faults.py",
+    "repository/test_policy.py",
+    "servers/",
+    "torture/",
+    "typing/",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the slow tests."""
+    tests = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(tests).as_posix().startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session", autouse=True)
