@@ -17,6 +17,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Final
 
+from orbitpkg.files.anchors import open_below
 from orbitpkg.files.folders import file_mode, inherited_mode, set_mode
 from orbitpkg.files.removal import delete_tree
 from orbitpkg.files.sync import sync_files, sync_folder
@@ -40,6 +41,7 @@ __all__ = [
     "remove_folder",
     "replace_folder",
     "temporary_name",
+    "write_below",
     "write_new_file",
 ]
 
@@ -73,6 +75,27 @@ def atomic_write(
     """
     with atomic_file(path, durable=durable, mode=mode, follow=follow) as file:
         file.write(data)
+
+
+def write_below(base: StrPath, path: StrPath, data: bytes, *, durable: bool = True) -> None:
+    """Write a small file below a folder that several users may share, as :func:`atomic_write` does.
+
+    Missing folders are created. No link below ``base`` that another user made is followed.
+
+    Args:
+        base: The folder that the user named, such as the home folder.
+        path: The file, below ``base``.
+        data: The content.
+        durable: Whether the content must survive a power cut once this returns.
+
+    Raises:
+        StorageError: One of the folders is a link of another user.
+        OSError: The file cannot be written.
+    """
+    top, target = os.fspath(base), os.fspath(path)
+    *parts, name = os.path.relpath(target, top).split("/")
+    with open_below(top, *parts, make=True, durable=durable) as folder:
+        atomic_write(f"{folder.path}/{name}", data, durable=durable, follow=False)
 
 
 @contextlib.contextmanager

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orbitpkg.files.atomic import atomic_write
-from orbitpkg.files.folders import make_folders, make_private_folder
+from orbitpkg.errors import StorageError
+from orbitpkg.files.anchors import read_regular
+from orbitpkg.files.atomic import write_below
+from orbitpkg.files.folders import make_private_folder
 
 if TYPE_CHECKING:
     import os
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Cache", "KeptIndex"]
 
 _MAX_HEAD = 1024
+_MAX_BYTES = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +55,7 @@ class Cache:
     def index(self, url: str, name: str) -> KeptIndex | None:
         """Return the cached index of a package, or None."""
         try:
-            data = self._index_path(url, name).read_bytes()
+            data, _ = read_regular(str(self._index_path(url, name)), _MAX_BYTES)
         except OSError:
             return None
         head, separator, body = data.partition(b"\n")
@@ -75,7 +78,7 @@ class Cache:
     def record(self, digest: ReleaseDigest | str) -> bytes | None:
         """Return the cached record with this digest, or None."""
         try:
-            raw = self._record_path(digest).read_bytes()
+            raw, _ = read_regular(str(self._record_path(digest)), _MAX_BYTES)
         except OSError:
             return None
         return raw if hashlib.sha256(raw).hexdigest() == digest else None
@@ -92,7 +95,8 @@ class Cache:
 
     def _write(self, path: Path, data: bytes) -> None:
         # Missing permission or space is ignored: a cache is optional. Readers verify files, so no sync is needed.
-        with contextlib.suppress(OSError):
-            make_private_folder(str(self._folder.parent))
-            make_folders(str(path.parent))
-            atomic_write(path, data, durable=False)
+        with contextlib.suppress(OSError, StorageError):
+            home = str(self._folder.parent)
+            make_private_folder(home)
+            # In a shared home folder, another user may have put a link to one of this user's files there.
+            write_below(home, path, data, durable=False)

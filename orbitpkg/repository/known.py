@@ -14,9 +14,9 @@ import contextlib
 import hashlib
 from typing import TYPE_CHECKING
 
-from orbitpkg.errors import IntegrityError, OrbitError
-from orbitpkg.files.atomic import atomic_write
-from orbitpkg.files.folders import make_folders, make_private_folder
+from orbitpkg.errors import IntegrityError, OrbitError, StorageError
+from orbitpkg.files.atomic import write_below
+from orbitpkg.files.folders import make_private_folder
 from orbitpkg.files.reading import read_bounded
 from orbitpkg.store.layout import Layout
 from orbitpkg.store.package import open_package
@@ -89,10 +89,9 @@ class KnownReleases:
         if self._remembered(release.key, release.version) == release.digest:
             return
         path = self._path(release.key, release.version)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, StorageError):
             make_private_folder(self._layout.home)
-            make_folders(path.rpartition("/")[0])
-            atomic_write(path, release.digest.encode(), durable=False)
+            write_below(self._layout.home, path, release.digest.encode(), durable=False)
 
     def _path(self, name: str, version: Version) -> str:
         return f"{self._folder}/{name}/{version}"

@@ -55,7 +55,7 @@ _DIGEST_DIGITS = 16
 # Only files of these names are deleted. The home folder may hold files of others: it is a folder that users name.
 _HIDDEN = re.compile(r"\.(?:orbitpkg-[0-9a-f]{24}\.tmp|new-[0-9a-f]{16})")
 _TEMPORARY = re.compile(
-    rf"(?:removed|scratch)-[0-9a-f]{{16}}|[^/_]+-[0-9a-f]{{16}}(?:_[0-9a-f]*){{0,6}}|{_HIDDEN.pattern}"
+    rf"(?:removed|scratch)-[0-9a-f]{{1,16}}|[^/_]+-[0-9a-f]{{16}}(?:_[0-9a-f]*){{0,6}}|{_HIDDEN.pattern}"
 )
 _BLOB_NAME = re.compile(r"[0-9a-f]{2}/[0-9a-f]{64}x?")
 _JOURNAL_NAME = re.compile(r"[^/]+-[^/]+-[0-9a-f]{1,24}\.jsonl")
