@@ -3,7 +3,7 @@
 A publisher uploads an archive first and creates the record that refers to it last. Until then, nothing but its claim
 distinguishes the archive from garbage, because an upload can take longer than any age that a user thinks safe::
 
-    archives/<name>/pieces/claim-<32 hex>
+    archives/<name>/claims/<32 hex>
 
 1. The publisher creates its claim before it sends a byte, renews it while it sends, and deletes it after the record
    was created.

@@ -40,7 +40,7 @@ _STATUS = "status/"
 _RECORD_SUFFIX = ".json"
 _MARKERS = "pending/"
 _PIECES = "pieces/"
-_CLAIM = "claim-"
+_CLAIMS = "claims/"
 _ARCHIVE_SUFFIX = re.compile(r"(?:-[0-9a-f]{12})?\.tar\.zst")
 
 
@@ -61,8 +61,8 @@ def is_archive_key(key: str, name: str, version: Version) -> bool:
 
 
 def new_claim_key(name: str) -> str:
-    """Return a unique key for a publisher's claim; publishers may delete what is among the pieces."""
-    return f"{ARCHIVES}{name}/{_PIECES}{_CLAIM}{secrets.token_hex(16)}"
+    """Return a unique key for a publisher's claim."""
+    return f"{ARCHIVES}{name}/{_CLAIMS}{secrets.token_hex(16)}"
 
 
 def package_of_archive(key: str) -> str:
@@ -73,7 +73,7 @@ def package_of_archive(key: str) -> str:
 def package_of_claim(key: str) -> str:
     """Return the package that a claim belongs to; "" for any other key."""
     name = package_of_archive(key)
-    return name if key.startswith(f"{ARCHIVES}{name}/{_PIECES}{_CLAIM}") else ""
+    return name if key.startswith(f"{ARCHIVES}{name}/{_CLAIMS}") else ""
 
 
 def releases_prefix(name: str) -> str:

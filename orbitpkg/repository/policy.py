@@ -168,7 +168,11 @@ def _publishing(target: Target, *, create_only: bool) -> dict[str, dict[str, Any
         "Index": {"Action": "s3:PutObject", "Resource": target.objects("index/*")},
         "Withdraw": {
             "Action": "s3:DeleteObject",
-            "Resource": [target.objects("releases/*/pending/*"), target.objects("archives/*/pieces/*")],
+            "Resource": [
+                target.objects("releases/*/pending/*"),
+                target.objects("archives/*/pieces/*"),
+                target.objects("archives/*/claims/*"),
+            ],
         },
     }
 

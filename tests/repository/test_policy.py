@@ -53,7 +53,9 @@ class TestWhatTheySay:
         policy = new_policy(VISION, SOMEBODY, Right.PUBLISH, create_only=True)
         deleting = [resource for action, resource in rows(policy) if action == "s3:DeleteObject"]
         vision = "arn:aws:s3:::example-models/vision"
-        assert deleting == [[f"{vision}/releases/*/pending/*", f"{vision}/archives/*/pieces/*"]]
+        assert deleting == [
+            [f"{vision}/releases/*/pending/*", f"{vision}/archives/*/pieces/*", f"{vision}/archives/*/claims/*"]
+        ]
         writing = {
             statement["Resource"]: statement.get("Condition")
             for statement in policy["Statement"]

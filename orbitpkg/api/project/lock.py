@@ -5,6 +5,7 @@ from __future__ import annotations
 from orbitpkg.api.boundary import public
 from orbitpkg.api.options import InstallOptions
 from orbitpkg.config.repositories import home, is_offline, open_repositories, settings
+from orbitpkg.errors import IntegrityError
 from orbitpkg.escaping import shell_word
 
 TYPE_CHECKING = False
@@ -181,7 +182,11 @@ def choose_locked(
     before = old.packages if old is not None else {}
     prefer = {key: package.version for key, package in before.items() if key not in upgrade}
     apps = read_apps(options.apps, python=options.python)
-    resolution = resolve_as_recorded(requirements, source, apps=apps, prefer=prefer)
+    try:
+        resolution = resolve_as_recorded(requirements, source, apps=apps, prefer=prefer)
+    except IntegrityError as error:
+        _name_locked(error, before)
+        raise
     for key in resolution.releases:
         _refuse_lost(before.get(key), source)
     packages = [
@@ -249,19 +254,28 @@ def _refuse_lost(old: LockedPackage | None, source: RepositorySource) -> None:
         raise repository.unreachable_error(f"{old.key} {old.version}") from repository.outage
 
 
-def _refuse_replaced(old: LockedPackage | None, new: LockedPackage) -> None:
-    from orbitpkg.errors import IntegrityError
+def _name_locked(error: IntegrityError, before: Mapping[str, LockedPackage]) -> None:
+    """Raise an error that names the lockfile, if a locked release was replaced."""
+    for old in before.values():
+        if (old.key, str(old.version), old.digest) == tuple(map(error.data.get, ("name", "version", "expected"))):
+            raise _replaced_error(old, str(error.data["found"])) from error
 
+
+def _refuse_replaced(old: LockedPackage | None, new: LockedPackage) -> None:
     if old is None or old.version != new.version or old.digest == new.digest or old.repository != new.repository:
         return
-    raise IntegrityError(
-        f"{new} in repository {new.repository} is not the release that is locked: its digest is {new.digest}, but "
+    raise _replaced_error(old, new.digest)
+
+
+def _replaced_error(old: LockedPackage, found: str) -> IntegrityError:
+    return IntegrityError(
+        f"{old} in repository {old.repository} is not the release that is locked: its digest is {found}, but "
         f"orbit.lock expects {old.digest}.",
         hint="Published releases never change, so find out who replaced it. To accept the new release, delete its "
         "table from orbit.lock and run: orbitpkg lock",
-        name=new.name,
+        name=old.name,
         expected=old.digest,
-        found=new.digest,
+        found=found,
     )
 
 
