@@ -303,10 +303,15 @@ class Selection:
         """Return a narrower selection with an additional condition."""
         return Selection(self.dataset, (*self.filters, condition), self._ids)
 
-    def count(self) -> tuple[int, int]:
-        """Return the number of selected data and their total size in bytes."""
+    def count(self) -> int:
+        """Return the number of selected data."""
         with self.dataset.table() as table:
-            return table.count(self._conditions())
+            return table.count(self._conditions())[0]
+
+    def total_size(self) -> int:
+        """Return the sum of the sizes of the selected data in bytes."""
+        with self.dataset.table() as table:
+            return table.count(self._conditions())[1]
 
     def filter_columns(self) -> list[str]:
         """Return the columns that the conditions use, in order of appearance."""
