@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 __all__ = ["redacted", "redacted_data"]
 
-# Quotation marks and backslashes end a match, which keeps JSON valid. The length of a scheme is limited to keep the
-# search linear in the length of the text. A question mark at the end of a sentence is not a query.
+# Quotation marks and backslashes end a match, which keeps JSON valid. The length of a scheme is limited, and a URL is
+# matched to its end, to keep the search linear in the length of the text.
 _USER = r"([A-Za-z][A-Za-z0-9+.-]{0,31}:/{1,3})[^\s/?#\"\\]*@"
-_QUERY = r"([A-Za-z][A-Za-z0-9+.-]{0,31}://?[^\s?#\"\\]*)[?#](?!…|\\u2026)[^\s\"\\]+"
+_URL = r"[A-Za-z][A-Za-z0-9+.-]{0,31}://?[^\s\"\\]*+"
 
 
 def redacted(text: str) -> str:
@@ -25,7 +25,13 @@ def redacted(text: str) -> str:
         return text
     import re
 
-    return re.sub(_QUERY, r"\1?…", re.sub(_USER, r"\1…@", text))
+    return re.sub(_URL, lambda url: _without_query(url[0]), re.sub(_USER, r"\1…@", text))
+
+
+def _without_query(url: str) -> str:
+    end = next((at for at, char in enumerate(url) if char in "?#"), len(url))
+    # A question mark at the end of a sentence is not a query.
+    return f"{url[:end]}?…" if len(url) > end + 1 and url[end + 1] != "…" else url
 
 
 def redacted_data(value: Any) -> Any:

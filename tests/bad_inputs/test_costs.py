@@ -13,6 +13,8 @@ import zstandard
 
 from orbitpkg.archive.tarstream import END_OF_STREAM, member_header, padding_after
 from orbitpkg.model.contents import MAX_CHUNK_BYTES
+from orbitpkg.model.names import nearest
+from orbitpkg.redaction import redacted
 from tests.bad_inputs.forgery import MANIFEST, digest, seal
 from tests.peak_memory import peak_mebibytes
 
@@ -81,3 +83,23 @@ def test_planning_a_million_empty_files_takes_300_mebibytes(tmp_path: Path) -> N
     archive.write_bytes(many_empty_files(MILLION))
     assert archive.stat().st_size < 8_000_000
     assert peak_mebibytes(DRY_RUN, archive, tmp_path / "home") <= 300
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a://" * 300_000 + "@?",
+        ("a" * 31 + ":/") * 50_000 + "@?#",
+        "a:/" + "/x" * 500_000 + "@?#",
+        "a://b c" * 100_000 + "@",
+    ],
+    ids=["schemes", "long schemes", "slashes", "words"],
+)
+def test_secrets_are_searched_in_linear_time(text: str) -> None:
+    assert "@" in redacted(text)
+
+
+def test_suggestions_are_searched_among_a_limited_number_of_names() -> None:
+    names = (f"m{'m' * 90}{number}" for number in range(100_000))
+    assert len(nearest("m" * 100, names)) <= 3
+    assert nearest("modell", ["model", *(f"x{number}" for number in range(100_000))]) == ["model"]
