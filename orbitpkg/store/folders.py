@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import stat
 from typing import TYPE_CHECKING
 
 from orbitpkg.errors import StorageError
-from orbitpkg.files.anchors import open_below
+from orbitpkg.files.anchors import keeps_owners, open_below
 from orbitpkg.files.folders import make_private_folder
+from orbitpkg.files.reading import foreign_owner
 from orbitpkg.store.layout import FORMAT, newer_store
 
 if TYPE_CHECKING:
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
     from orbitpkg.store.layout import Layout
 
 __all__ = ["make_folder", "open_folder"]
+
+_log = logging.getLogger("orbitpkg.store")
 
 
 def make_folder(layout: Layout, path: str) -> None:
@@ -55,8 +60,32 @@ def _make_home(layout: Layout) -> None:
             path=layout.home,
         )
     make_private_folder(layout.home)
+    _announce_exposure(layout.home)
     if not os.path.isdir(layout.root):  # noqa: PTH112
         _refuse_newer(layout)
+
+
+_announced: set[str] = set()
+
+
+def _announce_exposure(home: str) -> None:
+    """Warn, once for each process, that users other than those of a shared store can change this one."""
+    if home in _announced or os.name == "nt":
+        return
+    _announced.add(home)
+    status = os.stat(home)  # noqa: PTH116
+    if status.st_mode & 0o002:
+        reason = "Every user of this machine can change the files in"
+    elif foreign_owner(status) is not None and not status.st_mode & stat.S_ISGID and keeps_owners(home):
+        reason = "Another user owns, and can change the files in"
+    else:
+        return
+    _log.warning(
+        "%s %s, the home directory of orbitpkg. To share it with a group: orbitpkg store share. Otherwise set "
+        "ORBITPKG_HOME to a directory that you own.",
+        reason,
+        home,
+    )
 
 
 def _refuse_newer(layout: Layout) -> None:

@@ -313,3 +313,20 @@ def test_a_module_has_a_telling_name_and_a_docstring(module: Module) -> None:
 def test_tests_neither_sleep_nor_mock(module: Module) -> None:
     assert module.calls("time.sleep", "sleep") == []
     assert not {name for name in module.imports if name.startswith(("unittest", "mock"))}
+
+
+def test_assertions_have_no_effect_that_python_needs() -> None:
+    """Under ``python -O`` they are not run: they may compare and test types, but read, call or assign nothing."""
+    allowed = (ast.Name, ast.Attribute, ast.Constant, ast.Compare, ast.BoolOp, ast.UnaryOp, ast.BinOp, ast.Load)
+    tests = (ast.cmpop, ast.boolop, ast.unaryop, ast.operator)
+    for path in sorted((TOP / "orbitpkg").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if not isinstance(node, ast.Assert):
+                continue
+            for part in ast.walk(node.test):
+                is_type_test = isinstance(part, ast.Call) and ast.unparse(part.func) == "isinstance"
+                assert isinstance(part, (*allowed, *tests)) or is_type_test, f"{path}:{node.lineno}"
+            for part in ast.walk(node.test):
+                # A property may do anything, so only what is compared with None is read through a dot.
+                if isinstance(part, ast.Attribute):
+                    assert isinstance(node.test, ast.Compare) or "isinstance" in ast.unparse(node.test), node.lineno
