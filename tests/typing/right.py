@@ -32,7 +32,7 @@ def use(name: str) -> bytes:
 def use_dataset(dataset_id: str) -> int:
     """Select data of a dataset."""
     selection = orbitpkg.dataset(dataset_id).where("count >= 2")
-    count, size = selection.count()
+    count, size = selection.count(), selection.total_size()
     names: list[str] = [str(row["name"]) for row in selection.rows(columns=["name"])]
     for datum in selection.data():
         print(datum.name, datum.size)
