@@ -13,6 +13,7 @@ import socket
 import ssl
 import threading
 import time
+import weakref
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -31,15 +32,24 @@ __all__ = ["PacedResponse", "PageClient"]
 
 _READ_BYTES: Final = 64 * 1024
 _MAX_IDLE: Final = 4
+_MAX_HEAD_BYTES: Final = 1 << 20
+# A correct server adds a few bytes to each piece of a chunked body. A hostile one can add a comment to each, or send
+# trailers without end, which no reader of the body ever sees.
+_MAX_FRAMED_BYTES: Final = MAX_PAGE_BYTES + (4 << 20)
 
 
 class _PacedReader(io.RawIOBase):
-    """The bytes of one answer, as they arrive."""
+    """The bytes of one answer, as they arrive.
+
+    Attributes:
+        remaining: The number of bytes that may still arrive; None for any number.
+    """
 
     def __init__(self, raw: io.RawIOBase, timeouts: Timeouts) -> None:
         super().__init__()
         self._raw = raw
         self._pace = Pace(timeouts)
+        self.remaining: int | None = None
 
     def readable(self) -> bool:
         return True
@@ -50,6 +60,10 @@ class _PacedReader(io.RawIOBase):
         # The end of the connection does not count as a slow answer.
         if count:
             self._pace.note(time.monotonic() - before, count)
+            if self.remaining is not None:
+                self.remaining -= count
+                if self.remaining < 0:
+                    raise AnswerError("the answer does not end")
         return count
 
     def close(self) -> None:
@@ -58,16 +72,30 @@ class _PacedReader(io.RawIOBase):
 
 
 class PacedResponse(http.client.HTTPResponse):
-    """An answer whose headers and body arrive at the minimum speed of ``timeouts``; a subclass sets it."""
+    """An answer whose headers and body arrive at the minimum speed of ``timeouts``; a subclass sets it.
+
+    Attributes:
+        timeouts: Contains the minimum speed.
+        max_body: The maximum number of bytes of the body as sent, with its framing; None for any number.
+    """
 
     timeouts: Timeouts
+    max_body: int | None = None
 
     def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
         self.fp.close()
         raw: Any = sock.makefile("rb", buffering=0)
-        paced: Any = io.BufferedReader(_PacedReader(raw, self.timeouts))
+        self._paced = _PacedReader(raw, self.timeouts)
+        paced: Any = io.BufferedReader(self._paced)
         self.fp = paced
+
+    def begin(self) -> None:
+        """Read the status and the headers."""
+        # The standard library limits a line and the number of lines, but skips interim answers (100) without end.
+        self._paced.remaining = _MAX_HEAD_BYTES
+        super().begin()
+        self._paced.remaining = self.max_body
 
 
 class PageClient:
@@ -93,10 +121,12 @@ class PageClient:
         if not self._is_plain:
             check_system_certificates()
             self._context = tls_context(bundle)
-        self._response = type("Response", (PacedResponse,), {"timeouts": timeouts})
+        self._response = type("Response", (PacedResponse,), {"timeouts": timeouts, "max_body": _MAX_FRAMED_BYTES})
         self._lock = threading.Lock()
         self._idle: list[http.client.HTTPConnection] = []
         self._process = os.getpid()
+        # A store that is not closed must not leave sockets to the garbage collector, which warns of them.
+        weakref.finalize(self, _close_all, self._idle)
 
     def get(self, target: str, headers: Callable[[], Mapping[str, str]]) -> bytes:
         """Return the body of an answer with status 200.
@@ -123,9 +153,7 @@ class PageClient:
     def close(self) -> None:
         """Close idle connections."""
         with self._lock:
-            idle, self._idle = self._idle, []
-        for connection in idle:
-            connection.close()
+            _close_all(self._idle)
 
     def _get(self, target: str, headers: Mapping[str, str]) -> bytes:
         connection, is_new = self._connect()
@@ -147,7 +175,8 @@ class PageClient:
         with self._lock:
             if self._process != os.getpid():
                 # The connections belong to the process that was forked.
-                self._idle, self._process = [], os.getpid()
+                _close_all(self._idle)
+                self._process = os.getpid()
             if self._idle:
                 return self._idle.pop(), False
         return self._new_connection(), True
@@ -195,6 +224,11 @@ class PageClient:
         if answer.status != http.client.OK:
             raise RefusalError(answer.status, body.decode("utf-8", "replace"), dict(answer.headers.items()))
         return body
+
+
+def _close_all(connections: list[http.client.HTTPConnection]) -> None:
+    while connections:
+        connections.pop().close()
 
 
 def _read_page(answer: http.client.HTTPResponse) -> bytes:

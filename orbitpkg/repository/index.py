@@ -155,7 +155,8 @@ def parse_index(data: bytes, *, name: str) -> Index:
             found = table.get("format") if isinstance(table, dict) else None
             kind = NewerIndexError if type(found) is int and found > _FORMAT else IntegrityError
             raise kind(
-                f"{what[0].upper()}{what[1:]} has format {found!r}; this version of orbitpkg supports format {_FORMAT}.",
+                f"{what[0].upper()}{what[1:]} has format {found!r}; "
+                f"this version of orbitpkg supports format {_FORMAT}.",
                 hint="To upgrade orbitpkg: pip install -U orbitpkg" if found else None,
             )
         return Index(

@@ -67,7 +67,8 @@ def parse_status(data: bytes, *, what: str) -> Status:
         if not isinstance(table, dict) or table["format"] != _FORMAT:
             found = table.get("format") if isinstance(table, dict) else None
             raise IntegrityError(
-                f"{what[0].upper()}{what[1:]} has format {found!r}; this version of orbitpkg supports format {_FORMAT}.",
+                f"{what[0].upper()}{what[1:]} has format {found!r}; "
+                f"this version of orbitpkg supports format {_FORMAT}.",
                 hint="To upgrade orbitpkg: pip install -U orbitpkg",
             )
         return Status(state=State(table["state"]), reason=_text(table["reason"]), changed=_text(table["changed"]))

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import sysconfig
+import tomllib
 from contextlib import ExitStack, contextmanager
 from itertools import chain, product
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-LANGUAGES = {"console", "sh", "python", "json", "ini", "text"}
+LANGUAGES = {"console", "sh", "python", "json", "toml", "ini", "text"}
 TOOLS = {"curl": "curl", "tar": "tar", "zstd": "zstd", "jq": "jq", "cmp": "diffutils"}
 NOT_RUN_AT_MOST = 3
 BLOCKS = [block for each in DOCUMENTS for block in each.blocks]
@@ -247,6 +248,11 @@ def test_profiles_can_be_parsed(block: Block) -> None:
     profile = configparser.ConfigParser()
     profile.read_string(block.text)
     assert profile.sections()
+
+
+@pytest.mark.parametrize("block", **of_language("toml"))
+def test_toml_blocks_are_valid(block: Block) -> None:
+    assert tomllib.loads(block.text)
 
 
 # Completeness.

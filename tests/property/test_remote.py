@@ -9,8 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orbitpkg.errors import UsageError
-from orbitpkg.objects.protocol import is_valid_key
 from orbitpkg.objects.addresses import join_uri, local_path_of, split_object_uri, split_uri
+from orbitpkg.objects.protocol import is_valid_key
 from orbitpkg.remote.cache import Cache, Entry, file_name
 
 PARTS = st.text(st.characters(codec="utf-8", exclude_characters="/"), min_size=1, max_size=300)

@@ -14,7 +14,7 @@ from orbitpkg.api.repository import init_repository
 from orbitpkg.api.search import search, versions
 from orbitpkg.errors import AccessDenied, IntegrityError, RepositoryError, UsageError
 from orbitpkg.objects import open_store
-from orbitpkg.repository.policy import Audience, Target, Right, differences, merge_policy, new_policy, parse_policy
+from orbitpkg.repository.policy import Audience, Right, Target, differences, merge_policy, new_policy, parse_policy
 from tests.cli.machine import Machine
 from tests.docs.test_policies import BUCKET, Cloud
 from tests.packages import make_package, noise

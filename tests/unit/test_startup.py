@@ -48,6 +48,7 @@ UNCHANGED = QUICK | {
     "orbitpkg.cli.layout",
     "orbitpkg.cli.terminal",
     "orbitpkg.config.discovery",
+    "orbitpkg.escaping",
     "orbitpkg.files",
     "orbitpkg.files.reading",
     "orbitpkg.files.working",
@@ -67,6 +68,7 @@ COMMAND = {
     "orbitpkg.cli.program",
     "orbitpkg.cli.terminal",
     "orbitpkg.cli.installed",
+    "orbitpkg.escaping",
     "orbitpkg.model.jsontext",
     "orbitpkg.model.wording",
 }

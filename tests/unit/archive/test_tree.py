@@ -224,7 +224,8 @@ class TestLinks:
         with pytest.raises(ManifestError) as caught:
             read_tree(folder)
         assert caught.value.problems[0].hint == (
-            '"linked" is a symbolic link to a directory, which is not followed; replace the link with the directory itself'
+            '"linked" is a symbolic link to a directory, which is not followed; '
+            "replace the link with the directory itself"
         )
 
     def test_a_linked_folder_below_a_folder_is_named_with_its_path(self, folder: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 from orbitpkg.config.environment import VARIABLES, is_set, read_variable
 
 ROOT = Path(__file__).parents[3]
-# Each reads only what it needs itself: folders of the platform, credentials, the lock timeout, who called sudo, the terminal, the shell.
+# Each reads only what it needs itself: folders of the platform, credentials, the lock timeout, who called sudo, the
+# terminal, the shell.
 READERS = {
     "config/environment.py",
     "config/home.py",

@@ -101,7 +101,7 @@ def test_a_version_is_not_comparable_with_other_types() -> None:
         ("1.0.0-a..b", "its pre-release is incomplete", "1.0.0-a.b"),
         ("1.0.0-ü", '"ü" is not allowed in a pre-release', None),
         ("1.0.0-\u0661", '"\u0661" is not allowed in a pre-release', None),
-        ("-1.0.0", "a number is missing next to a dot", None),
+        ("-1.0.0", "it does not consist of three numbers", None),
         ("1..0", "a number is missing next to a dot", "1.0.0"),
         ("latest", "it does not consist of three numbers", None),
         ("\uff11.0.0", '"\uff11" is not a number', None),
