@@ -152,7 +152,8 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crowd]:
     if os.geteuid() != 0:
         skip_or_fail(ServerMissing("several users take root: run the tests as root"))
     folder = tmp_path_factory.mktemp("crowd")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("ORBITPKG_")}
+    # Parallel runs of the tests set COLUMNS, which would wrap what is printed.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("ORBITPKG_", "COLUMNS"))}
     command: list[str | Path] = [sys.executable, Path(__file__).with_name("users.py")]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=folder, env=environment, text=True
