@@ -129,4 +129,4 @@ class Journal:
         """Save the journal, unless the disk prevents it."""
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            atomic_write(self._path, dump_json(self._entries), durable=False)
+            atomic_write(self._path, dump_json(self._entries), durable=False, follow=False)

@@ -22,6 +22,7 @@ from orbitpkg.datasets.layout import BLOBS
 from orbitpkg.datasets.registration import Failure
 from orbitpkg.errors import FileNotInPackage, IntegrityError, PartlyDone, StorageError, UsageError
 from orbitpkg.escaping import shell_word
+from orbitpkg.files.anchors import open_below
 from orbitpkg.files.errors import storage_errors
 from orbitpkg.files.names import disk_path
 from orbitpkg.model.jsontext import canonical_json, parse_json, pretty_json
@@ -228,12 +229,16 @@ class Frozen:
         if self.is_packed:
             return self.package.file_path(DATA_FOLDER, path)
         datum = self.data[path]
-        folder = home() / "cache" / "datasets" / "files" / datum.id[:2] / _content_id(datum)
-        kept = folder / disk_path(RelativePath(path.rpartition("/")[2]))
-        # A cached file was verified before it became visible, and the name of its directory identifies its content.
-        if kept.is_symlink() or not kept.is_file() or kept.stat().st_size != datum.size:
-            fetch_one(datum, kept, stores=self._stores())
-        return kept
+        folder = ("cache", "datasets", "files", datum.id[:2], _content_id(datum))
+        name = disk_path(RelativePath(path.rpartition("/")[2]))
+        top = home()
+        with storage_errors(str(top)), open_below(str(top), *folder, make=True) as anchor:
+            # Another member of a shared home could have replaced one of the folders by a link.
+            kept = Path(anchor.path, name)
+            # A cached file was verified before it became visible, and the name of its directory identifies its content.
+            if kept.is_symlink() or not kept.is_file() or kept.stat().st_size != datum.size:
+                fetch_one(datum, kept, stores=self._stores())
+        return top.joinpath(*folder, name)
 
     def _stores(self) -> Stores:
         """Return the stores of the data. The files of the repository that the user installed from are trusted."""

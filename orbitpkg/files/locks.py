@@ -28,7 +28,8 @@ def file_lock(path: str | os.PathLike[str], *, on_wait: Callable[[], object] | N
     Raises:
         OSError: The file cannot be created.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    # Where several users can write, one of them could have put a link or a FIFO there.
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
     try:
         # Every error except that of a held lock means that the file system does not support locks.
         with contextlib.suppress(OSError):

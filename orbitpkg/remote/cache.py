@@ -56,6 +56,8 @@ _MAX_RECORD_BYTES: Final = 64 * 1024
 # An object that is rewritten every minute would fill the directory with records.
 _MAX_STATES: Final = 64
 _TIMEOUT_SECONDS: Final = 900.0
+# In a shared cache, another member could have put a link or a FIFO at the predictable name.
+_LOCK_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEVER: Final = 0.0
 _REPORTED_AFTER_SECONDS: Final = 2.0
 _NO_STORE: Final = StoreIdentity(place="", account=None)
@@ -319,7 +321,7 @@ class Cache:
         path = self.temporary_folder() / f"{_hash(repr((self._origin.place, uri)))[:32]}.lock"
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(OSError):
-                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, self._file_mode | 0o600)
+                descriptor = os.open(path, _LOCK_FLAGS, self._file_mode | 0o600)
                 stack.callback(os.close, descriptor)
                 set_mode(descriptor, self._file_mode | 0o600)
                 _wait_for(descriptor, waiting)
@@ -331,7 +333,7 @@ class Cache:
         try:
             folder = self.temporary_folder()
             upload = _hash(repr((str(self._origin), uri, sorted((metadata or {}).items()))))[:32]
-            descriptor = os.open(folder / f"{upload}.sending", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(folder / f"{upload}.sending", _LOCK_FLAGS, 0o600)
         except OSError:
             yield None
             return
@@ -377,7 +379,7 @@ class Cache:
         path = self._record_of(entry)
         fields = {name: value for name, value in asdict(entry).items() if name != "checked"}
         self._make(path.parent)
-        with atomic_file(path, durable=False, mode=self._file_mode | 0o600) as file:
+        with atomic_file(path, durable=False, mode=self._file_mode | 0o600, follow=False) as file:
             file.write(dump_json({"format": FORMAT, **fields}))
             file.flush()
             if checked is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ import pytest
 from blake3 import blake3
 
 import orbitpkg
+from orbitpkg.config.repositories import home
 from orbitpkg.datasets.datum import new_datum
 from orbitpkg.datasets.layout import blob_key, part_key
 from orbitpkg.datasets.parts import write_part
@@ -23,10 +25,13 @@ from orbitpkg.errors import (
     ObjectNotFound,
     PartlyDone,
     ReleaseExists,
+    StorageError,
     UsageError,
 )
 from orbitpkg.objects import open_store
 from tests.packages import make_package, noise
+from tests.servers.fixtures import skip_or_fail
+from tests.servers.processes import ServerMissing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,6 +73,27 @@ def test_a_frozen_selection_gives_its_files_and_their_metadata(filled: Dataset, 
     facts = found.package.metadata["dataset"]
     assert isinstance(facts, dict)
     assert facts["where"] == ["count >= 2"]
+
+
+@pytest.mark.parametrize("folder", ["cache", "cache/datasets", "cache/datasets/files"])
+def test_no_folder_of_the_cache_that_another_user_replaced_by_a_link_is_followed(
+    filled: Dataset, tmp_path: Path, folder: str
+) -> None:
+    if os.geteuid() != 0:
+        skip_or_fail(ServerMissing("a link of another user takes root: run the tests as root"))
+    found = freeze(filled, pack=False)
+    shared, own = home(), tmp_path / "own"
+    shared.chmod(0o2775)
+    own.mkdir()
+    planted = shared / folder
+    if planted.exists():
+        planted.rename(tmp_path / "before")
+    planted.parent.mkdir(parents=True, exist_ok=True)
+    planted.symlink_to(own)
+    os.lchown(planted, 61_001, 61_001)
+    with pytest.raises(StorageError, match="another user"):
+        found.file_path("run 2#%.bin")
+    assert os.listdir(own) == []
 
 
 def test_a_packed_one_needs_the_dataset_no_more(filled: Dataset) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Behaviour = Callable[["Exchange"], None]
 
-__all__ = ["BEHAVIOURS", "Exchange", "hostile"]
+__all__ = ["BEHAVIOURS", "Exchange", "endless_trailers", "hostile"]
 
 FACTS = b'ETag: "a"\r\nLast-Modified: Fri, 20 Nov 2026 00:00:00 GMT\r\n'
 BLOCK = b"x" * (1 << 16)
@@ -160,6 +160,24 @@ def endless_error(exchange: Exchange) -> None:
         exchange.send(b"10000\r\n" + BLOCK + b"\r\n")
 
 
+def endless_interim_answers(exchange: Exchange) -> None:
+    for _ in range(MOST_BLOCKS):
+        exchange.send(b"HTTP/1.1 100 Continue\r\n\r\n" * 2000)
+
+
+def endless_trailers(exchange: Exchange) -> None:
+    _begin(exchange, b"Transfer-Encoding: chunked\r\n")
+    exchange.send(b"a\r\n0123456789\r\n0\r\n")
+    for _ in range(MOST_BLOCKS):
+        exchange.send(b"X-Trailer: x\r\n" * 4000)
+
+
+def endless_chunk_extensions(exchange: Exchange) -> None:
+    _begin(exchange, b"Transfer-Encoding: chunked\r\n")
+    for _ in range(MOST_BLOCKS):
+        exchange.send(b"1;%b\r\nx\r\n" % BLOCK[:60_000])
+
+
 BEHAVIOURS: dict[str, Behaviour] = {
     behaviour.__name__: behaviour
     for behaviour in (
@@ -180,6 +198,8 @@ BEHAVIOURS: dict[str, Behaviour] = {
         endless_headers,
         teapot,
         endless_error,
+        endless_interim_answers,
+        endless_chunk_extensions,
     )
 }
 """All behaviours by name."""

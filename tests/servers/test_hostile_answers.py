@@ -17,7 +17,7 @@ from orbitpkg.objects.s3_forked import ForkedS3Store
 from orbitpkg.objects.timeouts import Timeouts
 from orbitpkg.repository.mirrors import MirroredStore
 from tests.peak_memory import peak_mebibytes
-from tests.servers.hostile import BEHAVIOURS, Exchange, hostile
+from tests.servers.hostile import BEHAVIOURS, Exchange, endless_trailers, hostile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +53,16 @@ STORES: dict[str, Callable[[str], ObjectStore]] = {
     "s3": open_s3,
     "forked": lambda url: open_s3(url, ForkedS3Store),
 }
-BODIES = {"too_short", "too_long", "endless", "drip", "stall_in_the_body", "reset_in_the_body", "another_range"}
+BODIES = {
+    "too_short",
+    "too_long",
+    "endless",
+    "drip",
+    "stall_in_the_body",
+    "reset_in_the_body",
+    "another_range",
+    "endless_chunk_extensions",
+}
 
 
 @pytest.mark.timeout(120)
@@ -113,6 +122,13 @@ def test_a_stream_that_stops_midway_goes_on_from_a_mirror() -> None:
         assert received
         read()
         assert received == content
+
+
+def test_a_listing_with_trailers_without_end_is_given_up() -> None:
+    with hostile(endless_trailers) as url, closing(open_s3(url)) as store:
+        for name in ("list", "list_folders"):
+            with pytest.raises(RepositoryUnreachable, match="does not end"):
+                READS[name](store)
 
 
 class TestListings:

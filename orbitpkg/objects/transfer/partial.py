@@ -9,9 +9,11 @@ lock: it comes from the final rename and from digests.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
+import stat
 import threading
 from secrets import token_hex
 from typing import TYPE_CHECKING, Final
@@ -34,6 +36,8 @@ _READ_BYTES: Final = 1 << 20
 _HASH_BYTES: Final = 8 << 20
 # A file up to this size arrives in one request, so there is nothing to continue.
 _RESUMABLE_BYTES: Final = 8 << 20
+# About 100 bytes for each of 10,000 ranges.
+_MAX_JOURNAL_BYTES: Final = 16 << 20
 
 
 def file_digest(path: Path) -> str:
@@ -51,6 +55,23 @@ def file_digest(path: Path) -> str:
         while buffer and (count := file.readinto(buffer)):
             hasher.update(buffer[:count])
     return hasher.hexdigest()
+
+
+def _open_own(path: Path, flags: int = 0) -> int:
+    """Open or create a file of this user for reading and writing.
+
+    The folder may be one that other users can write to, and the name is predictable. They could have put a link to
+    another file of this user there, or a FIFO.
+
+    Raises:
+        OSError: The file cannot be opened, is not a regular file, has other names, or belongs to another user.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | flags, 0o666)
+    status = os.fstat(descriptor)
+    if stat.S_ISREG(status.st_mode) and status.st_nlink <= 1 and status.st_uid in {0, os.geteuid()}:
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.EPERM, os.strerror(errno.EPERM), str(path))
 
 
 class PartialFile:
@@ -86,20 +107,20 @@ class PartialFile:
     def _resume(self) -> bool:
         """Continue the file of an earlier attempt, or begin one that a later attempt can continue."""
         try:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        except PermissionError:  # it belongs to another user
+            descriptor = _open_own(self._path)
+        except OSError:  # it belongs to another user, or is not a regular file
             return False
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Another process may have renamed or removed it between the two calls.
-            if not os.path.samestat(os.fstat(descriptor), os.stat(self._path)):  # noqa: PTH116
+            if not os.path.samestat(os.fstat(descriptor), os.lstat(self._path)):
                 raise FileNotFoundError
+            self._journal = _open_own(self._journal_path, os.O_APPEND)
         except OSError:
             os.close(descriptor)
             return False
         self._descriptor = descriptor
         self._read_journal()
-        self._journal = os.open(self._journal_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
         # The last line may be torn. Without a line break, the next entry would be appended to it.
         if self._digests:
             os.write(self._journal, b"\n")
@@ -119,7 +140,9 @@ class PartialFile:
     def _read_journal(self) -> None:
         """Read which ranges an earlier attempt received; an unreadable journal or one of other content is ignored."""
         try:
-            first, *lines = self._journal_path.read_text("utf-8").splitlines() or [""]
+            size = os.fstat(self._journal).st_size if self._journal is not None else 0
+            text = os.pread(self._journal, min(size, _MAX_JOURNAL_BYTES), 0) if self._journal is not None else b""
+            first, *lines = text.decode().splitlines() or [""]
         except (OSError, ValueError):
             return
         # The ranges belong to an older state of the object.

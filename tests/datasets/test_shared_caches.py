@@ -1,0 +1,68 @@
+"""What another user puts at the names of a download: a link, a hard link or a FIFO."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from orbitpkg.files.locks import file_lock
+from orbitpkg.objects.memory import MemoryStore
+from orbitpkg.objects.transfer.files import download_object
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+CONTENT = os.urandom(9 << 20)
+PLANTS: dict[str, Callable[[Path, Path], None]] = {
+    "link": lambda path, own: path.symlink_to(own),
+    "dangling link": lambda path, own: path.symlink_to(own.with_name("new.txt")),
+    "hard link": lambda path, own: os.link(own, path),
+    "FIFO": lambda path, _: os.mkfifo(path),
+}
+
+
+def names_of_a_partial_download(folder: Path) -> list[str]:
+    """Return the names of the hidden files that an interrupted download of ``model.bin`` leaves."""
+    store = MemoryStore("interrupted")
+    store.put("key", CONTENT)
+
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        download_object(store, "key", folder / "model.bin", progress=interrupt)
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("plant", PLANTS)
+def test_a_large_download_changes_no_file_that_was_linked_to_its_hidden_names(tmp_path: Path, plant: str) -> None:
+    scratch, folder, own = tmp_path / "scratch", tmp_path / "folder", tmp_path / "own" / "notes.txt"
+    for made in (scratch, folder, own.parent):
+        made.mkdir()
+    own.write_bytes(b"my notes")
+    names = names_of_a_partial_download(scratch)
+    assert len(names) == 2, names
+    store = MemoryStore(f"planted {plant}".replace(" ", "-"))
+    store.put("key", CONTENT)
+    for planted in (names, names[:1], names[1:]):
+        shutil.rmtree(folder)
+        folder.mkdir()
+        for name in planted:
+            PLANTS[plant](folder / name, own)
+        download_object(store, "key", folder / "model.bin")
+        assert (folder / "model.bin").read_bytes() == CONTENT
+        assert not (folder / "model.bin").is_symlink()
+        assert own.read_bytes() == b"my notes"
+        assert os.listdir(own.parent) == ["notes.txt"]
+
+
+def test_a_lock_does_not_create_the_file_that_a_link_names(tmp_path: Path) -> None:
+    (tmp_path / "lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="symbolic"), file_lock(tmp_path / "lock"):
+        pass
+    assert not (tmp_path / "elsewhere").exists()
