@@ -572,7 +572,7 @@ class TestBadInput:
             ("s3:/bucket/key", "a slash is missing"),
             (Path("s3://bucket/key"), "pathlib.Path has removed a slash"),
             (Path("https://host/key"), "pathlib.Path has removed a slash"),
-            ("gs://bucket/key", "is not the address"),
+            ("gs://bucket/key", "is not a valid object address"),
             ("https://host/key?versionId=1", "a query"),
             ("", "empty"),
         ],
