@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import signal
@@ -11,6 +10,8 @@ import subprocess
 import sys
 import threading
 from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -214,31 +215,15 @@ def interrupt(process: subprocess.Popen[str], *, once: bool) -> Result:
     return Result(process.returncode, out, err)
 
 
-@pytest.fixture
-def stuck(furnished: Machine) -> tuple[Machine, Path]:
-    """A machine on which reading a package's record blocks, because the record is a named pipe."""
-    record = furnished.home / "store" / "v1" / "packages" / "tiny" / "1.0.0" / "release.json"
-    record.unlink()
-    os.mkfifo(record)
-    return furnished, record
-
-
-def test_ctrl_c_is_one_line_and_130(stuck: tuple[Machine, Path]) -> None:
-    machine, record = stuck
-    process = start(machine, "path", "tiny")
-    with record.open("wb"):  # done when the process has opened it, too
-        assert interrupt(process, once=True) == Result(130, "", "Interrupted.\n")
-
-
-def test_ctrl_c_has_an_envelope(stuck: tuple[Machine, Path]) -> None:
-    machine, record = stuck
-    process = start(machine, "path", "tiny", "--json")
-    with record.open("wb"):
+def test_ctrl_c_has_an_envelope(machine: Machine) -> None:
+    with silent_server() as (url, asked):
+        process = start(machine, "install", "tiny==1.0.0", "--repository", url, "--json")
+        assert asked.wait(60)
         done = interrupt(process, once=True)
     assert (done.code, done.err) == (130, "")
     assert done.envelope == {
         "orbitpkg": 1,
-        "command": "path",
+        "command": "install",
         "ok": False,
         "error": {"code": "interrupted", "message": "Interrupted.", "hint": None, "data": {}},
     }
@@ -253,21 +238,49 @@ def test_ctrl_c_ends_the_wait_for_a_server_that_never_answers(once: bool, machin
     assert machine.run("list", "-q") == Result(0, "", "")
 
 
-def test_background_jobs_of_a_shell_are_not_interrupted(stuck: tuple[Machine, Path]) -> None:
-    machine, record = stuck
-    whole = json.dumps({"format": 1, "name": "tiny", "version": "1.0.0"}).encode()
+@contextmanager
+def gated_server(folder: Path) -> Iterator[tuple[str, threading.Event, threading.Event]]:
+    """A server of the files in a folder. It sets the first event at a request, and answers when the second is set."""
+    asked, may_answer = threading.Event(), threading.Event()
+
+    class Handler(SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.set()
+            may_answer.wait(60)
+            super().do_GET()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder))) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}", asked, may_answer
+        finally:
+            may_answer.set()
+            server.shutdown()
+            thread.join()
+
+
+def test_background_jobs_of_a_shell_are_not_interrupted(machine: Machine) -> None:
+    published = machine.run("publish", write_package(machine.folder / "tiny"), "--repository", "./served")
+    assert published.code == 0, published.err
     ignoring = (
         "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", ignoring, *ORBITPKG, "path", "tiny"],
-        cwd=machine.folder,
-        env=machine.environment(),
-        stdout=subprocess.PIPE,
-        encoding="utf-8",
-    )
-    with record.open("wb") as writes:
+    with gated_server(machine.folder / "served") as (url, asked, may_answer):
+        process = subprocess.Popen(
+            [sys.executable, "-c", ignoring, *ORBITPKG, "install", "tiny==1.0.0", "--repository", url],
+            cwd=machine.folder,
+            env=machine.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+        )
+        assert asked.wait(60)
         process.send_signal(signal.SIGINT)
-        writes.write(whole)
-    out, _ = process.communicate()
-    assert (process.returncode, out) == (0, f"{machine.home}/store/v1/packages/tiny/1.0.0/files\n")
+        may_answer.set()
+        _, err = process.communicate()
+    assert (process.returncode, "Interrupted" in err) == (0, False), err
+    assert machine.run("path", "tiny").out == f"{machine.home}/store/v1/packages/tiny/1.0.0/files\n"
