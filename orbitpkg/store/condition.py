@@ -7,6 +7,7 @@ disk, ``touch -r``).
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from dataclasses import dataclass
@@ -127,6 +128,11 @@ def _is_empty(home: str) -> bool:
     try:
         return not os.listdir(home)
     except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError as error:
+        # A link that leads to itself, like one that leads nowhere, is not a release.
+        if error.errno != errno.ELOOP:
+            raise
         return True
 
 

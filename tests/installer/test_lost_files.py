@@ -257,3 +257,15 @@ def test_a_home_that_is_a_link_to_nothing_is_named(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("ORBITPKG_HOME", str(tmp_path / "link"))
     with pytest.raises(StorageError, match=r"is a link to .*unmounted/models, which does not exist"):
         orbitpkg.install("probe")
+
+
+def test_a_release_that_is_a_link_to_itself_is_named_and_can_be_removed(tmp_path: Path) -> None:
+    source = make_package(tmp_path / "looped", name="looped", files={"a": b"1"})
+    orbitpkg.publish(source, tmp_path / "repository")
+    folder = orbitpkg.install("looped", repository=tmp_path / "repository").file_path("a").parents[1]
+    shutil.rmtree(folder)
+    folder.symlink_to(folder.name)
+    with pytest.raises(StorageError, match="symbolic links"):
+        orbitpkg.install("looped", repository=tmp_path / "repository")
+    orbitpkg.remove("looped==1.0.0")
+    assert orbitpkg.install("looped", repository=tmp_path / "repository").file_path("a").read_bytes() == b"1"
