@@ -339,7 +339,7 @@ class TestTrust:
         (folder / "data/labels.csv").write_bytes(b"foreign")
         publish_package(folder, other)
         for requirement in ("model", "model==1.0.0"):
-            with pytest.raises(IntegrityError, match=r"is not the model==1\.0\.0 that is installed"):
+            with pytest.raises(IntegrityError, match=r"differs from the installed model 1\.0\.0, which came from"):
                 install(requirement, repository=other)
 
     def test_a_lost_index_costs_only_requests(self, place: Place, folder: Path) -> None:
