@@ -25,7 +25,8 @@ __all__ = ["LOCK_NAME", "MAX_LOCK_BYTES", "Lock", "LockedPackage", "package_requ
 
 LOCK_NAME = "orbit.lock"
 # Enough for 50,000 packages. Parsing that many takes three seconds and 200 MiB.
-MAX_LOCK_BYTES = 16 * 1024 * 1024
+# Parsing takes up to 90 times as much memory. Ten thousand packages take 3 MB.
+MAX_LOCK_BYTES = 4 * 1024 * 1024
 
 _FORMAT = 1
 _HEAD = "# Written by orbitpkg. Keep it under version control; change it with orbitpkg add, lock and sync.\n"

@@ -11,6 +11,7 @@ Cloud and Oracle Cloud.
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -34,6 +35,8 @@ _SCHEMES: Final = frozenset({"s3", "https", "http", "memory"})
 _METADATA_HOSTS: Final = frozenset(
     {"metadata", "metadata.google.internal", "instance-data", "instance-data.ec2.internal"}
 )
+# Clients read other hosts differently: some decode %31, some take a backslash for a slash or drop invisible characters.
+_HOST: Final = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+(?:%[a-z0-9]+)?")
 _METADATA: Final = frozenset(
     ipaddress.ip_address(text) for text in ("100.100.100.200", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254")
 )
@@ -122,6 +125,8 @@ def _problem(store: str) -> str | None:
     if scheme not in {"https", "http"}:
         return None
     host = (urlsplit(store).hostname or "").rstrip(".").lower()
+    if not _HOST.fullmatch(host):
+        return f"its host {host!r} is not written in letters, digits, dots and hyphens"
     if host == "localhost" or host.endswith(".localhost"):
         return "it leads to this machine"
     if host in _METADATA_HOSTS:
@@ -146,7 +151,7 @@ def _literal(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 def _ip_problem(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str | None:
     """Return what is wrong with an address, as a noun phrase, or None."""
     if isinstance(address, ipaddress.IPv6Address):
-        embedded = address.ipv4_mapped or address.sixtofour or _nat64(address)
+        embedded = address.ipv4_mapped or address.sixtofour or _embedded(address)
         if embedded is not None:
             return _ip_problem(embedded)
     if address in _METADATA:
@@ -158,9 +163,11 @@ def _ip_problem(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str |
     return None
 
 
-def _nat64(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    # RFC 6052: an IPv4 address in the last 32 bits of this prefix.
-    return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF) if address in ipaddress.ip_network("64:ff9b::/96") else None
+def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """Return the IPv4 address in the last 32 bits of the prefixes of RFC 6052 and RFC 4291, section 2.5.5.1."""
+    if int(address) < 1 << 16 or not any(address in ipaddress.ip_network(text) for text in ("64:ff9b::/96", "::/96")):
+        return None
+    return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
 
 
 def _resolved(host: str) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:

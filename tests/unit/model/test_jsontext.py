@@ -173,3 +173,8 @@ def test_a_slip_of_the_hand_gets_a_hint(data: bytes, hint: str | None) -> None:
     assert isinstance(line, int)
     assert isinstance(column, int)
     assert syntax_hint(data, line, column) == hint
+
+
+def test_a_document_of_very_many_containers_is_refused_before_it_is_parsed() -> None:
+    with pytest.raises(IntegrityError, match=r"more than 2,000,000 arrays and objects"):
+        read(b"[" + b"[]," * 2_000_000 + b"[]]", max_bytes=10_000_000)
