@@ -387,3 +387,20 @@ class _no_lock:  # noqa: N801 - in the place of a function
         return True
 
     def __exit__(self, *_: object) -> None: ...
+
+
+def test_the_copy_of_a_folder_that_a_crash_left_beside_its_target_is_deleted(
+    home: Path, layout: Layout, three: list[Package]
+) -> None:
+    """A folder that came with an image is copied where it cannot be renamed; the power fails in between."""
+    left = home / "store/v1/packages/model/.orbitpkg-0123456789abcdef01234567.tmp"
+    (left / "files").mkdir(parents=True)
+    (left / "files/half.bin").write_bytes(bytes(1000))
+    mine = left.with_name(".notes")
+    mine.write_bytes(b"mine")
+    assert look(layout, Policy(), days=0.5).items == ()
+    (item,) = collect(Store(home), look(layout, Policy(), days=2))
+    assert (item.kind, item.size) == ("unfinished install", 1000)
+    assert not left.exists()
+    assert mine.exists()
+    assert len(three) == len(orbitpkg.packages())
