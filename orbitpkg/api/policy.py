@@ -21,7 +21,7 @@ def read_policy(apps: Apps | None = None, *, project: Path | None = None) -> Pol
 
     Args:
         apps: The apps that will use what is installed; None to ignore compatibility with apps.
-        project: A folder of the project whose settings apply; the working directory when None.
+        project: A directory of the project whose settings apply; the working directory when None.
 
     Raises:
         UsageError: ``ORBITPKG_FORBID`` is invalid.

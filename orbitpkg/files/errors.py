@@ -38,7 +38,7 @@ class Advice(NamedTuple):
 
 STORE = Advice(
     full="Free some (orbitpkg remove, orbitpkg gc), or set ORBITPKG_HOME to a larger disk.",
-    refused="Set ORBITPKG_HOME to a folder that you own, or ask the store's owner for write access.",
+    refused="Set ORBITPKG_HOME to a directory that you own, or ask the store's owner for write access.",
 )
 """For the store and other folders under ``ORBITPKG_HOME``."""
 
@@ -82,6 +82,6 @@ def _translated(error: OSError, path: str | os.PathLike[str], advice: Advice) ->
     if error.errno in _REFUSED and advice.refused is not None:
         return ReadOnlyStore(f"{where} cannot be written: {reason}.", hint=advice.refused, path=where)
     if error.errno == errno.EISDIR and advice.message == Advice().message:
-        return StorageError(f"{where} is a folder, but must be a file.", hint=advice.other, path=where)
+        return StorageError(f"{where} is a directory, but must be a file.", hint=advice.other, path=where)
     message = advice.message.format(path=where, target=plain_name(os.fspath(path)), reason=reason)
     return StorageError(message, hint=advice.other, path=where)

@@ -100,13 +100,13 @@ def test_the_envelope_has_every_fact(machine: Machine, destination: str) -> None
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["recordings", "other"], "One side of a sync must be a local folder"),
-        (["s3://abc/d", "memory://x/y"], "One side of a sync must be a local folder"),
+        (["recordings", "other"], "One side of a sync must be a local directory"),
+        (["s3://abc/d", "memory://x/y"], "One side of a sync must be a local directory"),
         (["recordings", "s3:/bucket/d"], "a slash is missing"),
         (["recordings", "ftp://host/d"], "ftp://host/d"),
         (["recordings", "memory://x/d", "--include", "../a"], "The pattern '../a'"),
         (["recordings", "memory://x/d", "--watch", "--dry-run"], "cannot be used with"),
-        (["memory://x/d", "other", "--watch"], "Only a local folder can be watched"),
+        (["memory://x/d", "other", "--watch"], "Only a local directory can be watched"),
         (["recordings", "memory://x/d", "--settle", "0"], "--settle"),
     ],
 )

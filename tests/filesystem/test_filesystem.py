@@ -310,7 +310,7 @@ class TestRefusals:
             files.exists(path)
 
     def test_a_folder_cannot_be_opened(self, files: OrbitFileSystem) -> None:
-        with pytest.raises(IsADirectoryError, match="orbit://model/data is a folder"):
+        with pytest.raises(IsADirectoryError, match="orbit://model/data is a directory"):
             files.open("model/data")
 
     def test_nothing_can_be_written(self, files: OrbitFileSystem, tmp_path: Path) -> None:

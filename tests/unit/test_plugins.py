@@ -186,7 +186,7 @@ class TestRegisteredSchemes:
     def test_addresses_of_objects_are_split_for_every_known_scheme(self, demo: list[OpenRequest]) -> None:
         assert demo == []
         assert split_uri("demo://name/a/key") == ("demo://name", "a/key")
-        with pytest.raises(UsageError, match="is not the address of an object"):
+        with pytest.raises(UsageError, match="is not a valid object address"):
             split_uri("unknown://name/a/key")
 
     def test_addresses_are_checked_without_opening_a_store(self, demo: list[OpenRequest]) -> None:
