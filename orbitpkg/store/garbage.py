@@ -270,7 +270,9 @@ class _Search:
             except FileNotFoundError:
                 continue
             newest = max(files, key=_seen)
-            if self._is_old(newest, self._grace):
+            # A lock keeps a running install's staging folder, but nothing keeps a file that is being written elsewhere.
+            is_staged = os.path.dirname(entry.path) == self._layout.tmp  # noqa: PTH120
+            if self._is_old(newest, self._grace if is_staged else max(self._grace, _HOUR)):
                 # A file with more links is also a blob or part of a release, so deleting this name frees nothing.
                 size = sum(status.st_size for status in files[1:] or files if status.st_nlink == 1)
                 yield self._item(GarbageKind.STAGING, entry.path, size, newest)
