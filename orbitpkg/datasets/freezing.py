@@ -8,11 +8,15 @@ data again gives the same bytes, and thus no new release.
 from __future__ import annotations
 
 import hashlib
+import os
+import stat
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+from blake3 import blake3
 
 from orbitpkg.config.environment import environment
 from orbitpkg.datasets.datum import Datum, check_datum
@@ -22,7 +26,7 @@ from orbitpkg.datasets.layout import BLOBS
 from orbitpkg.datasets.registration import Failure
 from orbitpkg.errors import FileNotInPackage, IntegrityError, PartlyDone, StorageError, UsageError
 from orbitpkg.escaping import shell_word
-from orbitpkg.files.anchors import open_below
+from orbitpkg.files.anchors import READ_SAFELY, open_below
 from orbitpkg.files.errors import storage_errors
 from orbitpkg.files.names import disk_path
 from orbitpkg.model.jsontext import canonical_json, parse_json, pretty_json
@@ -33,7 +37,6 @@ from orbitpkg.objects.identity import identify_store
 from orbitpkg.reporting import SILENT
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import TypeAlias
 
@@ -235,8 +238,7 @@ class Frozen:
         with storage_errors(str(top)), open_below(str(top), *folder, make=True) as anchor:
             # Another member of a shared home could have replaced one of the folders by a link.
             kept = Path(anchor.path, name)
-            # A cached file was verified before it became visible, and the name of its directory identifies its content.
-            if kept.is_symlink() or not kept.is_file() or kept.stat().st_size != datum.size:
+            if not _is_intact(kept, datum, exposed=anchor.exposed):
                 fetch_one(datum, kept, stores=self._stores())
         return top.joinpath(*folder, name)
 
@@ -308,6 +310,30 @@ def _content_id(datum: Datum) -> str:
         return datum.blake3
     identity = str(identify_store(datum.uri, environment()))
     return f"{datum.id}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
+
+
+def _is_intact(path: Path, datum: Datum, *, exposed: bool) -> bool:
+    """Return whether a cached file has the content of a datum.
+
+    Args:
+        path: The file.
+        datum: The datum.
+        exposed: Whether other users can write to the cache.
+    """
+    try:
+        with open(os.open(path, READ_SAFELY), "rb", buffering=0) as file:  # noqa: PTH123 - a descriptor
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode) or status.st_size != datum.size:
+                return False
+            # It was verified before it became visible, and the name of its directory identifies its content. Only
+            # other users could have replaced it, and without a digest there is no telling whether they did.
+            if not exposed:
+                return True
+            if datum.blake3 is not None:
+                return hashlib.file_digest(file, blake3).hexdigest() == datum.blake3
+            return datum.sha256 is not None and hashlib.file_digest(file, "sha256").hexdigest() == datum.sha256
+    except OSError:
+        return False
 
 
 def _read(path: Path) -> Iterator[tuple[RelativePath, Datum]]:

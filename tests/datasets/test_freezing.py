@@ -123,6 +123,38 @@ def test_a_file_is_fetched_on_first_use_and_then_cached(filled: Dataset) -> None
     assert path.read_bytes() == noise(102)
 
 
+@pytest.mark.parametrize("digests", [("blake3", "sha256"), ("sha256",), ()], ids=["BLAKE3", "SHA-256", "no digest"])
+def test_a_cached_file_that_another_member_of_a_shared_home_replaced_is_fetched_again(
+    filled: Dataset, digests: tuple[str, ...]
+) -> None:
+    original = freeze(filled, pack=False)
+    home().chmod(0o2775)
+    datum = original.data["run 2#%.bin"]
+    # Data that was only indexed may have other digests or none.
+    datum = replace(
+        datum,
+        blake3=datum.blake3 if "blake3" in digests else None,
+        sha256=datum.sha256 if "sha256" in digests else None,
+    )
+    found = replace(original, data={**original.data, "run 2#%.bin": datum})
+    path = found.file_path("run 2#%.bin")
+    modified = path.stat().st_mtime_ns
+    path.unlink()
+    path.write_bytes(bytes(102))
+    os.utime(path, ns=(modified, modified))
+    assert found.file_path("run 2#%.bin") == path
+    assert path.read_bytes() == noise(102)
+
+
+def test_an_intact_file_of_a_shared_cache_is_not_fetched_again(filled: Dataset) -> None:
+    found = freeze(filled, pack=False)
+    home().chmod(0o2775)
+    path = found.file_path("run 2#%.bin")
+    for info in list(filled.objects.list("blobs/")):
+        filled.objects.delete(info.key)
+    assert found.file_path("run 2#%.bin") == path
+
+
 def test_the_same_selection_again_is_the_same_release_and_a_grown_one_is_not(filled: Dataset, tmp_path: Path) -> None:
     chosen = filled.where("count >= 2")
     assert chosen.freeze("runs==1.0.0").outcome == "published"
