@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING
 from orbitpkg.archive.reader import LocalArchive, verify_archive
 from orbitpkg.errors import ArchiveError, IntegrityError, NoSpace, StorageError, UnsupportedByStore, UsageError
 from orbitpkg.files.errors import storage_errors
-from orbitpkg.files.names import disk_path
 from orbitpkg.files.reading import read_bounded
 from orbitpkg.files.space import free_bytes
 from orbitpkg.installer.agreement import check_manifest, manifest_entry
@@ -23,10 +21,9 @@ from orbitpkg.model.names import nearest
 from orbitpkg.model.patterns import compile_glob
 from orbitpkg.model.release import ArchiveTotals, new_release
 from orbitpkg.reporting import SILENT
-from orbitpkg.store.layout import FILES_NAME
 from orbitpkg.store.package import open_package
 from orbitpkg.store.presence import find_missing
-from orbitpkg.store.repair import move_aside
+from orbitpkg.store.repair import find_obstacles, move_aside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -268,10 +265,9 @@ def _is_complete(store: Store, release: Release) -> bool:
 
 
 def _clear_way(store: Store, release: Release, missing: Sequence[FileEntry]) -> None:
-    """Move away folders that are at the path of a missing file: a rename replaces everything else."""
-    root = f"{store.layout.release(release.key, release.version)}/{FILES_NAME}"
-    wrong = [file.path for file in missing if os.path.isdir(f"{root}/{disk_path(file.path)}")]  # noqa: PTH112
-    move_aside(store.layout, release.key, release.version, wrong)
+    """Move away what is in the way of missing files, as :func:`find_obstacles` finds it."""
+    obstacles = find_obstacles(store.layout, release.key, release.version, missing)
+    move_aside(store.layout, release.key, release.version, obstacles)
 
 
 class _ReportingChunks:

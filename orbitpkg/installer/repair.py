@@ -11,6 +11,7 @@ import os
 import threading
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Protocol
 
 from orbitpkg.archive.frames import unpack_contents
@@ -18,18 +19,17 @@ from orbitpkg.archive.reader import LocalArchive
 from orbitpkg.archive.tree_stream import TreeStream
 from orbitpkg.errors import IntegrityError, ObjectNotFound, StorageError, UnsupportedByStore
 from orbitpkg.files.anchors import read_regular
-from orbitpkg.files.names import disk_path
 from orbitpkg.installer.agreement import check_manifest, read_manifest
 from orbitpkg.installer.fetch import fetch
 from orbitpkg.installer.install import Available, available_release
 from orbitpkg.installer.local import InstalledChunks, present_chunks
 from orbitpkg.installer.plan import plan_install
-from orbitpkg.store.condition import Condition, Finding, FindingKind, check_release, list_findings
+from orbitpkg.store.condition import Condition, FindingKind, check_release, list_findings
 from orbitpkg.store.layout import CONTENTS_NAME, LISTING_NAME, ORIGIN_NAME, RECORD_NAME
 from orbitpkg.store.package import open_package
 from orbitpkg.store.presence import listing_of
 from orbitpkg.store.records import load_packed, load_release
-from orbitpkg.store.repair import move_aside, replace_files, restore_files, restore_mode
+from orbitpkg.store.repair import find_obstacles, move_aside, replace_files, restore_files, restore_mode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -206,8 +206,9 @@ def repair(store: Store, condition: Condition, supplier: Supplier, *, pool: Pool
         if package is None:
             raise StorageError(f"{release.label} was removed while it was being repaired.")
         findings = condition.findings if condition.package else list_findings(package)
-        aside = move_aside(store.layout, key, version, _in_the_way(package, findings))
         broken = [contents.by_path[each.path] for each in findings if each.path in contents.by_path]
+        extra = (each.path for each in findings if each.kind is FindingKind.EXTRA)
+        aside = move_aside(store.layout, key, version, chain(find_obstacles(store.layout, key, version, broken), extra))
         broken = [file for file in broken if not restore_mode(store.layout, key, version, file)]
         fetched = 0
         if broken:
@@ -256,14 +257,6 @@ def _differs(home: str, name: str, data: bytes) -> bool:
         return read_regular(f"{home}/{name}", len(data) + 1)[0] != data
     except OSError:
         return True
-
-
-def _in_the_way(package: Package, findings: Sequence[Finding]) -> Iterator[str]:
-    """Yield the paths of files that do not belong to the release, and of folders in the place of a file."""
-    for finding in findings:
-        place = package.path / disk_path(finding.path)
-        if finding.kind is FindingKind.EXTRA or (finding.kind is FindingKind.MISSING and place.is_dir()):
-            yield finding.path
 
 
 def _refill(  # noqa: PLR0917 - one step of repair()

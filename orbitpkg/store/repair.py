@@ -22,7 +22,7 @@ from orbitpkg.store.folders import open_folder
 from orbitpkg.store.layout import FILES_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from orbitpkg.files.anchors import Anchor
     from orbitpkg.model.contents import FileEntry
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from orbitpkg.store.layout import Layout
     from orbitpkg.store.store import Staging
 
-__all__ = ["move_aside", "replace_files", "restore_files", "restore_mode"]
+__all__ = ["find_obstacles", "move_aside", "replace_files", "restore_files", "restore_mode"]
 
 
 def restore_files(layout: Layout, home: str, files: Mapping[str, bytes]) -> None:
@@ -69,7 +69,8 @@ def move_aside(layout: Layout, key: str, version: Version, paths: Iterable[str])
         layout: The layout of the store.
         key: The canonical name of the package.
         version: The version of the release.
-        paths: Paths relative to the release's files. Those that do not exist are skipped.
+        paths: Paths relative to the release's files; an empty path is the folder of the files. Those that do not exist
+            are skipped.
 
     Returns:
         The folder that they were moved to, or None if nothing was moved.
@@ -81,7 +82,7 @@ def move_aside(layout: Layout, key: str, version: Version, paths: Iterable[str])
     away = _new_aside(layout, home)
     moved = False
     for path in paths:
-        folder, _, name = f"{FILES_NAME}/{disk_path(path)}".rpartition("/")
+        folder, _, name = (f"{FILES_NAME}/{disk_path(path)}" if path else FILES_NAME).rpartition("/")
         with storage_errors(f"{away}/{path}"):
             try:
                 source = open_folder(layout, f"{home}/{folder}")
@@ -94,6 +95,34 @@ def move_aside(layout: Layout, key: str, version: Version, paths: Iterable[str])
                     move_folder(f"{source.path}/{name}", f"{target.path}/{name}")
                 moved = True
     return away if moved else None
+
+
+def find_obstacles(layout: Layout, key: str, version: Version, files: Iterable[FileEntry]) -> Iterator[str]:
+    """Yield the paths of what must be moved aside before files of a release can be put in their places.
+
+    These are folders at the path of a file, and anything else at the path of a folder. A rename replaces all other
+    obstacles. A path is checked only when the iterator reaches it, so a caller that moves each one at once gets no
+    paths below it.
+
+    Args:
+        layout: The layout of the store.
+        key: The canonical name of the package.
+        version: The version of the release.
+        files: The files.
+    """
+    root = f"{layout.release(key, version)}/{FILES_NAME}"
+    checked = set()
+    for file in files:
+        parts = file.path.split("/")
+        for folder in ("/".join(parts[:count]) for count in range(len(parts))):
+            if folder in checked:
+                continue
+            checked.add(folder)
+            path = f"{root}/{disk_path(folder)}" if folder else root
+            if os.path.lexists(path) and not os.path.isdir(path):  # noqa: PTH112
+                yield folder
+        if os.path.isdir(f"{root}/{disk_path(file.path)}"):  # noqa: PTH112
+            yield file.path
 
 
 def _new_aside(layout: Layout, home: str) -> str:

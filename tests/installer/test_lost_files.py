@@ -109,6 +109,33 @@ def test_something_else_in_the_place_of_a_file_is_replaced(release: Path, make: 
     assert path.read_bytes() == FILES["data/big.bin"]
 
 
+OBSTACLES: dict[str, Callable[[Path], object]] = {
+    "file": lambda path: path.write_bytes(b"notes"),
+    "FIFO": os.mkfifo,
+    "dangling link": lambda path: path.symlink_to("nowhere"),
+    "link to itself": lambda path: path.symlink_to(path.name),
+}
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("folder", ["files", "files/data"])
+@pytest.mark.parametrize("obstacle", OBSTACLES)
+@pytest.mark.parametrize("action", ACTIONS.values(), ids=ACTIONS)
+def test_something_else_in_the_place_of_a_folder_is_moved_aside(
+    home: Path, release: Path, folder: str, obstacle: str, action: Callable[[], object]
+) -> None:
+    action()
+    take(release / folder)
+    OBSTACLES[obstacle](release / folder)
+    action()
+    assert (release / folder).is_dir()
+    assert not (release / folder).is_symlink()
+    assert orbitpkg.package("probe").read_bytes("data/big.bin") == FILES["data/big.bin"]
+    assert [findings for _, findings in verify()] == [[]]
+    (aside,) = (home / "store/v1/aside").iterdir()
+    assert os.path.lexists(aside / Path(folder).name)
+
+
 def test_a_lost_executable_bit_is_found_and_restored(release: Path) -> None:
     tool = release / "files/data/tool"
     for restore in (lambda: orbitpkg.install("probe"), lambda: check(repair=True)):
