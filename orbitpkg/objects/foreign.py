@@ -122,9 +122,10 @@ def _problem(store: str) -> str | None:
         return "it leads to a file on this machine"
     if scheme not in _SCHEMES:
         return f"the scheme {scheme}:// is not supported, only s3, https and http are"
-    if scheme not in {"https", "http"}:
-        return None
-    host = (urlsplit(store).hostname or "").rstrip(".").lower()
+    return _host_problem((urlsplit(store).hostname or "").rstrip(".").lower()) if scheme in {"https", "http"} else None
+
+
+def _host_problem(host: str) -> str | None:
     if not _HOST.fullmatch(host):
         return f"its host {host!r} is not written in letters, digits, dots and hyphens"
     if host == "localhost" or host.endswith(".localhost"):

@@ -292,7 +292,7 @@ class TestInstallingChanges:
         assert len(foreign) == chunk.stored
         end = chunk.position + chunk.stored
         memory.replace(release.archive.key, data[: chunk.position] + foreign + data[end:], etag=info.etag or "")
-        with pytest.raises(ArchiveError, match=r"Chunk 7 of model==1\.0\.0"):
+        with pytest.raises(ArchiveError, match=r"Chunk 7 of model 1\.0\.0 in memory:"):
             install_packages("model", repository=memory.url)
         assert packages() == []
 
