@@ -20,11 +20,14 @@ pytest_plugins = ["tests.servers.fixtures"]
 
 # Their tests are marked as slow: they start servers, kill processes at many points, or run whole tools.
 SLOW = (
+    "assemblies/test_workflows.py",
+    "bad_inputs/test_costs.py",
+    "cli/test_samples.py",
     "compat/test_importing.py",
     "compat/test_readmes.py",
     "compat/test_repositories.py",
     "datasets/test_object_stores.py",
-    "datasets/test_workflows.py",
+    "datasets/test_walks.py",
     "remote/test_calls.py",
     "remote/test_offline.py",
     "remote/test_sync.py",
