@@ -133,7 +133,11 @@ def another_range(exchange: Exchange) -> None:
 
 
 def redirect_to_another_host(exchange: Exchange) -> None:
-    exchange.send(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.2:9/elsewhere\r\nContent-Length: 0\r\n\r\n")
+    # Without the announcement a client may send its next request on this connection, and gets a reset.
+    exchange.send(
+        b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.2:9/elsewhere\r\n"
+        b"Content-Length: 0\r\nConnection: close\r\n\r\n"
+    )
 
 
 def redirect_to_itself(exchange: Exchange) -> None:
