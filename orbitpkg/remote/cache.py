@@ -31,6 +31,8 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Final
 
+from orbitpkg.config.caches import open_cache
+from orbitpkg.files.anchors import open_within
 from orbitpkg.files.atomic import NO_LINKS, atomic_file, move_file
 from orbitpkg.files.content import clone_or_link
 from orbitpkg.files.folders import set_mode
@@ -44,6 +46,7 @@ from orbitpkg.objects.transfer.partial import file_digest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from orbitpkg.files.anchors import Anchor
     from orbitpkg.objects.protocol import ObjectInfo
 
 __all__ = ["Cache", "Entry", "file_name", "folder_mode"]
@@ -221,10 +224,11 @@ class Cache:
             OSError: The cache cannot be written; ``source`` was not moved.
         """
         folder = self.path_of(digest)
-        self._make(folder)
-        path = folder / name
-        if source != path:
-            self._store_file(source, path, digest)
+        with self._open(folder) as anchor:
+            path = Path(anchor.path, name)
+            if source != folder / name:
+                self._store_file(source, path, digest)
+            mtime_ns = path.stat().st_mtime_ns
         modified = info.modified.astimezone(UTC).isoformat() if info.modified else None
         entry = Entry(
             uri=uri,
@@ -236,7 +240,7 @@ class Cache:
             modified=modified,
             blake3=digest,
             name=name,
-            mtime_ns=path.stat().st_mtime_ns,
+            mtime_ns=mtime_ns,
         )
         self._write(entry, checked=None if is_current else _NEVER)
         self._drop_oldest(uri)
@@ -272,8 +276,8 @@ class Cache:
         path = self.path(entry)
         aside = self.root / "changed" / f"{token_hex(4)}-{disk_path(entry.name)}"
         try:
-            self._make(aside.parent)
-            move_file(path, aside, durable=False)
+            with self._open(aside.parent) as anchor:
+                move_file(path, f"{anchor.path}/{aside.name}", durable=False)
         except FileNotFoundError:
             return None
         except OSError:
@@ -305,7 +309,7 @@ class Cache:
             OSError: The directory cannot be created.
         """
         folder = self.root / name
-        self._make(folder)
+        self._open(folder).close()
         return folder
 
     @contextlib.contextmanager
@@ -378,27 +382,41 @@ class Cache:
     def _write(self, entry: Entry, *, checked: float | None) -> None:
         path = self._record_of(entry)
         fields = {name: value for name, value in asdict(entry).items() if name != "checked"}
-        self._make(path.parent)
-        with atomic_file(path, durable=False, mode=self._file_mode | 0o600, follow=False) as file:
+        with (
+            self._open(path.parent) as folder,
+            atomic_file(
+                f"{folder.path}/{path.name}", durable=False, mode=self._file_mode | 0o600, follow=False
+            ) as file,
+        ):
             file.write(dump_json({"format": FORMAT, **fields}))
             file.flush()
             if checked is not None:
                 os.utime(file.fileno(), (checked, checked))
 
-    def _make(self, folder: Path) -> None:
-        if folder.is_dir():
-            return
-        if not folder.parent.is_dir() and folder != self.root:
-            self._make(folder.parent)
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            if not folder.is_dir():
-                raise
-            return
+    def _open(self, folder: Path) -> Anchor:
+        """Open a folder of the cache, and create it if needed.
+
+        No link that another member of a shared cache made is followed.
+
+        Raises:
+            StorageError: One of the folders is a link of another user.
+            OSError: A folder cannot be opened or created.
+        """
+        is_new = not os.path.lexists(self.root)
+        anchor = open_cache(self.root)
+        if is_new:
+            self._set_mode(anchor, self.root.parent.stat().st_mode)
+        for part in folder.relative_to(self.root).parts:
+            with anchor as parent:
+                is_new = not os.path.lexists(f"{parent.path}/{part}")
+                anchor = open_within(parent, part, make=True)
+                if is_new:
+                    self._set_mode(anchor, os.fstat(parent.descriptor).st_mode)
+        return anchor
+
+    def _set_mode(self, folder: Anchor, parent_mode: int) -> None:
         # chmod would clear the setgid bit, which keeps a shared cache in its group.
-        inherited = folder.parent.stat().st_mode & stat.S_ISGID
-        set_mode(folder, folder_mode(self._file_mode) | inherited)
+        set_mode(folder.descriptor, folder_mode(self._file_mode) | parent_mode & stat.S_ISGID)
 
 
 def _is_sound(entry: Entry) -> bool:
