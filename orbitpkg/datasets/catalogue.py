@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from orbitpkg.concurrency.pool import Pool
+from orbitpkg.config.caches import open_cache
 from orbitpkg.config.environment import environment
 from orbitpkg.datasets.compaction import write_together
 from orbitpkg.datasets.layout import catalogue_prefix, part_key, part_time
@@ -184,12 +185,12 @@ class Catalogue:
         if not missing:
             return
         with storage_errors(str(self._kept)):
-            self._kept.mkdir(parents=True, exist_ok=True)
+            anchor = open_cache(self._kept)
         total = sum(info.size for info in missing)
-        with (reporter or SILENT).task(f"Downloading the catalogue of {self._dataset}", total) as task:
+        with anchor, (reporter or SILENT).task(f"Downloading the catalogue of {self._dataset}", total) as task:
 
             def fetch(info: ObjectInfo) -> None:
-                self._fetch_one(info)
+                self._fetch_one(info, Path(anchor.path))
                 task.advance(info.size)
 
             with Pool(_FETCHERS, "orbitpkg-catalogue") as pool:
@@ -203,13 +204,13 @@ class Catalogue:
         except OSError:
             return False
 
-    def _fetch_one(self, info: ObjectInfo) -> None:
+    def _fetch_one(self, info: ObjectInfo, folder: Path) -> None:
         name = _name(info.key)
         found = part_time(name)
         assert found is not None
         where = f"The part {info.key} of the catalogue in {self._objects.url}"
-        path = self._kept / name
-        part = Path(temporary_name(path.parent))
+        path = folder / name
+        part = Path(temporary_name(folder))
         with storage_errors(str(path)):
             try:
                 if self._get(info, part) != found[1]:
@@ -225,7 +226,7 @@ class Catalogue:
                     raise IntegrityError(f"{where} belongs to the dataset {description.dataset}.", key=info.key)
                 # The cache can be fetched again, so it is not synced to the disk.
                 move_file(part, path, durable=False)
-                atomic_write(_description_path(path), dump_json(description.replaces), durable=False)
+                atomic_write(_description_path(path), dump_json(description.replaces), durable=False, follow=False)
             finally:
                 part.unlink(missing_ok=True)
 

@@ -13,10 +13,10 @@ import unicodedata
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
+from orbitpkg.config.caches import write_cache_file
 from orbitpkg.datasets.datum import name_problem
 from orbitpkg.datasets.registration import Failure
-from orbitpkg.errors import UsageError
-from orbitpkg.files.atomic import atomic_write
+from orbitpkg.errors import StorageError, UsageError
 from orbitpkg.model.jsontext import dump_json, load_json
 from orbitpkg.model.paths import MAX_PART_BYTES
 
@@ -126,7 +126,6 @@ class Journal:
         return sorted(path for path in self._entries if path not in paths)
 
     def save(self) -> None:
-        """Save the journal, unless the disk prevents it."""
-        with contextlib.suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            atomic_write(self._path, dump_json(self._entries), durable=False, follow=False)
+        """Save the journal, unless the disk or a link of another user prevents it."""
+        with contextlib.suppress(OSError, StorageError):
+            write_cache_file(self._path, dump_json(self._entries))

@@ -1,20 +1,26 @@
-"""What another user puts at the names of a download: a link, a hard link or a FIFO."""
+"""What another user puts at the names of a download or of a cache's folders: a link, a hard link or a FIFO."""
 
 from __future__ import annotations
 
 import os
 import shutil
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
 
+from orbitpkg.errors import StorageError
 from orbitpkg.files.locks import file_lock
 from orbitpkg.objects.memory import MemoryStore
 from orbitpkg.objects.transfer.files import download_object
+from tests.servers.fixtures import skip_or_fail
+from tests.servers.processes import ServerMissing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from orbitpkg.datasets.dataset import Dataset
 
 CONTENT = os.urandom(9 << 20)
 PLANTS: dict[str, Callable[[Path, Path], None]] = {
@@ -66,3 +72,28 @@ def test_a_lock_does_not_create_the_file_that_a_link_names(tmp_path: Path) -> No
     with pytest.raises(OSError, match="symbolic"), file_lock(tmp_path / "lock"):
         pass
     assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("folder", ["cache", "cache/datasets", "cache/datasets/folders"])
+def test_fetching_writes_nothing_to_a_folder_of_the_cache_that_another_user_replaced_by_a_link(
+    recordings: Dataset, home: Path, tmp_path: Path, folder: str
+) -> None:
+    if os.geteuid() != 0:
+        skip_or_fail(ServerMissing("a link of another user takes root: run the tests as root"))
+    (tmp_path / "a.bin").write_bytes(b"a")
+    recordings.register(tmp_path / "a.bin")
+    own, planted = tmp_path / "own", home / folder
+    own.mkdir()
+    home.mkdir(exist_ok=True)
+    home.chmod(0o2775)
+    if planted.exists():
+        planted.rename(tmp_path / "before")
+    planted.parent.mkdir(parents=True, exist_ok=True)
+    planted.symlink_to(own)
+    os.lchown(planted, 61_001, 61_001)
+    # The catalogue cannot be cached, but a journal only saves time.
+    refused = pytest.raises(StorageError, match="another user")
+    expected: AbstractContextManager[object] = nullcontext() if folder.endswith("folders") else refused
+    with expected:
+        recordings.where().fetch(tmp_path / "out")
+    assert os.listdir(own) == []
