@@ -10,6 +10,7 @@ is not installed, the function cannot run, and the package's ``lookup.csv`` is r
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import os
@@ -28,7 +29,7 @@ from orbitpkg.files.locks import file_lock
 from orbitpkg.model.names import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 __all__ = [
     "ASSEMBLY",
@@ -264,18 +265,20 @@ def append_rows(catalogue: Catalogue, rows: Sequence[Row]) -> None:
         raise UsageError(f"Cannot add to the catalogue {catalogue.identifier}: it is not stored in a file.")
     with storage_errors(catalogue.path, WRITE):
         catalogue.path.parent.mkdir(parents=True, exist_ok=True)
-        with file_lock(_lock_of(catalogue.path)):
+        with _locked(catalogue.path):
             check_duplicates(open_catalogue(catalogue.path), rows)
             write_text(catalogue.path, _with_rows(catalogue.path, rows))
 
 
-def _lock_of(path: Path) -> Path:
-    """Return the lock file of a catalogue. It is not beside the catalogue, which is often in a source repository."""
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a catalogue. Its file is not beside the catalogue, which is often in a source repository."""
+    from orbitpkg.config.caches import open_cache
     from orbitpkg.config.repositories import home
 
-    folder = home() / "assemblies" / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{blake3(os.fsencode(path.resolve())).hexdigest()[:32]}.lock"
+    name = f"{blake3(os.fsencode(path.resolve())).hexdigest()[:32]}.lock"
+    with open_cache(home() / "assemblies" / "locks") as folder, file_lock(f"{folder.path}/{name}"):
+        yield
 
 
 def check_duplicates(catalogue: Catalogue, rows: Iterable[Row]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import os
 import subprocess
 import sys
 import zipfile
@@ -28,6 +29,8 @@ from orbitpkg.assemblies import (
 from orbitpkg.assemblies.catalogues import ASSEMBLY, Row, append_rows, open_catalogue
 from orbitpkg.assemblies.fetching import unzip, uri_of
 from orbitpkg.errors import IntegrityError, MissingExtra, ObjectExists, ObjectNotFound, StorageError, UsageError
+from tests.servers.fixtures import skip_or_fail
+from tests.servers.processes import ServerMissing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -334,6 +337,25 @@ def test_adding_to_a_brainio_catalogue_keeps_its_rows(tmp_path: Path) -> None:
     assert (first["identifier"], first["lookup_source"], first["version_id"]) == ("dicarlo.hvm", "old", "")
     assert (second["identifier"], second["version_id"], second["class"]) == ("lab.Ü", "v1", "X")
     assert open_catalogue(path).rows[1] == row
+
+
+@pytest.mark.parametrize("folder", ["assemblies", "assemblies/locks"])
+def test_no_lock_is_written_to_a_folder_that_another_user_replaced_by_a_link(
+    home: Path, tmp_path: Path, folder: str
+) -> None:
+    if os.geteuid() != 0:
+        skip_or_fail(ServerMissing("a link of another user takes root: run the tests as root"))
+    own, planted = tmp_path / "own", home / folder
+    own.mkdir()
+    home.mkdir()
+    home.chmod(0o2775)
+    planted.parent.mkdir(exist_ok=True)
+    planted.symlink_to(own)
+    os.lchown(planted, 61_001, 61_001)
+    row = Row(identifier="lab.a", lookup_type=ASSEMBLY, cls="X", location_type="S3", location="s3://b/a.nc", sha1=SHA1)
+    with pytest.raises(StorageError, match="another user"):
+        append_rows(open_catalogue(tmp_path / "lookup.csv"), [row])
+    assert os.listdir(own) == []
 
 
 def test_eight_concurrent_additions_to_a_catalogue_all_survive(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import time
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -30,13 +30,16 @@ from orbitpkg.errors import (
     RepositoryNotFound,
     RepositoryUnreachable,
     ResolutionError,
+    StorageError,
     VersionNotFound,
 )
 from orbitpkg.objects import open_store
 from tests.compat.old_format import FILES, old_bucket, old_package, put_package
 from tests.faulty_store import Fault, FaultyStore
 from tests.packages import make_package, noise, tree_of
+from tests.servers.fixtures import skip_or_fail
 from tests.servers.interposed import Answer, Request, interposed
+from tests.servers.processes import ServerMissing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -332,6 +335,28 @@ def test_a_pyorbital_bucket_is_read_from_s3(moto: S3Server, monkeypatch: pytest.
     assert install("test", repository=f"sputnik+{url}").version == "10.0.0"
     assert files_of("test") == {**FILES, "data/version": b"10.0.0"}
     assert open_sputnik_repository(f"sputnik+{url}").url == f"sputnik+{url}"
+
+
+@pytest.mark.parametrize("folder", ["", "meta", "locks", "downloads", "scratch", "runs"])
+def test_a_folder_of_the_cache_that_another_user_replaced_by_a_link_is_not_written_to(
+    bucket: str, home: Path, tmp_path: Path, folder: str
+) -> None:
+    if os.geteuid() != 0:
+        skip_or_fail(ServerMissing("a link of another user takes root: run the tests as root"))
+    install("other", repository=bucket)
+    home.chmod(0o2775)
+    (cache,) = (home / "cache" / "sputnik").iterdir()
+    own, planted = tmp_path / "own", cache / folder
+    own.mkdir()
+    shutil.rmtree(planted, ignore_errors=True)
+    planted.symlink_to(own)
+    os.lchown(planted, 61_001, 61_001)
+    # Metadata that cannot be cached is used without the cache.
+    expected: AbstractContextManager[object] = pytest.raises(StorageError, match="another user")
+    with nullcontext() if folder == "meta" else expected:
+        install("test", repository=bucket)
+    gc.collect()
+    assert os.listdir(own) == []
 
 
 def test_old_scratch_folders_are_deleted_and_those_in_use_are_kept(bucket: str, home: Path) -> None:

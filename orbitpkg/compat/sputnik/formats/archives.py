@@ -20,6 +20,7 @@ from orbitpkg.archive.registry import ArchiveFormat
 from orbitpkg.archive.writer import write_archive
 from orbitpkg.compat.sputnik.formats.meta import MAX_META_BYTES, META_NAME, Meta, parse_meta
 from orbitpkg.compat.sputnik.formats.unpacking import check_archive, unpack
+from orbitpkg.config.caches import open_cache
 from orbitpkg.errors import ArchiveError
 from orbitpkg.files.errors import READ, storage_errors
 
@@ -127,7 +128,7 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
         StorageError: The directory cannot be created.
     """
     with storage_errors(str(parent)):
-        parent.mkdir(parents=True, exist_ok=True)
+        open_cache(parent).close()
         sweep(parent)
         folder = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=parent))
     try:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from orbitpkg.compat.sputnik.formats.archives import scratch_folder
 from orbitpkg.compat.sputnik.formats.meta import META_NAME, Meta, parse_meta
 from orbitpkg.compat.sputnik.formats.unpacking import check_archive, unpack
-from orbitpkg.errors import IntegrityError, UnsupportedByStore
-from orbitpkg.files.atomic import atomic_write
+from orbitpkg.config.caches import open_cache, write_cache_file
+from orbitpkg.errors import IntegrityError, StorageError, UnsupportedByStore
 from orbitpkg.files.errors import storage_errors
 from orbitpkg.files.locks import file_lock
 from orbitpkg.objects.transfer.files import download_object
@@ -157,6 +157,8 @@ class Fetcher:
     def _download(self, ident: str, meta: Meta) -> Path:
         # The MD5 in the name keeps a partial download from being resumed with a replaced archive.
         path = self._path("downloads", ident).with_suffix(f".{meta.archive_md5}")
+        with storage_errors(str(path.parent)):
+            open_cache(path.parent).close()
         if not path.exists():
             store, key = self.repository.archive(ident, meta.archive)
             info = self._check_archive(store, key, meta)
@@ -174,16 +176,15 @@ class Fetcher:
         path = self._path("locks", ident)
         with contextlib.ExitStack() as stack:
             with storage_errors(str(self.folder)):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(file_lock(path, on_wait=waiting))
+                folder = stack.enter_context(open_cache(path.parent))
+                stack.enter_context(file_lock(f"{folder.path}/{path.name}", on_wait=waiting))
             yield
 
 
 def write_cached(path: Path, data: bytes) -> None:
-    """Write a cache file, ignoring a cache that cannot be written."""
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(path, data, durable=False)
+    """Write a cache file, ignoring a cache that cannot be written or in which another user put a link."""
+    with contextlib.suppress(OSError, StorageError):
+        write_cache_file(path, data)
 
 
 def _check_written_md5(store: ObjectStore, key: str, meta: Meta, where: str) -> None:

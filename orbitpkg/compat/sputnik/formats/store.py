@@ -32,6 +32,7 @@ from orbitpkg.compat.sputnik.formats.listing import (
     reason_of,
 )
 from orbitpkg.compat.sputnik.formats.repositories import open_sputnik_repository
+from orbitpkg.config.caches import open_cache
 from orbitpkg.errors import ArchiveError, IntegrityError, ObjectNotFound, OrbitError, ReadOnlyRepository, UsageError
 from orbitpkg.escaping import shell_word
 from orbitpkg.files.errors import storage_errors
@@ -282,7 +283,7 @@ class SputnikStore(ReadOnlyStore):
         if self._built is None:
             runs = self.fetcher.folder / "runs"
             with storage_errors(str(runs)):
-                runs.mkdir(parents=True, exist_ok=True)
+                open_cache(runs).close()
                 sweep(runs)
                 self._built = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=runs))
             # Not all callers close a store, so its files live as long as the object.
