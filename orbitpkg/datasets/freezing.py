@@ -16,8 +16,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from blake3 import blake3
-
 from orbitpkg.config.environment import environment
 from orbitpkg.datasets.datum import Datum, check_datum
 from orbitpkg.datasets.fetching import Fetched, Stores, fetch, fetch_one
@@ -35,6 +33,7 @@ from orbitpkg.model.wording import as_subject
 from orbitpkg.objects.addresses import join_uri
 from orbitpkg.objects.identity import identify_store
 from orbitpkg.reporting import SILENT
+from orbitpkg.store.condition import file_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -330,7 +329,7 @@ def _is_intact(path: Path, datum: Datum, *, exposed: bool) -> bool:
             if not exposed:
                 return True
             if datum.blake3 is not None:
-                return hashlib.file_digest(file, blake3).hexdigest() == datum.blake3
+                return file_digest(str(path)) == datum.blake3
             return datum.sha256 is not None and hashlib.file_digest(file, "sha256").hexdigest() == datum.sha256
     except OSError:
         return False
