@@ -62,5 +62,12 @@ def _own_environment() -> Iterator[None]:
     shutil.rmtree(home, ignore_errors=True)
 
 
+@pytest.fixture(autouse=True)
+def _no_user_settings_of_another_test() -> Iterator[None]:
+    """Delete the user's settings that a test wrote: a repository in them would count in every later test."""
+    yield
+    shutil.rmtree(Path(os.environ["HOME"], ".config/orbitpkg"), ignore_errors=True)
+
+
 # Set by the Makefile for the crash tests.
 _KEPT = {"ORBITPKG_TORTURE", "ORBITPKG_TALLY"}
