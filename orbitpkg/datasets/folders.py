@@ -18,7 +18,7 @@ from orbitpkg.datasets.datum import name_problem
 from orbitpkg.datasets.registration import Failure
 from orbitpkg.errors import StorageError, UsageError
 from orbitpkg.model.jsontext import dump_json, load_json
-from orbitpkg.model.paths import MAX_PART_BYTES
+from orbitpkg.model.paths import MAX_PART_BYTES, relative_problem
 
 if TYPE_CHECKING:
     import os
@@ -98,8 +98,12 @@ class Journal:
         self._entries: dict[str, tuple[str, int, int]] = {}
         with contextlib.suppress(OSError, ValueError, TypeError, LookupError, AttributeError):
             entries = load_json(path.read_bytes())
+            # In a shared home, another member may have written the journal. Files outside the directory must not count
+            # as fetched, since a later run may delete what it fetched.
             self._entries = {
-                str(name): (str(entry[0]), int(entry[1]), int(entry[2])) for name, entry in entries.items()
+                str(name): (str(entry[0]), int(entry[1]), int(entry[2]))
+                for name, entry in entries.items()
+                if relative_problem(name) is None
             }
 
     @classmethod

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from orbitpkg.datasets.folders import Journal
 from orbitpkg.errors import StorageError
 from orbitpkg.files.locks import file_lock
+from orbitpkg.model.jsontext import dump_json
 from orbitpkg.objects.memory import MemoryStore
 from orbitpkg.objects.transfer.files import download_object
 from tests.servers.fixtures import skip_or_fail
@@ -97,3 +99,10 @@ def test_fetching_writes_nothing_to_a_folder_of_the_cache_that_another_user_repl
     with expected:
         recordings.where().fetch(tmp_path / "out")
     assert os.listdir(own) == []
+
+
+@pytest.mark.parametrize("path", ["../own.txt", "/own.txt", "a/../../own.txt"])
+def test_a_forged_journal_names_no_file_outside_its_directory(tmp_path: Path, path: str) -> None:
+    journal = tmp_path / "journal.json"
+    journal.write_bytes(dump_json({path: ["datum", 3, 1], "a/b": ["datum", 3, 1]}))
+    assert Journal(journal).others({}) == ["a/b"]
