@@ -222,3 +222,19 @@ def test_a_wrong_index_is_overruled_reported_and_rebuilt(shop: Machine) -> None:
     assert shop.run("repo", "reindex", "tiny", "--json").envelope["data"]["packages"] == [
         {"name": "tiny", "releases": 2, "differences": []}
     ]
+
+
+def test_a_password_in_a_project_file_is_warned_about_and_not_shown(machine: Machine, tmp_path: Path) -> None:
+    project = machine.folder / "orbit.toml"
+    project.write_text("")
+    into_project = machine.run("repo", "add", "lab", "https://me:hunter2@example.org/models")
+    assert into_project.code == 0
+    assert into_project.err.startswith("warning: ")
+    assert "contains a password" in " ".join(into_project.err.split())
+    assert "hunter2" not in into_project.out + into_project.err
+    own = tmp_path / "config.toml"
+    address = "https://me:hunter2@example.org/models"
+    into_own = machine.run("repo", "add", "lab", address, "--user", ORBITPKG_CONFIG=str(own))
+    assert (into_own.code, into_own.err) == (0, "")
+    assert "hunter2" not in into_own.out
+    assert own.stat().st_mode & 0o777 == 0o600
